@@ -1,0 +1,80 @@
+"""Text and the edits made to it: the only place where text is changed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Span(NamedTuple):
+    """A half-open range of character offsets, ``text[start:end]``."""
+
+    start: int
+    end: int
+
+    def of(self, text: str) -> str:
+        """Return the part of ``text`` that this span covers."""
+        return text[self.start : self.end]
+
+
+class Position(NamedTuple):
+    """A place in a text as people count it: both numbers start at 1, columns count characters."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, order=True)
+class Edit:
+    """Put ``text`` in the place of ``span``; an empty span inserts."""
+
+    span: Span
+    text: str
+
+
+class OverlapError(ValueError):
+    """Two edits claim the same characters."""
+
+
+def apply(text: str, edits: Iterable[Edit]) -> str:
+    """Return ``text`` with every edit made; everything outside the spans stays as it is.
+
+    Edits may come in any order. Raises OverlapError where two of them meet in one character or insert at the same
+    place, and IndexError where a span lies outside the text.
+    """
+    parts: list[str] = []
+    done = -1
+    position = 0
+    for edit in sorted(set(edits)):
+        start, end = edit.span
+        if not 0 <= start <= end <= len(text):
+            raise IndexError(f"edit {edit.span} lies outside a text of {len(text)} characters")
+        if start < position or start == done:
+            raise OverlapError(f"two edits claim the text at offset {start}")
+        parts += text[position:start], edit.text
+        position, done = end, start
+    return "".join([*parts, text[position:]])
+
+
+def position(text: str, offset: int) -> Position:
+    """Return the line and column of ``offset``; a line ends at LF, and CR LF counts as one end of line."""
+    line = text.count("\n", 0, offset)
+    start = text.rfind("\n", 0, offset) + 1
+    return Position(line + 1, offset - start + 1)
+
+
+def line_at(text: str, offset: int) -> str:
+    """Return the line that holds ``offset``, without its end of line."""
+    start = text.rfind("\n", 0, offset) + 1
+    end = text.find("\n", offset)
+    return text[start : len(text) if end < 0 else end].rstrip("\r")
+
+
+def unified_diff(before: str, after: str, name: str) -> str:
+    """Return a unified diff of one file as ``git apply`` and ``patch -p1`` read it, empty where nothing changed."""
+    lines = difflib.unified_diff(
+        before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{name}", f"b/{name}"
+    )
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
