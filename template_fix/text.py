@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -74,7 +75,10 @@ def line_at(text: str, offset: int) -> str:
 
 def unified_diff(before: str, after: str, name: str) -> str:
     """Return a unified diff of one file as ``git apply`` and ``patch -p1`` read it, empty where nothing changed."""
-    lines = difflib.unified_diff(
-        before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{name}", f"b/{name}"
-    )
+    lines = difflib.unified_diff(_lines(before), _lines(after), f"a/{name}", f"b/{name}")
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def _lines(text: str) -> list[str]:
+    """Split at LF alone, as diff tools do; str.splitlines would also split at form feeds and U+2028."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)

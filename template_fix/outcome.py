@@ -1,0 +1,71 @@
+"""What a check and a patch come to: plain values, ready to be told in any format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from template_fix.finding import Finding
+from template_fix.text import Edit
+
+
+@dataclass(frozen=True)
+class TemplateSummary:
+    """What was learned about one chat template.
+
+    ``tags`` are its reasoning delimiters, as pairs of opening and closing text; ``reasoning`` tells whether the
+    template has any notion of reasoning; of ``probes`` conversations it rendered ``accepted``.
+    """
+
+    file: str
+    variant: str
+    reasoning: bool
+    tags: tuple[tuple[str, str], ...]
+    probes: int
+    accepted: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What ``check`` has to say of one model; ``findings`` are in the order of their codes and places."""
+
+    model: str
+    findings: tuple[Finding, ...]
+    templates: tuple[TemplateSummary, ...]
+
+
+@dataclass(frozen=True)
+class Repair:
+    """Edits that belong together and are kept or refused as one.
+
+    ``edits`` pairs each edit with the file it is made in, ``title`` says what is done in a few words, ``why`` what
+    that brings, ``source`` what proposed it (``patch split-last``, ``token flags``, …).
+    """
+
+    codes: tuple[str, ...]
+    title: str
+    why: str
+    source: str
+    edits: tuple[tuple[str, Edit], ...]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A repair that the judge turned down, and the reason, in one sentence."""
+
+    repair: Repair
+    reason: str
+
+
+@dataclass(frozen=True)
+class PatchResult:
+    """What ``patch`` did to one model, in memory: nothing is written yet.
+
+    ``changed`` maps each changed file to its text before and after.
+    """
+
+    before: Report
+    after: Report
+    kept: tuple[Repair, ...]
+    refused: tuple[Refusal, ...]
+    changed: Mapping[str, tuple[str, str]]
