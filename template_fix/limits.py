@@ -1,0 +1,205 @@
+"""Bounds on time and memory for work on untrusted templates.
+
+A template is a program that somebody put on the Hub. Jinja's sandbox keeps it from files and modules, not from
+looping for ever or building a gigabyte, and jinja2 folds constants while it compiles, so that ``{{ 'x' * 900000000 }}``
+takes its toll before anything is rendered. So all work on templates runs in a child process: `bounded` starts it,
+`step` limits each single parse, compilation and rendering inside it.
+
+Memory is bounded by RLIMIT_AS, which Linux enforces and macOS doesn't; Windows has no such limit. There, time is the
+only bound. Where a process can't fork (Windows), the child is a fresh interpreter.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import signal
+import subprocess
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+R = TypeVar("R")
+
+STEP_SECONDS = 2.0
+MEGABYTES = 1024
+_in_child = False
+
+
+class LimitExceeded(Exception):
+    """Work on a template took more time or memory than it may."""
+
+
+class StepExceeded(BaseException):
+    """One step took too long. Not an Exception, so that nothing on the way mistakes it for the template's own."""
+
+
+class ChildError(RuntimeError):
+    """The child process died of a fault in this program; the message holds its traceback."""
+
+
+def bounded(function: Callable[..., R], *args: Any, seconds: float = 600.0, megabytes: int = MEGABYTES) -> R:
+    """Return ``function(*args)``, computed in a child process within the limits.
+
+    ``seconds`` is wall-clock time for the whole, ``megabytes`` what the child may allocate beyond what this process
+    holds. Arguments and results are pickled where the child is a fresh interpreter, results always. Raises
+    LimitExceeded, or what ``function`` raised. Inside a bounded call it just calls the function: limits nest.
+    """
+    if _in_child:
+        return function(*args)
+    run = _forked if hasattr(os, "fork") else _spawned
+    status, value = run(function, args, seconds, megabytes)
+    if status == "value":
+        return value  # type: ignore[no-any-return]
+    raise value
+
+
+@contextmanager
+def step(what: str, seconds: float = STEP_SECONDS) -> Iterator[None]:
+    """Bound one step of a bounded call by CPU time; raises LimitExceeded that names ``what``.
+
+    Outside of a child process, and on platforms without interval timers, it bounds nothing.
+    """
+    if not _in_child or not hasattr(signal, "setitimer"):
+        yield
+        return
+    _last_resort(seconds)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    except StepExceeded:
+        raise LimitExceeded(f"{what} takes more than {seconds:g} s") from None
+    except MemoryError:
+        raise LimitExceeded(f"{what} takes more than {MEGABYTES} MB of memory") from None
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _last_resort(seconds: float) -> None:
+    """Let the kernel kill the process where a single C call (``10 ** 10 ** 9``) never lets a signal handler run."""
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + 3, hard))
+
+
+def _forked(function: Callable[..., Any], args: tuple[Any, ...], seconds: float, megabytes: int) -> tuple[str, Any]:
+    reader, writer = os.pipe()
+    with warnings.catch_warnings():
+        # The child runs Python alone and leaves by os._exit, so threads that it doesn't inherit can't be missed.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        os.close(reader)
+        _child(function, args, megabytes, writer)
+    os.close(writer)
+    try:
+        answer = _read_all(reader, seconds)
+    finally:
+        os.close(reader)
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+    if answer is None:
+        return "error", LimitExceeded(f"takes more than {seconds:g} s")
+    return _outcome(answer, -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
+
+
+def _child(function: Callable[..., Any], args: tuple[Any, ...], megabytes: int, writer: int) -> None:
+    code = 1
+    try:
+        answer = answer_to(function, args, megabytes)
+        with os.fdopen(writer, "wb") as pipe:
+            pipe.write(answer)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _read_all(reader: int, seconds: float) -> bytes | None:
+    """Return what comes through the pipe until it closes, or None where that takes too long."""
+    deadline = time.monotonic() + seconds
+    parts: list[bytes] = []
+    while (left := deadline - time.monotonic()) > 0:
+        if not select.select([reader], [], [], left)[0]:
+            return None
+        part = os.read(reader, 1 << 20)
+        if not part:
+            return b"".join(parts)
+        parts.append(part)
+    return None
+
+
+def _spawned(function: Callable[..., Any], args: tuple[Any, ...], seconds: float, megabytes: int) -> tuple[str, Any]:
+    command = [sys.executable, "-m", "template_fix.limits"]
+    try:
+        done = subprocess.run(
+            command, input=pickle.dumps((function, args, megabytes)), stdout=subprocess.PIPE, timeout=seconds
+        )
+    except subprocess.TimeoutExpired:
+        return "error", LimitExceeded(f"takes more than {seconds:g} s")
+    return _outcome(done.stdout, done.returncode)
+
+
+def _outcome(answer: bytes, code: int) -> tuple[str, Any]:
+    if answer and code in (0, -signal.SIGTERM, -9):
+        status, value = pickle.loads(answer)
+        return status, value
+    if code < 0 or not answer:
+        return "error", LimitExceeded("takes more time or memory than it may")
+    return "error", ChildError(f"the child process ended with code {code}")
+
+
+def answer_to(function: Callable[..., Any], args: tuple[Any, ...], megabytes: int) -> bytes:
+    """Return the pickled outcome of ``function(*args)``; runs in the child."""
+    global _in_child
+    _in_child = True
+    _bound_memory(megabytes)
+    if hasattr(signal, "SIGPROF"):
+        signal.signal(signal.SIGPROF, _too_long)
+    try:
+        outcome: tuple[str, Any] = ("value", function(*args))
+    except MemoryError:
+        outcome = ("error", LimitExceeded(f"takes more than {megabytes} MB of memory"))
+    except BaseException as error:  # the parent raises it again, whatever it is
+        outcome = ("error", error)
+        if not isinstance(error, (LimitExceeded, ValueError, OSError)):
+            outcome = ("error", ChildError(traceback.format_exc()))
+    return pickle.dumps(outcome)
+
+
+def _too_long(signum: int, frame: object) -> None:
+    raise StepExceeded
+
+
+def _bound_memory(megabytes: int) -> None:
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        limit = _address_space() + (megabytes << 20)
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+
+
+def _address_space() -> int:
+    """Return the bytes of address space in use, as far as the platform tells."""
+    try:
+        with open("/proc/self/statm") as pages:
+            return int(pages.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 4 << 30
+
+
+if __name__ == "__main__":
+    work, arguments, allowed = pickle.load(sys.stdin.buffer)
+    # `python -m` runs this file under another name: the module that `step` belongs to is the imported one.
+    from template_fix import limits
+
+    sys.stdout.buffer.write(limits.answer_to(work, arguments, allowed))

@@ -1,0 +1,116 @@
+"""Rendering a chat template as transformers does, with failures as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import TemplateSyntaxError
+from jinja2 import Template as Compiled
+
+from template_fix.jinja import environment
+from template_fix.limits import LimitExceeded, bounded, step
+
+Message = Mapping[str, Any]
+REASONING_FIELDS = ("reasoning_content", "thinking", "reasoning")
+
+
+class RenderError(ValueError):
+    """A template that can't be compiled or rendered; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a rendering failed: the message of the template or of Jinja, in one line."""
+
+    reason: str
+
+
+class Renderer:
+    """A compiled chat template. Use it inside `limits.bounded`; raises RenderError and LimitExceeded.
+
+    ``variables`` are what every rendering gets besides its own arguments, such as ``bos_token``.
+    """
+
+    def __init__(self, source: str, variables: Mapping[str, Any] | None = None) -> None:
+        self.variables = dict(variables or {})
+        with step("compiling the template"):
+            self._compiled = _compile(source)
+
+    def __call__(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        add_generation_prompt: bool = False,
+        **flags: Any,
+    ) -> str | Failure:
+        """Return what the template prints for these arguments, or the reason why it doesn't."""
+        given = {
+            "messages": messages,
+            "tools": tools,
+            "documents": None,
+            "add_generation_prompt": add_generation_prompt,
+            **self.variables,
+            **flags,
+        }
+        with step("rendering the template"):
+            try:
+                return self._compiled.render(given)
+            except (MemoryError, LimitExceeded):
+                raise
+            except RecursionError:
+                return Failure("the template calls itself without end")
+            except Exception as error:  # whatever a template's own operations raise is that template's failure
+                return Failure(_one_line(error))
+
+
+def _compile(source: str) -> Compiled:
+    try:
+        return environment().from_string(source)
+    except TemplateSyntaxError as error:
+        raise RenderError(f"line {error.lineno}: {error.message}") from None
+    except (RecursionError, SyntaxError):
+        # IndentationError (a SyntaxError) is Python's answer to 100 nested blocks in what jinja2 generates.
+        raise RenderError("the template is nested too deeply to be compiled") from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def prepared(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Return the messages as a template sees them in transformers 5.23.
+
+    That version drops keys whose value is None and passes a message's reasoning under ``reasoning_content`` and
+    ``thinking``, whichever of the three known names it came by. Versions before 5 do neither.
+    """
+    return [_prepared(message) for message in messages]
+
+
+def _prepared(message: Message) -> dict[str, Any]:
+    kept = {key: value for key, value in message.items() if value is not None}
+    reasoning = next((kept[name] for name in REASONING_FIELDS if name in kept), None)
+    return {"thinking": reasoning, **kept, "reasoning_content": reasoning} if reasoning is not None else kept
+
+
+def render(
+    source: str,
+    messages: Sequence[Message],
+    tools: Sequence[Mapping[str, Any]] | None = None,
+    **flags: Any,
+) -> str:
+    """Return what transformers 5.23 prints for one conversation, within limits; raises RenderError."""
+    try:
+        return bounded(_render, source, prepared(messages), tools, flags, seconds=20)
+    except LimitExceeded as error:
+        raise RenderError(f"the template was stopped: {error}") from None
+
+
+def _render(source: str, messages: list[dict[str, Any]], tools: Any, flags: dict[str, Any]) -> str:
+    variables = {name: value for name, value in flags.items() if name.endswith("_token")}
+    rest = {name: value for name, value in flags.items() if name not in variables}
+    printed = Renderer(source, variables)(messages, tools, **rest)
+    if isinstance(printed, Failure):
+        raise RenderError(printed.reason)
+    return printed
