@@ -1,0 +1,104 @@
+"""Excerpts: the part of a long text that a reader has to see, with what is at fault in it pointed out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from template_fix.finding import Evidence, Place
+from template_fix.lines import Line, Piece, Style, cells, line, visible
+
+ELLIPSIS = "…"
+# How much of an experiment is shown on either side of a loss, and of the loss itself.
+_BEFORE, _BETWEEN, _AFTER, _MARKED = 50, 60, 60, 160
+
+
+def source_lines(place: Place, room: int) -> list[Line]:
+    """Return the source line of ``place``, cut to ``room`` columns around the fault, and carets below the fault."""
+    column = place.template_column or place.column
+    if place.source is None or column is None:
+        return []
+    start = min(column - 1, len(place.source))
+    before, fault, after = _cut(place.source, start, min(start + max(place.width, 1), len(place.source)), room)
+    carets = "^" * max(cells(fault), 1)
+    return [
+        line(Piece("| ", "dim"), before, Piece(fault, "title"), after, indent=2, fixed=True),
+        line(Piece("| ", "dim"), " " * cells(before), Piece(carets, "error"), indent=2, fixed=True),
+    ]
+
+
+def _cut(source: str, start: int, end: int, room: int) -> tuple[str, str, str]:
+    """Return what of ``source`` stands before, in and after ``[start:end]``, together at most ``room`` columns wide."""
+    before, fault, after = (
+        visible(part.replace("\t", " ")) for part in (source[:start], source[start:end], source[end:])
+    )
+    before = before.lstrip()
+    fault = _head(fault, room)
+    spare = room - max(cells(fault), 1)
+    left = min(cells(before), max(spare // 2, spare - cells(after)))
+    return _tail(before, left), fault, _head(after, spare - left)
+
+
+def _head(text: str, room: int) -> str:
+    """Return the beginning of ``text``, in at most ``room`` columns, with an ellipsis where something was cut."""
+    if cells(text) <= room:
+        return text
+    return _fit(text, room - 1) + ELLIPSIS if room > 0 else ""
+
+
+def _tail(text: str, room: int) -> str:
+    if cells(text) <= room:
+        return text
+    return ELLIPSIS + _fit(text[::-1], room - 1)[::-1] if room > 0 else ""
+
+
+def _fit(text: str, room: int) -> str:
+    while cells(text) > room:
+        text = text[: min(len(text) - 1, room)]
+    return text
+
+
+def evidence_lines(evidence: Evidence, indent: int) -> Iterator[Line]:
+    """Yield what one experiment shows: its subject, what went in and what came out, shortened around what is lost."""
+    yield line(f"{visible(evidence.subject)}:", indent=indent, hang=2)
+    texts: list[tuple[str, str, tuple[str, ...], Style]] = [
+        ("in:  ", evidence.given, evidence.lost, "lost"),
+        ("out: ", evidence.printed, evidence.stray, "stray"),
+    ]
+    for label, text, parts, style in texts:
+        if text:
+            yield line(Piece(label, "dim"), *shortened(highlighted(text, parts, style)), indent=indent + 2, hang=5)
+
+
+def highlighted(text: str, parts: Sequence[str], style: Style) -> list[Piece]:
+    """Return ``text`` in pieces, those of ``parts`` that it holds in ``style``; they are looked for in order."""
+    pieces, done = [], 0
+    for part in parts:
+        found = text.find(part, done) if part else -1
+        if found >= 0:
+            pieces += [Piece(text[done:found]), Piece(part, style)]
+            done = found + len(part)
+    return [piece for piece in [*pieces, Piece(text[done:])] if piece.text]
+
+
+def shortened(pieces: Sequence[Piece]) -> list[Piece]:
+    """Return ``pieces`` made visible, those without a style cut where they are far from one that has a style."""
+    last = len(pieces) - 1
+    return [
+        Piece(_shorten(visible(piece.text), bool(piece.style), first=index == 0, last=index == last), piece.style)
+        for index, piece in enumerate(pieces)
+    ]
+
+
+def _shorten(text: str, styled: bool, *, first: bool, last: bool) -> str:
+    if styled or (first and last):
+        return _middle(text, _MARKED)
+    if first:
+        return _tail(text, _BEFORE)
+    return _head(text, _AFTER) if last else _middle(text, _BETWEEN)
+
+
+def _middle(text: str, room: int) -> str:
+    """Return both ends of ``text``, in at most ``room`` columns."""
+    if cells(text) <= room:
+        return text
+    return f"{_fit(text, room * 2 // 3)} {ELLIPSIS} {_fit(text[::-1], room // 3 - 3)[::-1]}"

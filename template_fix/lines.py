@@ -1,0 +1,166 @@
+"""Lines made of styled pieces, and the two ways of putting them on a stream: plain, or in colour on a terminal."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from typing import Literal, NamedTuple, TextIO
+
+Style = Literal["", "title", "error", "warning", "note", "good", "dim", "code", "lost", "stray"]
+
+WIDEST = 100
+NARROWEST = 40
+
+# What colour can't say has to be said in characters: the marks are wdiff's.
+_MARKS: dict[Style, tuple[str, str]] = {"lost": ("[-", "-]"), "stray": ("{+", "+}")}
+_COLOURS: dict[Style, str] = {
+    "title": "bold",
+    "error": "bold red",
+    "warning": "bold yellow",
+    "note": "bold cyan",
+    "good": "bold green",
+    "dim": "dim",
+    "code": "cyan",
+    "lost": "red strike",
+    "stray": "black on yellow",
+}
+_ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
+_SUSPECT = re.compile(r"[^\x20-\x7e]")
+_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_JOINERS = "\u200c\u200d"
+
+
+class Piece(NamedTuple):
+    """A stretch of text in one style."""
+
+    text: str
+    style: Style = ""
+
+
+class Line(NamedTuple):
+    """One logical line: ``indent`` columns in, continued ``hang`` further in; a ``fixed`` line isn't wrapped."""
+
+    pieces: tuple[Piece, ...]
+    indent: int = 0
+    hang: int = 0
+    fixed: bool = False
+
+
+def line(*parts: str | Piece, indent: int = 0, hang: int = 0, fixed: bool = False) -> Line:
+    """Return a line of ``parts``; those that are plain strings have no style."""
+    return Line(tuple(Piece(part) if isinstance(part, str) else part for part in parts), indent, hang, fixed)
+
+
+def visible(text: str) -> str:
+    """Return ``text`` on one line with every character that would move the cursor or hide itself spelled out."""
+    return _SUSPECT.sub(lambda match: _spelled(match[0]), text)
+
+
+def _spelled(char: str) -> str:
+    if char in _ESCAPES:
+        return _ESCAPES[char]
+    if char in _JOINERS or unicodedata.category(char) not in _HIDDEN:
+        return char
+    return f"\\x{ord(char):02x}" if ord(char) < 256 else f"\\u{ord(char):04x}"
+
+
+def cells(text: str) -> int:
+    """Return how many columns of a terminal ``text`` takes."""
+    return sum(_cell(char) for char in text) if not text.isascii() else len(text)
+
+
+def _cell(char: str) -> int:
+    if unicodedata.combining(char) or char in _JOINERS:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def marked(line: Line) -> Line:
+    """Return ``line`` with its lost and stray pieces between marks, for where there is no colour."""
+    return line._replace(pieces=tuple(_mark(piece) for piece in line.pieces))
+
+
+def _mark(piece: Piece) -> Piece:
+    opening, closing = _MARKS.get(piece.style, ("", ""))
+    return Piece(f"{opening}{piece.text}{closing}", piece.style)
+
+
+def wrap(line: Line, width: int) -> Iterator[list[Piece]]:
+    """Yield the pieces of each physical line, at most ``width`` columns wide, broken at spaces where there are any."""
+    row, used, start = [Piece(" " * line.indent)], line.indent, line.indent
+    for piece in line.pieces:
+        for atom in _atoms(piece, width - line.indent - line.hang):
+            if not line.fixed and used > start and used + cells(atom.text.rstrip()) > width:
+                yield _trimmed(row)
+                start = used = line.indent + line.hang
+                row, atom = [Piece(" " * start)], Piece(atom.text.lstrip(), atom.style)
+            row.append(atom)
+            used += cells(atom.text)
+    yield _trimmed(row)
+
+
+def _atoms(piece: Piece, room: int) -> Iterator[Piece]:
+    """Yield the words of a piece, each with the spaces after it; a word wider than ``room`` comes in parts."""
+    for word in re.findall(r" *[^ ]+ *| +", piece.text):
+        while cells(word.rstrip()) > room:
+            cut = _fitting(word, room)
+            yield Piece(word[:cut], piece.style)
+            word = word[cut:]
+        yield Piece(word, piece.style)
+
+
+def _fitting(text: str, room: int) -> int:
+    """Return how many characters of ``text`` fit into ``room`` columns, at least one."""
+    used = 0
+    for index, char in enumerate(text):
+        used += _cell(char)
+        if used > room:
+            return max(index, 1)
+    return len(text)
+
+
+def _trimmed(row: list[Piece]) -> list[Piece]:
+    """Return the row without trailing spaces, neighbours of one style joined."""
+    while row and not row[-1].text.strip():
+        row = row[:-1]
+    joined = [Piece("".join(piece.text for piece in group), style) for style, group in groupby(row, lambda p: p.style)]
+    return [*joined[:-1], Piece(joined[-1].text.rstrip(), joined[-1].style)] if joined else joined
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """Tell whether ``stream`` is a terminal whose user hasn't asked for no colour."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def width_of(stream: TextIO) -> int:
+    """Return the number of columns to use on ``stream``."""
+    columns = shutil.get_terminal_size((WIDEST, 24)).columns if stream.isatty() else WIDEST
+    return max(NARROWEST, min(WIDEST, columns))
+
+
+def printer(stream: TextIO) -> Callable[[Iterable[Line]], None]:
+    """Return what prints lines on ``stream``: in colour where it is a terminal that wants it, else plain."""
+    width = width_of(stream)
+    draw = _coloured(stream) if wants_colour(stream) else None
+
+    def put(lines: Iterable[Line]) -> None:
+        for item in lines:
+            for row in wrap(item if draw else marked(item), width):
+                if draw:
+                    draw(row)
+                else:
+                    stream.write("".join(piece.text for piece in row) + "\n")
+
+    return put
+
+
+def _coloured(stream: TextIO) -> Callable[[list[Piece]], None]:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=stream, force_terminal=True, highlight=False, soft_wrap=True)
+    return lambda row: console.print(Text.assemble(*((piece.text, _COLOURS.get(piece.style, "")) for piece in row)))
