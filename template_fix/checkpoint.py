@@ -1,0 +1,171 @@
+"""The tokenizer files of a model as immutable text: reading them, and what is stored in them."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from template_fix.copies import ADDITIONAL, CONFIG, JINJA, LEGACY, PROCESSOR, Stored, TemplateCopy, seen, stored_copies
+from template_fix.document import CheckpointError, Document, value_of
+from template_fix.records import ADDED, MAP, TOKENIZER, TokenRecord, token_records
+from template_fix.text import Edit
+from template_fix.text import apply as apply_edits
+
+__all__ = ["Checkpoint", "CheckpointError", "TemplateCopy", "TokenRecord"]
+
+EDITABLE = (TOKENIZER, CONFIG, MAP, ADDED, JINJA, LEGACY, PROCESSOR)
+READ_ONLY = ("config.json", "generation_config.json")
+LARGEST = {TOKENIZER: 256 * 2**20}
+LARGEST_OTHER = 16 * 2**20
+
+_LFS = "version https://git-lfs.github.com/spec/"
+_LINK = re.compile(r"(?:\.\.?/)+[\w./-]+|[\w./-]*/annex/objects/[\w./-]+")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The tokenizer files of one model.
+
+    ``files`` maps relative paths with forward slashes to the files' text, a BOM and line ends included; ``others``
+    are the names of files that lie beside them unread. Reading a part that is malformed raises CheckpointError;
+    ``Checkpoint.read`` has looked at all of it already.
+    """
+
+    name: str
+    files: Mapping[str, str] = field(repr=False)
+    others: frozenset[str] = frozenset()
+    _documents: dict[str, Document] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str], name: str | None = None) -> Checkpoint:
+        """Return the checkpoint in the directory ``path``; messages call it ``name``, by default the path itself.
+
+        Raises CheckpointError where the directory or a file in it can't be read or isn't what it should be.
+        """
+        root, name = Path(path), str(path) if name is None else name
+        present = _listing(root, name)
+        wanted = [*(file for file in (*EDITABLE, *READ_ONLY) if file in present), *_additional(root, name)]
+        files = {file: _read(root / file, name, file) for file in wanted}
+        if not any(file in EDITABLE or file.startswith(ADDITIONAL) for file in files):
+            raise CheckpointError(
+                f"{name}: no tokenizer files here; expected {CONFIG}, {TOKENIZER} or {JINJA} in this directory"
+            )
+        checkpoint = cls(name, files, present - files.keys())
+        checkpoint._read_all()
+        return checkpoint
+
+    def _read_all(self) -> None:
+        for file in self.files:
+            self.document(file)
+        _ = self.templates, self.records
+
+    def document(self, file: str) -> Document | None:
+        """Return a JSON file with the spans of its members, None where it is absent or no JSON file."""
+        if file not in self.files or not file.endswith(".json"):
+            return None
+        if file not in self._documents:
+            self._documents[file] = Document.read(self.name, file, self.files[file])
+        return self._documents[file]
+
+    def value(self, file: str, key: str) -> object:
+        """Return the plain value of a top-level key of a JSON file, None where the file or the key is absent."""
+        return value_of(self.document(file), key)
+
+    @cached_property
+    def templates(self) -> tuple[TemplateCopy, ...]:
+        """Every stored copy of every chat template, in the order of the file names."""
+        return stored_copies(self.files, self.document)
+
+    @cached_property
+    def seen(self) -> dict[str, Mapping[str, TemplateCopy]]:
+        """For each reader, by its name, the copies that it sees, by variant; none where it finds no template."""
+        return seen(Stored(self.templates, self.files.keys() | self.others))
+
+    def copy_for(self, reader: str, variant: str = "default") -> TemplateCopy | None:
+        """Return the copy of a variant that ``reader`` (a key of ``READERS``) sees, None where it sees none."""
+        return self.seen[reader].get(variant)
+
+    @cached_property
+    def records(self) -> tuple[TokenRecord, ...]:
+        """Every entry that says something of an added or special token."""
+        return token_records(self.document)
+
+    def records_of(self, content: str) -> tuple[TokenRecord, ...]:
+        """Return the records of one token."""
+        return tuple(record for record in self.records if record.content == content)
+
+    def apply(self, edits: Iterable[tuple[str, Edit]]) -> Checkpoint:
+        """Return the checkpoint with each edit made in its file. Raises as ``text.apply`` does."""
+        by_file: dict[str, list[Edit]] = {}
+        for file, edit in edits:
+            by_file.setdefault(file, []).append(edit)
+        changed = {file: apply_edits(self.files[file], some) for file, some in by_file.items()}
+        unchanged = {file: json for file, json in self._documents.items() if file not in changed}
+        return Checkpoint(self.name, {**self.files, **changed}, self.others, unchanged)
+
+
+def _listing(root: Path, name: str) -> frozenset[str]:
+    try:
+        return frozenset(entry.name for entry in os.scandir(root))
+    except FileNotFoundError:
+        raise CheckpointError(f"{name}: no such directory") from None
+    except NotADirectoryError:
+        raise CheckpointError(f"{name}: this is a file; name the directory that it lies in") from None
+    except OSError as error:
+        raise CheckpointError(f"{name}: the directory can't be read: {_reason(error)}") from None
+
+
+def _additional(root: Path, name: str) -> Iterator[str]:
+    folder = root / ADDITIONAL
+    if folder.is_dir():
+        for file in sorted(_listing(folder, f"{name}/{ADDITIONAL.rstrip('/')}")):
+            if file.endswith(".jinja"):
+                yield ADDITIONAL + file
+
+
+def _read(path: Path, name: str, file: str) -> str:
+    where = f"{name}/{file}"
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            what = "directory" if stat.S_ISDIR(status.st_mode) else "device or pipe"
+            raise CheckpointError(f"{where}: this is a {what}, not a file")
+        largest = LARGEST.get(file, LARGEST_OTHER)
+        if status.st_size > largest:
+            raise CheckpointError(
+                f"{where}: {status.st_size / 2**20:,.0f} MB are more than a file of this kind holds; "
+                f"at most {largest // 2**20} MB are read"
+            )
+        return _decoded(path.read_bytes(), where)
+    except FileNotFoundError:
+        advice = "download the file itself" if path.is_symlink() else "it vanished while it was read"
+        raise CheckpointError(f"{where}: the link leads nowhere; {advice}") from None
+    except OSError as error:
+        raise CheckpointError(f"{where}: the file can't be read: {_reason(error)}") from None
+
+
+def _decoded(raw: bytes, where: str) -> str:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise CheckpointError(
+            f"{where}:{line}: this is not UTF-8 (byte 0x{raw[error.start]:02x} at offset {error.start}); "
+            "save the file as UTF-8"
+        ) from None
+    if text.startswith(_LFS):
+        raise CheckpointError(f"{where}: this is a Git LFS pointer, not the file; run git lfs pull in its repository")
+    if len(text) < 500 and _LINK.fullmatch(text.strip()):
+        raise CheckpointError(
+            f"{where}: this is a symbolic link saved as text (it holds only {text.strip()}); download the file itself"
+        )
+    return text
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

@@ -1,0 +1,152 @@
+"""Added and special tokens as they are recorded: every entry of every file in one form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from template_fix.copies import CONFIG
+from template_fix.document import Document, kind
+from template_fix.jsontext import Array, Leaf, Member, Node, Object
+from template_fix.text import Span
+
+TOKENIZER = "tokenizer.json"
+MAP = "special_tokens_map.json"
+ADDED = "added_tokens.json"
+NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+LISTS = ("additional_special_tokens", "extra_special_tokens", "model_specific_special_tokens")
+FLAGS = ("special", "lstrip", "rstrip", "normalized", "single_word")
+
+
+class TokenRecord(NamedTuple):
+    """One entry that says something of a token.
+
+    ``where`` is the member of the file that holds it: ``added_tokens``, ``added_tokens_decoder``, a list such as
+    ``additional_special_tokens``, an attribute such as ``pad_token``, or "" for added_tokens.json. ``name`` is the
+    attribute's name where the entry gives it one, in a mapping of ``extra_special_tokens`` too, else "". ``id`` and
+    the flags are None where the entry doesn't say. ``span`` is the entry's value, ``order`` its number in the list
+    or mapping, ``listed`` tells a list from a mapping.
+    """
+
+    file: str
+    where: str
+    content: str
+    span: Span
+    name: str = ""
+    id: int | None = None
+    special: bool | None = None
+    lstrip: bool | None = None
+    rstrip: bool | None = None
+    normalized: bool | None = None
+    single_word: bool | None = None
+    order: int = 0
+    listed: bool = False
+
+
+def token_records(document: Callable[[str], Document | None]) -> tuple[TokenRecord, ...]:
+    """Return all records of the files that ``document`` gives.
+
+    Raises CheckpointError where an entry isn't a token or a key stands twice.
+    """
+    return tuple(_records(document))
+
+
+def _records(document: Callable[[str], Document | None]) -> Iterator[TokenRecord]:
+    tokenizer, config, token_map, added = map(document, (TOKENIZER, CONFIG, MAP, ADDED))
+    if tokenizer:
+        yield from _added_tokens(tokenizer)
+    if config:
+        yield from _decoder(config)
+    for json in (config, token_map):
+        if json:
+            yield from _attributes(json)
+    if added:
+        for index, member in enumerate(added.members()):
+            yield TokenRecord(added.file, "", member.key, member.value.span, id=_id(added, member.value), order=index)
+
+
+def _added_tokens(json: Document) -> Iterator[TokenRecord]:
+    node = json.get("added_tokens")
+    if node is None:
+        return
+    if not isinstance(node, Array):
+        raise json.error(node.span, f"added_tokens should be a list, not {kind(node)}")
+    for index, item in enumerate(node.items):
+        record = _entry(json, "added_tokens", item, index)
+        yield record._replace(id=_id(json, _part(json, item, "id")), listed=True)
+
+
+def _decoder(json: Document) -> Iterator[TokenRecord]:
+    node = json.get("added_tokens_decoder")
+    if node is None:
+        return
+    if not isinstance(node, Object):
+        raise json.error(node.span, f"added_tokens_decoder should map ids to tokens, not be {kind(node)}")
+    for index, member in enumerate(json.members(node)):
+        if not member.key.isdecimal():
+            raise json.error(member.key_span, f'an id should stand here, not "{member.key}"')
+        yield _entry(json, "added_tokens_decoder", member.value, index)._replace(id=int(member.key))
+
+
+def _attributes(json: Document) -> Iterator[TokenRecord]:
+    for member in json.root.members:
+        if member.key in LISTS:
+            yield from _collection(json, member.key, json.get(member.key))
+        elif member.key in NAMED or (member.key.endswith("_token") and _names_a_token(member)):
+            node = json.get(member.key)
+            if node:
+                yield _token(json, member.key, node, 0)._replace(name=member.key)
+
+
+def _names_a_token(member: Member) -> bool:
+    """Tell ``"think_token": "<think>"`` from switches such as ``"add_bos_token": true``."""
+    value = member.value
+    return isinstance(value, Object) or (isinstance(value, Leaf) and isinstance(value.value, str))
+
+
+def _collection(json: Document, where: str, node: Node | None) -> Iterator[TokenRecord]:
+    if isinstance(node, Array):
+        for index, item in enumerate(node.items):
+            yield _token(json, where, item, index)._replace(listed=True)
+    elif isinstance(node, Object):
+        for index, member in enumerate(json.members(node)):
+            yield _token(json, where, member.value, index)._replace(name=member.key)
+    elif node:
+        raise json.error(node.span, f"{where} should be a list of tokens, not {kind(node)}")
+
+
+def _token(json: Document, where: str, node: Node, index: int) -> TokenRecord:
+    if isinstance(node, Object):
+        return _entry(json, where, node, index)
+    return TokenRecord(json.file, where, json.string(node, node.span, f"a token of {where}"), node.span, order=index)
+
+
+def _entry(json: Document, where: str, node: Node, index: int) -> TokenRecord:
+    if not isinstance(node, Object):
+        raise json.error(node.span, f"a token of {where} should be an object with a content, not {kind(node)}")
+    content = json.string(json.get("content", node), node.span, f"the content of a token of {where}")
+    flags = [_flag(json, flag, _part(json, node, flag)) for flag in FLAGS]
+    special, lstrip, rstrip, normalized, single_word = flags
+    return TokenRecord(
+        json.file, where, content, node.span, "", None, special, lstrip, rstrip, normalized, single_word, index
+    )
+
+
+def _part(json: Document, node: Node, key: str) -> Node | None:
+    return json.get(key, node) if isinstance(node, Object) else None
+
+
+def _flag(json: Document, name: str, node: Node | None) -> bool | None:
+    if node is None:
+        return None
+    if isinstance(node, Leaf) and isinstance(node.value, bool):
+        return node.value
+    raise json.error(node.span, f"{name} should be true or false, not {kind(node)}")
+
+
+def _id(json: Document, node: Node | None) -> int | None:
+    if node is None:
+        return None
+    if isinstance(node, Leaf) and isinstance(node.value, int) and not isinstance(node.value, bool):
+        return node.value
+    raise json.error(node.span, f"an id should be a whole number, not {kind(node)}")
