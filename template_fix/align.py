@@ -1,0 +1,183 @@
+"""Aligning what a conversation says with what a template printed of it: kept, dropped, or the template's own text.
+
+Ordinary words repeat, so an alignment of texts guesses. A `Disguise` gives every word of a conversation a name of its
+own; rendered that way, each word of the output tells where it came from, and nothing is left to guess.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from difflib import SequenceMatcher
+from itertools import groupby, takewhile
+from typing import Literal, NamedTuple
+
+_TOKEN = re.compile(r"zq\d{6}x|\s+|<[^\s<>]*>|\[/?[A-Z_]+\]|\w+|.")
+_SPACE_OR_TAG = re.compile(r"\s|[<\[].")
+_TAG_OR_WORD = re.compile(r"\w|[<\[].")
+_NAME = "zq{:06d}x"
+_NAMES = re.compile(r"zq\d{6}x")
+# Above this product of lengths, exact matching of a stretch without unique words would take seconds.
+_EXACT = 4_000_000
+
+
+class Run(NamedTuple):
+    """A stretch of text: ``kept`` was said and printed, ``dropped`` only said, ``template`` only printed."""
+
+    kind: Literal["kept", "dropped", "template"]
+    text: str
+
+
+class Disguise:
+    """Names for words, in the order of asking: `put_on` puts them in, `take_off` takes them out again."""
+
+    def __init__(self) -> None:
+        self._words: list[str] = []
+
+    def put_on(self, text: str) -> str:
+        """Return ``text`` with a name in the place of each word and sign; spaces and tags stay."""
+        return "".join(token if _SPACE_OR_TAG.match(token) else self._name(token) for token in _tokens(text))
+
+    def take_off(self, text: str) -> str:
+        """Return ``text`` with the words in the place of their names."""
+        return _NAMES.sub(lambda match: self._words[int(match[0][2:-1])], text)
+
+    def _name(self, word: str) -> str:
+        self._words.append(word)
+        return _NAME.format(len(self._words) - 1)
+
+
+def align(
+    said: Sequence[str], printed: str, endings: Sequence[str], reveal: Callable[[str], str] = str
+) -> list[list[Run]]:
+    """Return for each text of ``said`` the runs that were printed for it, with what was dropped in its place.
+
+    The kept and template runs together are all of ``printed``; the kept and dropped ones of a text are that text, but
+    for mere spaces. ``endings`` is what is printed when the conversation ends with each text: it tells how much of what
+    stands between two texts belongs to the first. ``reveal`` turns the text of runs into what is shown.
+    """
+    left = [(number, token) for number, text in enumerate(said) for token in _tokens(text)]
+    right = _tokens(printed)
+    pairs = _without_chance(_matches([token for _, token in left], right), left)
+    bounds = _bounds(left, right, pairs, endings)
+    regions: list[list[Run]] = []
+    for number in range(len(said)):
+        own = [(i, j) for i, j in pairs if left[i][0] == number]
+        start = sum(owner < number for owner, _ in left)
+        words = [token for owner, token in left if owner == number]
+        runs = _runs(words, right, [(i - start, j) for i, j in own], bounds[number], bounds[number + 1])
+        regions.append(list(_merged(runs, reveal)))
+    return regions
+
+
+def _tokens(text: str) -> list[str]:
+    return _TOKEN.findall(text)
+
+
+def _runs(
+    words: Sequence[str], right: Sequence[str], pairs: Sequence[tuple[int, int]], start: int, end: int
+) -> list[Run]:
+    """Return the runs of one text, token by token; what is dropped at its end comes before the template's closing."""
+    runs: list[Run] = []
+    i, j = 0, start
+    for m, n in pairs:
+        runs += _printed(right[j:n]) + _dropped(words[i:m]) + [Run("kept", words[m])]
+        i, j = m + 1, n + 1
+    rest = _dropped(words[i:]), _printed(right[j:end])
+    return runs + (rest[0] + rest[1] if pairs else rest[1] + rest[0])
+
+
+def _printed(tokens: Sequence[str]) -> list[Run]:
+    return [Run("template", token) for token in tokens]
+
+
+def _dropped(tokens: Sequence[str]) -> list[Run]:
+    return [Run("dropped", token) for token in tokens] if "".join(tokens).strip() else []
+
+
+def _merged(runs: Sequence[Run], reveal: Callable[[str], str]) -> Iterator[Run]:
+    for kind, group in groupby(runs, key=lambda run: run.kind):
+        yield Run(kind, reveal("".join(run.text for run in group)))
+
+
+def _bounds(
+    left: Sequence[tuple[int, str]], right: Sequence[str], pairs: Sequence[tuple[int, int]], endings: Sequence[str]
+) -> list[int]:
+    """Return where in ``right`` each text's region starts, and where the last one ends."""
+    last = {left[i][0]: (i, j) for i, j in pairs}
+    first = {left[i][0]: j for i, j in reversed(pairs)}
+    bounds = [0]
+    for number in range(len(endings) - 1):
+        if number in last:
+            i, j = last[number]
+            following = min((place for owner, place in first.items() if owner > number), default=len(right))
+            bounds.append(j + 1 + _shared(right[j + 1 : following], _after_last(left[i][1], endings[number])))
+        else:
+            bounds.append(bounds[-1])
+    return [*bounds, len(right)]
+
+
+def _after_last(token: str, text: str) -> list[str]:
+    """Return the tokens of ``text`` that follow the last ``token`` in it."""
+    _, found, after = text.rpartition(token)
+    return _tokens(after) if found else []
+
+
+def _shared(left: Sequence[str], right: Sequence[str]) -> int:
+    """Return how many tokens the two begin with alike."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False)))
+
+
+def _matches(left: Sequence[str], right: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the pairs of equal tokens, ascending: those that are unique on both sides, then what fits between."""
+    pairs: list[tuple[int, int]] = []
+    i = j = 0
+    for m, n in [*_anchors(left, right), (len(left), len(right))]:
+        exact = (m - i) * (n - j) <= _EXACT
+        matcher = SequenceMatcher(None, left[i:m], right[j:n], autojunk=not exact)
+        for block in matcher.get_matching_blocks():
+            pairs += [(i + block.a + k, j + block.b + k) for k in range(block.size)]
+        if m < len(left):
+            pairs.append((m, n))
+        i, j = m + 1, n + 1
+    return pairs
+
+
+def _anchors(left: Sequence[str], right: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the longest ascending chain of tokens that occur exactly once on either side."""
+    places = _unique(right)
+    return _ascending([(i, places[token]) for token, i in _unique(left).items() if token in places])
+
+
+def _unique(tokens: Sequence[str]) -> dict[str, int]:
+    counts = Counter(tokens)
+    return {token: index for index, token in enumerate(tokens) if counts[token] == 1}
+
+
+def _ascending(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the longest chain of pairs whose second numbers ascend; the first ones do already."""
+    ends: list[int] = []
+    tips: list[int] = []
+    before: list[int] = []
+    for index, (_, place) in enumerate(pairs):
+        at = bisect_left(ends, place)
+        before.append(tips[at - 1] if at else -1)
+        ends[at : at + 1], tips[at : at + 1] = [place], [index]
+    chain = []
+    index = tips[-1] if tips else -1
+    while index >= 0:
+        chain.append(pairs[index])
+        index = before[index]
+    return chain[::-1]
+
+
+def _without_chance(pairs: list[tuple[int, int]], left: Sequence[tuple[int, str]]) -> list[tuple[int, int]]:
+    """Leave out matched spaces and punctuation that touch no matched word or tag: they match by chance."""
+    kept: list[tuple[int, int]] = []
+    for _, group in groupby(pairs, key=lambda pair: (pair[1] - pair[0], left[pair[0]][0])):
+        run = list(group)
+        if any(_TAG_OR_WORD.match(left[i][1]) for i, _ in run):
+            kept += run
+    return kept

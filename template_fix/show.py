@@ -1,0 +1,176 @@
+"""What a template makes of one conversation, message by message: printed, dropped, or the template's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from template_fix.align import Disguise, Run, align
+from template_fix.conversation import Conversation
+from template_fix.lines import Line, Piece, Style, line, visible
+from template_fix.render import REASONING_FIELDS, Failure, Renderer, RenderError, prepared
+
+_STYLES: dict[str, Style] = {"kept": "", "dropped": "lost", "template": "dim"}
+
+
+class Turn(NamedTuple):
+    """One message: its role and what was printed for it, with what was dropped in its place."""
+
+    role: str
+    runs: tuple[Run, ...]
+
+
+class TagTokens(NamedTuple):
+    """How the tokenizer reads a tag: its tokens with their ids, and whether decoding drops any of them as special."""
+
+    tag: str
+    tokens: tuple[tuple[int, str], ...]
+    special: bool
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One conversation as a template prints it; ``failure`` tells why it doesn't."""
+
+    title: str
+    turns: tuple[Turn, ...] = ()
+    failure: str | None = None
+
+
+class _Printed(NamedTuple):
+    """A rendering, and what is printed where the conversation ends after each message."""
+
+    text: str
+    endings: list[str]
+
+
+def shown(source: str, variables: Mapping[str, Any], conversations: Sequence[Conversation]) -> list[Shown]:
+    """Return each conversation as the template prints it, within limits.
+
+    Raises RenderError for a template that can't be compiled or exceeds its limits.
+    """
+    from template_fix.limits import LimitExceeded, bounded
+
+    try:
+        return bounded(_shown_all, source, variables, conversations)
+    except LimitExceeded as error:
+        raise RenderError(f"the template was stopped: {error}") from None
+
+
+def _shown_all(source: str, variables: Mapping[str, Any], conversations: Sequence[Conversation]) -> list[Shown]:
+    renderer = Renderer(source, variables)
+    return [_shown(renderer, conversation) for conversation in conversations]
+
+
+def _shown(renderer: Renderer, conversation: Conversation) -> Shown:
+    plain = _print(renderer, conversation.messages, conversation)
+    if isinstance(plain, Failure):
+        return Shown(conversation.title, failure=plain.reason)
+    disguise = Disguise()
+    disguised = [_with_texts(message, disguise.put_on) for message in conversation.messages]
+    named = _print(renderer, disguised, conversation)
+    # A template that treats some words differently prints another text: then the words themselves must do.
+    if isinstance(named, _Printed) and disguise.take_off(named.text) == plain.text:
+        said = [_said(message) for message in disguised]
+        regions = align(said, named.text, named.endings, disguise.take_off)
+    else:
+        regions = align([_said(message) for message in conversation.messages], plain.text, plain.endings)
+    roles = [str(message["role"]) for message in conversation.messages]
+    return Shown(conversation.title, tuple(Turn(role, tuple(runs)) for role, runs in zip(roles, regions, strict=True)))
+
+
+def _print(renderer: Renderer, messages: Sequence[Mapping[str, Any]], conversation: Conversation) -> _Printed | Failure:
+    ready = prepared(messages)
+    text = renderer(ready, conversation.tools)
+    if isinstance(text, Failure):
+        return text
+    endings = [renderer(ready[: number + 1], conversation.tools) for number in range(len(ready))]
+    return _Printed(text, [ending if isinstance(ending, str) else "" for ending in endings])
+
+
+def _said(message: Mapping[str, Any]) -> str:
+    """Return all that a message says, in the order in which templates print it: reasoning, content, tool calls."""
+    texts: list[str] = []
+
+    def collect(text: str) -> str:
+        texts.append(text)
+        return text
+
+    _with_texts(message, collect)
+    return "\n".join(texts)
+
+
+def _with_texts(message: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """Return the message with ``change`` made to each text in it, called in the order in which templates print them."""
+    fields = [name for name in REASONING_FIELDS if message.get(name) is not None][:1]
+    changed = {name: _changed(message[name], change) for name in (*fields, "content", "tool_calls") if name in message}
+    rest = {name: value for name, value in message.items() if name not in REASONING_FIELDS}
+    return {**rest, **changed}
+
+
+def _changed(value: Any, change: Callable[[str], str], key: str = "") -> Any:
+    if isinstance(value, str):
+        # What kind of block or call it is, and which call an answer belongs to, is structure and not text.
+        return value if key in ("type", "id") else change(value)
+    if isinstance(value, list):
+        return [_changed(item, change) for item in value]
+    if isinstance(value, dict):
+        return {name: _changed(item, change, name) for name, item in value.items()}
+    return value
+
+
+def tag_tokens(tokenizer: str, tags: Sequence[str]) -> list[TagTokens]:
+    """Return how the text of a tokenizer.json reads each tag; raises ValueError where tokenizers can't load it."""
+    from tokenizers import Tokenizer
+
+    try:
+        loaded = Tokenizer.from_str(tokenizer)
+    except Exception as error:  # tokenizers raises bare Exception for whatever it can't read
+        raise ValueError(f"tokenizers can't load it: {' '.join(str(error).split())}") from None
+    return [_tag_tokens(loaded, tag) for tag in tags]
+
+
+def _tag_tokens(tokenizer: Any, tag: str) -> TagTokens:
+    encoding = tokenizer.encode(tag, add_special_tokens=False)
+    skipped, whole = (tokenizer.decode(encoding.ids, skip_special_tokens=skip) for skip in (True, False))
+    return TagTokens(tag, tuple(zip(encoding.ids, encoding.tokens, strict=True)), skipped != whole)
+
+
+def shown_lines(shown: Shown) -> Iterator[Line]:
+    """Yield one conversation, role by role."""
+    yield line(Piece(visible(shown.title), "title"))
+    if shown.failure is not None:
+        yield line(Piece("the template refuses it: ", "warning"), visible(shown.failure), indent=2)
+    for turn in shown.turns:
+        yield line(Piece(visible(turn.role), "code"), indent=2)
+        yield from _run_lines(turn.runs)
+
+
+def _run_lines(runs: Sequence[Run]) -> Iterator[Line]:
+    """Yield the runs with their own line breaks."""
+    pieces: list[Piece] = []
+    for run in runs:
+        first, *more = run.text.split("\n")
+        pieces.append(Piece(visible(first), _STYLES[run.kind]))
+        for part in more:
+            yield _run_line(pieces)
+            pieces = [Piece(visible(part), _STYLES[run.kind])]
+    if any(piece.text for piece in pieces):
+        yield _run_line(pieces)
+
+
+def _run_line(pieces: Sequence[Piece]) -> Line:
+    return line(*(piece for piece in pieces if piece.text), indent=4)
+
+
+def token_lines(tags: Sequence[TagTokens]) -> Iterator[Line]:
+    """Yield how each tag becomes tokens."""
+    yield line(Piece("tags as tokens", "title"))
+    for tag in tags:
+        tokens = " ".join(f"{number}={visible(token)}" for number, token in tag.tokens)
+        fate = (
+            Piece("decode(skip_special_tokens=True) drops it", "error") if tag.special else Piece("survives decoding")
+        )
+        many = "1 token" if len(tag.tokens) == 1 else f"{len(tag.tokens)} tokens"
+        yield line(visible(tag.tag), f": {many}, {tokens}; ", fate, indent=2, hang=2)
