@@ -1,0 +1,1 @@
+"""Where repairs come from: one file a proposer."""

@@ -1,0 +1,1 @@
+"""What can be wrong with a checkpoint: one file a rule."""
