@@ -1,0 +1,308 @@
+"""The contract: what a template does to each conversation of a battery, and whether a change of it may stand.
+
+The judge renders and compares. It knows nothing of how a candidate came about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from template_fix.probes import Part, Probe
+from template_fix.render import Failure, Renderer
+from template_fix.tags import Tags
+from template_fix.text import Span
+
+
+class Held(NamedTuple):
+    """One thing that a template does right in one conversation.
+
+    ``property`` is ``printed`` or ``once`` (of a part), ``well-formed`` or ``alike`` (of the conversation), ``stable``
+    (of its first ``of`` messages) or ``prompted`` (of the message at ``of``).
+    """
+
+    property: str
+    of: int = 0
+
+
+SAFE = ("printed", "once", "well-formed", "alike", "stable")
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a template did to one probe.
+
+    ``text`` is None where it refused, for the reason in ``failure``. ``held`` and ``broken`` say how it kept the
+    contract; ``spans`` are the places of the probe's parts in the text, None for a part that isn't there in its
+    order.
+    """
+
+    probe: Probe
+    text: str | None
+    failure: str
+    spans: tuple[Span | None, ...]
+    held: frozenset[Held]
+    broken: frozenset[Held]
+
+    @property
+    def lost(self) -> tuple[Part, ...]:
+        """Return the parts of the conversation that aren't printed."""
+        return tuple(part for part, span in zip(self.probe.parts, self.spans, strict=True) if span is None)
+
+    def breaks(self, *properties: str) -> list[Held]:
+        """Return what is broken of these properties, in order."""
+        return sorted(held for held in self.broken if held.property in properties)
+
+
+class Examination:
+    """A template under a battery. Use it inside `limits.bounded`: it renders, lazily, and remembers.
+
+    ``renderer`` is the compiled template, ``tags`` its reasoning tags, ``flags`` template variables that are set in
+    every conversation besides the conversation's own.
+    """
+
+    def __init__(
+        self, renderer: Renderer, battery: Iterable[Probe], tags: Tags, flags: Mapping[str, Any] | None = None
+    ) -> None:
+        self.renderer = renderer
+        self.probes = {(probe.shape, probe.key): probe for probe in battery}
+        self.tags = tags
+        self.flags = dict(flags or {})
+        self._texts: dict[tuple[Any, ...], str | Failure] = {}
+        self._seen: dict[tuple[Any, ...], Observation] = {}
+
+    def text(self, probe: Probe, upto: int | None = None, prompt: bool = False) -> str | Failure:
+        """Return what is printed of the first ``upto`` messages of a probe, with the generation prompt or without."""
+        upto = len(probe.messages) if upto is None else upto
+        key = (probe.shape[:upto], probe.key, probe.tools is None, prompt)
+        if key not in self._texts:
+            flags = {**dict(probe.flags), **self.flags}
+            self._texts[key] = self.renderer(probe.messages[:upto], probe.tools, prompt, **flags)
+        return self._texts[key]
+
+    def observe(self, probe: Probe) -> Observation:
+        """Return what the template does to one probe."""
+        key = (probe.shape, probe.key)
+        if key not in self._seen:
+            self._seen[key] = self._observe(probe)
+        return self._seen[key]
+
+    def __iter__(self) -> Iterator[Observation]:
+        return (self.observe(probe) for probe in self.probes.values())
+
+    @cached_property
+    def unsupported(self) -> frozenset[str]:
+        """Return the features that the template refuses wherever they come, or prints nothing of.
+
+        A form that a template doesn't accept is owed nothing; that it ignores reasoning fields is a finding of its own.
+        """
+        offered: set[str] = set()
+        shown: set[str] = set()
+        for seen in self:
+            offered |= seen.probe.features
+            printed = {part.kind for part, span in zip(seen.probe.parts, seen.spans, strict=True) if span}
+            shown |= {feature for feature in seen.probe.features if printed & _kinds(feature)}
+        return frozenset(offered - shown)
+
+    def owed(self, probe: Probe) -> bool:
+        """Whether the contract is owed on this conversation: an ordinary one, of forms that the template accepts."""
+        return probe.ordinary and not probe.features & self.unsupported and self.observe(probe).text is not None
+
+    def safe(self, probe: Probe) -> bool:
+        """Whether the template is training-safe on this conversation."""
+        return self.owed(probe) and not self.observe(probe).breaks(*SAFE)
+
+    def _observe(self, probe: Probe) -> Observation:
+        text = self.text(probe)
+        if isinstance(text, Failure):
+            return Observation(probe, None, text.reason, (None,) * len(probe.parts), frozenset(), frozenset())
+        spans = locate(probe.parts, text)
+        checks = {
+            **{Held("printed", i): span is not None for i, span in enumerate(spans)},
+            **{Held("once", i): text.count(part.text) <= 1 for i, part in enumerate(probe.parts) if _counts(part)},
+            **self._formed(probe, text, spans),
+            **{Held("stable", k): self._stable(probe, k) for k in probe.cuts},
+            **{Held("prompted", k): self._prompted(probe, k) for k in probe.turns()},
+        }
+        held = frozenset(key for key, holds in checks.items() if holds)
+        return Observation(probe, text, "", spans, held, frozenset(checks) - held)
+
+    def _formed(self, probe: Probe, text: str, spans: tuple[Span | None, ...]) -> dict[Held, bool]:
+        checks = {Held("well-formed"): well_formed(probe, text, spans, self.tags)}
+        field = self.probes.get((probe.shape, ("reasoning_content", *probe.key[1:])))
+        if probe.form == "inline" and field and None not in spans:
+            other = self.text(field)
+            if isinstance(other, str) and None not in locate(field.parts, other):
+                checks[Held("alike")] = text.split() == other.split()
+        return checks
+
+    def _stable(self, probe: Probe, cut: int) -> bool:
+        part, whole = self.text(probe, cut), self.text(probe)
+        if isinstance(part, Failure) or isinstance(whole, Failure):
+            return True
+        spans = locate([each for each in probe.parts if each.message < cut], part)
+        end = max((span.end for span in spans if span), default=0)
+        common = common_prefix(part, whole)
+        # What stands behind the last text may be printed after the last message only, as an end-of-text token is.
+        return common >= end and not (self.tags.paired and self._tagged(part[common:]))
+
+    def _tagged(self, text: str) -> bool:
+        return self.tags.open in text or self.tags.close in text
+
+    def _prompted(self, probe: Probe, turn: int) -> bool:
+        prompt, told = self.text(probe, turn, prompt=True), self.text(probe, turn + 1)
+        return isinstance(prompt, Failure) or isinstance(told, Failure) or told.startswith(prompt)
+
+
+def _kinds(feature: str) -> set[str]:
+    word = feature.split()[0]
+    return {"field": {"reasoning"}, "text": {"question", "answer"}}.get(word, {word})
+
+
+def _counts(part: Part) -> bool:
+    return part.kind in ("reasoning", "answer", "before", "behind")
+
+
+def common_prefix(one: str, other: str) -> int:
+    """Return how many characters two texts have in common from their beginning on."""
+    if other.startswith(one):
+        return len(one)
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one[:middle] == other[:middle] else (low, middle - 1)
+    return low
+
+
+def locate(parts: Iterable[Part], text: str) -> tuple[Span | None, ...]:
+    """Return where each part stands in the text; the texts of turns must come in their order."""
+    found: list[Span | None] = []
+    behind = 0
+    for part in parts:
+        start = text.find(part.text, behind if _counts(part) else 0)
+        found.append(Span(start, start + len(part.text)) if start >= 0 else None)
+        if start >= 0 and _counts(part):
+            behind = start + len(part.text)
+    return tuple(found)
+
+
+def well_formed(probe: Probe, text: str, spans: tuple[Span | None, ...], tags: Tags) -> bool:
+    """Whether each printed reasoning stands in one block of its own, and no block is left open or stands elsewhere.
+
+    A message with a lone closing tag is ambiguous, and not judged.
+    """
+    places = sorted(span for span in spans if span)
+    for part, span in zip(probe.parts, spans, strict=True):
+        letter = probe.shape[part.message]
+        if span is None or letter in "ml" or not _counts(part):
+            continue
+        before = text[max((s.end for s in places if s.end <= span.start), default=0) : span.start]
+        behind = text[span.end : min((s.start for s in places if s.start >= span.end), default=len(text))]
+        if not (_encloses(before, behind, tags) if part.kind == "reasoning" else _closed(before, tags)):
+            return False
+    return True
+
+
+def _encloses(before: str, behind: str, tags: Tags) -> bool:
+    if not before.rstrip().endswith(tags.open.rstrip()) or not behind.lstrip().startswith(tags.close):
+        return False
+    if not tags.paired:
+        return before.count(tags.open) == 1
+    return before.count(tags.open) == 1 and tags.close not in before and behind.count(tags.close) == 1
+
+
+def _closed(before: str, tags: Tags) -> bool:
+    """Whether every block that is opened in front of an answer is closed there, too."""
+    return before.rfind(tags.open) <= before.rfind(tags.close) if tags.paired else True
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a candidate compares with what it would replace: ``reason`` is empty where it may stand.
+
+    ``gained`` are the pairs of conversation and property that it mends.
+    """
+
+    reason: str
+    gained: frozenset[tuple[Any, ...]] = frozenset()
+    compared: int = 0
+
+
+@dataclass(frozen=True)
+class Case:
+    """A template as it renders by itself, and with ``preserve_thinking=false``."""
+
+    itself: Examination
+    off: Examination
+
+
+def judge(before: Case, after: Case) -> Verdict:
+    """Compare a template with its candidate repair over the whole battery.
+
+    The first conversation in which anything is lost ends the comparison and becomes the reason. Whether a turn follows
+    the generation prompt (TF205) is never a reason.
+    """
+    gained: set[tuple[Any, ...]] = set()
+    for probe in before.itself.probes.values():
+        reason = _worse(before.itself, after.itself, probe) or _not_conservative(before, after, probe)
+        if reason:
+            return Verdict(f"{reason} ({probe.describe()})")
+        old, new = before.itself.observe(probe), after.itself.observe(probe)
+        gained |= {(probe.shape, probe.key, held) for held in new.held - old.held if held.property in SAFE}
+    return Verdict("", frozenset(gained), len(before.itself.probes))
+
+
+def _worse(before: Examination, after: Examination, probe: Probe) -> str:
+    old, new = before.observe(probe), after.observe(probe)
+    if old.text is None:
+        return ""
+    if new.text is None:
+        return f"it would make the template fail: {new.failure}"
+    worse = sorted(held for held in old.held & new.broken if held.property in SAFE)
+    return f"it would break what the template does right: {worse[0].property}" if worse else ""
+
+
+def _not_conservative(before: Case, after: Case, probe: Probe) -> str:
+    if after.off.text(probe) != before.off.text(probe):
+        return "with preserve_thinking=false it would not print what the template printed before"
+    if before.itself.safe(probe) and after.itself.text(probe) != before.itself.text(probe):
+        return "it would change a conversation that is printed well"
+    for turn in probe.turns():
+        if _prompt(before.itself, probe, turn) != _prompt(after.itself, probe, turn):
+            return "it would change the generation prompt"
+    return _not_as_last(before.itself, after.itself, probe)
+
+
+def _prompt(examined: Examination, probe: Probe, turn: int) -> str | None:
+    """Return what ``add_generation_prompt`` adds to the messages in front of a turn."""
+    plain, prompted = examined.text(probe, turn), examined.text(probe, turn, prompt=True)
+    if isinstance(plain, Failure) or isinstance(prompted, Failure):
+        return None
+    return prompted[common_prefix(plain, prompted) :]
+
+
+def _not_as_last(before: Examination, after: Examination, probe: Probe) -> str:
+    """Hold each turn of a conversation that comes out safe against how the template prints it when it stands last."""
+    if not after.safe(probe) or before.safe(probe):
+        return ""
+    for turn in probe.turns():
+        last = before.probes.get((probe.shape[: turn + 1], probe.key))
+        if last and before.safe(last) and _turn(before, last, turn) != _turn(after, probe, turn):
+            return "it would print a turn otherwise than the template does when the turn stands last"
+    return ""
+
+
+def _turn(examined: Examination, probe: Probe, turn: int) -> str | None:
+    """Return the text of one turn: from the end of what stands before it to the end of its own last text."""
+    text = examined.text(probe)
+    if isinstance(text, Failure):
+        return None
+    spans = locate(probe.parts, text)
+    own = [span for part, span in zip(probe.parts, spans, strict=True) if part.message == turn and span]
+    earlier = [span for part, span in zip(probe.parts, spans, strict=True) if part.message < turn and span]
+    if not own:
+        return None
+    start = max((span.end for span in earlier if span.end <= own[0].start), default=0)
+    return text[start : max(span.end for span in own)]

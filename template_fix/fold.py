@@ -1,0 +1,151 @@
+"""Proof that a repair can be switched off: fold a switch at a value, and compare what is left of two templates.
+
+Rendering samples; folding proves. Where the inserted tests are evaluated at ``preserve_thinking=false`` and what is
+left of the repaired template's syntax tree equals the original's, both print the same on every input there is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jinja2 import nodes
+from jinja2.visitor import NodeTransformer
+
+from template_fix.jinja import Template
+
+SWITCH = "preserve_thinking"
+
+
+def equal_when_off(before: Template, after: Template, switch: str = SWITCH) -> bool:
+    """Whether two templates are the same program where ``switch`` is false."""
+    return folded(before, switch) == folded(after, switch)
+
+
+def folded(template: Template, switch: str = SWITCH, value: bool = False) -> nodes.Template:
+    """Return a template's tree with every test of ``switch`` evaluated at ``value`` and what that leaves dead removed.
+
+    Names that the template sets itself keep their meaning: a switch that it assigns is folded in the expression
+    assigned, and read as a variable afterwards where that isn't a constant.
+    """
+    tree = Template(template.source).tree  # folding changes the tree in place
+    folder = _Folder(switch, value)
+    result = folder.visit(tree)
+    assert isinstance(result, nodes.Template)
+    return result
+
+
+def _constant(node: nodes.Node | None) -> bool:
+    return isinstance(node, nodes.Const)
+
+
+class _Folder(NodeTransformer):
+    def __init__(self, switch: str, value: bool) -> None:
+        self.switch, self.value = switch, value
+
+    def visit_Name(self, node: nodes.Name) -> nodes.Node:
+        if node.name == self.switch and node.ctx == "load":
+            return nodes.Const(self.value)
+        return node
+
+    def visit_Filter(self, node: nodes.Filter) -> nodes.Node:
+        self.generic_visit(node)
+        if node.name in ("default", "d") and isinstance(node.node, nodes.Const) and not node.kwargs:
+            kept = node.node.value or len(node.args) < 2
+            return node.node if kept else node.args[0]
+        return node
+
+    def visit_Test(self, node: nodes.Test) -> nodes.Node:
+        if isinstance(node.node, nodes.Name) and node.node.name == self.switch and not node.args:
+            known = {
+                "defined": True,
+                "undefined": False,
+                "none": False,
+                "boolean": True,
+                "true": self.value,
+                "false": not self.value,
+            }
+            if node.name in known:
+                return nodes.Const(known[node.name])
+        self.generic_visit(node)
+        return node
+
+    def visit_Not(self, node: nodes.Not) -> nodes.Node:
+        self.generic_visit(node)
+        return nodes.Const(not node.node.value) if isinstance(node.node, nodes.Const) else node
+
+    def visit_And(self, node: nodes.And) -> nodes.Node:
+        return self._boolean(node, absorbing=False)
+
+    def visit_Or(self, node: nodes.Or) -> nodes.Node:
+        return self._boolean(node, absorbing=True)
+
+    def _boolean(self, node: nodes.And | nodes.Or, absorbing: bool) -> nodes.Node:
+        """``x or A`` is x where x is a true constant and A where it is a false one; ``and`` the other way round.
+
+        On the right only a constant that can't decide goes away, and only if it yields to the left operand's value
+        in every test: the callers of such a value are tests, since the switch is inserted nowhere else.
+        """
+        self.generic_visit(node)
+        if isinstance(node.left, nodes.Const):
+            return node.left if bool(node.left.value) is absorbing else node.right
+        if isinstance(node.right, nodes.Const) and node.right.value is (not absorbing):
+            return node.left
+        return node
+
+    def visit_CondExpr(self, node: nodes.CondExpr) -> nodes.Node:
+        self.generic_visit(node)
+        if not isinstance(node.test, nodes.Const):
+            return node
+        return node.expr1 if node.test.value else node.expr2 or node
+
+    def visit_If(self, node: nodes.If) -> nodes.Node | list[nodes.Node] | None:
+        self.generic_visit(node)
+        node.body, node.else_ = _merged(node.body), _merged(node.else_)
+        node.elif_ = [branch for branch in node.elif_ if not _never(branch)]
+        if isinstance(node.test, nodes.Const):
+            if node.test.value:
+                return node.body
+            if not node.elif_:
+                return node.else_
+            first, *rest = node.elif_
+            return self._rest(nodes.If(first.test, first.body, rest, node.else_))
+        if not (node.body or node.elif_ or node.else_):
+            return None
+        return node
+
+    def _rest(self, node: nodes.If) -> nodes.Node | list[nodes.Node]:
+        if isinstance(node.test, nodes.Const) and node.test.value:
+            return node.body
+        return node
+
+    def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> nodes.Node:
+        super().generic_visit(node, *args, **kwargs)
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = _merged(body)  # type: ignore[attr-defined]
+        return node
+
+
+def _never(branch: nodes.If) -> bool:
+    return isinstance(branch.test, nodes.Const) and not branch.test.value
+
+
+def _merged(body: list[nodes.Node]) -> list[nodes.Node]:
+    """Join outputs that stand side by side, as the parser would have, and the texts in them."""
+    result: list[nodes.Node] = []
+    for node in body:
+        if isinstance(node, nodes.Output) and result and isinstance(result[-1], nodes.Output):
+            node = nodes.Output([*result.pop().nodes, *node.nodes])  # type: ignore[attr-defined]
+        if isinstance(node, nodes.Output):
+            node = nodes.Output(_texts(node.nodes))
+        result.append(node)
+    return result
+
+
+def _texts(items: list[nodes.Expr]) -> list[nodes.Expr]:
+    result: list[nodes.Expr] = []
+    for item in items:
+        if isinstance(item, nodes.TemplateData) and result and isinstance(result[-1], nodes.TemplateData):
+            item = nodes.TemplateData(result.pop().data + item.data)  # type: ignore[attr-defined]
+        result.append(item)
+    return result

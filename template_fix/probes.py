@@ -1,0 +1,285 @@
+"""The battery: conversations whose every text is distinct, so that what a template does to each can be seen.
+
+A conversation is spelled as a word, one letter a message::
+
+    s  system prompt                      c  tool call alone
+    u  user                               v  text and a tool call
+    a  answer                             k  reasoning and a tool call
+    r  reasoning and answer               w  reasoning, text and a tool call
+    m  answer that mentions the closing   d  reasoning and two tool calls at once
+       tag                                t  tool result
+    l  reasoning whose opening tag was in the prompt
+    b  two blocks of reasoning in one message
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any, NamedTuple
+
+from template_fix.render import prepared
+from template_fix.tags import Tags
+
+TOOLS: tuple[dict[str, Any], ...] = (
+    {
+        "type": "function",
+        "function": {
+            "name": "look_up",
+            "description": "Look a word up.",
+            "parameters": {
+                "type": "object",
+                "properties": {"word": {"type": "string", "description": "The word."}},
+                "required": ["word"],
+            },
+        },
+    },
+)
+PLAIN = ("ua", "uaua", "sua", "uauaua")
+REASONED = ("ur", "urur", "sur", "surur", "ururur", "uaur", "urua")
+TOOL_CHAINS = (
+    *("uktr", "uctr", "ucta", "ukta", "uktktr", "udttr", "uktrur", "uruktr", "uwtr", "uvta", "suktr"),
+    *("uktrua", "uktruktr", "uktktrur", "uctaua"),
+)
+SEVERAL_BLOCKS = ("ub", "ubua", "urub", "ubur")
+LONE_CLOSING_TAG = ("um", "umua", "ul", "ulua", "urum", "umur")
+REASONS = "rkwdb"
+CALLS = "ckvwd"
+
+
+class Part(NamedTuple):
+    """One text of a conversation: what it is, in which message it stands, and the text that must be printed."""
+
+    kind: str
+    message: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One conversation as a template gets it.
+
+    ``shape`` is its spelling, ``form`` how reasoning comes (``inline``, ``plain`` for none, or a field's name),
+    ``features`` name what a template may not support at all. ``ordinary`` conversations are owed the contract; on
+    others nothing may be lost that was kept. ``flags`` are the template variables.
+    """
+
+    shape: str
+    form: str
+    messages: tuple[dict[str, Any], ...]
+    parts: tuple[Part, ...]
+    features: frozenset[str]
+    ordinary: bool = True
+    flags: tuple[tuple[str, Any], ...] = ()
+    legacy: bool = False
+    text_lists: bool = False
+    empty: str | None = ""
+    cuts: tuple[int, ...] = field(default=())
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Tell this probe from every other; a prefix of it has the same key but for the shape."""
+        return (self.form, self.flags, self.legacy, self.text_lists, self.empty)
+
+    @property
+    def tools(self) -> tuple[dict[str, Any], ...] | None:
+        """Return the tools that this conversation may use: those who call tools are given some."""
+        return TOOLS if set(self.shape) & set(CALLS) else None
+
+    def turns(self) -> Iterator[int]:
+        """Yield the index of each assistant message that answers somebody else's."""
+        for index, letter in enumerate(self.shape):
+            if letter not in "sut":
+                yield index
+
+    def describe(self) -> str:
+        """Say in words what kind of conversation this is."""
+        told = ", ".join(_WORDS[letter] for letter in self.shape)
+        form = {"plain": "", "inline": "; reasoning inside of content"}.get(
+            self.form, f"; reasoning in the field {self.form!r}"
+        )
+        form = "; reasoning inside of content, then in a field" if self.form == "mixed" else form
+        flags = "".join(f"; {name}={value}" for name, value in self.flags)
+        lists = "; contents as lists of text blocks" if self.text_lists else ""
+        return f"{told}{form}{flags}{lists}" + ("; as transformers 4 passes it" if self.legacy else "")
+
+
+_WORDS = {
+    "s": "system prompt",
+    "u": "question",
+    "a": "answer",
+    "r": "reasoned answer",
+    "m": "answer that mentions the closing tag",
+    "l": "reasoned answer without its opening tag",
+    "b": "answer with two blocks of reasoning",
+    "c": "tool call",
+    "v": "text and a tool call",
+    "k": "reasoned tool call",
+    "w": "reasoned text and a tool call",
+    "d": "two reasoned tool calls at once",
+    "t": "tool result",
+}
+
+
+class _Writer:
+    """Writes the messages of one conversation, keeping account of every text in it."""
+
+    def __init__(self, tags: Tags, form: str, arguments: type, empty: str | None, text_lists: bool) -> None:
+        self.tags, self.form, self.arguments, self.empty, self.text_lists = tags, form, arguments, empty, text_lists
+        self.parts: list[Part] = []
+        self.messages: list[dict[str, Any]] = []
+        self.calls: list[str] = []
+
+    def say(self, kind: str, pattern: str) -> str:
+        number = 1 + sum(part.kind == kind for part in self.parts)
+        text = pattern.format(number)
+        self.parts.append(Part(kind, len(self.messages), text))
+        return text
+
+    def add(self, letter: str) -> None:
+        if letter == "s":
+            self.post("system", self.say("system", "Answer shortly, rule {}."))
+        elif letter == "u":
+            self.post("user", self.say("question", "What about question {}?"))
+        elif letter == "t":
+            self.result()
+        else:
+            self.turn(letter)
+
+    def post(self, role: str, content: str | None, **rest: Any) -> None:
+        shown: Any = [{"type": "text", "text": content}] if self.text_lists and content else content
+        self.messages.append({"role": role, "content": shown, **rest})
+
+    def result(self) -> None:
+        done = sum(message["role"] == "tool" for message in self.messages)
+        self.post("tool", self.say("result", "Found entry {}."), name="look_up", tool_call_id=self.calls[done])
+
+    def turn(self, letter: str) -> None:
+        if letter in "ml":
+            content, fields = self.lone_closing_tag(letter), {}
+        elif letter == "b":
+            content, fields = self.tags.wrap(self.reasoning(), self.answer()), {}
+            content += self.tags.gap + self.tags.wrap(self.reasoning(), self.answer())
+        else:
+            content, fields = self.reasoned(letter)
+        calls = [self.call() for _ in range({"d": 2}.get(letter, letter in CALLS))]
+        self.post("assistant", content or self.empty, **fields, **({"tool_calls": calls} if calls else {}))
+
+    def lone_closing_tag(self, letter: str) -> str:
+        if letter == "l":
+            return f"{self.reasoning()}{self.tags.trail}{self.tags.close}{self.tags.gap}{self.answer()}"
+        before = self.say("before", "To close it, tip {}, write")
+        return f"{before} {self.tags.close} {self.say('behind', 'where tip {} ends.')}"
+
+    def reasoned(self, letter: str) -> tuple[str, dict[str, str]]:
+        reasoning = self.reasoning() if letter in REASONS else ""
+        answer = self.answer() if letter in "arvw" else ""
+        turns = sum(message["role"] == "assistant" for message in self.messages)
+        if not reasoning:
+            return answer, {}
+        if self.form == "inline" or (self.form == "mixed" and turns % 2 == 0):
+            return self.tags.wrap(reasoning, answer), {}
+        return answer, {"reasoning_content" if self.form == "mixed" else self.form: reasoning}
+
+    def reasoning(self) -> str:
+        return self.say("reasoning", "Weighing idea {0}.\nSettling on idea {0}.")
+
+    def answer(self) -> str:
+        return self.say("answer", "This is answer {}.")
+
+    def call(self) -> dict[str, Any]:
+        word = self.say("call", "word{}")
+        arguments: Any = {"word": word} if self.arguments is dict else f'{{"word": "{word}"}}'
+        self.calls.append(f"call{len(self.calls):05d}")
+        return {"id": self.calls[-1], "type": "function", "function": {"name": "look_up", "arguments": arguments}}
+
+
+def probe(
+    shape: str,
+    tags: Tags,
+    form: str = "inline",
+    *,
+    arguments: type = dict,
+    empty: str | None = "",
+    text_lists: bool = False,
+    legacy: bool = False,
+    flags: tuple[tuple[str, Any], ...] = (),
+) -> Probe:
+    """Return the conversation that ``shape`` spells.
+
+    ``arguments`` is dict or str, as the template takes those of tool calls; ``empty`` is the content of a turn that
+    only calls tools, ``""`` or None; ``text_lists`` makes each content a list of blocks; ``legacy`` leaves out what
+    transformers 5.23 does to messages before it renders them.
+    """
+    writer = _Writer(tags, form, arguments, empty, text_lists)
+    for letter in shape:
+        writer.add(letter)
+    messages = tuple(writer.messages if legacy else prepared(writer.messages))
+    cuts = [k for k in range(1, len(shape)) if not (shape[k] == "t" and shape[k - 1] == "t") and shape[:k] != "s"]
+    return Probe(
+        shape=shape,
+        form=form if set(shape) & set(REASONS + "l") else "plain",
+        messages=messages,
+        parts=tuple(writer.parts),
+        features=frozenset(_features(shape, form, empty, legacy, text_lists)),
+        ordinary=not text_lists,
+        flags=flags,
+        legacy=legacy,
+        text_lists=text_lists,
+        empty=empty,
+        cuts=tuple(cuts),
+    )
+
+
+def _features(shape: str, form: str, empty: str | None, legacy: bool, text_lists: bool) -> Iterator[str]:
+    """Yield the parts of a conversation that a template may not support: it prints nothing of them, or refuses."""
+    convention = " in transformers 4" if legacy else ""
+    if "s" in shape:
+        yield "system"
+    if set(shape) & set("vw") or (form in ("inline", "mixed") and set(shape) & set("kd")):
+        yield "call beside text"
+    if set(shape) & set("c" if form in ("inline", "mixed") else "ckd"):
+        yield f"call beside {empty!r}{convention}"
+    if "t" in shape:
+        yield "result"
+    if text_lists:
+        yield "text lists"
+    if form not in ("inline", "plain") and set(shape) & set(REASONS):
+        yield "field reasoning_content" if form == "mixed" else f"field {form}{convention}"
+
+
+def battery(tags: Tags, arguments: type) -> tuple[Probe, ...]:
+    """Return the probes for a template with these reasoning tags and this form of tool-call arguments."""
+    return tuple({(p.shape, p.key): p for p in _battery(tags, arguments)}.values())
+
+
+def _battery(tags: Tags, arguments: type) -> Iterator[Probe]:
+    reasoned = (*REASONED, *(shape for shape in TOOL_CHAINS if set(shape) & set(REASONS)))
+    plain = (*PLAIN, *(shape for shape in TOOL_CHAINS if not set(shape) & set(REASONS)))
+    for shape in plain:
+        yield probe(shape, tags, "plain", arguments=arguments)
+    for shape, form in product(reasoned, ("inline", "reasoning_content")):
+        yield probe(shape, tags, form, arguments=arguments)
+    for shape in ("urur", "uruktr", "uktrur", "urub"):
+        yield probe(shape, tags, "mixed", arguments=arguments)
+    for shape in (*SEVERAL_BLOCKS, *LONE_CLOSING_TAG):
+        yield probe(shape, tags, "inline", arguments=arguments)
+    yield from _other_conventions(tags, arguments)
+    for value, shapes in ((True, ("ur", "urur", "uktr", "uktrur")), (False, ("ua", "uaua", "ucta"))):
+        for shape, form in product(shapes, ("inline", "reasoning_content") if value else ("plain",)):
+            yield probe(shape, tags, form, arguments=arguments, flags=(("enable_thinking", value),))
+    for shape, form in (("ur", "inline"), ("urur", "inline"), ("urur", "reasoning_content"), ("uaua", "plain")):
+        yield probe(shape, tags, form, arguments=arguments, text_lists=True)
+
+
+def _other_conventions(tags: Tags, arguments: type) -> Iterator[Probe]:
+    """Yield what reaches a template otherwise in transformers 4: None stays, and no field is renamed."""
+    for shape in ("uctr", "ucta", "uctaua"):
+        for legacy in (False, True):
+            yield probe(shape, tags, "inline", arguments=arguments, empty=None, legacy=legacy)
+    for shape in ("uktr", "uktktr", "uktrur", "udttr"):
+        for legacy in (False, True):
+            yield probe(shape, tags, "reasoning_content", arguments=arguments, empty=None, legacy=legacy)
+    for shape, form in product(("ur", "urur", "uktr", "uktrur"), ("reasoning_content", "reasoning", "thinking")):
+        yield probe(shape, tags, form, arguments=arguments, legacy=True)
