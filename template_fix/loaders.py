@@ -1,0 +1,176 @@
+"""What each released loader makes of the token records: which tokens its ``decode`` skips.
+
+The backend of the fast tokenizers keeps a set of special tokens: whatever was once added as special is skipped by
+``decode(skip_special_tokens=True)``, even where another file says otherwise later. The loaders differ in what they
+add. This module follows their code, and the slow tests hold it against the released libraries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from template_fix.checkpoint import Checkpoint
+from template_fix.copies import CONFIG
+from template_fix.jsontext import Array, Object
+from template_fix.records import ADDED, MAP, NAMED, TOKENIZER, TokenRecord
+
+ADDITIONAL_LIST = "additional_special_tokens"
+EXTRA = "extra_special_tokens"
+FAST4 = "transformers 4.57"
+SLOW4 = "transformers 4.57 with use_fast=False"
+BACKEND5 = "transformers 5 (TokenizersBackend)"
+OWN5 = "transformers 5 (classes such as Qwen2Tokenizer)"
+
+
+class _View(NamedTuple):
+    """What one release has read of a token: its entry of tokenizer.json, the one that serves as its entry of
+    ``added_tokens_decoder``, the attributes that name it, and the lists that hold it."""
+
+    json: TokenRecord | None
+    decoder: TokenRecord | None
+    named: tuple[TokenRecord, ...]
+    listed: tuple[TokenRecord, ...]
+
+    @property
+    def known(self) -> bool:
+        return self.json is not None or self.decoder is not None
+
+
+def skipped_by(checkpoint: Checkpoint, token: str) -> dict[str, tuple[TokenRecord, ...]]:
+    """Return for each loader the records that make ``decode(skip_special_tokens=True)`` drop ``token``.
+
+    Where a loader keeps the token, its tuple is empty.
+    """
+    return {loader: tuple(dict.fromkeys(causes(checkpoint, token))) for loader, causes in LOADERS.items()}
+
+
+def skips(checkpoint: Checkpoint, token: str) -> dict[str, str | None]:
+    """Return for each loader why it skips ``token`` in decoding, in a few words, None where it keeps it."""
+    causes = skipped_by(checkpoint, token)
+    return {loader: ", ".join(map(told, records)) or None for loader, records in causes.items()}
+
+
+def told(record: TokenRecord) -> str:
+    """Return where a record stands, in a few words."""
+    if record.where in ("added_tokens", "added_tokens_decoder"):
+        return f"flagged special in {record.where} of {record.file}"
+    if record.name and record.where != record.name:
+        return f"named {record.name} in {record.where} of {record.file}"
+    return f"named {record.name} in {record.file}" if record.name else f"listed in {record.where} of {record.file}"
+
+
+def has_decoder(checkpoint: Checkpoint) -> bool:
+    """Tell whether tokenizer_config.json has ``added_tokens_decoder``; special_tokens_map.json is unread then."""
+    return _present(checkpoint, CONFIG, "added_tokens_decoder")
+
+
+def _present(checkpoint: Checkpoint, file: str, key: str) -> bool:
+    document = checkpoint.document(file)
+    return document is not None and any(member.key == key for member in document.root.members)
+
+
+def _fast4(checkpoint: Checkpoint, token: str) -> Iterable[TokenRecord]:
+    view = _view4(checkpoint, token)
+    yield from _flagged(view.json, view.decoder)
+    records = (*view.named, *view.listed)
+    if view.decoder or not view.json or any(_is_object(checkpoint, record) for record in records[:1]):
+        yield from records
+
+
+def _slow4(checkpoint: Checkpoint, token: str) -> Iterable[TokenRecord]:
+    view = _view4(checkpoint, token)
+    return (*view.named, *view.listed)
+
+
+def _backend5(checkpoint: Checkpoint, token: str) -> Iterable[TokenRecord]:
+    view = _view5(checkpoint, token)
+    yield from _flagged(view.json, view.decoder)
+    if view.decoder or not view.json:
+        yield from view.named
+    if not view.known or (view.decoder and view.decoder.file == ADDED):
+        for record in view.listed:
+            if record.special or record.file == MAP or not _is_object(checkpoint, record):
+                yield record
+
+
+def _own5(checkpoint: Checkpoint, token: str) -> Iterable[TokenRecord]:
+    view = _view5(checkpoint, token)
+    return (*_flagged(view.decoder), *view.named, *view.listed)
+
+
+LOADERS: dict[str, Callable[[Checkpoint, str], Iterable[TokenRecord]]] = {
+    FAST4: _fast4,
+    SLOW4: _slow4,
+    BACKEND5: _backend5,
+    OWN5: _own5,
+}
+
+
+def _is_object(checkpoint: Checkpoint, record: TokenRecord) -> bool:
+    """Tell whether a token is written with its flags; such a one is added again even where its text is known."""
+    return checkpoint.files[record.file].startswith("{", record.span.start)
+
+
+def _flagged(*records: TokenRecord | None) -> list[TokenRecord]:
+    return [record for record in records if record and record.special]
+
+
+def _view4(checkpoint: Checkpoint, token: str) -> _View:
+    records = checkpoint.records_of(token)
+    named = [record for record in _attributes(checkpoint, records) if record.name in NAMED]
+    mapped = [record for record in records if record.file == CONFIG and record.where == EXTRA and record.name]
+    read = (CONFIG,) if has_decoder(checkpoint) else (CONFIG, MAP)
+    listed = [record for record in records if record.where == ADDITIONAL_LIST and record.file in read]
+    return _View(*_entries(checkpoint, records), (*named, *mapped), tuple(listed))
+
+
+def _view5(checkpoint: Checkpoint, token: str) -> _View:
+    records = checkpoint.records_of(token)
+    read = (CONFIG,) if has_decoder(checkpoint) else (CONFIG, MAP)
+    collections = [record for record in records if record.file in read and record.where not in ("", record.name)]
+    named = [record for record in collections if record.name]
+    lists = _lists5(checkpoint, read)
+    listed = [record for record in collections if not record.name and (record.file, record.where) in lists]
+    return _View(*_entries(checkpoint, records), (*_attributes(checkpoint, records), *named), tuple(listed))
+
+
+def _lists5(checkpoint: Checkpoint, read: tuple[str, ...]) -> set[tuple[str, str]]:
+    """Return which lists end up as the extra special tokens of transformers 5."""
+    config, token_map = checkpoint.document(CONFIG), checkpoint.document(MAP)
+    extra = config.get(EXTRA) if config else None
+    additional = (CONFIG, ADDITIONAL_LIST)
+    used: set[tuple[str, str]] = set()
+    if isinstance(extra, Array) and extra.items:
+        used.add((CONFIG, EXTRA))
+    elif not (isinstance(extra, Object) and extra.members) and _present(checkpoint, *additional):
+        used.add(additional)
+    if token_map and MAP in read:
+        if isinstance(token_map.get(EXTRA), Array):
+            used.add((MAP, EXTRA))
+        if _present(checkpoint, MAP, ADDITIONAL_LIST):
+            additional = (MAP, ADDITIONAL_LIST)
+    nothing = not used and not (isinstance(extra, Array) and not extra.items)
+    return used or ({additional} if nothing else set())
+
+
+def _attributes(checkpoint: Checkpoint, records: Iterable[TokenRecord]) -> tuple[TokenRecord, ...]:
+    """Return the attributes that hold: those of special_tokens_map.json where it is read, else the config's."""
+    mapped = not has_decoder(checkpoint)
+    return tuple(
+        record
+        for record in records
+        if record.name
+        and record.where == record.name
+        and (mapped if record.file == MAP else not (mapped and _present(checkpoint, MAP, record.name)))
+    )
+
+
+def _entries(
+    checkpoint: Checkpoint, records: Iterable[TokenRecord]
+) -> tuple[TokenRecord | None, TokenRecord | None]:
+    by_file = {record.file: record for record in records if record.where in ("added_tokens", "")}
+    decoder = next((record for record in records if record.where == "added_tokens_decoder"), None)
+    if decoder is None and not has_decoder(checkpoint):
+        decoder = by_file.get(TOKENIZER) or by_file.get(ADDED)
+    return by_file.get(TOKENIZER), decoder
