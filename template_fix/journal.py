@@ -17,6 +17,7 @@ What follows is only renames, which need no space and which ``finish`` can take 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -66,8 +67,8 @@ def session(directory: Path) -> Iterator[Path]:
     except LockedError as error:
         raise WriteError(f"{directory}: another run is writing there; try again when it has finished") from error
     finally:
-        with suppress(OSError):
-            for folder in (store, store.parent, store.parent.parent):
+        for folder in (store, store.parent, store.parent.parent):
+            with suppress(OSError):
                 folder.rmdir()
 
 
@@ -156,7 +157,6 @@ def take_back(directory: Path, entry: Path) -> tuple[str, ...]:
     """Move the former files of an entry back, drop the entry, and return the names of its files."""
     undoing = entry.with_name("undoing")
     os.rename(entry, undoing)
-    sync(undoing.parent)
     return _restore(directory, undoing)
 
 
@@ -166,6 +166,7 @@ def _restore(directory: Path, undoing: Path) -> tuple[str, ...]:
     waiting = [name for name in _names(undoing, "before") if name not in _names(undoing, "after")]
     _refuse_strangers(directory, undoing, waiting)
     with _half_way(directory):
+        sync(undoing.parent)
         move(undoing / "before", directory, waiting)
         os.rename(undoing, scratch)
     shutil.rmtree(scratch, ignore_errors=True)
@@ -195,7 +196,6 @@ def move(source: Path, target: Path, names: Iterable[str]) -> None:
     """Rename files from one folder into another, each at once, and make that outlast a power failure."""
     folders = {target}
     for name in names:
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
         os.replace(source / name, target / name)
         folders.add((target / name).parent)
     for folder in folders:
@@ -232,8 +232,10 @@ def sync(folder: Path) -> None:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(OSError):
-            os.fsync(descriptor)
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(descriptor)
 

@@ -104,10 +104,12 @@ def write_elsewhere(directory: Path, files: Mapping[str, str]) -> None:
     missing = {name: new for name, new in data.items() if not _present(directory, name, new)}
     if not missing:
         return
-    made = [folder for folder in (directory, *directory.parents) if not os.path.lexists(folder)]
+    folders = {folder for name in missing for folder in (directory / name).parents}
+    made = sorted((folder for folder in folders if not os.path.lexists(folder)), reverse=True)
     try:
         with journal.session(directory) as store, journal.prepared(store / "scratch") as scratch:
             for name, new in missing.items():
+                (directory / name).parent.mkdir(parents=True, exist_ok=True)
                 journal.write(scratch / name, new)
             journal.move(scratch, directory, missing)
     except BaseException:
