@@ -98,12 +98,10 @@ class Examination:
 
         A form that a template doesn't accept is owed nothing; that it ignores reasoning fields is a finding of its own.
         """
-        offered: set[str] = set()
-        shown: set[str] = set()
-        for seen in self:
-            offered |= seen.probe.features
-            printed = {part.kind for part, span in zip(seen.probe.parts, seen.spans, strict=True) if span}
-            shown |= {feature for feature in seen.probe.features if printed & _kinds(feature)}
+        offered = {part.feature for probe in self.probes.values() for part in probe.parts}
+        shown = {
+            part.feature for seen in self for part, span in zip(seen.probe.parts, seen.spans, strict=True) if span
+        }
         return frozenset(offered - shown)
 
     def owed(self, probe: Probe) -> bool:
@@ -154,11 +152,6 @@ class Examination:
     def _prompted(self, probe: Probe, turn: int) -> bool:
         prompt, told = self.text(probe, turn, prompt=True), self.text(probe, turn + 1)
         return isinstance(prompt, Failure) or isinstance(told, Failure) or told.startswith(prompt)
-
-
-def _kinds(feature: str) -> set[str]:
-    word = feature.split()[0]
-    return {"field": {"reasoning"}, "text": {"question", "answer"}}.get(word, {word})
 
 
 def _counts(part: Part) -> bool:

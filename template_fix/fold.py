@@ -6,41 +6,68 @@ left of the repaired template's syntax tree equals the original's, both print th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
-from template_fix.jinja import Template
+from template_fix.jinja import environment, walk
 
 SWITCH = "preserve_thinking"
 
 
-def equal_when_off(before: Template, after: Template, switch: str = SWITCH) -> bool:
-    """Whether two templates are the same program where ``switch`` is false."""
+def equal_when_off(before: str, after: str, switch: str = SWITCH) -> bool:
+    """Whether two templates, given as source, are the same program where ``switch`` is false."""
     return folded(before, switch) == folded(after, switch)
 
 
-def folded(template: Template, switch: str = SWITCH, value: bool = False) -> nodes.Template:
+@lru_cache(maxsize=8)
+def folded(source: str, switch: str = SWITCH, value: bool = False) -> nodes.Template:
     """Return a template's tree with every test of ``switch`` evaluated at ``value`` and what that leaves dead removed.
 
-    Names that the template sets itself keep their meaning: a switch that it assigns is folded in the expression
-    assigned, and read as a variable afterwards where that isn't a constant.
+    A template that assigns the switch anything but what the caller gave comes back as it is.
     """
-    tree = Template(template.source).tree  # folding changes the tree in place
-    folder = _Folder(switch, value)
+    tree = environment().parse(source)
+    folder = _Folder(switch, value, frozenset(_tests(tree)))
     result = folder.visit(tree)
     assert isinstance(result, nodes.Template)
+    if _rebinds(result, switch, value):
+        return environment().parse(source)
     return result
 
 
-def _constant(node: nodes.Node | None) -> bool:
-    return isinstance(node, nodes.Const)
+def _rebinds(tree: nodes.Template, switch: str, value: bool) -> bool:
+    """Whether the template gives the switch a value of its own: then reading it tells nothing of the caller's."""
+    to_itself = {
+        id(node.target)
+        for node in tree.find_all(nodes.Assign)
+        if isinstance(node.node, nodes.Const) and node.node.value is value
+    }
+    names = tree.find_all(nodes.Name)
+    return any(name.name == switch and name.ctx != "load" and id(name) not in to_itself for name in names)
+
+
+def _tests(node: nodes.Node) -> Iterator[int]:
+    """Yield the identity of each expression of which only the truth matters."""
+    for each in walk(node):
+        if isinstance(each, nodes.If | nodes.CondExpr) or (isinstance(each, nodes.For) and each.test):
+            yield from _truths(each.test)
+
+
+def _truths(node: nodes.Node | None) -> Iterator[int]:
+    if isinstance(node, nodes.And | nodes.Or):
+        yield id(node)
+        yield from _truths(node.left)
+        yield from _truths(node.right)
+    elif isinstance(node, nodes.Not):
+        yield from _truths(node.node)
 
 
 class _Folder(NodeTransformer):
-    def __init__(self, switch: str, value: bool) -> None:
-        self.switch, self.value = switch, value
+    def __init__(self, switch: str, value: bool, tests: frozenset[int]) -> None:
+        self.switch, self.value, self.tests = switch, value, tests
 
     def visit_Name(self, node: nodes.Name) -> nodes.Node:
         if node.name == self.switch and node.ctx == "load":
@@ -82,13 +109,14 @@ class _Folder(NodeTransformer):
     def _boolean(self, node: nodes.And | nodes.Or, absorbing: bool) -> nodes.Node:
         """``x or A`` is x where x is a true constant and A where it is a false one; ``and`` the other way round.
 
-        On the right only a constant that can't decide goes away, and only if it yields to the left operand's value
-        in every test: the callers of such a value are tests, since the switch is inserted nowhere else.
+        ``A and true`` has A's truth but not A's value, so on the right a constant goes only where truth is all that
+        matters.
         """
+        truth = id(node) in self.tests
         self.generic_visit(node)
         if isinstance(node.left, nodes.Const):
             return node.left if bool(node.left.value) is absorbing else node.right
-        if isinstance(node.right, nodes.Const) and node.right.value is (not absorbing):
+        if truth and isinstance(node.right, nodes.Const) and bool(node.right.value) is not absorbing:
             return node.left
         return node
 

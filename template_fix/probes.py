@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -49,33 +50,41 @@ CALLS = "ckvwd"
 
 
 class Part(NamedTuple):
-    """One text of a conversation: what it is, in which message it stands, and the text that must be printed."""
+    """One text of a conversation: what it is, in which message it stands, and the text that must be printed.
+
+    ``feature`` names what a template may not support at all: it then prints no part of that feature, ever.
+    """
 
     kind: str
     message: int
     text: str
+    feature: str = ""
 
 
 @dataclass(frozen=True)
 class Probe:
     """One conversation as a template gets it.
 
-    ``shape`` is its spelling, ``form`` how reasoning comes (``inline``, ``plain`` for none, or a field's name),
-    ``features`` name what a template may not support at all. ``ordinary`` conversations are owed the contract; on
-    others nothing may be lost that was kept. ``flags`` are the template variables.
+    ``shape`` is its spelling, ``form`` how reasoning comes (``inline``, ``plain`` for none, or a field's name).
+    ``ordinary`` conversations are owed the contract; on others nothing may be lost that was kept. ``flags`` are the
+    template variables, ``cuts`` the numbers of messages after which the conversation could have ended.
     """
 
     shape: str
     form: str
     messages: tuple[dict[str, Any], ...]
     parts: tuple[Part, ...]
-    features: frozenset[str]
     ordinary: bool = True
     flags: tuple[tuple[str, Any], ...] = ()
     legacy: bool = False
     text_lists: bool = False
     empty: str | None = ""
     cuts: tuple[int, ...] = field(default=())
+
+    @cached_property
+    def features(self) -> frozenset[str]:
+        """Return what a template has to support to print this conversation."""
+        return frozenset(part.feature for part in self.parts if part.feature)
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -125,21 +134,25 @@ _WORDS = {
 class _Writer:
     """Writes the messages of one conversation, keeping account of every text in it."""
 
-    def __init__(self, tags: Tags, form: str, arguments: type, empty: str | None, text_lists: bool) -> None:
+    def __init__(
+        self, tags: Tags, form: str, arguments: type, empty: str | None, text_lists: bool, legacy: bool
+    ) -> None:
         self.tags, self.form, self.arguments, self.empty, self.text_lists = tags, form, arguments, empty, text_lists
+        self.convention = " in transformers 4" if legacy else ""
         self.parts: list[Part] = []
         self.messages: list[dict[str, Any]] = []
         self.calls: list[str] = []
 
-    def say(self, kind: str, pattern: str) -> str:
+    def say(self, kind: str, pattern: str, feature: str = "") -> str:
         number = 1 + sum(part.kind == kind for part in self.parts)
         text = pattern.format(number)
-        self.parts.append(Part(kind, len(self.messages), text))
+        feature = "text lists" if self.text_lists and not feature else feature
+        self.parts.append(Part(kind, len(self.messages), text, feature))
         return text
 
     def add(self, letter: str) -> None:
         if letter == "s":
-            self.post("system", self.say("system", "Answer shortly, rule {}."))
+            self.post("system", self.say("system", "Answer shortly, rule {}.", "system"))
         elif letter == "u":
             self.post("user", self.say("question", "What about question {}?"))
         elif letter == "t":
@@ -153,7 +166,7 @@ class _Writer:
 
     def result(self) -> None:
         done = sum(message["role"] == "tool" for message in self.messages)
-        self.post("tool", self.say("result", "Found entry {}."), name="look_up", tool_call_id=self.calls[done])
+        self.post("tool", self.say("result", "Found entry {}.", "result"), name="look_up", tool_call_id=self.calls[done])
 
     def turn(self, letter: str) -> None:
         if letter in "ml":
@@ -163,7 +176,8 @@ class _Writer:
             content += self.tags.gap + self.tags.wrap(self.reasoning(), self.answer())
         else:
             content, fields = self.reasoned(letter)
-        calls = [self.call() for _ in range({"d": 2}.get(letter, letter in CALLS))]
+        beside = "text" if content else repr(self.empty) + self.convention
+        calls = [self.call(f"call beside {beside}") for _ in range({"d": 2}.get(letter, letter in CALLS))]
         self.post("assistant", content or self.empty, **fields, **({"tool_calls": calls} if calls else {}))
 
     def lone_closing_tag(self, letter: str) -> str:
@@ -173,23 +187,23 @@ class _Writer:
         return f"{before} {self.tags.close} {self.say('behind', 'where tip {} ends.')}"
 
     def reasoned(self, letter: str) -> tuple[str, dict[str, str]]:
-        reasoning = self.reasoning() if letter in REASONS else ""
-        answer = self.answer() if letter in "arvw" else ""
         turns = sum(message["role"] == "assistant" for message in self.messages)
-        if not reasoning:
-            return answer, {}
-        if self.form == "inline" or (self.form == "mixed" and turns % 2 == 0):
-            return self.tags.wrap(reasoning, answer), {}
-        return answer, {"reasoning_content" if self.form == "mixed" else self.form: reasoning}
+        form = ("inline", "reasoning_content")[turns % 2] if self.form == "mixed" else self.form
+        in_field = letter in REASONS and form != "inline"
+        reasoning = self.reasoning(f"field {form}{self.convention}" if in_field else "") if letter in REASONS else ""
+        answer = self.answer() if letter in "arvw" else ""
+        if in_field or not reasoning:
+            return answer, ({form: reasoning} if in_field else {})
+        return self.tags.wrap(reasoning, answer), {}
 
-    def reasoning(self) -> str:
-        return self.say("reasoning", "Weighing idea {0}.\nSettling on idea {0}.")
+    def reasoning(self, feature: str = "") -> str:
+        return self.say("reasoning", "Weighing idea {0}.\nSettling on idea {0}.", feature)
 
     def answer(self) -> str:
         return self.say("answer", "This is answer {}.")
 
-    def call(self) -> dict[str, Any]:
-        word = self.say("call", "word{}")
+    def call(self, feature: str) -> dict[str, Any]:
+        word = self.say("call", "word{}", feature)
         arguments: Any = {"word": word} if self.arguments is dict else f'{{"word": "{word}"}}'
         self.calls.append(f"call{len(self.calls):05d}")
         return {"id": self.calls[-1], "type": "function", "function": {"name": "look_up", "arguments": arguments}}
@@ -212,7 +226,7 @@ def probe(
     only calls tools, ``""`` or None; ``text_lists`` makes each content a list of blocks; ``legacy`` leaves out what
     transformers 5.23 does to messages before it renders them.
     """
-    writer = _Writer(tags, form, arguments, empty, text_lists)
+    writer = _Writer(tags, form, arguments, empty, text_lists, legacy)
     for letter in shape:
         writer.add(letter)
     messages = tuple(writer.messages if legacy else prepared(writer.messages))
@@ -222,7 +236,6 @@ def probe(
         form=form if set(shape) & set(REASONS + "l") else "plain",
         messages=messages,
         parts=tuple(writer.parts),
-        features=frozenset(_features(shape, form, empty, legacy, text_lists)),
         ordinary=not text_lists,
         flags=flags,
         legacy=legacy,
@@ -230,23 +243,6 @@ def probe(
         empty=empty,
         cuts=tuple(cuts),
     )
-
-
-def _features(shape: str, form: str, empty: str | None, legacy: bool, text_lists: bool) -> Iterator[str]:
-    """Yield the parts of a conversation that a template may not support: it prints nothing of them, or refuses."""
-    convention = " in transformers 4" if legacy else ""
-    if "s" in shape:
-        yield "system"
-    if set(shape) & set("vw") or (form in ("inline", "mixed") and set(shape) & set("kd")):
-        yield "call beside text"
-    if set(shape) & set("c" if form in ("inline", "mixed") else "ckd"):
-        yield f"call beside {empty!r}{convention}"
-    if "t" in shape:
-        yield "result"
-    if text_lists:
-        yield "text lists"
-    if form not in ("inline", "plain") and set(shape) & set(REASONS):
-        yield "field reasoning_content" if form == "mixed" else f"field {form}{convention}"
 
 
 def battery(tags: Tags, arguments: type) -> tuple[Probe, ...]:
