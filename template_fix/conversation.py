@@ -51,12 +51,14 @@ def _asked(answers: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
 def read_conversation(path: Path) -> Conversation:
     """Return the conversation of a file: a list of messages, ``{"messages": …, "tools": …}``, or JSON lines of either.
 
-    Of JSON lines it is the first. Raises ConversationError, and OSError where the file can't be read.
+    Of JSON lines it is the first. Raises ConversationError.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConversationError(f"{path}: not UTF-8 (byte {error.start})") from None
+    except OSError as error:
+        raise ConversationError(f"{path}: {error.strerror or error}") from None
     value = _parsed(path, text)
     row = value if isinstance(value, dict) else {"messages": value}
     messages, tools = row.get("messages"), row.get("tools")

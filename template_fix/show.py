@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from template_fix.align import Disguise, Run, align
-from template_fix.conversation import Conversation
+from template_fix.checkpoint import Checkpoint, CheckpointError
+from template_fix.conversation import Conversation, built_in
+from template_fix.jinja import Template
+from template_fix.limits import LimitExceeded, bounded
 from template_fix.lines import Line, Piece, Style, line, visible
+from template_fix.records import TOKENIZER
 from template_fix.render import REASONING_FIELDS, Failure, Renderer, RenderError, prepared
+from template_fix.tags import discover
 
+TRANSFORMERS = "the tokenizer of transformers 4.52 and later"
 _STYLES: dict[str, Style] = {"kept": "", "dropped": "lost", "template": "dim"}
 
 
@@ -38,6 +44,20 @@ class Shown:
     failure: str | None = None
 
 
+@dataclass(frozen=True)
+class Showing:
+    """A model's template at work.
+
+    ``template`` is the file it is in, ``tags`` its reasoning tags as tokens; ``note`` says why there are no tokens.
+    """
+
+    model: str
+    template: str
+    shown: tuple[Shown, ...]
+    tags: tuple[TagTokens, ...] = ()
+    note: str | None = None
+
+
 class _Printed(NamedTuple):
     """A rendering, and what is printed where the conversation ends after each message."""
 
@@ -45,22 +65,64 @@ class _Printed(NamedTuple):
     endings: list[str]
 
 
-def shown(source: str, variables: Mapping[str, Any], conversations: Sequence[Conversation]) -> list[Shown]:
-    """Return each conversation as the template prints it, within limits.
+def show(checkpoint: Checkpoint, conversation: Conversation | None, tags: tuple[str, str] | None) -> Showing:
+    """Return what a checkpoint's default template, or else its first, makes of a conversation, and its tags' tokens.
 
-    Raises RenderError for a template that can't be compiled or exceeds its limits.
+    Raises CheckpointError where there is no template, and RenderError as `shown` does, with the file's name.
     """
-    from template_fix.limits import LimitExceeded, bounded
-
+    copies = checkpoint.templates
+    if not copies:
+        raise CheckpointError(f"{checkpoint.name}: no chat template here; template-fix explain TF101 says more")
+    copy = checkpoint.copy_for(TRANSFORMERS) or copies[0]
     try:
-        return bounded(_shown_all, source, variables, conversations)
+        found, conversations = shown(copy.source, variables(checkpoint), conversation, tags)
+    except RenderError as error:
+        raise RenderError(f"{checkpoint.name}/{copy.file}: {error}") from None
+    tokens, note = _tokens_of(checkpoint, found or ())
+    return Showing(checkpoint.name, copy.file, tuple(conversations), tokens, note)
+
+
+def _tokens_of(checkpoint: Checkpoint, tags: Sequence[str]) -> tuple[tuple[TagTokens, ...], str | None]:
+    if not tags:
+        return (), "the template names no reasoning tags; --tag OPEN CLOSE sets them"
+    if TOKENIZER not in checkpoint.files:
+        return (), f"there is no {TOKENIZER} here, so how the tags become tokens can't be shown"
+    try:
+        return tuple(tag_tokens(checkpoint.files[TOKENIZER], tags)), None
+    except ValueError as error:
+        return (), f"{TOKENIZER}: {error}"
+
+
+def variables(checkpoint: Checkpoint) -> dict[str, str]:
+    """Return the named tokens that a template can print, such as ``bos_token``."""
+    return {record.name: record.content for record in checkpoint.records if record.name.endswith("_token")}
+
+
+def shown(
+    source: str,
+    variables: Mapping[str, Any],
+    conversation: Conversation | None = None,
+    tags: tuple[str, str] | None = None,
+) -> tuple[tuple[str, str] | None, list[Shown]]:
+    """Return the reasoning tags and what the template prints of ``conversation``, or of the built-in ones.
+
+    ``tags`` overrides what the template tells of itself. Raises RenderError for a template that can't be compiled or
+    exceeds its limits.
+    """
+    try:
+        return bounded(_shown_all, source, variables, conversation, tags)
     except LimitExceeded as error:
         raise RenderError(f"the template was stopped: {error}") from None
 
 
-def _shown_all(source: str, variables: Mapping[str, Any], conversations: Sequence[Conversation]) -> list[Shown]:
+def _shown_all(
+    source: str, variables: Mapping[str, Any], conversation: Conversation | None, tags: tuple[str, str] | None
+) -> tuple[tuple[str, str] | None, list[Shown]]:
     renderer = Renderer(source, variables)
-    return [_shown(renderer, conversation) for conversation in conversations]
+    found = discover(renderer, Template(source).tree, tags)
+    own = (found.open, found.close) if found else None
+    conversations = [conversation] if conversation else built_in(own or ("<think>", "</think>"))
+    return own, [_shown(renderer, each) for each in conversations]
 
 
 def _shown(renderer: Renderer, conversation: Conversation) -> Shown:
@@ -135,6 +197,19 @@ def _tag_tokens(tokenizer: Any, tag: str) -> TagTokens:
     encoding = tokenizer.encode(tag, add_special_tokens=False)
     skipped, whole = (tokenizer.decode(encoding.ids, skip_special_tokens=skip) for skip in (True, False))
     return TagTokens(tag, tuple(zip(encoding.ids, encoding.tokens, strict=True)), skipped != whole)
+
+
+def showing_lines(showing: Showing) -> Iterator[Line]:
+    """Yield what ``show`` says of one model."""
+    yield line(Piece(visible(showing.model), "title"), f", template in {visible(showing.template)}")
+    for shown in showing.shown:
+        yield line("")
+        yield from shown_lines(shown)
+    yield line("")
+    if showing.note:
+        yield line(visible(showing.note))
+    else:
+        yield from token_lines(showing.tags)
 
 
 def shown_lines(shown: Shown) -> Iterator[Line]:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 
 from template_fix.align import Run
-from template_fix.conversation import Conversation, built_in
+from template_fix.conversation import Conversation
 from template_fix.lines import marked, wrap
 from template_fix.render import RenderError
 from template_fix.show import Shown, TagTokens, Turn, shown, shown_lines, tag_tokens, token_lines
@@ -26,10 +26,11 @@ SPLIT = """\
 UPPER = SPLIT.replace("+ content +", "+ content | upper +")
 RAISES = "{{ raise_exception('roles must alternate') }}"
 QUESTION = {"role": "user", "content": "How many?"}
+ASKED = Conversation("test", (QUESTION,))
 
 
 def dropped(template, *messages):
-    [result] = shown(template, {}, [Conversation("test", messages)])
+    _, [result] = shown(template, {}, Conversation("test", messages))
     assert result.failure is None
     return [[run.text for run in turn.runs if run.kind == "dropped"] for turn in result.turns]
 
@@ -68,7 +69,8 @@ def test_blocks_and_tool_calls_are_texts_too():
 
 
 def test_the_runs_of_all_turns_are_the_rendering():
-    [result, _] = shown(WHOLE, {}, built_in(("<think>", "</think>")))
+    tags, [result, _] = shown(WHOLE, {})
+    assert tags == ("<think>", "</think>")
     printed = ["".join(run.text for run in turn.runs if run.kind != "dropped") for turn in result.turns]
     assert [turn.role for turn in result.turns] == ["user", "assistant", "user", "assistant"]
     assert [text.partition("|>")[0] for text in printed] == ["<|user", "<|assistant", "<|user", "<|assistant"]
@@ -76,19 +78,19 @@ def test_the_runs_of_all_turns_are_the_rendering():
 
 
 def test_variables_reach_the_template():
-    [result] = shown("{{ bos_token }}{{ messages[0].content }}", {"bos_token": "<s>"}, [Conversation("t", (QUESTION,))])
+    _, [result] = shown("{{ bos_token }}{{ messages[0].content }}", {"bos_token": "<s>"}, ASKED)
     assert result.turns == (Turn("user", (Run("template", "<s>"), Run("kept", "How many?"))),)
 
 
 def test_a_conversation_that_the_template_refuses_is_a_value():
-    [result] = shown(RAISES, {}, [Conversation("test", (QUESTION,))])
+    _, [result] = shown(RAISES, {}, ASKED)
     assert result == Shown("test", failure="roles must alternate")
 
 
 @pytest.mark.parametrize("source", ["{% if %}", "{{ 'x' * 9000000000 }}", "{% for i in range(9999) %}" * 9])
 def test_a_template_that_cannot_be_used_is_one_line(source):
     with pytest.raises(RenderError) as caught:
-        shown(source, {}, [Conversation("test", (QUESTION,))])
+        shown(source, {}, ASKED)
     assert "\n" not in str(caught.value)
 
 
@@ -135,6 +137,12 @@ def tokenizer(special):
     made = Tokenizer(models.BPE({"<": 0, "t": 1, ">": 2}, []))
     (made.add_special_tokens if special else made.add_tokens)(["<t>"])
     return made.to_str()
+
+
+def test_tags_of_ones_own_come_before_those_of_the_template():
+    tags, [inline, _] = shown(WHOLE, {}, tags=("[T]", "[/T]"))
+    assert tags == ("[T]", "[/T]")
+    assert "[T]" in inline.title
 
 
 @pytest.mark.parametrize("special", [True, False])

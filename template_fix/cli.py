@@ -1,0 +1,222 @@
+"""The command line: options in, one call, what came of it told, the exit code out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from template_fix.repair import Options
+    from template_fix.tell import Format
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+CLEAN, FAILED, INTERRUPTED, PIPE_CLOSED = 0, 2, 130, 141
+EXIT_CODES = """\b
+Exit codes:
+  0  nothing is wrong, or nothing is left that counts
+  1  errors were found or remain (check --strict: warnings too)
+  2  the work could not be done: bad usage, unreadable or unwritable files
+"""
+
+
+class Commands(click.Group):
+    """The commands; a reader who closes the pipe early ends them without a word."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Return the exit code of the command that was called."""
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+            return code
+        except BrokenPipeError:
+            return _silenced(PIPE_CLOSED)
+
+
+def _silenced(code: int) -> int:
+    """Let what is still in the buffer of stdout go nowhere, so that Python doesn't stumble over it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from template_fix.version import version
+
+        click.echo(f"template-fix {version()}")
+        ctx.exit()
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+def cli() -> None:
+    """Find and repair chat templates and tokenizers that lose the reasoning of reasoning models.
+
+    A MODEL is a directory with tokenizer files. Begin with `template-fix demo`.
+    """
+
+
+def _codes(_: click.Context, __: click.Parameter, given: Sequence[str]) -> frozenset[str]:
+    from template_fix.pages import UnknownCodeError, known_codes
+
+    try:
+        return known_codes(given) if given else frozenset()
+    except UnknownCodeError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _format(*choices: str) -> Callable[[Command], Command]:
+    return click.option(
+        "--format", "form", type=click.Choice(choices), default="text", show_default=True, help="How to report."
+    )
+
+
+_models = click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+_tags = click.option(
+    "--tag",
+    "tags",
+    nargs=2,
+    multiple=True,
+    metavar="OPEN CLOSE",
+    help="The reasoning tags, in place of those found in the template.",
+)
+_select = click.option(
+    "--select",
+    multiple=True,
+    callback=_codes,
+    metavar="CODES",
+    help="Only these rules: TF201, or TF2 for all of TF2xx.",
+)
+_ignore = click.option("--ignore", multiple=True, callback=_codes, metavar="CODES", help="All rules but these.")
+
+
+@cli.command(epilog=EXIT_CODES)
+@_models
+@_select
+@_ignore
+@_tags
+@click.option("--strict", is_flag=True, help="Let warnings count as well as errors.")
+@_format("text", "json", "sarif")
+def check(
+    models: tuple[str, ...],
+    select: frozenset[str],
+    ignore: frozenset[str],
+    tags: tuple[tuple[str, str], ...],
+    strict: bool,
+    form: Format,
+) -> int:
+    """Say what is wrong with models, and change nothing."""
+    from template_fix import run, tell
+
+    return tell.told_check(run.check(models, _options(select, ignore, tags)), form, strict=strict)
+
+
+@cli.command(epilog=EXIT_CODES)
+@_models
+@_select
+@_ignore
+@_tags
+@click.option(
+    "--default",
+    type=click.Choice(["preserve", "original"]),
+    default="preserve",
+    show_default=True,
+    help="What a repaired template does where preserve_thinking isn't passed: keep reasoning, or do what it used to.",
+)
+@click.option("--diff", is_flag=True, help="Print the changes as a unified diff, and write nothing.")
+@click.option("--output", metavar="DIR", help="Write the repaired tokenizer files to DIR, and leave MODEL alone.")
+@_format("text", "json")
+def patch(
+    models: tuple[str, ...],
+    select: frozenset[str],
+    ignore: frozenset[str],
+    tags: tuple[tuple[str, str], ...],
+    default: str,
+    diff: bool,
+    output: str | None,
+    form: Format,
+) -> int:
+    """Repair models in place; what is not proved is not kept.
+
+    The former files are kept for `template-fix undo`. The exit code goes by the errors that remain.
+    """
+    if output is not None and (diff or len(models) > 1):
+        raise click.UsageError(f"--output takes {'no --diff' if diff else 'one MODEL only'}")
+    from template_fix import run, tell
+
+    options = _options(select, ignore, tags, default)
+    return tell.told_patch(run.patch(models, options, output, write=not diff), form, diff=diff)
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("directory", metavar="DIR")
+@_format("text", "json")
+def undo(directory: str, form: Format) -> int:
+    """Take the last patch of a directory back."""
+    from template_fix import run, tell
+
+    return tell.told_undo(directory, run.undo(directory), form)
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("code", required=False)
+@_format("text", "json")
+def explain(code: str | None, form: Format) -> int:
+    """Print a rule's page, or the table of all rules."""
+    from template_fix import tell
+
+    return tell.told_rules(code, form)
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("model")
+@click.option("--messages", metavar="FILE", help="A conversation: JSON, or the first line of a JSONL file.")
+@click.option("--tag", "tags", nargs=2, metavar="OPEN CLOSE", help="The reasoning tags.")
+@_format("text", "json")
+def show(model: str, messages: str | None, tags: tuple[str, str] | None, form: Format) -> int:
+    """Render a conversation, with what is dropped struck out."""
+    from template_fix import run, tell
+
+    return tell.told_show(run.show(model, messages, tags), form)
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("directory", metavar="[DIR]", required=False)
+@_format("text", "json")
+def demo(directory: str | None, form: Format) -> int:
+    """Check, patch and check again a small broken model.
+
+    It is written to DIR, which must be new or empty, or else to a temporary directory, and stays there.
+    """
+    from template_fix import demo as story
+
+    return story.told(story.made(directory), form)
+
+
+def _options(
+    select: frozenset[str], ignore: frozenset[str], tags: tuple[tuple[str, str], ...], default: str = "preserve"
+) -> Options:
+    from template_fix.repair import Options
+
+    return Options(select=select, ignore=ignore, default=default, tags=tags)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line on ``arguments``, by default the process's own, and return the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        return int(cli.main(arguments, prog_name="template-fix", standalone_mode=False) or CLEAN)
+    except click.ClickException as error:
+        error.show()
+        return FAILED
+    except click.Abort:
+        return INTERRUPTED
+    except OSError as error:
+        click.echo(f"template-fix: {error.filename or 'the output'}: {error.strerror or error}", err=True)
+        return _silenced(FAILED)

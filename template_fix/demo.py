@@ -1,0 +1,165 @@
+"""`template-fix demo`: a broken model is written, checked, patched and checked again, and a training row shown."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from template_fix import run
+from template_fix.checkpoint import Checkpoint
+from template_fix.conversation import Conversation
+from template_fix.demo_model import ROW, files
+from template_fix.journal import WriteError
+from template_fix.lines import WIDEST, Line, Piece, line, printer, visible, width_of
+from template_fix.outcome import Report
+from template_fix.repair import Options
+from template_fix.report import check_lines, patch_lines
+from template_fix.show import Shown, shown, shown_lines, variables
+from template_fix.writing import write_elsewhere
+
+if TYPE_CHECKING:
+    from template_fix.tell import Format
+
+_SAYS = ROW[-1]["content"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What becomes of the training row: its rendering, the tokens of that, and what the model says, decoded."""
+
+    shown: Shown
+    tokens: tuple[str, ...]
+    decoded: str
+
+
+@dataclass(frozen=True)
+class Demo:
+    """All that the demo has to show."""
+
+    directory: str
+    before: Report
+    row_before: Row
+    patched: run.Patched
+    after: Report
+    row_after: Row
+
+
+def made(directory: str | None) -> Demo | run.Failure:
+    """Write the demo's model to ``directory``, by default a temporary one, and return what happens to it."""
+    try:
+        path = str(_written(directory))
+    except (WriteError, OSError) as error:
+        return run.Failure(directory or tempfile.gettempdir(), str(error))
+    before = _checked(path)
+    if isinstance(before, run.Failure):
+        return before
+    row_before = _row(path)
+    patched = next(run.patch([path], Options(), None, write=True))
+    if isinstance(patched, run.Failure):
+        return patched
+    after = _checked(path)
+    if isinstance(after, run.Failure):
+        return after
+    return Demo(path, before, row_before, patched, after, _row(path))
+
+
+def _written(directory: str | None) -> Path:
+    path = Path(tempfile.mkdtemp(prefix="template-fix-demo-") if directory is None else directory)
+    if path.is_dir() and any(path.iterdir()):
+        raise WriteError(f"{path}: is not empty; name a new directory")
+    write_elsewhere(path, files())
+    return path
+
+
+def _checked(path: str) -> Report | run.Failure:
+    return next(run.check([path], Options()))
+
+
+def _row(path: str) -> Row:
+    from tokenizers import Tokenizer
+
+    checkpoint = Checkpoint.read(path)
+    _, [row] = shown(checkpoint.templates[0].source, variables(checkpoint), Conversation("row", ROW))
+    tokenizer = Tokenizer.from_str(checkpoint.files["tokenizer.json"])
+    text = "".join(run.text for turn in row.turns for run in turn.runs if run.kind != "dropped")
+    tokens = tuple(tokenizer.decode([number], skip_special_tokens=False) for number in tokenizer.encode(text).ids)
+    return Row(row, tokens, tokenizer.decode(tokenizer.encode(_SAYS).ids, skip_special_tokens=True))
+
+
+def demo_lines(demo: Demo, width: int = WIDEST) -> Iterator[Line]:
+    """Yield the demo as a story in six steps."""
+    name = shlex.quote(demo.directory)
+    yield from _step(1, "A small model that fails as DeepSeek-R1-Distill does", f"ls {name}")
+    yield line(", ".join(sorted(files())), indent=2)
+    yield from _step(2, "What is wrong with it", f"template-fix check {name}")
+    yield from check_lines(demo.before, width)
+    yield from _step(3, "A training row as this model renders it: what is marked never reaches the loss")
+    yield from _row_lines(demo.row_before)
+    yield from _step(4, "The repair", f"template-fix patch {name}")
+    yield from patch_lines(demo.patched.result, demo.patched.written, demo.patched.left, width)
+    yield from _step(5, "What is wrong with it now", f"template-fix check {name}")
+    yield from check_lines(demo.after, width)
+    yield from _step(6, "The same row")
+    yield from _row_lines(demo.row_after)
+    yield line("")
+    yield line(Piece("Try next", "title"))
+    for command, what in _TRY:
+        yield line(Piece(f"template-fix {command.format(name)}", "code"), f"  {what}", indent=2, fixed=True)
+
+
+_TRY = (
+    ("show {}", "other conversations: --messages FILE"),
+    ("undo {}", "the former bytes again"),
+    ("explain", "all that is looked for"),
+    ("check YOUR-MODEL", "a directory of your own; nothing in it is changed"),
+)
+
+
+def _step(number: int, title: str, command: str | None = None) -> Iterator[Line]:
+    yield line("")
+    yield line(Piece(f"{number}. {title}", "title"), hang=3)
+    if command:
+        yield line(Piece(f"$ {command}", "code"), fixed=True)
+
+
+def _row_lines(row: Row) -> Iterator[Line]:
+    yield from list(shown_lines(row.shown))[1:]
+    yield line(Piece("as tokens: ", "dim"), visible("·".join(row.tokens)), indent=2, hang=11)
+    yield line(Piece("the model says: ", "dim"), visible(_SAYS), indent=2, hang=16)
+    yield line(Piece("decode shows:   ", "dim"), visible(row.decoded), indent=2, hang=16)
+
+
+def told(demo: Demo | run.Failure, form: Format) -> int:
+    """Tell the demo and return the exit code of its last check."""
+    from template_fix.report_json import document
+
+    if isinstance(demo, run.Failure):
+        from template_fix.tell import complain
+
+        complain(demo.message)
+        return run.FAILED
+    if form == "json":
+        print(document("demo", demo_json(demo)))
+    else:
+        printer(sys.stdout)(demo_lines(demo, width_of(sys.stdout)))
+    return run.exit_code([demo.after])
+
+
+def demo_json(demo: Demo) -> dict[str, Any]:
+    """Return what ``demo`` answers in JSON."""
+    from template_fix.report_json import report_json, shown_json
+
+    return {
+        "directory": demo.directory,
+        "before": report_json(demo.before),
+        "after": report_json(demo.after),
+        **{
+            name: {"turns": shown_json(row.shown)["turns"], "tokens": list(row.tokens), "decoded": row.decoded}
+            for name, row in (("row_before", demo.row_before), ("row_after", demo.row_after))
+        },
+    }

@@ -1,0 +1,172 @@
+"""Reports as text, for people: what is wrong, where, what shows it, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from template_fix.excerpt import evidence_lines, source_lines
+from template_fix.finding import Finding, Level, Place
+from template_fix.lines import WIDEST, Line, Piece, line, visible
+from template_fix.outcome import PatchResult, Refusal, Repair, Report
+from template_fix.text import unified_diff
+
+_ORDER = tuple(Level)
+
+
+def check_lines(report: Report, width: int = WIDEST) -> Iterator[Line]:
+    """Yield what ``check`` says of one model: the gravest findings first, then what to do next."""
+    yield line(Piece(report.model, "title"), ": ", *tally(report.findings))
+    yield from _templates(report)
+    for finding in by_gravity(report.findings):
+        yield line("")
+        yield from finding_lines(finding, width)
+    if report.findings:
+        yield line("")
+        yield from _next_after_check(report)
+
+
+def patch_lines(
+    result: PatchResult, written: str | None, left: Sequence[str] = (), width: int = WIDEST
+) -> Iterator[Line]:
+    """Yield what ``patch`` says of one model.
+
+    ``written`` is the directory that it wrote to, None where nothing was to be written; ``left`` are the files of the
+    model that were not copied there.
+    """
+    model, before, after = result.before.model, result.before.findings, result.after.findings
+    yield line(Piece(model, "title"), ": ", *_outcome(result, written))
+    for repair in result.kept:
+        yield from _kept(repair)
+    for refusal in result.refused:
+        yield from _refused(refusal)
+    if after:
+        yield line("")
+        yield line(Piece("Remains", "title"))
+    for finding in by_gravity(after):
+        yield from finding_lines(finding, width, brief=True)
+    yield line("")
+    yield line("Proof: before ", *tally(before), ", after ", *tally(after), f"; {_rendered(result)}.", hang=7)
+    yield from _next_after_patch(result, written, left)
+
+
+def diff_text(result: PatchResult) -> str:
+    """Return all changes of a patch as one unified diff."""
+    return "".join(unified_diff(before, after, file) for file, (before, after) in sorted(result.changed.items()))
+
+
+def by_gravity(findings: Iterable[Finding]) -> list[Finding]:
+    """Return ``findings`` with errors first and notes last, otherwise in their order."""
+    return sorted(findings, key=lambda finding: _ORDER.index(finding.level))
+
+
+def tally(findings: Iterable[Finding]) -> list[Piece]:
+    """Return how many findings there are of each level: ``2 errors, 1 note``."""
+    counts = Counter(finding.level for finding in findings)
+    pieces: list[Piece] = []
+    for level in _ORDER:
+        if counts[level]:
+            pieces += [Piece(", ")] * bool(pieces) + [Piece(counted(counts[level], level.value), level.value)]
+    return pieces or [Piece("nothing wrong", "good")]
+
+
+def counted(number: int, noun: str) -> str:
+    """Return ``1 file``, ``2 files``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def where(place: Place) -> str:
+    """Return a place as editors and people read it: ``file:line:column`` and, inside JSON, the template's own line."""
+    text = ":".join(str(part) for part in (place.file, place.line, place.column) if part is not None)
+    inner = [f"template {place.template}"] if place.template not in (None, "default") else []
+    if place.template_line is not None and (place.template_line, place.template_column) != (place.line, place.column):
+        inner.append(f"line {place.template_line}, column {place.template_column} of the template")
+    return f"{text} ({', '.join(inner)})" if inner else text
+
+
+def finding_lines(finding: Finding, width: int = WIDEST, *, brief: bool = False) -> Iterator[Line]:
+    """Yield one finding; a ``brief`` one leaves out the source line and the experiments."""
+    yield line(
+        Piece(f"{finding.level.value} {finding.code}", finding.level.value), " ", visible(finding.message), hang=2
+    )
+    if finding.place:
+        yield line(Piece("at ", "dim"), visible(where(finding.place)), indent=2, hang=3)
+        if not brief:
+            yield from source_lines(finding.place, width - 4)
+    for evidence in () if brief else finding.evidence:
+        yield from evidence_lines(evidence, 2)
+    if finding.fix:
+        yield line(Piece("fix: ", "good"), visible(finding.fix), indent=2, hang=5)
+
+
+def _templates(report: Report) -> Iterator[Line]:
+    for template in report.templates:
+        tags = ", ".join(f"{opening} … {closing}" for opening, closing in template.tags)
+        known = f"reasoning between {visible(tags)}" if tags else "no reasoning tags"
+        if not template.reasoning:
+            known = "knows nothing of reasoning"
+        yield line(
+            Piece(f"{visible(template.variant)} template in {visible(template.file)}: {known}; ", "dim"),
+            Piece(f"{template.accepted} of {template.probes} probe conversations render", "dim"),
+            indent=2,
+            hang=2,
+        )
+
+
+def _next_after_check(report: Report) -> Iterator[Line]:
+    codes = sorted({finding.code for finding in report.findings})
+    if any(finding.fix for finding in report.findings):
+        yield line("Next: ", Piece(f"template-fix patch {shlex.quote(report.model)}", "code"), " repairs what it can.")
+    yield line("More: ", Piece(f"template-fix explain {codes[0]}", "code"), " tells what a code means.")
+
+
+def _outcome(result: PatchResult, written: str | None) -> list[Piece]:
+    if not result.kept:
+        return [Piece("nothing to repair", "" if result.after.findings else "good")]
+    files = ", ".join(sorted(result.changed))
+    repaired = Piece(counted(len(result.kept), "repair"), "good")
+    if written is None:
+        return [repaired, Piece(f" would change {files}; nothing was written")]
+    return [repaired, Piece(f", written to {written}: {files}" if written != result.before.model else f" in {files}")]
+
+
+def _kept(repair: Repair) -> Iterator[Line]:
+    yield line("")
+    yield line(Piece("Repaired ", "good"), f"{' '.join(repair.codes)}: {visible(repair.title)}", hang=2)
+    yield line(visible(repair.why), indent=2)
+    files = ", ".join(dict.fromkeys(file for file, _ in repair.edits))
+    yield line(Piece(f"in {visible(files)}; proposed by {visible(repair.source)}", "dim"), indent=2)
+
+
+def _refused(refusal: Refusal) -> Iterator[Line]:
+    repair = refusal.repair
+    yield line("")
+    yield line(Piece("Refused ", "warning"), f"{' '.join(repair.codes)}: {visible(repair.title)}", hang=2)
+    yield line(visible(refusal.reason), indent=2)
+    yield line(Piece(f"proposed by {visible(repair.source)}", "dim"), indent=2)
+
+
+def _rendered(result: PatchResult) -> str:
+    before, after = (sum(t.accepted for t in report.templates) for report in (result.before, result.after))
+    if before == after:
+        return f"{counted(before, 'probe conversation')} rendered before and after"
+    return f"{counted(before, 'probe conversation')} rendered before, {after} after"
+
+
+def _next_after_patch(result: PatchResult, written: str | None, left: Sequence[str]) -> Iterator[Line]:
+    model = result.before.model
+    name = shlex.quote(model)
+    if written not in (None, model):
+        yield line(f"{visible(model)} was left as it is.")
+        if left:
+            yield line(f"Not copied: {visible(_some(left))}.", hang=2)
+    elif result.changed and written is None:
+        yield line("Next: ", Piece(f"template-fix patch {name}", "code"), " writes these changes.")
+    elif result.changed:
+        yield line("Undo: ", Piece(f"template-fix undo {name}", "code"), " restores the former bytes.")
+
+
+def _some(names: Sequence[str], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,95 @@
+"""Reports as JSON, for programs; docs/json.md describes every key. Keys may be added, none changes within a schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from template_fix.outcome import Refusal, Repair, Report
+from template_fix.report import diff_text
+from template_fix.run import Failure, Outcome, Patched
+from template_fix.version import version
+
+if TYPE_CHECKING:
+    from template_fix.show import Showing, Shown, TagTokens
+
+SCHEMA = 1
+
+
+def document(command: str, content: Mapping[str, Any]) -> str:
+    """Return the JSON text of one answer of ``command``; it is ASCII, so that no terminal or locale can spoil it."""
+    return json.dumps({"schema": SCHEMA, "version": version(), "command": command, **content}, indent=2)
+
+
+def outcomes_json(outcomes: Sequence[Outcome], exit_code: int) -> dict[str, Any]:
+    """Return what ``check`` and ``patch`` answer: an entry for each model, in the order they were given."""
+    return {"exit_code": exit_code, "models": [_outcome(outcome) for outcome in outcomes]}
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    """Return the findings and templates of one model."""
+    return asdict(report)
+
+
+def showing_json(showing: Showing) -> dict[str, Any]:
+    """Return what ``show`` answers: for each conversation its turns in runs of text, and the tags' tokens."""
+    return {
+        "model": showing.model,
+        "template": showing.template,
+        "conversations": [shown_json(shown) for shown in showing.shown],
+        "tags": [_tag(tag) for tag in showing.tags],
+        "note": showing.note,
+    }
+
+
+def shown_json(shown: Shown) -> dict[str, Any]:
+    """Return one conversation; the kept and template runs together are what was rendered."""
+    turns = [{"role": turn.role, "runs": [run._asdict() for run in turn.runs]} for turn in shown.turns]
+    return {"title": shown.title, "failure": shown.failure, "turns": turns}
+
+
+def _tag(tag: TagTokens) -> dict[str, Any]:
+    tokens = [{"id": number, "token": token} for number, token in tag.tokens]
+    return {"tag": tag.tag, "tokens": tokens, "special": tag.special}
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    if isinstance(outcome, Failure):
+        return {"model": outcome.model, "error": outcome.message}
+    if isinstance(outcome, Patched):
+        return _patched(outcome)
+    return report_json(outcome)
+
+
+def _patched(patched: Patched) -> dict[str, Any]:
+    result = patched.result
+    return {
+        "model": result.before.model,
+        "written": patched.written,
+        "changed": sorted(result.changed),
+        "left": list(patched.left),
+        "before": report_json(result.before),
+        "after": report_json(result.after),
+        "kept": [_repair(repair) for repair in result.kept],
+        "refused": [_refusal(refusal) for refusal in result.refused],
+        "diff": diff_text(result),
+    }
+
+
+def _refusal(refusal: Refusal) -> dict[str, Any]:
+    return {**_repair(refusal.repair), "reason": refusal.reason}
+
+
+def _repair(repair: Repair) -> dict[str, Any]:
+    return {
+        "codes": list(repair.codes),
+        "title": repair.title,
+        "why": repair.why,
+        "source": repair.source,
+        "edits": [
+            {"file": file, "start": edit.span.start, "end": edit.span.end, "text": edit.text}
+            for file, edit in repair.edits
+        ],
+    }

@@ -1,0 +1,169 @@
+"""Telling what came of a command: outcomes in, text or JSON or SARIF out, and the exit code back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from template_fix.lines import Line, line, printer, visible, width_of
+from template_fix.outcome import Report
+from template_fix.report import check_lines, diff_text, patch_lines
+from template_fix.run import CLEAN, FAILED, Failure, Outcome, Patched, exit_code
+
+if TYPE_CHECKING:
+    from template_fix.show import Showing
+
+Format = Literal["text", "json", "sarif"]
+Told = TypeVar("Told", bound=Outcome)
+
+
+def told_check(outcomes: Iterable[Report | Failure], form: Format, *, strict: bool) -> int:
+    """Tell the reports of ``check``."""
+    if form == "text":
+        return exit_code(list(_as_text(outcomes)), strict=strict)
+    reports = _complained(outcomes)
+    code = exit_code(reports, strict=strict)
+    if form == "json":
+        _outcomes_as_json("check", reports, code)
+    else:
+        _as_sarif(reports)
+    return code
+
+
+def told_patch(outcomes: Iterable[Patched | Failure], form: Format, *, diff: bool) -> int:
+    """Tell the results of ``patch``; for a ``diff`` in text, that alone is on stdout and the rest on stderr."""
+    if form == "text":
+        return exit_code(list(_as_diff(outcomes) if diff else _as_text(outcomes)))
+    results = _complained(outcomes)
+    _outcomes_as_json("patch", results, code := exit_code(results))
+    return code
+
+
+def told_undo(directory: str, restored: tuple[str, ...] | Failure, form: Format) -> int:
+    """Tell which files ``undo`` restored."""
+    if isinstance(restored, Failure):
+        return _failed("undo", restored, form)
+    if form == "json":
+        _json("undo", {"model": directory, "restored": list(restored)})
+    else:
+        printer(sys.stdout)([line(f"{visible(directory)}: restored {visible(', '.join(restored))}", hang=2)])
+    return CLEAN
+
+
+def told_show(showing: Showing | Failure, form: Format) -> int:
+    """Tell what a template made of a conversation."""
+    from template_fix.show import showing_lines
+
+    if isinstance(showing, Failure):
+        return _failed("show", showing, form)
+    if form == "json":
+        from template_fix.report_json import showing_json
+
+        _json("show", showing_json(showing))
+    else:
+        printer(sys.stdout)(showing_lines(showing))
+    return CLEAN
+
+
+def told_rules(code: str | None, form: Format) -> int:
+    """Tell the page of one rule, or the table of all."""
+    from template_fix.pages import UnknownCodeError, page, page_lines, pages, table_lines
+
+    try:
+        found = [page(code)] if code else pages()
+    except UnknownCodeError as error:
+        complain(str(error))
+        return FAILED
+    if form == "json":
+        _json("explain", {"rules": [each._asdict() for each in found]})
+    else:
+        printer(sys.stdout)(page_lines(found[0]) if code else table_lines(found))
+    return CLEAN
+
+
+def complain(message: str) -> None:
+    """Put one line on stderr."""
+    print(f"template-fix: {visible(message)}", file=sys.stderr)
+
+
+def outcome_lines(outcome: Report | Patched, width: int) -> Iterator[Line]:
+    """Yield what is to be said of one model."""
+    if isinstance(outcome, Patched):
+        return patch_lines(outcome.result, outcome.written, outcome.left, width)
+    return check_lines(outcome, width)
+
+
+def _as_text(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+    """Print each outcome as soon as it is there, and hand it on."""
+    put, width = printer(sys.stdout), width_of(sys.stdout)
+    between: list[Line] = []
+    for outcome in outcomes:
+        if isinstance(outcome, Failure):
+            complain(outcome.message)
+        else:
+            put(between)
+            put(outcome_lines(outcome, width))
+            between = [line("")]
+        sys.stdout.flush()
+        yield outcome
+
+
+def _as_diff(outcomes: Iterable[Patched | Failure]) -> Iterator[Patched | Failure]:
+    put, width = printer(sys.stderr), width_of(sys.stderr)
+    for outcome in outcomes:
+        if isinstance(outcome, Failure):
+            complain(outcome.message)
+        else:
+            _write_exactly(diff_text(outcome.result))
+            put(outcome_lines(outcome, width))
+        yield outcome
+
+
+def _write_exactly(text: str) -> None:
+    """Write text to stdout byte for byte, but harmless where it is a terminal."""
+    if sys.stdout.isatty():
+        text = "".join(f"{visible(row)}\n" for row in text.removesuffix("\n").split("\n")) if text else ""
+        sys.stdout.write(text)
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode())
+    sys.stdout.buffer.flush()
+
+
+def _complained(outcomes: Iterable[Told]) -> list[Told]:
+    """Return all outcomes, having complained of those that are failures."""
+    told = []
+    for outcome in outcomes:
+        if isinstance(outcome, Failure):
+            complain(outcome.message)
+        told.append(outcome)
+    return told
+
+
+def _failed(command: str, failure: Failure, form: Format) -> int:
+    complain(failure.message)
+    if form == "json":
+        _json(command, {"model": failure.model, "error": failure.message})
+    return FAILED
+
+
+def _outcomes_as_json(command: str, outcomes: Sequence[Outcome], code: int) -> None:
+    from template_fix.report_json import outcomes_json
+
+    _json(command, outcomes_json(outcomes, code))
+
+
+def _as_sarif(outcomes: list[Report | Failure]) -> None:
+    import json
+
+    from template_fix.pages import pages
+    from template_fix.sarif import sarif_log
+
+    print(json.dumps(sarif_log(outcomes, pages()), indent=2))
+
+
+def _json(command: str, content: dict[str, Any]) -> None:
+    from template_fix.report_json import document
+
+    print(document(command, content))

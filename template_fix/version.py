@@ -1,0 +1,14 @@
+"""The version of the installed package."""
+
+from __future__ import annotations
+
+
+def version() -> str:
+    """Return the installed version, ``unknown`` where the package runs without being installed."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return installed("template-fix")
+    except PackageNotFoundError:
+        return "unknown"
