@@ -6,8 +6,10 @@ import re
 
 from template_fix.checkpoint import Checkpoint
 from template_fix.loaders import LOADERS, skipped_by, skips, told
+from template_fix.unflag import Unflagged, unflag
+from template_fix.vocabulary import Vocabulary
 
-__all__ = ["LOADERS", "skipped_by", "skips", "told", "vocabulary_tags"]
+__all__ = ["LOADERS", "Unflagged", "Vocabulary", "skipped_by", "skips", "told", "unflag", "vocabulary_tags"]
 
 _REASONING = re.compile(r"think|thought|reason", re.IGNORECASE)
 _OPENERS = {"start": "end", "begin": "end", "open": "close", "prefix": "suffix", "bos": "eos"}
