@@ -288,6 +288,10 @@ def walk(node: nodes.Node) -> Iterator[nodes.Node]:
         yield from walk(child)
 
 
-def undeclared(tree: nodes.Template) -> frozenset[str]:
-    """Return the names of the variables that a template reads and doesn't set."""
+def undeclared(source: str) -> frozenset[str]:
+    """Return the names of the variables that a template reads and doesn't set.
+
+    jinja2 folds constants in the tree as it looks, so it gets a tree of its own, and the call belongs inside of bounds.
+    """
+    tree = environment().parse(source)
     return frozenset(cast("set[str]", find_undeclared_variables(tree))) - set(environment().globals)

@@ -33,11 +33,13 @@ class Choice:
 class Search:
     """Judges sets of proposals for one template. Use it inside `limits.bounded`.
 
-    ``before`` is the template's own case: what every candidate is compared with.
+    ``before`` is the template's own case: what every candidate is compared with. ``default`` is what the candidates
+    take an absent switch for; they are judged with the switch on in either case.
     """
 
-    def __init__(self, source: str, before: Case, variables: Mapping[str, Any]) -> None:
-        self.source, self.before, self.variables = source, before, variables
+    def __init__(self, source: str, before: Case, variables: Mapping[str, Any], default: bool = True) -> None:
+        self.source, self.before, self.variables, self.default = source, before, variables, default
+        self._cases: dict[str, Case | str] = {}
 
     def best(self, proposals: Sequence[Proposal]) -> Choice | None:
         """Return the best set of proposals, or None where none may stand or none mends anything."""
@@ -55,21 +57,35 @@ class Search:
 
     def tried(self, chosen: Sequence[Proposal]) -> Choice:
         """Return the judge's verdict on a set of proposals."""
-        source = apply(self.source, [edit for each in chosen for edit in each.edits])
-        case = self.case(source)
+        source, case = self.edited(chosen), self.candidate(chosen)
         if isinstance(case, str):
             return Choice(tuple(chosen), Verdict(case), source, self.before)
         return Choice(tuple(chosen), self._verdict(source, case), source, case)
 
-    def case(self, source: str) -> Case | str:
-        """Return how a candidate renders, or why it can't."""
+    def edited(self, chosen: Sequence[Proposal]) -> str:
+        """Return the template with the edits of these proposals."""
+        return apply(self.source, [edit for each in chosen for edit in each.edits])
+
+    def candidate(self, chosen: Sequence[Proposal]) -> Case | str:
+        """Return how the template renders with these proposals, or why it doesn't."""
+        source = self.edited(chosen)
+        if len(chosen) > 1:
+            return self._case(source)
+        if source not in self._cases:
+            self._cases[source] = self._case(source)
+        return self._cases[source]
+
+    def _case(self, source: str) -> Case | str:
         try:
             renderer = Renderer(source, self.variables)
         except RenderError as error:
             return f"the edited template doesn't compile: {error}"
         itself = self.before.itself
-        off = Examination(renderer, itself.probes.values(), itself.tags, {SWITCH: False})
-        return Case(Examination(renderer, itself.probes.values(), itself.tags), off)
+        on, off = ({}, {SWITCH: False}) if self.default else ({SWITCH: True}, {})
+        return Case(
+            Examination(renderer, itself.probes.values(), itself.tags, on),
+            Examination(renderer, itself.probes.values(), itself.tags, off),
+        )
 
     def _verdict(self, source: str, case: Case) -> Verdict:
         verdict = judge(self.before, case)
@@ -79,7 +95,7 @@ class Search:
 
     def _matters(self, proposal: Proposal) -> bool:
         """Whether a proposal changes what is printed of any conversation that is printed badly."""
-        case = self.case(apply(self.source, proposal.edits))
+        case = self.candidate([proposal])
         if isinstance(case, str):
             return False
         before, after = self.before.itself, case.itself

@@ -25,7 +25,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-SWITCH_TEST = f"({SWITCH} | default(true))"
 
 
 @dataclass(frozen=True)
@@ -57,13 +56,14 @@ def _patch(entry: dict[str, Any]) -> Patch:
     return Patch(**{**entry, "pattern": Pattern.parse(entry["pattern"])})
 
 
-def proposals(template: Template) -> Iterator[Proposal]:
-    """Yield a proposal for each place where a known patch matches."""
+def proposals(template: Template, default: bool = True) -> Iterator[Proposal]:
+    """Yield a proposal for each place where a known patch matches; ``default`` is what an absent switch means."""
+    test = f"({SWITCH} | default({str(default).lower()}))"
     for patch in known_patches():
         for node, bindings in patch.pattern.matches(template):
             target = bindings[patch.edit] if patch.edit else node
             at = template.span(target)
             if at is None:
                 continue
-            text = fill(patch.replacement.replace("SWITCH", SWITCH_TEST), bindings, template)
+            text = fill(patch.replacement.replace("SWITCH", test), bindings, template)
             yield Proposal(patch.rule, f"patch {patch.id}", patch.title, patch.why, at, (replaced(at, text),))

@@ -1,23 +1,44 @@
-"""What can be wrong with a checkpoint: one file a rule."""
+"""What can be wrong with a checkpoint: one file a rule, and the rule's docstring is its page.
+
+A rule has ``CODE``, ``LEVEL``, ``SUMMARY`` and ``check``: those on templates look at a `Study` and yield `Found`, those
+on the whole checkpoint look at a `Subject` and yield `Finding`.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any
 
-from template_fix.checkpoint import Checkpoint
+from template_fix.finding import Level
+from template_fix.rules import (
+    tf101_no_template,
+    tf102_template_does_not_parse,
+    tf103_template_fails,
+    tf201_last_reasoning_dropped,
+    tf202_earlier_reasoning_dropped,
+    tf203_reasoning_field_ignored,
+    tf204_turn_changes,
+    tf205_prompt_is_not_the_beginning,
+    tf206_text_lost,
+    tf207_not_one_block,
+    tf208_lone_closing_tag,
+)
+
+TEMPLATE_RULES: tuple[Any, ...] = (
+    tf102_template_does_not_parse,
+    tf103_template_fails,
+    tf201_last_reasoning_dropped,
+    tf202_earlier_reasoning_dropped,
+    tf203_reasoning_field_ignored,
+    tf204_turn_changes,
+    tf205_prompt_is_not_the_beginning,
+    tf206_text_lost,
+    tf207_not_one_block,
+    tf208_lone_closing_tag,
+)
+CHECKPOINT_RULES: tuple[Any, ...] = (tf101_no_template,)
+RULES: tuple[Any, ...] = tuple(sorted(TEMPLATE_RULES + CHECKPOINT_RULES, key=lambda rule: str(rule.CODE)))
 
 
-class Subject(Protocol):
-    """What a rule of tokens and files looks at.
-
-    ``tags`` are the pairs of reasoning delimiters; those in ``control_tags`` are control tokens by design.
-    """
-
-    @property
-    def checkpoint(self) -> Checkpoint: ...
-
-    @property
-    def tags(self) -> tuple[tuple[str, str], ...]: ...
-
-    @property
-    def control_tags(self) -> frozenset[tuple[str, str]]: ...
+def level_of(code: str) -> Level:
+    """Return how grave the findings of a rule are."""
+    return next(rule.LEVEL for rule in RULES if code == rule.CODE)

@@ -1,0 +1,38 @@
+"""The last turn's reasoning is dropped.
+
+## What
+A conversation ends with an assistant message that holds reasoning, and the template doesn't print it.
+
+## Why
+This is the message that a model is trained on. The reasoning never reaches the training text, the loss looks healthy,
+and the model unlearns to think.
+
+## Example
+`{% set content = content.split('</think>')[-1] %}` cuts `<think>…</think>` out of the content and prints it nowhere.
+
+## Fix
+`template-fix patch` keeps the text unless `preserve_thinking=false` is passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from template_fix.finding import Level
+from template_fix.study import Found, Study
+
+CODE = "TF201"
+LEVEL = Level.ERROR
+SUMMARY = "the last turn's reasoning is dropped"
+
+_FIX = "keep it, unless preserve_thinking=false is passed"
+
+
+def check(study: Study) -> Iterator[Found]:
+    """Yield a finding where a turn's reasoning isn't printed although the turn stands last."""
+    lost = study.reasoning_lost(last=True)
+    if lost:
+        seen, part = lost
+        evidence = study.evidence(seen, part.message, [part])
+        yield Found("the template drops the reasoning of the last turn", study.cause(seen.probe, part), (evidence,), _FIX)
+

@@ -1,0 +1,42 @@
+"""Reasoning in a field is ignored.
+
+## What
+A message brings its reasoning in `reasoning_content`, as most datasets and all OpenAI-like servers have it, and the
+template prints nothing of it, although it knows reasoning inside of content.
+
+## Why
+Rows with the reasoning in a field are trained without it, and nothing says so.
+
+## Example
+A template that prints `message['content']` and never reads `message['reasoning_content']`.
+
+## Fix
+`template-fix patch` folds the field into the turn, as the template would print it inside of content, where it finds a
+way that provably works; otherwise put the reasoning into the content before rendering.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from template_fix.finding import Level
+from template_fix.study import Found, Study
+
+CODE = "TF203"
+LEVEL = Level.ERROR
+SUMMARY = "reasoning in a field is ignored"
+
+FIELD = "field reasoning_content"
+
+
+def check(study: Study) -> Iterator[Found]:
+    """Yield a finding where a template with reasoning tags prints no reasoning that comes in a field."""
+    if not study.reasoning or FIELD not in study.examined.unsupported:
+        return
+    for seen in study.examined:
+        lost = [part for part in seen.lost if part.feature == FIELD]
+        if lost and seen.text is not None:
+            evidence = study.evidence(seen, lost[0].message, lost[:1])
+            fix = f"put it into the content, between {study.tags.open} and {study.tags.close}"
+            yield Found("the template ignores reasoning in the field reasoning_content", None, (evidence,), fix)
+            return

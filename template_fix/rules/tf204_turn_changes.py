@@ -1,0 +1,49 @@
+"""A turn changes once more messages follow it.
+
+## What
+The text of a turn that stands last isn't the text of the same turn with messages behind it, although nothing of it is
+lost.
+
+## Why
+What the model wrote and what it is trained on, or reads in its cache, are two texts. Losses by prefix, reinforcement
+learning over several turns and prefix caching all rest on their being one.
+
+## Example
+`{% if loop.last or reasoning_content %}` prints an empty `<think>` block in the last turn only.
+
+## Fix
+`template-fix patch` prints every turn as the last one unless `preserve_thinking=false` is passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from template_fix.contract import Observation
+from template_fix.finding import Evidence, Level
+from template_fix.study import Found, Study
+
+CODE = "TF204"
+LEVEL = Level.WARNING
+SUMMARY = "a turn changes once more messages follow it"
+
+
+def check(study: Study) -> Iterator[Found]:
+    """Yield a finding where a conversation isn't the beginning of its continuation."""
+    for seen in study.owed():
+        cuts = [held.of for held in seen.breaks("stable")]
+        if cuts and not seen.lost:
+            fix = "print it everywhere as it is printed when it stands last"
+            yield Found("a turn is printed otherwise once more messages follow it", study.change(seen.probe), _evidence(study, seen, cuts[0]), fix)
+            return
+
+
+def _evidence(study: Study, seen: Observation, cut: int) -> tuple[Evidence, ...]:
+    shorter = study.examined.text(seen.probe, cut)
+    return (
+        Evidence(
+            f"{seen.probe.describe()}: its first {cut} messages by themselves, and in the whole",
+            given=shorter if isinstance(shorter, str) else "",
+            printed=(seen.text or "")[: len(shorter) if isinstance(shorter, str) else None],
+        ),
+    )

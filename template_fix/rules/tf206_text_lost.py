@@ -1,0 +1,64 @@
+"""An answer, a tool call or a tool result is lost.
+
+## What
+Text of a conversation that isn't reasoning is printed in some conversations and not in others.
+
+## Why
+Rows are trained without a part that the model should learn, or learn from.
+
+## Example
+`content.split('</think>')[-1]` drops what stands between two reasoning blocks; a template prints tool calls only where
+`message['content'] is none`.
+
+## Fix
+`template-fix patch` keeps the text where an edit provably can; otherwise change the rows as the evidence suggests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from template_fix.contract import Observation
+from template_fix.finding import Level
+from template_fix.probes import SEVERAL_BLOCKS, Part
+from template_fix.study import Found, Study
+
+CODE = "TF206"
+LEVEL = Level.WARNING
+SUMMARY = "an answer, a tool call or a tool result is lost"
+
+_NAMES = {"answer": "an answer", "call": "a tool call", "result": "a tool result", "question": "a question"}
+
+
+def check(study: Study) -> Iterator[Found]:
+    """Yield a finding for each kind of text that is lost somewhere and printed elsewhere."""
+    told: set[str] = set()
+    for seen in study.examined:
+        for part in seen.lost if seen.text is not None and seen.probe.ordinary else ():
+            message = _message(study, seen, part)
+            if message and message not in told:
+                told.add(message)
+                at = study.cause(seen.probe, part) if study.reasoning else None
+                yield Found(message, at, (study.evidence(seen, part.message, [part]),), _fix(at is not None))
+
+
+def _message(study: Study, seen: Observation, part: Part) -> str:
+    if seen.probe.shape in SEVERAL_BLOCKS and study.examined.owed(seen.probe):
+        # A block that is lost later, but not while its turn stands last, is lost like any other reasoning.
+        if study.reasoning and not study.printed_when_last(seen, part):
+            return "of a message with several reasoning blocks, what stands between the first and the last is lost"
+        return ""
+    name = _NAMES.get(part.kind)
+    if not name or (part.feature in study.examined.unsupported and not _printed_otherwise(study, part)):
+        return ""
+    return f"{name} is lost" + (f" ({part.feature})" if part.feature.startswith("call") else "")
+
+
+def _printed_otherwise(study: Study, part: Part) -> bool:
+    """Whether a tool call that is never printed in this form is printed in another: ``beside ''``, ``beside text``."""
+    forms = {each.feature for probe in study.examined.probes.values() for each in probe.parts if each.kind == part.kind}
+    return bool(forms - study.examined.unsupported) and "transformers 4" not in part.feature
+
+
+def _fix(repairable: bool) -> str | None:
+    return "keep the text, unless preserve_thinking=false is passed" if repairable else None

@@ -1,0 +1,48 @@
+"""Reasoning is printed, but not in one block of its own.
+
+## What
+The reasoning is there, with doubled tags, a stray closing tag in front of it, no tag at all, or printed twice; or the
+same reasoning comes out differently from a field and from inside of content.
+
+## Why
+The model learns a format that no prompt asks for and no parser reads.
+
+## Example
+A template that prints `<think>` before every turn, and content that brings its own: `<think>\\n<think>\\n…`.
+
+## Fix
+`template-fix patch` where an edit provably can; otherwise bring reasoning in the form that the template prints well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from template_fix.contract import Observation
+from template_fix.finding import Level
+from template_fix.study import Found, Study
+
+CODE = "TF207"
+LEVEL = Level.ERROR
+SUMMARY = "reasoning is printed, but not in one block of its own"
+
+_MESSAGES = {
+    "well-formed": "reasoning isn't printed in one block of its own",
+    "once": "a text of the turn is printed more than once",
+    "alike": "reasoning from a field is printed otherwise than the same reasoning inside of content",
+}
+
+
+def check(study: Study) -> Iterator[Found]:
+    """Yield a finding for each way in which printed reasoning isn't in a block of its own."""
+    told: set[str] = set()
+    for seen in study.owed() if study.reasoning else ():
+        for held in seen.breaks(*_MESSAGES):
+            if held.property not in told:
+                told.add(held.property)
+                evidence = study.evidence(seen, _turn(seen))
+                yield Found(_MESSAGES[held.property], study.change(seen.probe), (evidence,))
+
+
+def _turn(seen: Observation) -> int:
+    return max((part.message for part in seen.probe.parts if part.kind in ("reasoning", "answer")), default=0)

@@ -1,0 +1,39 @@
+"""Text in front of a lone closing tag is lost.
+
+## What
+A message holds a closing tag without its opening one, and the template cuts off what stands before it.
+
+## Why
+The tag is ambiguous. The opening tag may have been in the prompt, as R1-Distill and QwQ have it: then the reasoning is
+lost. Or the answer only mentions the tag, as answers on prompting do: then half of the answer is lost.
+
+## Example
+`To close it, write </think> at the end.` is printed as `at the end.`
+
+## Fix
+`template-fix patch` keeps the text unless `preserve_thinking=false` is passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from template_fix.finding import Level
+from template_fix.probes import LONE_CLOSING_TAG
+from template_fix.study import Found, Study
+
+CODE = "TF208"
+LEVEL = Level.WARNING
+SUMMARY = "text in front of a lone closing tag is lost"
+
+
+def check(study: Study) -> Iterator[Found]:
+    """Yield a finding where a lone closing tag takes the text before it along."""
+    for seen in study.owed() if study.reasoning else ():
+        for part in seen.lost if seen.probe.shape in LONE_CLOSING_TAG else ():
+            if seen.probe.shape[part.message] in "ml" and not study.printed_when_last(seen, part):
+                evidence = study.evidence(seen, part.message, [part])
+                message = f"text in front of a lone {study.tags.close} is lost"
+                fix = "keep it, unless preserve_thinking=false is passed"
+                yield Found(message, study.cause(seen.probe, part), (evidence,), fix)
+                return

@@ -1,0 +1,184 @@
+"""Everything that one template's behaviour tells, gathered once: what rules look at and repairs start from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from template_fix.contract import Case, Examination, Observation
+from template_fix.finding import Evidence
+from template_fix.fold import SWITCH
+from template_fix.jinja import ParseError, Template, undeclared
+from template_fix.limits import LimitExceeded, step
+from template_fix.probes import LONE_CLOSING_TAG, SEVERAL_BLOCKS, Part, Probe, battery, probe
+from template_fix.proposers import Proposal
+from template_fix.proposers.known import proposals
+from template_fix.render import Failure, Renderer, RenderError
+from template_fix.search import Search
+from template_fix.tags import Tags, discover
+from template_fix.text import Span
+
+# What the battery is spelled with for a template that has no tags of its own: to it they are text like any other.
+NEUTRAL = Tags("<think>", "</think>")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a template rule reports: like a finding, with the place as offsets in the template."""
+
+    message: str
+    at: Span | None = None
+    evidence: tuple[Evidence, ...] = ()
+    fix: str | None = None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a template is studied: its variables, the tags that the user chose, and the default of the switch."""
+
+    variables: tuple[tuple[str, Any], ...] = ()
+    tags: tuple[str, str] | None = None
+    default: bool = True
+
+
+class Study:
+    """One template, parsed, compiled and rendered over the battery. Use it inside `limits.bounded`.
+
+    ``unreadable`` says why there is nothing to look at: it doesn't parse, doesn't compile, or exceeds its limits.
+    """
+
+    def __init__(self, source: str, setting: Setting) -> None:
+        self.source, self.setting = source, setting
+        self.variables: Mapping[str, Any] = dict(setting.variables)
+        self.unreadable: ParseError | RenderError | LimitExceeded | None = None
+        try:
+            with step("parsing the template"):
+                self.template = Template(source)
+            renderer = Renderer(source, self.variables)
+            found = discover(renderer, self.template.tree, setting.tags)
+            self.case = self._case(renderer, found or NEUTRAL)
+            self.reasoning = found is not None
+            _ = self.examined.unsupported  # renders the battery: what goes wrong goes wrong here
+        except (ParseError, RenderError, LimitExceeded) as error:
+            self.unreadable = error
+
+    def _case(self, renderer: Renderer, tags: Tags) -> Case:
+        probes = battery(tags, _arguments(renderer, tags))
+        itself = Examination(renderer, probes, tags)
+        known = SWITCH in undeclared(self.source)
+        return Case(itself, Examination(renderer, probes, tags, {SWITCH: False}) if known else itself)
+
+    @property
+    def examined(self) -> Examination:
+        """Return what the template does by itself."""
+        return self.case.itself
+
+    @property
+    def tags(self) -> Tags:
+        """Return the template's reasoning tags, or neutral ones where it has none."""
+        return self.examined.tags
+
+    @cached_property
+    def proposals(self) -> tuple[Proposal, ...]:
+        """Return what the proposers suggest for this template."""
+        return tuple(proposals(self.template, self.setting.default))
+
+    @cached_property
+    def search(self) -> Search:
+        """Return the search for a repair."""
+        return Search(self.source, self.case, self.variables, self.setting.default)
+
+    def owed(self) -> Iterator[Observation]:
+        """Yield what the template does to each conversation that the contract is owed on."""
+        return (seen for seen in self.examined if self.examined.owed(seen.probe))
+
+    def accepted(self) -> int:
+        """Return how many conversations of the battery the template renders."""
+        return sum(seen.text is not None for seen in self.examined)
+
+    def reasoning_lost(self, *, last: bool) -> tuple[Observation, Part] | None:
+        """Return the first reasoning that is lost in text contents, else the first lost in lists of text blocks.
+
+        ``last`` asks for reasoning that is lost even where its turn stands last, otherwise for what is lost only
+        later. Messages with several blocks or a lone closing tag are not looked at.
+        """
+        plain = [seen for seen in self.examined if seen.probe.shape not in (*SEVERAL_BLOCKS, *LONE_CLOSING_TAG)]
+        for seen in sorted(plain, key=lambda seen: seen.probe.text_lists) if self.reasoning else ():
+            if seen.text is None or seen.probe.features & self.examined.unsupported:
+                continue
+            for part in seen.lost:
+                if part.kind == "reasoning" and last is not self.printed_when_last(seen, part):
+                    return seen, part
+        return None
+
+    def printed_when_last(self, seen: Observation, part: Part) -> bool:
+        """Whether a part is printed where the conversation ends with its message."""
+        text = self.examined.text(seen.probe, part.message + 1)
+        return isinstance(text, str) and part.text in text
+
+    def cause(self, probe: Probe, part: Part) -> Span | None:
+        """Return the expression that keeps a text from being printed, found by experiment.
+
+        Each proposed edit is tried by itself, then together with the others; the first that brings the text back
+        points at the cause.
+        """
+        for proposal in self.proposals:
+            text = self._with([proposal], probe)
+            if isinstance(text, str) and part.text in text:
+                return proposal.at
+        return None
+
+    def change(self, probe: Probe) -> Span | None:
+        """Return the expression that makes a conversation unstable, found by experiment, or None."""
+        printed = self.examined.text(probe)
+        for proposal in self.proposals:
+            text = self._with([proposal], probe)
+            if isinstance(text, str) and text != printed:
+                return proposal.at
+        return None
+
+    def _with(self, chosen: Sequence[Proposal], probe: Probe) -> str | Failure:
+        case = self.search.candidate(chosen)
+        return Failure(case) if isinstance(case, str) else case.itself.text(probe)
+
+    def evidence(self, seen: Observation, message: int, lost: Sequence[Part] = ()) -> Evidence:
+        """Return one turn of a conversation as it went in and as it came out."""
+        return Evidence(
+            seen.probe.describe(),
+            given=_given(seen.probe.messages[message]),
+            printed=_printed(seen, message),
+            lost=tuple(part.text for part in lost),
+        )
+
+
+def _arguments(renderer: Renderer, tags: Tags) -> type:
+    """Return the type in which a template takes the arguments of tool calls: a mapping, or a string of JSON."""
+    for arguments in (dict, str):
+        for empty in ("", None):
+            asked = probe("ucta", tags, "plain", arguments=arguments, empty=empty, legacy=True)
+            text = renderer(asked.messages, asked.tools)
+            if isinstance(text, str) and all(part.text in text for part in asked.parts if part.kind == "call"):
+                return arguments
+    return dict
+
+
+def _given(message: Mapping[str, Any]) -> str:
+    """Return a message's reasoning fields and content as text."""
+    fields = ("reasoning_content", "reasoning", "thinking")
+    reasoning = next((f"{name}: {message[name]}\n" for name in fields if message.get(name)), "")
+    content = message.get("content")
+    calls = "".join(f"\ntool call: {call['function']}" for call in message.get("tool_calls", ()))
+    if isinstance(content, list):
+        content = "".join(block["text"] for block in content)
+    return f"{reasoning}content: {content or ''}{calls}" if reasoning or calls else content or ""
+
+
+def _printed(seen: Observation, message: int) -> str:
+    """Return what was printed from the end of the message before to the beginning of the message behind."""
+    text = seen.text or ""
+    placed = [(part.message, span) for part, span in zip(seen.probe.parts, seen.spans, strict=True) if span]
+    start = max((span.end for index, span in placed if index < message), default=0)
+    end = min((span.start for index, span in placed if index > message and span.start >= start), default=len(text))
+    return text[start:end]
