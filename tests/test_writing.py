@@ -494,6 +494,23 @@ def test_a_failing_disk_leaves_the_old_directory_or_the_new_one(tmp_path: Path, 
                 break
 
 
+@posix
+def test_a_file_that_somebody_changes_while_the_patch_is_prepared_is_not_overwritten(
+    directory: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    old = state(directory)
+    path = directory / "tokenizer_config.json"
+
+    def fault(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "os.rename" and Path(str(arguments[0])).name == "scratch":
+            path.write_bytes(b"somebody else's")
+
+    assert faults.run(partial(replace, directory, CHANGED), fault) == 1
+    assert f"{path}: was changed since it was read" in capfd.readouterr().out
+    assert state(directory) == old | {path.name: (b"somebody else's", MODES[path.name])}
+    assert not (directory / ".template-fix").exists()
+
+
 # Two runs at once
 
 
