@@ -12,8 +12,9 @@ from pathlib import Path
 
 from template_fix.copies import ADDITIONAL, CONFIG, JINJA, LEGACY, PROCESSOR, Stored, TemplateCopy, seen, stored_copies
 from template_fix.document import CheckpointError, Document, value_of
+from template_fix.finding import Place
 from template_fix.records import ADDED, MAP, TOKENIZER, TokenRecord, token_records
-from template_fix.text import Edit
+from template_fix.text import Edit, Span, line_at, position
 from template_fix.text import apply as apply_edits
 
 __all__ = ["Checkpoint", "CheckpointError", "TemplateCopy", "TokenRecord"]
@@ -22,6 +23,7 @@ EDITABLE = (TOKENIZER, CONFIG, MAP, ADDED, JINJA, LEGACY, PROCESSOR)
 READ_ONLY = ("config.json", "generation_config.json")
 LARGEST = {TOKENIZER: 256 * 2**20}
 LARGEST_OTHER = 16 * 2**20
+LONGEST_LINE = 2000
 
 _LFS = "version https://git-lfs.github.com/spec/"
 _LINK = re.compile(r"(?:\.\.?/)+[\w./-]+|[\w./-]*/annex/objects/[\w./-]+")
@@ -98,6 +100,14 @@ class Checkpoint:
     def records_of(self, content: str) -> tuple[TokenRecord, ...]:
         """Return the records of one token."""
         return tuple(record for record in self.records if record.content == content)
+
+    def place(self, file: str, span: Span) -> Place:
+        """Return the place of ``span`` in a file; its line is shown unless it is as long as a whole file's."""
+        text = self.files[file]
+        line, column = position(text, span.start)
+        source = line_at(text, span.start)
+        width = min(span.end - span.start, len(source) - column + 1)
+        return Place(file, line, column, source=source if len(source) < LONGEST_LINE else None, width=max(width, 0))
 
     def apply(self, edits: Iterable[tuple[str, Edit]]) -> Checkpoint:
         """Return the checkpoint with each edit made in its file. Raises as ``text.apply`` does."""

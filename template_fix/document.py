@@ -51,6 +51,10 @@ class Document:
             raise self._twice(error) from None
         return None if isinstance(node, Leaf) and node.value is None else node
 
+    def plain(self) -> dict[str, object]:
+        """Return the file's content as ``json.loads`` would; parts that were skipped come out as None."""
+        return {member.key: plain(member.value) for member in self.root.members}
+
     def members(self, inside: Object | None = None) -> tuple[Member, ...]:
         """Return the members of the file or of an object of it. Raises CheckpointError where a key stands twice."""
         try:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from template_fix.checkpoint import Checkpoint
 from template_fix.copies import CONFIG
 from template_fix.document import Document
-from template_fix.jsontext import Array, Leaf, Member, Node, Object, without
+from template_fix.jsontext import Array, Leaf, Member, Object, without
 from template_fix.loaders import BACKEND5, OWN5, has_decoder
 from template_fix.records import ADDED, NAMED, TOKENIZER, TokenRecord
 from template_fix.text import Edit, Span
@@ -43,7 +43,8 @@ def unflag(checkpoint: Checkpoint, tags: Iterable[str], printed: Collection[str]
     kept. A tag that serves as padding, end or another named token is left alone.
     """
     plans = [_plan(checkpoint, tag, printed) for tag in dict.fromkeys(tags)]
-    edits = [(record.file, _flag_off(checkpoint, record)) for plan in plans for record in plan.flags]
+    flags = [record for plan in plans for record in plan.flags]
+    edits = [(record.file, Edit(flag_span(checkpoint, record), "false")) for record in flags]
     edits += _removals(checkpoint, [record for plan in plans for record in plan.removed])
     edits += _insertions(checkpoint, _numbered_right(checkpoint, plans))
     return Unflagged(tuple(edits), tuple(dict.fromkeys(note for plan in plans for note in plan.notes)))
@@ -87,18 +88,15 @@ def _document(checkpoint: Checkpoint, file: str) -> Document:
     return document
 
 
-def _flag_off(checkpoint: Checkpoint, record: TokenRecord) -> Edit:
-    container = _document(checkpoint, record.file).get(record.where)
-    node = _parts(container)[record.order]
-    flag = node.get("special") if isinstance(node, Object) else None
-    assert flag is not None, "a record with a flag has the flag's literal"
-    return Edit(flag.span, "false")
-
-
-def _parts(container: Node | None) -> tuple[Node, ...]:
-    if isinstance(container, Array):
-        return container.items
-    return tuple(member.value for member in container.members) if isinstance(container, Object) else ()
+def flag_span(checkpoint: Checkpoint, record: TokenRecord, flag: str = "special") -> Span:
+    """Return where a record's flag is written, or the whole record where it has none."""
+    node = _document(checkpoint, record.file).get(record.where) if record.where else None
+    if isinstance(node, Array):
+        node = node.items[record.order]
+    elif isinstance(node, Object) and node.span != record.span:
+        node = node.members[record.order].value
+    value = node.get(flag) if isinstance(node, Object) else None
+    return value.span if value else record.span
 
 
 def _removals(checkpoint: Checkpoint, records: Iterable[TokenRecord]) -> Iterator[tuple[str, Edit]]:
