@@ -1,13 +1,13 @@
-"""Check a checkpoint; repair it: propose, judge, keep or refuse, until nothing is left to do."""
+"""Check a checkpoint; repair it: propose, judge, keep or refuse, and check what came out from the beginning."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from template_fix.checkpoint import Checkpoint, TemplateCopy
-from template_fix.finding import Finding, Place
+from template_fix.finding import Finding, Level, Place
+from template_fix.jinja import undeclared
 from template_fix.limits import LimitExceeded, bounded
 from template_fix.outcome import PatchResult, Refusal, Repair, Report, TemplateSummary
 from template_fix.proposers import Proposal
@@ -16,7 +16,10 @@ from template_fix.rules import CHECKPOINT_RULES, TEMPLATE_RULES, level_of
 from template_fix.study import Found, Setting, Study
 from template_fix.subject import Subject
 from template_fix.text import Edit, Span
-from template_fix.tokens import vocabulary_tags
+from template_fix.tokens import unflag, vocabulary_tags
+
+CHECK_SECONDS, PATCH_SECONDS = 60.0, 600.0
+TOKEN_CODES = ("TF301", "TF302")
 
 
 @dataclass(frozen=True)
@@ -44,33 +47,30 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Template:
-    """What the study of one template came to; ``found`` pairs each finding with its code."""
+class Studied:
+    """What the study of one template came to, in a form that leaves the child process.
+
+    ``found`` pairs each finding with its code; ``kept`` pairs each proposal that stands with its final edits, and
+    ``refused`` each other one with the reason. ``variables`` are what the template reads and doesn't set.
+    """
 
     found: tuple[tuple[str, Found], ...]
     reasoning: bool = False
     tags: tuple[tuple[str, str], ...] = ()
     probes: int = 0
     accepted: int = 0
-
-
-@dataclass(frozen=True)
-class Healing:
-    """What the search for a template's repair came to: proposals kept, with their final edits, and refused."""
-
+    variables: frozenset[str] = frozenset()
     kept: tuple[tuple[Proposal, tuple[Edit, ...]], ...] = ()
     refused: tuple[tuple[Proposal, str], ...] = ()
+
+
+Copies = tuple[TemplateCopy, ...]
 
 
 def check(checkpoint: Checkpoint, options: Options | None = None) -> Report:
     """Return what is wrong with a checkpoint. Changes nothing; templates run within limits."""
     options = options or Options()
-    studied = {copies: _studied(checkpoint, copies[0], options) for copies in distinct(checkpoint)}
-    findings = [finding for copies, template in studied.items() for finding in _located(copies[0], template)]
-    subject = _subject(checkpoint, studied, options)
-    findings += [finding for rule in CHECKPOINT_RULES for finding in rule.check(subject)]
-    wanted = [finding for finding in findings if options.wants(finding.code)]
-    return Report(checkpoint.name, tuple(sorted(wanted, key=_order)), tuple(_summaries(studied)))
+    return _report(checkpoint, _studied(checkpoint, options, heal=False), options)
 
 
 def patch(checkpoint: Checkpoint, options: Options | None = None) -> PatchResult:
@@ -79,13 +79,20 @@ def patch(checkpoint: Checkpoint, options: Options | None = None) -> PatchResult
     Each repair is judged by itself, and the repaired checkpoint is checked again from the beginning.
     """
     options = options or Options()
-    before = check(checkpoint, options)
-    kept, refused = _template_repairs(checkpoint, before, options)
+    studied = _studied(checkpoint, options, heal=True)
+    before = _report(checkpoint, studied, options)
+    kept = [_repair(copies, *each) for copies, study in studied.items() for each in study.kept]
+    refused = [
+        Refusal(_repair(copies, each, each.edits), why)
+        for copies, study in studied.items()
+        for each, why in study.refused
+    ]
+    for repair, reason in _token_repairs(_subject(checkpoint, studied.values(), options), studied, options):
+        if reason:
+            refused.append(Refusal(repair, reason))
+        else:
+            kept.append(repair)
     mended = checkpoint.apply(edit for repair in kept for edit in repair.edits)
-    tokens = _token_repair(mended, before, options)
-    if tokens:
-        kept.append(tokens)
-        mended = mended.apply(tokens.edits)
     after = check(mended, options) if kept else before
     changed = {
         file: (text, mended.files[file]) for file, text in checkpoint.files.items() if mended.files[file] != text
@@ -93,8 +100,8 @@ def patch(checkpoint: Checkpoint, options: Options | None = None) -> PatchResult
     return PatchResult(before, after, tuple(kept), tuple(refused), changed)
 
 
-def distinct(checkpoint: Checkpoint) -> Iterator[tuple[TemplateCopy, ...]]:
-    """Yield the copies of each different template: the ones with the same text, repaired alike, together."""
+def distinct(checkpoint: Checkpoint) -> Iterator[Copies]:
+    """Yield the copies of each different template: those with the same text, repaired alike, together."""
     by_source: dict[str, list[TemplateCopy]] = {}
     for copy in checkpoint.templates:
         by_source.setdefault(copy.source, []).append(copy)
@@ -106,69 +113,68 @@ def special_tokens(checkpoint: Checkpoint) -> dict[str, str]:
 
     Without any tokenizer configuration their names stand for unknown texts, since the template may need them.
     """
-    names: dict[str, Any] = {}
-    for file in ("special_tokens_map.json", "tokenizer_config.json"):
-        document = checkpoint.document(file)
-        names.update(dict(document.plain()) if document else {})
-    if not names:
-        return {"bos_token": "<s>", "eos_token": "</s>"}
-    found = {name: _content(value) for name, value in names.items() if name.endswith("_token")}
-    return {name: content for name, content in found.items() if content is not None}
+    named = {record.name: record.content for record in checkpoint.records if record.name.endswith("_token")}
+    configured = checkpoint.files.keys() & {"tokenizer_config.json", "special_tokens_map.json"}
+    return named if configured else {"bos_token": "<s>", "eos_token": "</s>", **named}
 
 
-def _content(value: Any) -> str | None:
-    content = value.get("content") if isinstance(value, Mapping) else value
-    return content if isinstance(content, str) else None
+def _studied(checkpoint: Checkpoint, options: Options, *, heal: bool) -> dict[Copies, Studied]:
+    return {copies: _bounded_study(checkpoint, copies[0], options, heal) for copies in distinct(checkpoint)}
 
 
-def _setting(checkpoint: Checkpoint, options: Options) -> Setting:
+def _bounded_study(checkpoint: Checkpoint, copy: TemplateCopy, options: Options, heal: bool) -> Studied:
     tags = options.tags[0] if options.tags else None
-    return Setting(tuple(special_tokens(checkpoint).items()), tags, options.default == "preserve")
-
-
-def _studied(checkpoint: Checkpoint, copy: TemplateCopy, options: Options) -> Template:
+    setting = Setting(tuple(special_tokens(checkpoint).items()), tags, options.default == "preserve")
+    seconds = PATCH_SECONDS if heal else CHECK_SECONDS
     try:
-        return bounded(_study, copy.source, _setting(checkpoint, options), seconds=60)
+        return bounded(_study, copy.source, setting, options, heal, seconds=seconds)
     except LimitExceeded as error:
-        return Template((("TF103", Found(f"the template was stopped: it {error}", Span(0, 0))),))
+        return Studied((("TF103", Found(f"the template was stopped: it {error}", Span(0, 0))),))
 
 
-def _study(source: str, setting: Setting) -> Template:
+def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studied:
     study = Study(source, setting)
-    rules = [rule for rule in TEMPLATE_RULES if study.unreadable is None or rule.CODE < "TF2"]
-    found = tuple((rule.CODE, each) for rule in rules for each in rule.check(study))
     if study.unreadable is not None:
-        return Template(found)
-    tags = ((study.tags.open, study.tags.close),) if study.reasoning else ()
-    return Template(found, study.reasoning, tags, len(study.examined.probes), study.accepted())
+        rules = [rule for rule in TEMPLATE_RULES if rule.CODE < "TF2"]
+        return Studied(tuple((rule.CODE, each) for rule in rules for each in rule.check(study)))
+    studied = Studied(
+        found=tuple((rule.CODE, each) for rule in TEMPLATE_RULES for each in rule.check(study)),
+        reasoning=study.reasoning,
+        tags=((study.tags.open, study.tags.close),) if study.reasoning else (),
+        probes=len(study.examined.probes),
+        accepted=study.accepted(),
+        variables=undeclared(source),
+    )
+    return _healed(study, studied, options) if heal and study.reasoning else studied
 
 
-def _located(copy: TemplateCopy, template: Template) -> Iterator[Finding]:
-    for code, found in template.found:
-        place = copy.place(*found.at) if found.at else Place(copy.file, template=copy.variant)
-        yield Finding(code, level_of(code), found.message, place, found.evidence, found.fix)
+def _healed(study: Study, studied: Studied, options: Options) -> Studied:
+    proposals = [proposal for proposal in study.proposals if options.wants(proposal.code)]
+    best = study.search.best(proposals)
+    if best is None:
+        return replace(studied, refused=tuple(_refusals(study, proposals)))
+    tidy = iter(tidied(study.template, [edit for proposal in best.kept for edit in proposal.edits]))
+    return replace(studied, kept=tuple((each, tuple(next(tidy) for _ in each.edits)) for each in best.kept))
 
 
-def _subject(
-    checkpoint: Checkpoint, studied: Mapping[tuple[TemplateCopy, ...], Template], options: Options
-) -> Subject:
-    printed = [pair for template in studied.values() for pair in template.tags]
-    named = list(vocabulary_tags(checkpoint))
-    tags = tuple(dict.fromkeys([*options.tags, *printed, *named]))
-    return Subject(checkpoint, tags, frozenset(pair for pair in tags if _control(pair) and pair not in options.tags))
+def _refusals(study: Study, proposals: Sequence[Proposal]) -> Iterator[tuple[Proposal, str]]:
+    for proposal in proposals:
+        reason = study.search.tried([proposal]).verdict.reason
+        if reason:
+            yield proposal, reason
 
 
-def _control(pair: tuple[str, str]) -> bool:
-    """Whether a pair of tags is spelled like a control token, which is special by design: ``[THINK]``, ``<|x|>``."""
-    return pair[0].startswith("[") or "|" in pair[0]
-
-
-def _summaries(studied: Mapping[tuple[TemplateCopy, ...], Template]) -> Iterator[TemplateSummary]:
-    for copies, template in studied.items():
-        for copy in copies:
-            yield TemplateSummary(
-                copy.file, copy.variant, template.reasoning, template.tags, template.probes, template.accepted
-            )
+def _report(checkpoint: Checkpoint, studied: Mapping[Copies, Studied], options: Options) -> Report:
+    findings = [finding for copies, study in studied.items() for finding in _located(copies[0], study)]
+    subject = _subject(checkpoint, studied.values(), options)
+    findings += [finding for rule in CHECKPOINT_RULES for finding in rule.check(subject)]
+    wanted = [finding for finding in findings if options.wants(finding.code)]
+    summaries = [
+        TemplateSummary(copy.file, copy.variant, study.reasoning, study.tags, study.probes, study.accepted)
+        for copies, study in studied.items()
+        for copy in copies
+    ]
+    return Report(checkpoint.name, tuple(sorted(wanted, key=_order)), tuple(summaries))
 
 
 def _order(finding: Finding) -> tuple[str, str, int, int]:
@@ -176,50 +182,55 @@ def _order(finding: Finding) -> tuple[str, str, int, int]:
     return (finding.code, place.file, place.line or 0, place.column or 0)
 
 
-def _template_repairs(
-    checkpoint: Checkpoint, before: Report, options: Options
-) -> tuple[list[Repair], list[Refusal]]:
-    kept: list[Repair] = []
-    refused: list[Refusal] = []
-    reasoning = {(each.file, each.variant) for each in before.templates if each.reasoning}
-    for copies in distinct(checkpoint):
-        if (copies[0].file, copies[0].variant) in reasoning:
-            healing = _healed(checkpoint, copies[0], options)
-            kept += [_repair(copies, proposal, edits) for proposal, edits in healing.kept]
-            refused += [Refusal(_repair(copies, each, each.edits), reason) for each, reason in healing.refused]
-    return kept, refused
+def _located(copy: TemplateCopy, study: Studied) -> Iterator[Finding]:
+    for code, found in study.found:
+        place = copy.place(*found.at) if found.at else Place(copy.file, template=copy.variant)
+        yield Finding(code, level_of(code), found.message, place, found.evidence, found.fix)
 
 
-def _repair(copies: tuple[TemplateCopy, ...], proposal: Proposal, edits: tuple[Edit, ...]) -> Repair:
+def _repair(copies: Copies, proposal: Proposal, edits: Sequence[Edit]) -> Repair:
     placed = tuple(edit for copy in copies for edit in copy.edits(edits))
     return Repair((proposal.code,), proposal.title, proposal.why, proposal.source, placed)
 
 
-def _healed(checkpoint: Checkpoint, copy: TemplateCopy, options: Options) -> Healing:
-    try:
-        return bounded(_heal, copy.source, _setting(checkpoint, options), options, seconds=600)
-    except LimitExceeded:
-        return Healing()
+def _subject(checkpoint: Checkpoint, studied: Iterable[Studied], options: Options) -> Subject:
+    printed = [pair for study in studied for pair in study.tags]
+    tags = tuple(dict.fromkeys([*options.tags, *printed, *vocabulary_tags(checkpoint)]))
+    return Subject(checkpoint, tags, frozenset(pair for pair in tags if _control(pair) and pair not in options.tags))
 
 
-def _heal(source: str, setting: Setting, options: Options) -> Healing:
-    study = Study(source, setting)
-    if study.unreadable is not None:
-        return Healing()
-    proposals = [proposal for proposal in study.proposals if options.wants(proposal.code)]
-    best = study.search.best(proposals)
-    if best is None:
-        return Healing(refused=tuple(_refusals(study, proposals)))
-    tidy = iter(tidied(study.template, [edit for proposal in best.kept for edit in proposal.edits]))
-    return Healing(tuple((each, tuple(next(tidy) for _ in each.edits)) for each in best.kept))
+def _control(pair: tuple[str, str]) -> bool:
+    """Whether a pair of tags is spelled like control tokens, which are special by design: ``[THINK]``, ``<|x|>``."""
+    return pair[0].startswith("[") or "|" in pair[0]
 
 
-def _refusals(study: Study, proposals: list[Proposal]) -> Iterator[tuple[Proposal, str]]:
-    for proposal in proposals:
-        verdict = study.search.tried([proposal]).verdict
-        if verdict.reason:
-            yield proposal, verdict.reason
+def _token_repairs(
+    subject: Subject, studied: Mapping[Copies, Studied], options: Options
+) -> Iterator[tuple[Repair, str]]:
+    """Yield the repair that makes reasoning tags ordinary in every file, and why it is refused, if it is.
+
+    It is judged by checking its result. Control tokens stay as they are unless a code is selected by name.
+    """
+    named = any(options.names(code) for code in TOKEN_CODES)
+    before = _token_findings(subject, options)
+    if not any(named or finding.level is not Level.NOTE for finding in before if finding.code in TOKEN_CODES):
+        return
+    tags = [tag for pair in subject.tags if named or pair not in subject.control_tags for tag in pair]
+    unflagged = unflag(subject.checkpoint, tags, frozenset().union(*(study.variables for study in studied.values())))
+    title = "make the reasoning tags ordinary tokens"
+    why = " ".join([_ORDINARY, *unflagged.notes])
+    repair = Repair(TOKEN_CODES, title, why, "token flags", unflagged.edits)
+    after = _token_findings(replace(subject, checkpoint=subject.checkpoint.apply(unflagged.edits)), options)
+    worse = {finding.code for finding in after} - {finding.code for finding in before}
+    if not unflagged.edits:
+        yield from ((repair, note) for note in unflagged.notes)
+    else:
+        yield repair, f"it would bring {min(worse)} about" if worse else ""
 
 
-def _token_repair(checkpoint: Checkpoint, before: Report, options: Options) -> Repair | None:
-    return None
+_ORDINARY = "Every loader keeps them when it decodes with skip_special_tokens=True, and every id stays as it is."
+
+
+def _token_findings(subject: Subject, options: Options) -> list[Finding]:
+    findings = (finding for rule in CHECKPOINT_RULES for finding in rule.check(subject))
+    return [finding for finding in findings if options.wants(finding.code)]

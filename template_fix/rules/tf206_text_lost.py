@@ -20,7 +20,7 @@ from collections.abc import Iterator
 
 from template_fix.contract import Observation
 from template_fix.finding import Level
-from template_fix.probes import SEVERAL_BLOCKS, Part
+from template_fix.probes import Part
 from template_fix.study import Found, Study
 
 CODE = "TF206"
@@ -43,7 +43,7 @@ def check(study: Study) -> Iterator[Found]:
 
 
 def _message(study: Study, seen: Observation, part: Part) -> str:
-    if seen.probe.shape in SEVERAL_BLOCKS and study.examined.owed(seen.probe):
+    if seen.probe.shape[part.message] == "b" and study.examined.owed(seen.probe):
         # A block that is lost later, but not while its turn stands last, is lost like any other reasoning.
         if study.reasoning and not study.printed_when_last(seen, part):
             return "of a message with several reasoning blocks, what stands between the first and the last is lost"
