@@ -17,9 +17,9 @@ from template_fix.demo_model import ROW, files
 from template_fix.journal import WriteError
 from template_fix.lines import WIDEST, Line, Piece, line, printer, visible, width_of
 from template_fix.outcome import Report
-from template_fix.repair import Options
-from template_fix.report import check_lines, patch_lines
-from template_fix.show import Shown, shown, shown_lines, variables
+from template_fix.repair import Options, special_tokens
+from template_fix.report import by_gravity, check_lines, finding_lines, patch_lines, tally
+from template_fix.show import Shown, shown, shown_lines
 from template_fix.writing import write_elsewhere
 
 if TYPE_CHECKING:
@@ -30,11 +30,19 @@ _SAYS = ROW[-1]["content"]
 
 @dataclass(frozen=True)
 class Row:
-    """What becomes of the training row: its rendering, the tokens of that, and what the model says, decoded."""
+    """What becomes of the training row: its rendering and the tokens of that, and what decoding leaves of a reply.
+
+    ``reply`` are the tokens of what the model answers, each with whether ``skip_special_tokens=True`` drops it.
+    """
 
     shown: Shown
     tokens: tuple[str, ...]
-    decoded: str
+    reply: tuple[tuple[str, bool], ...]
+
+    @property
+    def decoded(self) -> str:
+        """What is left of the reply."""
+        return "".join(token for token, dropped in self.reply if not dropped)
 
 
 @dataclass(frozen=True)
@@ -84,11 +92,13 @@ def _row(path: str) -> Row:
     from tokenizers import Tokenizer
 
     checkpoint = Checkpoint.read(path)
-    _, [row] = shown(checkpoint.templates[0].source, variables(checkpoint), Conversation("row", ROW))
+    _, [row] = shown(checkpoint.templates[0].source, special_tokens(checkpoint), Conversation("row", ROW))
     tokenizer = Tokenizer.from_str(checkpoint.files["tokenizer.json"])
     text = "".join(run.text for turn in row.turns for run in turn.runs if run.kind != "dropped")
     tokens = tuple(tokenizer.decode([number], skip_special_tokens=False) for number in tokenizer.encode(text).ids)
-    return Row(row, tokens, tokenizer.decode(tokenizer.encode(_SAYS).ids, skip_special_tokens=True))
+    ids = tokenizer.encode(_SAYS).ids
+    reply = (tuple(tokenizer.decode([number], skip_special_tokens=skip) for skip in (False, True)) for number in ids)
+    return Row(row, tokens, tuple((token, token != left) for token, left in reply))
 
 
 def demo_lines(demo: Demo, width: int = WIDEST) -> Iterator[Line]:
@@ -103,20 +113,23 @@ def demo_lines(demo: Demo, width: int = WIDEST) -> Iterator[Line]:
     yield from _step(4, "The repair", f"template-fix patch {name}")
     yield from patch_lines(demo.patched.result, demo.patched.written, demo.patched.left, width)
     yield from _step(5, "What is wrong with it now", f"template-fix check {name}")
-    yield from check_lines(demo.after, width)
+    yield line(Piece(demo.directory, "title"), ": ", *tally(demo.after.findings))
+    for finding in by_gravity(demo.after.findings):
+        yield from finding_lines(finding, width, brief=True)
     yield from _step(6, "The same row")
     yield from _row_lines(demo.row_after)
     yield line("")
     yield line(Piece("Try next", "title"))
     for command, what in _TRY:
-        yield line(Piece(f"template-fix {command.format(name)}", "code"), f"  {what}", indent=2, fixed=True)
+        yield line(what, indent=2)
+        yield line(Piece(f"$ template-fix {command.format(name)}", "code"), indent=4, fixed=True)
 
 
 _TRY = (
-    ("show {}", "other conversations: --messages FILE"),
-    ("undo {}", "the former bytes again"),
-    ("explain", "all that is looked for"),
-    ("check YOUR-MODEL", "a directory of your own; nothing in it is changed"),
+    ("show {}", "render other conversations, with --messages FILE your own"),
+    ("undo {}", "take the repair back"),
+    ("explain", "list all that is looked for"),
+    ("check MODEL", "look at a directory of yours; nothing in it is changed"),
 )
 
 
@@ -129,9 +142,11 @@ def _step(number: int, title: str, command: str | None = None) -> Iterator[Line]
 
 def _row_lines(row: Row) -> Iterator[Line]:
     yield from list(shown_lines(row.shown))[1:]
-    yield line(Piece("as tokens: ", "dim"), visible("·".join(row.tokens)), indent=2, hang=11)
-    yield line(Piece("the model says: ", "dim"), visible(_SAYS), indent=2, hang=16)
-    yield line(Piece("decode shows:   ", "dim"), visible(row.decoded), indent=2, hang=16)
+    yield line(Piece("as tokens:", "dim"), indent=2)
+    yield line(visible("·".join(row.tokens)), indent=4)
+    reply = [Piece(visible(token), "lost" if dropped else "") for token, dropped in row.reply]
+    yield line(Piece("a reply of the model, decoded with skip_special_tokens=True:", "dim"), indent=2)
+    yield line(*reply, indent=4)
 
 
 def told(demo: Demo | run.Failure, form: Format) -> int:

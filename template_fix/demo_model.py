@@ -17,6 +17,8 @@ TEMPLATE = """\
         {%- set content = message['content'] %}
         {%- if '</think>' in content %}
             {%- set content = content.split('</think>')[-1] %}
+        {%- elif message['reasoning_content'] %}
+            {%- set content = '<think>\n' + message['reasoning_content'] + '\n</think>\n\n' + content %}
         {%- endif %}
         {{- '<|assistant|>' + content + '<|end|>' }}
     {%- else %}

@@ -47,7 +47,10 @@ def patch_lines(
     for finding in by_gravity(after):
         yield from finding_lines(finding, width, brief=True)
     yield line("")
-    yield line("Proof: before ", *tally(before), ", after ", *tally(after), f"; {_rendered(result)}.", hang=7)
+    yield line("Proof: before: ", *tally(before), "; after: ", *tally(after), f"; {_rendered(result)}.", hang=7)
+    gone = sorted({finding.code for finding in before} - {finding.code for finding in after})
+    if gone:
+        yield line(f"Gone: {', '.join(gone)}.", hang=6)
     yield from _next_after_patch(result, written, left)
 
 
@@ -87,9 +90,8 @@ def where(place: Place) -> str:
 
 def finding_lines(finding: Finding, width: int = WIDEST, *, brief: bool = False) -> Iterator[Line]:
     """Yield one finding; a ``brief`` one leaves out the source line and the experiments."""
-    yield line(
-        Piece(f"{finding.level.value} {finding.code}", finding.level.value), " ", visible(finding.message), hang=2
-    )
+    name = Piece(f"{finding.level.value} {finding.code}:", finding.level.value)
+    yield line(name, " ", visible(finding.message), hang=2)
     if finding.place:
         yield line(Piece("at ", "dim"), visible(where(finding.place)), indent=2, hang=3)
         if not brief:
@@ -108,7 +110,7 @@ def _templates(report: Report) -> Iterator[Line]:
             known = "knows nothing of reasoning"
         yield line(
             Piece(f"{visible(template.variant)} template in {visible(template.file)}: {known}; ", "dim"),
-            Piece(f"{template.accepted} of {template.probes} probe conversations render", "dim"),
+            Piece(f"it renders {template.accepted} of {template.probes} probe conversations", "dim"),
             indent=2,
             hang=2,
         )
@@ -128,23 +130,29 @@ def _outcome(result: PatchResult, written: str | None) -> list[Piece]:
     repaired = Piece(counted(len(result.kept), "repair"), "good")
     if written is None:
         return [repaired, Piece(f" would change {files}; nothing was written")]
-    return [repaired, Piece(f", written to {written}: {files}" if written != result.before.model else f" in {files}")]
+    if written != result.before.model:
+        return [repaired, Piece(f" made, written to {written}: {files}")]
+    return [repaired, Piece(f" made in {files}")]
 
 
 def _kept(repair: Repair) -> Iterator[Line]:
     yield line("")
-    yield line(Piece("Repaired ", "good"), f"{' '.join(repair.codes)}: {visible(repair.title)}", hang=2)
+    yield line(Piece("Repaired: ", "good"), visible(repair.title), hang=2)
     yield line(visible(repair.why), indent=2)
     files = ", ".join(dict.fromkeys(file for file, _ in repair.edits))
-    yield line(Piece(f"in {visible(files)}; proposed by {visible(repair.source)}", "dim"), indent=2)
+    yield line(Piece(f"in {visible(files)}; {_origin(repair)}", "dim"), indent=2)
 
 
 def _refused(refusal: Refusal) -> Iterator[Line]:
     repair = refusal.repair
     yield line("")
-    yield line(Piece("Refused ", "warning"), f"{' '.join(repair.codes)}: {visible(repair.title)}", hang=2)
+    yield line(Piece("Refused: ", "warning"), visible(repair.title), hang=2)
     yield line(visible(refusal.reason), indent=2)
-    yield line(Piece(f"proposed by {visible(repair.source)}", "dim"), indent=2)
+    yield line(Piece(_origin(repair), "dim"), indent=2)
+
+
+def _origin(repair: Repair) -> str:
+    return f"proposed by {visible(repair.source)} for {', '.join(repair.codes)}"
 
 
 def _rendered(result: PatchResult) -> str:

@@ -14,6 +14,7 @@ from template_fix.limits import LimitExceeded, bounded
 from template_fix.lines import Line, Piece, Style, line, visible
 from template_fix.records import TOKENIZER
 from template_fix.render import REASONING_FIELDS, Failure, Renderer, RenderError, prepared
+from template_fix.repair import special_tokens
 from template_fix.tags import discover
 
 TRANSFORMERS = "the tokenizer of transformers 4.52 and later"
@@ -75,7 +76,7 @@ def show(checkpoint: Checkpoint, conversation: Conversation | None, tags: tuple[
         raise CheckpointError(f"{checkpoint.name}: no chat template here; template-fix explain TF101 says more")
     copy = checkpoint.copy_for(TRANSFORMERS) or copies[0]
     try:
-        found, conversations = shown(copy.source, variables(checkpoint), conversation, tags)
+        found, conversations = shown(copy.source, special_tokens(checkpoint), conversation, tags)
     except RenderError as error:
         raise RenderError(f"{checkpoint.name}/{copy.file}: {error}") from None
     tokens, note = _tokens_of(checkpoint, found or ())
@@ -91,11 +92,6 @@ def _tokens_of(checkpoint: Checkpoint, tags: Sequence[str]) -> tuple[tuple[TagTo
         return tuple(tag_tokens(checkpoint.files[TOKENIZER], tags)), None
     except ValueError as error:
         return (), f"{TOKENIZER}: {error}"
-
-
-def variables(checkpoint: Checkpoint) -> dict[str, str]:
-    """Return the named tokens that a template can print, such as ``bos_token``."""
-    return {record.name: record.content for record in checkpoint.records if record.name.endswith("_token")}
 
 
 def shown(

@@ -8,7 +8,8 @@ from tokenizers import Tokenizer
 from template_fix.checkpoint import Checkpoint
 from template_fix.conversation import Conversation
 from template_fix.demo_model import ROW, TAGS, files
-from template_fix.show import shown, variables
+from template_fix.repair import special_tokens
+from template_fix.show import shown
 
 SAYS = ROW[-1]["content"]
 
@@ -29,7 +30,7 @@ def test_the_model_is_small_and_reads_as_a_checkpoint(model):
 
 def test_its_template_drops_the_reasoning_of_each_turn(model):
     checkpoint = Checkpoint.read(model)
-    tags, [row] = shown(checkpoint.templates[0].source, variables(checkpoint), Conversation("row", ROW))
+    tags, [row] = shown(checkpoint.templates[0].source, special_tokens(checkpoint), Conversation("row", ROW))
     assert tags == TAGS
     dropped = ["".join(run.text for run in turn.runs if run.kind == "dropped").strip() for turn in row.turns]
     assert dropped == ["", ROW[1]["content"].split("\n\n")[0], "", ROW[3]["content"].split("\n\n")[0]]

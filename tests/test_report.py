@@ -18,10 +18,10 @@ def test_a_check_tells_the_gravest_first_and_what_comes_next():
         drawn(check_lines(FOUND))
         == """\
 models/r1: 2 errors, 1 warning
-  default template in tokenizer_config.json: reasoning between <think> … </think>; 412 of 424 probe
-    conversations render
+  default template in tokenizer_config.json: reasoning between <think> … </think>; it renders 412 of
+    424 probe conversations
 
-error TF201 The last turn's reasoning is dropped.
+error TF201: The last turn's reasoning is dropped.
   at tokenizer_config.json:2:40 (line 2, column 18 of the template)
   | {% set content = content.split('</think>')[-1] %}
   |                  ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
@@ -30,11 +30,11 @@ error TF201 The last turn's reasoning is dropped.
     out: <bos>beta
   fix: Print the content as it is.
 
-error TF301 <think> is special, so decoding skips it.
+error TF301: <think> is special, so decoding skips it.
   at tokenizer.json:7:5
   fix: Flag it as an ordinary added token.
 
-warning TF205 The generation prompt opens a block that plain turns lack.
+warning TF205: The generation prompt opens a block that plain turns lack.
 
 Next: template-fix patch models/r1 repairs what it can.
 More: template-fix explain TF201 tells what a code means."""
@@ -87,21 +87,22 @@ def test_a_patch_tells_what_was_kept_and_refused_and_what_remains():
     assert (
         drawn(patch_lines(PATCHED, "models/r1"))
         == """\
-models/r1: 1 repair in tokenizer_config.json
+models/r1: 1 repair made in tokenizer_config.json
 
-Repaired TF201 TF202: keep the content whole
+Repaired: keep the content whole
   Every turn is printed with its reasoning.
-  in tokenizer_config.json; proposed by patch split-last
+  in tokenizer_config.json; proposed by patch split-last for TF201, TF202
 
-Refused TF203: print the field
+Refused: print the field
   It doubles the opening tag.
-  proposed by patch field
+  proposed by patch field for TF203
 
 Remains
-warning TF205 The generation prompt opens a block that plain turns lack.
+warning TF205: The generation prompt opens a block that plain turns lack.
 
-Proof: before 2 errors, 1 warning, after 1 warning; 412 probe conversations rendered before and
+Proof: before: 2 errors, 1 warning; after: 1 warning; 412 probe conversations rendered before and
        after.
+Gone: TF201, TF301.
 Undo: template-fix undo models/r1 restores the former bytes."""
     )
 
@@ -115,7 +116,7 @@ def test_a_diff_that_was_not_written_says_so():
 
 def test_a_patch_written_elsewhere_names_the_place_and_what_was_not_copied():
     told = drawn(patch_lines(PATCHED, "out", [f"{number}.safetensors" for number in range(10)]))
-    assert "1 repair, written to out: tokenizer_config.json" in told
+    assert "1 repair made, written to out: tokenizer_config.json" in told
     assert "models/r1 was left as it is." in told
     assert "Not copied: 0.safetensors" in told
     assert "7.safetensors and 2 more." in told
