@@ -35,7 +35,7 @@ def patch_lines(
     ``written`` is the directory that it wrote to, None where nothing was to be written; ``left`` are the files of the
     model that were not copied there.
     """
-    model, before, after = result.before.model, result.before.findings, result.after.findings
+    model, after = result.before.model, result.after.findings
     yield line(Piece(model, "title"), ": ", *_outcome(result, written))
     for repair in result.kept:
         yield from _kept(repair)
@@ -47,10 +47,10 @@ def patch_lines(
     for finding in by_gravity(after):
         yield from finding_lines(finding, width, brief=True)
     yield line("")
-    yield line("Proof: before: ", *tally(before), "; after: ", *tally(after), f"; {_rendered(result)}.", hang=7)
-    gone = sorted({finding.code for finding in before} - {finding.code for finding in after})
-    if gone:
-        yield line(f"Gone: {', '.join(gone)}.", hang=6)
+    if result.kept:
+        yield from _proof(result)
+    if after:
+        yield _explain(after)
     yield from _next_after_patch(result, written, left)
 
 
@@ -117,10 +117,18 @@ def _templates(report: Report) -> Iterator[Line]:
 
 
 def _next_after_check(report: Report) -> Iterator[Line]:
-    codes = sorted({finding.code for finding in report.findings})
     if any(finding.fix for finding in report.findings):
-        yield line("Next: ", Piece(f"template-fix patch {shlex.quote(report.model)}", "code"), " repairs what it can.")
-    yield line("More: ", Piece(f"template-fix explain {codes[0]}", "code"), " tells what a code means.")
+        yield _advice("Next", f"patch {shlex.quote(report.model)}", "repairs what it can.")
+    yield _explain(report.findings)
+
+
+def _explain(findings: Iterable[Finding]) -> Line:
+    return _advice("More", f"explain {min(finding.code for finding in findings)}", "tells what a code means.")
+
+
+def _advice(label: str, command: str, what: str) -> Line:
+    """Return a command to go on with; it stays on one line, so that it can be copied."""
+    return line(f"{label}: ", Piece(f"template-fix {command}", "code"), f" {what}", fixed=True)
 
 
 def _outcome(result: PatchResult, written: str | None) -> list[Piece]:
@@ -155,6 +163,14 @@ def _origin(repair: Repair) -> str:
     return f"proposed by {visible(repair.source)} for {', '.join(repair.codes)}"
 
 
+def _proof(result: PatchResult) -> Iterator[Line]:
+    before, after = result.before.findings, result.after.findings
+    yield line("Proof: before: ", *tally(before), "; after: ", *tally(after), f"; {_rendered(result)}.", hang=7)
+    gone = sorted({finding.code for finding in before} - {finding.code for finding in after})
+    if gone:
+        yield line(f"Gone: {', '.join(gone)}.", hang=6)
+
+
 def _rendered(result: PatchResult) -> str:
     before, after = (sum(t.accepted for t in report.templates) for report in (result.before, result.after))
     if before == after:
@@ -170,9 +186,9 @@ def _next_after_patch(result: PatchResult, written: str | None, left: Sequence[s
         if left:
             yield line(f"Not copied: {visible(_some(left))}.", hang=2)
     elif result.changed and written is None:
-        yield line("Next: ", Piece(f"template-fix patch {name}", "code"), " writes these changes.")
+        yield _advice("Next", f"patch {name}", "writes these changes.")
     elif result.changed:
-        yield line("Undo: ", Piece(f"template-fix undo {name}", "code"), " restores the former bytes.")
+        yield _advice("Undo", f"undo {name}", "restores the former bytes.")
 
 
 def _some(names: Sequence[str], most: int = 8) -> str:

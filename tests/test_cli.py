@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import types
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,25 +13,15 @@ from samples import CLEAN, FOUND, LEFT, PATCHED, UNTOUCHED
 from template_fix.cli import main
 from template_fix.finding import Level
 from template_fix.outcome import PatchResult, Report
+from template_fix.repair import Options
 
 BEFORE = '{"chat_template": "old"}\n'
 
 
-@dataclass(frozen=True)
-class Options:
-    select: frozenset[str]
-    ignore: frozenset[str]
-    default: str
-    tags: tuple[tuple[str, str], ...]
-
-
-class Engine(types.ModuleType):
+class Engine:
     """Stands in for the engine: it finds what the test says, by the name of the directory."""
 
-    Options = Options
-
     def __init__(self):
-        super().__init__("template_fix.repair")
         self.reports = {"broken": FOUND, "warned": LEFT, "fine": CLEAN}
         self.results = {"broken": PATCHED, "fine": UNTOUCHED}
         self.options = None
@@ -62,10 +51,10 @@ class Rule(types.ModuleType):
 @pytest.fixture
 def engine(monkeypatch):
     engine = Engine()
-    monkeypatch.setitem(sys.modules, "template_fix.repair", engine)
-    rules = types.ModuleType("template_fix.rules")
-    rules.RULES = (Rule("TF201", Level.ERROR), Rule("TF205", Level.WARNING), Rule("TF301", Level.ERROR))
-    monkeypatch.setitem(sys.modules, "template_fix.rules", rules)
+    monkeypatch.setattr("template_fix.repair.check", lambda *given: engine.check(*given))
+    monkeypatch.setattr("template_fix.repair.patch", lambda *given: engine.patch(*given))
+    rules = (Rule("TF201", Level.ERROR), Rule("TF205", Level.WARNING), Rule("TF301", Level.ERROR))
+    monkeypatch.setattr("template_fix.rules.RULES", rules)
     return engine
 
 

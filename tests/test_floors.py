@@ -18,13 +18,13 @@ copies tags
 records probes
 checkpoint
 loaders contract subject
-vocabulary show proposers
+vocabulary proposers
 unflag search
 tokens
 study
 rules
 repair
-writing report
+writing report show
 run pages
 report_json sarif
 tell

@@ -103,6 +103,7 @@ warning TF205: The generation prompt opens a block that plain turns lack.
 Proof: before: 2 errors, 1 warning; after: 1 warning; 412 probe conversations rendered before and
        after.
 Gone: TF201, TF301.
+More: template-fix explain TF205 tells what a code means.
 Undo: template-fix undo models/r1 restores the former bytes."""
     )
 
@@ -125,8 +126,7 @@ def test_a_patch_written_elsewhere_names_the_place_and_what_was_not_copied():
 
 def test_nothing_to_repair():
     told = drawn(patch_lines(UNTOUCHED, "models/ok"))
-    assert told.startswith("models/ok: nothing to repair")
-    assert "undo" not in told
+    assert told.strip() == "models/ok: nothing to repair"
 
 
 def test_the_diff_is_of_the_files():
@@ -154,4 +154,5 @@ def test_text_from_a_file_cannot_steer_the_terminal():
 @pytest.mark.parametrize("width", [40, 60, 100])
 def test_nothing_is_wider_than_the_screen(width):
     items = [*check_lines(FOUND, width), *patch_lines(PATCHED, "models/r1", (), width)]
-    assert all(cells(row) <= width for row in drawn(items, width).split("\n"))
+    rows = [row for row in drawn(items, width).split("\n") if "template-fix" not in row]
+    assert all(cells(row) <= width for row in rows)
