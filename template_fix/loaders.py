@@ -51,6 +51,22 @@ def skips(checkpoint: Checkpoint, token: str) -> dict[str, str | None]:
     return {loader: ", ".join(map(told, records)) or None for loader, records in causes.items()}
 
 
+def adds(checkpoint: Checkpoint, token: str) -> dict[str, bool]:
+    """Return for each loader whether it makes ``token`` an added token, which is never split.
+
+    Empty where no file lists added tokens, so that nothing is known.
+    """
+    if not has_decoder(checkpoint) and TOKENIZER not in checkpoint.files and ADDED not in checkpoint.files:
+        return {}
+    four, five = _view4(checkpoint, token), _view5(checkpoint, token)
+    return {
+        FAST4: bool(four.known or four.named or four.listed),
+        SLOW4: bool(four.decoder or four.named or four.listed),
+        BACKEND5: bool(five.known or five.named or five.listed),
+        OWN5: bool(five.decoder or five.named or five.listed),
+    }
+
+
 def told(record: TokenRecord) -> str:
     """Return where a record stands, in a few words."""
     if record.where in ("added_tokens", "added_tokens_decoder"):

@@ -132,19 +132,24 @@ def _numbered_right(checkpoint: Checkpoint, plans: Iterable[_Plan]) -> list[Toke
     Those classes number what the vocabulary lacks in the order of the entries. So an entry goes in where its number
     comes out right, or where the tag had been listed as special, which put it at the end anyway.
     """
-    wanted = {plan.missing: bool(plan.removed) for plan in plans if plan.missing}
-    if not wanted:
-        return []
-    entries = {record.id for record in checkpoint.records if record.where == "added_tokens_decoder"}
-    others = {record for record in checkpoint.records if record.where == "added_tokens" and record.id not in entries}
-    vocabulary = Vocabulary(checkpoint)
-    numbered = {record for record in others if vocabulary.id_of(record.content) != record.id}
     chosen: list[TokenRecord] = []
+    wanted = {plan.missing: bool(plan.removed) for plan in plans if plan.missing}
     for source in sorted(wanted, key=lambda record: record.id or 0):
-        before = {record.id for record in numbered if (record.id or 0) < (source.id or 0)}
-        if wanted[source] or source not in numbered or before <= {record.id for record in chosen}:
+        if wanted[source] or _numbered_after(checkpoint, source, chosen):
             chosen.append(source)
     return chosen
+
+
+def _numbered_after(checkpoint: Checkpoint, source: TokenRecord, chosen: Collection[TokenRecord]) -> bool:
+    """Tell whether an entry gets its own id: the vocabulary gives it that, or no other one is missing before it."""
+    vocabulary = Vocabulary(checkpoint)
+    if vocabulary.id_of(source.content) == source.id:
+        return True
+    entries = {record.id for record in checkpoint.records if record.where == "added_tokens_decoder"}
+    entries |= {record.id for record in chosen}
+    missing = (record for record in checkpoint.records if record.where == "added_tokens" and record.id not in entries)
+    earlier = (record for record in missing if (record.id or 0) < (source.id or 0))
+    return all(vocabulary.id_of(record.content) == record.id for record in earlier)
 
 
 def _insertions(checkpoint: Checkpoint, sources: Collection[TokenRecord]) -> Iterator[tuple[str, Edit]]:

@@ -21,6 +21,10 @@ from template_fix.rules import (
     tf206_text_lost,
     tf207_not_one_block,
     tf208_lone_closing_tag,
+    tf301_special_tag,
+    tf302_flags_disagree,
+    tf303_tag_is_split,
+    tf304_swallows_whitespace,
 )
 
 TEMPLATE_RULES: tuple[Any, ...] = (
@@ -35,7 +39,13 @@ TEMPLATE_RULES: tuple[Any, ...] = (
     tf207_not_one_block,
     tf208_lone_closing_tag,
 )
-CHECKPOINT_RULES: tuple[Any, ...] = (tf101_no_template,)
+CHECKPOINT_RULES: tuple[Any, ...] = (
+    tf101_no_template,
+    tf301_special_tag,
+    tf302_flags_disagree,
+    tf303_tag_is_split,
+    tf304_swallows_whitespace,
+)
 RULES: tuple[Any, ...] = tuple(sorted(TEMPLATE_RULES + CHECKPOINT_RULES, key=lambda rule: str(rule.CODE)))
 
 

@@ -1,0 +1,87 @@
+"""A reasoning tag is special, so decoding skips it.
+
+## What
+`decode(ids, skip_special_tokens=True)`, the default of pipelines and servers, leaves the reasoning tags out of what
+the model says. A tag can be called special in five places: `added_tokens` of tokenizer.json, `added_tokens_decoder`,
+`additional_special_tokens` and `extra_special_tokens` of tokenizer_config.json, an attribute such as `think_token`,
+and special_tokens_map.json. Released versions of transformers read different ones, so one directory may keep the tags
+here and lose them there.
+
+## Why
+Without its tags reasoning runs into the answer: parsers find no reasoning, users read it as the reply, and text that
+is decoded to build the next training set has lost its blocks for good.
+
+## Example
+tokenizer.json says `{"content": "<think>", "special": true, …}`: the ids of `<think>yes</think>42` decode to `yes42`.
+
+## Fix
+The tag becomes an ordinary added token in every file at once, under the same id; nothing is encoded differently. An
+attribute that the template prints is kept. For families whose delimiters are control tokens by design, such as
+`[THINK]`, this is a note, and nothing is changed unless the code is selected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from template_fix.finding import Evidence, Finding, Level
+from template_fix.subject import Subject
+from template_fix.tokens import LOADERS, Vocabulary, listed, skipped_by, tokens_in, told, unflag
+from template_fix.unflag import flag_span
+
+CODE = "TF301"
+LEVEL = Level.ERROR
+SUMMARY = "a reasoning tag is special: decoding skips it"
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """Yield a finding for each pair of tags of which a released loader skips one. Raises CheckpointError."""
+    checkpoint = subject.checkpoint
+    for pair in subject.tags:
+        tokens = dict.fromkeys(token for tag in pair for token in tokens_in(checkpoint, tag))
+        causes = {token: skipped_by(checkpoint, token) for token in tokens}
+        records = [record for found in causes.values() for loader in LOADERS for record in found[loader]]
+        tried = _tried(subject, pair, {loader: {t: bool(causes[t][loader]) for t in tokens} for loader in LOADERS})
+        if records and any(evidence.lost for evidence in tried.values()):
+            yield Finding(
+                CODE,
+                Level.NOTE if pair in subject.control_tags else LEVEL,
+                _message(tried),
+                checkpoint.place(records[0].file, flag_span(checkpoint, records[0])),
+                tuple(dict.fromkeys(evidence for evidence in tried.values() if evidence.lost)),
+                _fix(subject, pair, sorted({told(record) for record in records})),
+            )
+
+
+def _tried(
+    subject: Subject, pair: tuple[str, str], special: Mapping[str, Mapping[str, bool]]
+) -> dict[str, Evidence]:
+    """Encode and decode a text as each loader has the tokens; loaders that have them alike share the evidence."""
+    given = f"{pair[0]}\n6 times 7\n{pair[1]}\n\n42"
+    alike: dict[tuple[bool, ...], list[str]] = {}
+    for loader, flags in special.items():
+        alike.setdefault(tuple(flags.values()), []).append(loader)
+    tried: dict[str, Evidence] = {}
+    for loaders in alike.values():
+        flags = special[loaders[0]]
+        printed = Vocabulary(subject.checkpoint).round_trip(given, flags) if any(flags.values()) else given
+        lost = tuple(token for token in flags if printed.count(token) < given.count(token))
+        where = listed(loaders) if len(loaders) < len(special) else "every loader"
+        evidence = Evidence(f"decode(encode(…), skip_special_tokens=True) in {where}", given, printed, lost)
+        tried |= dict.fromkeys(loaders, evidence)
+    return tried
+
+
+def _message(tried: Mapping[str, Evidence]) -> str:
+    losing = [loader for loader, evidence in tried.items() if evidence.lost]
+    keeping = [loader for loader, evidence in tried.items() if not evidence.lost]
+    lost = dict.fromkeys(token for loader in losing for token in tried[loader].lost)
+    dropped = f"decoding with skip_special_tokens=True drops {listed(lost)}"
+    return f"{dropped} in {listed(losing)}, not in {listed(keeping)}" if keeping else f"{dropped} in every loader"
+
+
+def _fix(subject: Subject, pair: tuple[str, str], causes: list[str]) -> str:
+    unflagged = unflag(subject.checkpoint, pair)
+    files = sorted({file for file, _ in unflagged.edits})
+    steps = [f"make them ordinary added tokens in {listed(files)}, with the same ids"] if files else []
+    return "; ".join([*steps, *unflagged.notes]) or f"undo what makes them special: {listed(causes)}"
