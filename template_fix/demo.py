@@ -115,6 +115,7 @@ def demo_lines(demo: Demo, width: int = WIDEST) -> Iterator[Line]:
     yield from _step(5, "What is wrong with it now", f"template-fix check {name}")
     yield line(Piece(demo.directory, "title"), ": ", *tally(demo.after.findings))
     for finding in by_gravity(demo.after.findings):
+        yield line("")
         yield from finding_lines(finding, width, brief=True)
     yield from _step(6, "The same row")
     yield from _row_lines(demo.row_after)

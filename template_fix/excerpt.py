@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from template_fix.finding import Evidence, Place
 from template_fix.lines import Line, Piece, Style, cells, line, visible
+from template_fix.text import Edit
 
 ELLIPSIS = "…"
 # How much of an experiment is shown on either side of a loss, and of the loss itself.
 _BEFORE, _BETWEEN, _AFTER, _MARKED = 50, 60, 60, 160
+_AROUND = 40
 
 
 def source_lines(place: Place, room: int) -> list[Line]:
@@ -67,6 +69,28 @@ def evidence_lines(evidence: Evidence, indent: int) -> Iterator[Line]:
     for label, text, parts, style in texts:
         if text:
             yield line(Piece(label, "dim"), *shortened(highlighted(text, parts, style)), indent=indent + 2, hang=5)
+
+
+def edit_line(text: str, edit: Edit, indent: int) -> Line:
+    """Return what an edit does to its line of ``text``: what it takes away and what it puts there."""
+    start, end, new = _core(text, edit)
+    before = text[text.rfind("\n", 0, start) + 1 : start].lstrip()
+    after = text[end:].partition("\n")[0]
+    pieces = (
+        Piece(_tail(visible(before), _AROUND)),
+        Piece(_middle(visible(text[start:end]), _MARKED), "lost"),
+        Piece(_middle(visible(new), _MARKED), "added"),
+        Piece(_head(visible(after), _AROUND)),
+    )
+    return line(*(piece for piece in pieces if piece.text), indent=indent, hang=2)
+
+
+def _core(text: str, edit: Edit) -> tuple[int, int, str]:
+    """Return the edit without the old text where it only adds to that on one side."""
+    (start, end), new, old = edit.span, edit.text, edit.span.of(text)
+    if new.endswith(old):
+        return start, start, new[: len(new) - len(old)]
+    return (end, end, new[len(old) :]) if new.startswith(old) else (start, end, new)
 
 
 def highlighted(text: str, parts: Sequence[str], style: Style) -> list[Piece]:

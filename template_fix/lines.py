@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import Literal, NamedTuple, TextIO
 
-Style = Literal["", "title", "error", "warning", "note", "good", "dim", "code", "lost", "stray"]
+Style = Literal["", "title", "error", "warning", "note", "good", "dim", "code", "lost", "stray", "added"]
 
 WIDEST = 100
 NARROWEST = 40
 
 # What colour can't say has to be said in characters: the marks are wdiff's.
-_MARKS: dict[Style, tuple[str, str]] = {"lost": ("[-", "-]"), "stray": ("{+", "+}")}
+_MARKS: dict[Style, tuple[str, str]] = {"lost": ("[-", "-]"), "stray": ("{+", "+}"), "added": ("{+", "+}")}
 _COLOURS: dict[Style, str] = {
     "title": "bold",
     "error": "bold red",
@@ -27,6 +27,7 @@ _COLOURS: dict[Style, str] = {
     "code": "cyan",
     "lost": "red strike",
     "stray": "black on yellow",
+    "added": "green",
 }
 _ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _SUSPECT = re.compile(r"[^\x20-\x7e]")

@@ -6,11 +6,11 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from template_fix.excerpt import evidence_lines, source_lines
+from template_fix.excerpt import edit_line, evidence_lines, source_lines
 from template_fix.finding import Finding, Level, Place
 from template_fix.lines import WIDEST, Line, Piece, line, visible
 from template_fix.outcome import PatchResult, Refusal, Repair, Report
-from template_fix.text import unified_diff
+from template_fix.text import Edit, unified_diff
 
 _ORDER = tuple(Level)
 
@@ -38,7 +38,7 @@ def patch_lines(
     model, after = result.before.model, result.after.findings
     yield line(Piece(model, "title"), ": ", *_outcome(result, written))
     for repair in result.kept:
-        yield from _kept(repair)
+        yield from _kept(repair, result)
     for refusal in result.refused:
         yield from _refused(refusal)
     if after:
@@ -143,12 +143,20 @@ def _outcome(result: PatchResult, written: str | None) -> list[Piece]:
     return [repaired, Piece(f" made in {files}")]
 
 
-def _kept(repair: Repair) -> Iterator[Line]:
+def _kept(repair: Repair, result: PatchResult) -> Iterator[Line]:
     yield line("")
     yield line(Piece("Repaired: ", "good"), visible(repair.title), hang=2)
     yield line(visible(repair.why), indent=2)
     files = ", ".join(dict.fromkeys(file for file, _ in repair.edits))
     yield line(Piece(f"in {visible(files)}; {_origin(repair)}", "dim"), indent=2)
+    yield from _edits([(result.changed[file][0], edit) for file, edit in repair.edits if file in result.changed])
+
+
+def _edits(edits: Sequence[tuple[str, Edit]], most: int = 3) -> Iterator[Line]:
+    for text, edit in edits[:most]:
+        yield edit_line(text, edit, 4)
+    if len(edits) > most:
+        yield line(f"and {counted(len(edits) - most, 'edit')} more", indent=4)
 
 
 def _refused(refusal: Refusal) -> Iterator[Line]:

@@ -8,6 +8,7 @@ from template_fix.text import Edit, Span
 
 LINE = "{% set content = content.split('</think>')[-1] %}"
 BEFORE = '{\n  "chat_template": "…\\n' + LINE.replace("\n", "\\n") + '",\n  "x": 1\n}\n'
+AT = BEFORE.index("content.split")
 AFTER = BEFORE.replace("content.split", "content if preserve_thinking else content.split")
 
 DROPPED = Finding(
@@ -45,7 +46,7 @@ KEPT = Repair(
     "keep the content whole",
     "Every turn is printed with its reasoning.",
     "patch split-last",
-    (("tokenizer_config.json", Edit(Span(40, 40), "content if preserve_thinking else ")),),
+    (("tokenizer_config.json", Edit(Span(AT, AT), "content if preserve_thinking else ")),),
 )
 REFUSED = Refusal(
     Repair(("TF203",), "print the field", "The field is printed.", "patch field", ()), "It doubles the opening tag."

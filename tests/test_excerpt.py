@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from template_fix.excerpt import evidence_lines, highlighted, shortened, source_lines
+from template_fix.excerpt import edit_line, evidence_lines, highlighted, shortened, source_lines
 from template_fix.finding import Evidence, Place
 from template_fix.lines import Piece, cells, marked, wrap
+from template_fix.text import Edit, Span
 
 
 def drawn(items, width=100):
@@ -66,6 +67,39 @@ def test_a_place_without_a_source_line_shows_none():
 def test_an_excerpt_never_leaves_its_room(source, start, width, room):
     for row in excerpt(source, start + 1, width, room):
         assert cells(row) <= room + 4
+
+
+SET = "{% set x = 1 %}\n  {% set content = content.split(t)[-1] %}\n"
+AT = Span(SET.index("content.split"), SET.index(" %}\n", 20))
+
+
+@pytest.mark.parametrize(
+    "edit, shown",
+    [
+        pytest.param(
+            Edit(AT, f"content if keep else {AT.of(SET)}"),
+            "{% set content = {+content if keep else +}content.split(t)[-1] %}",
+            id="text put in front",
+        ),
+        pytest.param(
+            Edit(AT, f"{AT.of(SET)} or content"),
+            "{% set content = content.split(t)[-1]{+ or content+} %}",
+            id="text put behind",
+        ),
+        pytest.param(
+            Edit(AT, "content"), "{% set content = [-content.split(t)[-1]-]{+content+} %}", id="text replaced"
+        ),
+        pytest.param(Edit(Span(0, 0), "{{ x }}\n"), "{+{{ x }}\\n+}{% set x = 1 %}", id="a line put in front"),
+        pytest.param(Edit(Span(0, 15), ""), "[-{% set x = 1 %}-]", id="text taken away"),
+    ],
+)
+def test_an_edit_is_shown_in_its_line(edit, shown):
+    assert drawn([edit_line(SET, edit, 2)]) == [f"  {shown}"]
+
+
+def test_an_edit_in_a_long_line_is_shown_with_its_neighbourhood():
+    [shown] = drawn([edit_line("a" * 500 + "OLD" + "b" * 500, Edit(Span(500, 503), "NEW"), 0)], 200)
+    assert shown == "…" + "a" * 39 + "[-OLD-]{+NEW+}" + "b" * 39 + "…"
 
 
 def test_what_is_lost_is_struck_out_and_the_rest_shortened():

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from samples import FOUND, PATCHED
+from samples import AT, FOUND, PATCHED
 
 from template_fix.align import Run
 from template_fix.report_json import document, outcomes_json, showing_json
@@ -61,7 +61,7 @@ def test_a_patch_tells_of_repairs_and_edits():
     assert list(told) == ["model", "written", "changed", "left", "before", "after", "kept", "refused", "diff"]
     assert (told["written"], told["changed"], told["left"]) == ("out", ["tokenizer_config.json"], ["vocab.json"])
     assert told["kept"][0]["edits"] == [
-        {"file": "tokenizer_config.json", "start": 40, "end": 40, "text": "content if preserve_thinking else "}
+        {"file": "tokenizer_config.json", "start": AT, "end": AT, "text": "content if preserve_thinking else "}
     ]
     assert told["refused"][0]["reason"] == "It doubles the opening tag."
     assert told["diff"].startswith("--- a/tokenizer_config.json\n")
