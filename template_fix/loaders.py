@@ -146,28 +146,30 @@ def _view5(checkpoint: Checkpoint, token: str) -> _View:
     read = (CONFIG,) if has_decoder(checkpoint) else (CONFIG, MAP)
     collections = [record for record in records if record.file in read and record.where not in ("", record.name)]
     named = [record for record in collections if record.name]
-    lists = _lists5(checkpoint, read)
+    lists = lists_of_5(checkpoint)
     listed = [record for record in collections if not record.name and (record.file, record.where) in lists]
     return _View(*_entries(checkpoint, records), (*_attributes(checkpoint, records), *named), tuple(listed))
 
 
-def _lists5(checkpoint: Checkpoint, read: tuple[str, ...]) -> set[tuple[str, str]]:
-    """Return which lists end up as the extra special tokens of transformers 5."""
-    config, token_map = checkpoint.document(CONFIG), checkpoint.document(MAP)
-    extra = config.get(EXTRA) if config else None
-    additional = (CONFIG, ADDITIONAL_LIST)
+def lists_of_5(checkpoint: Checkpoint) -> set[tuple[str, str]]:
+    """Return which lists, as file and member, become the extra special tokens of transformers 5.
+
+    A list of ``additional_special_tokens`` counts where ``extra_special_tokens`` gives none.
+    """
+    document = checkpoint.document(CONFIG)
+    extra = document.get(EXTRA) if document else None
     used: set[tuple[str, str]] = set()
     if isinstance(extra, Array) and extra.items:
         used.add((CONFIG, EXTRA))
-    elif not (isinstance(extra, Object) and extra.members) and _present(checkpoint, *additional):
-        used.add(additional)
-    if token_map and MAP in read:
-        if isinstance(token_map.get(EXTRA), Array):
-            used.add((MAP, EXTRA))
-        if _present(checkpoint, MAP, ADDITIONAL_LIST):
-            additional = (MAP, ADDITIONAL_LIST)
-    nothing = not used and not (isinstance(extra, Array) and not extra.items)
-    return used or ({additional} if nothing else set())
+    elif _present(checkpoint, CONFIG, ADDITIONAL_LIST) and not (isinstance(extra, Object) and extra.members):
+        used.add((CONFIG, ADDITIONAL_LIST))
+    token_map = None if has_decoder(checkpoint) else checkpoint.document(MAP)
+    if token_map and isinstance(token_map.get(EXTRA), Array):
+        used.add((MAP, EXTRA))
+    if used or isinstance(extra, Array):
+        return used
+    mapped = token_map is not None and _present(checkpoint, MAP, ADDITIONAL_LIST)
+    return {(MAP if mapped else CONFIG, ADDITIONAL_LIST)}
 
 
 def _attributes(checkpoint: Checkpoint, records: Iterable[TokenRecord]) -> tuple[TokenRecord, ...]:

@@ -18,7 +18,7 @@ copies tags
 records probes
 checkpoint
 loaders contract subject
-vocabulary proposers
+vocabulary loadable proposers
 unflag search
 tokens
 study

@@ -25,6 +25,8 @@ from template_fix.rules import (
     tf302_flags_disagree,
     tf303_tag_is_split,
     tf304_swallows_whitespace,
+    tf401_copies_disagree,
+    tf402_not_loadable,
 )
 
 TEMPLATE_RULES: tuple[Any, ...] = (
@@ -45,6 +47,8 @@ CHECKPOINT_RULES: tuple[Any, ...] = (
     tf302_flags_disagree,
     tf303_tag_is_split,
     tf304_swallows_whitespace,
+    tf401_copies_disagree,
+    tf402_not_loadable,
 )
 RULES: tuple[Any, ...] = tuple(sorted(TEMPLATE_RULES + CHECKPOINT_RULES, key=lambda rule: str(rule.CODE)))
 

@@ -1,0 +1,108 @@
+"""Copies of the template disagree, so engines render differently.
+
+## What
+The directory holds several copies of one template, they aren't the same, and readers look in different places:
+transformers takes chat_template.jinja, llama.cpp's converter and TGI take tokenizer_config.json.
+
+## Why
+The model is trained with one template and served with another. Nothing fails; answers just get worse, and a defect that
+was repaired in one copy lives on in the other.
+
+## Example
+`save_pretrained` wrote chat_template.jinja beside an older `chat_template` in tokenizer_config.json: transformers
+renders the new one, a GGUF made from the directory carries the old one.
+
+## Fix
+Keep the copy that you mean, and make the others equal or delete them. No tool can know which one that is; `patch`
+repairs every copy by itself. Copies whose texts differ but print the same are no finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from template_fix.checkpoint import Checkpoint, TemplateCopy
+from template_fix.finding import Evidence, Finding, Level
+from template_fix.limits import LimitExceeded, bounded
+from template_fix.probes import Probe, battery
+from template_fix.render import Failure, Renderer, RenderError
+from template_fix.subject import Subject
+from template_fix.tags import Tags
+from template_fix.tokens import listed
+
+CODE = "TF401"
+LEVEL = Level.WARNING
+SUMMARY = "copies of the template disagree, so engines render differently"
+USUAL = ("<think>", "</think>")
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """Yield a finding for each copy that prints something else than the one that the tokenizer reads."""
+    checkpoint = subject.checkpoint
+    for variant in dict.fromkeys(copy.variant for copy in checkpoint.templates):
+        readers = _readers(checkpoint, variant)
+        copies = list(readers)
+        for other in copies[1:]:
+            evidence = _difference(subject, copies[0], other)
+            if evidence:
+                yield _finding(readers, copies[0], other, evidence)
+
+
+def _readers(checkpoint: Checkpoint, variant: str) -> dict[TemplateCopy, list[str]]:
+    """Return the copies of a variant that differ in more than line ends, each with those who read it."""
+    readers: dict[TemplateCopy, list[str]] = {}
+    by_text: dict[str, TemplateCopy] = {}
+    for reader, views in checkpoint.seen.items():
+        copy = views.get(variant)
+        if copy:
+            # Jinja reads every line end as LF and drops the last one.
+            same = by_text.setdefault(copy.source.replace("\r\n", "\n").removesuffix("\n"), copy)
+            readers.setdefault(same, []).append(reader)
+    return readers
+
+
+def _difference(subject: Subject, one: TemplateCopy, other: TemplateCopy) -> Evidence | None:
+    tags = Tags(*(subject.tags or (USUAL,))[0])
+    names = {record.name: record.content for record in subject.checkpoint.records if record.name}
+    try:
+        found = bounded(_first_difference, one.source, other.source, tags, names, seconds=60)
+    except LimitExceeded as error:
+        found = ("the templates", "", f"it {error}")
+    except RenderError as error:
+        found = ("the templates", "", str(error))
+    if found is None:
+        return None
+    what, printed, instead = found
+    return Evidence(f"{what}: what {one.file} prints, then {other.file}", printed, instead)
+
+
+def _first_difference(one: str, other: str, tags: Tags, names: dict[str, str]) -> tuple[str, str, str] | None:
+    """Return a conversation that two templates print differently, and what they print. Raises RenderError."""
+    renderers = Renderer(one, names), Renderer(other, names)
+    for probe in battery(tags, dict):
+        for prompt in (False, True):
+            printed, instead = (_printed(renderer, probe, prompt) for renderer in renderers)
+            if printed != instead:
+                return probe.describe() + (", with the generation prompt" if prompt else ""), printed, instead
+    return None
+
+
+def _printed(renderer: Renderer, probe: Probe, prompt: bool) -> str:
+    printed = renderer(probe.messages, probe.tools, prompt, **dict(probe.flags))
+    return f"(fails: {printed.reason})" if isinstance(printed, Failure) else printed
+
+
+def _finding(
+    readers: dict[TemplateCopy, list[str]], first: TemplateCopy, other: TemplateCopy, evidence: Evidence
+) -> Finding:
+    at = next((i for i, (a, b) in enumerate(zip(first.source, other.source, strict=False)) if a != b), 0)
+    named = f"the template {other.variant!r}" if other.variant != "default" else "the template"
+    return Finding(
+        CODE,
+        LEVEL,
+        f"{named} in {other.file}, read by {listed(readers[other])}, prints something else than the one in "
+        f"{first.file}, read by {listed(readers[first])}",
+        other.place(min(at, len(other.source))),
+        (evidence,),
+        "keep the copy that you mean, and make the others equal or delete them",
+    )

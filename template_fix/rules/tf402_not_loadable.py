@@ -1,0 +1,45 @@
+"""The tokenizer files can't be loaded by a released transformers.
+
+## What
+A file holds a form that transformers 4.57 or 5 answers with an error: a list of `extra_special_tokens` or the class
+`TokenizersBackend`, which transformers 5 writes and 4.57 doesn't know; tokens with flags that lack
+`"__type": "AddedToken"`; entries of `added_tokens` without all of their fields; a byte order mark.
+
+## Why
+The model can't be used by whoever has that release, and the errors rarely name the file or the entry.
+
+## Example
+`"extra_special_tokens": ["<|im_start|>"]`: with 4.57, `AttributeError: 'list' object has no attribute 'keys'`.
+
+## Fix
+The form that both releases read alike takes its place where there is one: the list is named
+`additional_special_tokens`, the class `PreTrainedTokenizerFast`, the missing `"__type"` is added. What only 4.57 can't
+load is a warning: that release is older, and every directory that transformers 5 saves has such forms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from template_fix.finding import Evidence, Finding, Level
+from template_fix.loadable import FIVE, obstacles
+from template_fix.subject import Subject
+from template_fix.tokens import listed
+
+CODE = "TF402"
+LEVEL = Level.ERROR
+SUMMARY = "the tokenizer files can't be loaded by a released transformers"
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """Yield a finding for each form that a released transformers can't load."""
+    for found in obstacles(subject.checkpoint):
+        releases = listed(found.releases)
+        yield Finding(
+            CODE,
+            LEVEL if FIVE in found.releases else Level.WARNING,
+            f"{releases} can't load {found.file}: {found.message}",
+            subject.checkpoint.place(found.file, found.span),
+            (Evidence(f"AutoTokenizer.from_pretrained in {releases}", printed=found.error),),
+            found.fix,
+        )
