@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from template_fix.finding import Evidence, Place
 from template_fix.lines import Line, Piece, Style, cells, line, visible
-from template_fix.text import Edit
+from template_fix.text import Edit, position
 
 ELLIPSIS = "…"
 # How much of an experiment is shown on either side of a loss, and of the loss itself.
@@ -71,12 +71,13 @@ def evidence_lines(evidence: Evidence, indent: int) -> Iterator[Line]:
             yield line(Piece(label, "dim"), *shortened(highlighted(text, parts, style)), indent=indent + 2, hang=5)
 
 
-def edit_line(text: str, edit: Edit, indent: int) -> Line:
-    """Return what an edit does to its line of ``text``: what it takes away and what it puts there."""
+def edit_line(file: str, text: str, edit: Edit, indent: int) -> Line:
+    """Return what an edit does to its line of ``text``, that of ``file``: what it takes away and what it puts there."""
     start, end, new = _core(text, edit)
     before = text[text.rfind("\n", 0, start) + 1 : start].lstrip()
     after = text[end:].partition("\n")[0]
     pieces = (
+        Piece(f"{visible(file)}:{position(text, start).line}: ", "dim"),
         Piece(_tail(visible(before), _AROUND)),
         Piece(_middle(visible(text[start:end]), _MARKED), "lost"),
         Piece(_middle(visible(new), _MARKED), "added"),

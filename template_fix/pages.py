@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from template_fix.lines import Line, Piece, Style, line
 
+_FORMED = re.compile(r" |\||[*-] |\d+\.|```")
 _STYLES: dict[str, Style] = {"error": "error", "warning": "warning", "note": "note"}
 
 
@@ -69,6 +71,17 @@ def table_lines(pages: Sequence[Page]) -> Iterator[Line]:
 def page_lines(page: Page) -> Iterator[Line]:
     """Yield one rule's page."""
     yield line(Piece(page.code, "title"), " ", Piece(page.level, _STYLES[page.level]), ": ", page.summary, hang=2)
-    yield line("")
-    for text in page.page.splitlines():
-        yield line(text, fixed=True)
+    for block in page.page.split("\n\n"):
+        yield line("")
+        yield from _block(block)
+
+
+def _block(block: str) -> Iterator[Line]:
+    """Yield a heading, and what follows it: a paragraph that wraps, or rows that have a form of their own."""
+    rows = block.splitlines()
+    if rows and rows[0].startswith("#"):
+        yield line(Piece(rows.pop(0).lstrip("# "), "title"))
+    if any(_FORMED.match(row) for row in rows):
+        yield from (line(row, fixed=True) for row in rows)
+    elif rows:
+        yield line(" ".join(rows))

@@ -10,9 +10,10 @@ from template_fix.excerpt import edit_line, evidence_lines, source_lines
 from template_fix.finding import Finding, Level, Place
 from template_fix.lines import WIDEST, Line, Piece, line, visible
 from template_fix.outcome import PatchResult, Refusal, Repair, Report
-from template_fix.text import Edit, unified_diff
+from template_fix.text import unified_diff
 
 _ORDER = tuple(Level)
+_EDITS = 3
 
 
 def check_lines(report: Report, width: int = WIDEST) -> Iterator[Line]:
@@ -149,14 +150,11 @@ def _kept(repair: Repair, result: PatchResult) -> Iterator[Line]:
     yield line(visible(repair.why), indent=2)
     files = ", ".join(dict.fromkeys(file for file, _ in repair.edits))
     yield line(Piece(f"in {visible(files)}; {_origin(repair)}", "dim"), indent=2)
-    yield from _edits([(result.changed[file][0], edit) for file, edit in repair.edits if file in result.changed])
-
-
-def _edits(edits: Sequence[tuple[str, Edit]], most: int = 3) -> Iterator[Line]:
-    for text, edit in edits[:most]:
-        yield edit_line(text, edit, 4)
-    if len(edits) > most:
-        yield line(f"and {counted(len(edits) - most, 'edit')} more", indent=4)
+    for file, edit in repair.edits[:_EDITS]:
+        if file in result.changed:
+            yield edit_line(file, result.changed[file][0], edit, 4)
+    if len(repair.edits) > _EDITS:
+        yield line(f"and {counted(len(repair.edits) - _EDITS, 'more edit')}", indent=4)
 
 
 def _refused(refusal: Refusal) -> Iterator[Line]:

@@ -16,7 +16,9 @@ from template_fix.records import TOKENIZER
 from template_fix.render import REASONING_FIELDS, Failure, Renderer, RenderError, prepared
 from template_fix.repair import special_tokens
 from template_fix.tags import discover
+from template_fix.tokens import vocabulary_tags
 
+DEFAULT = ("<think>", "</think>")
 TRANSFORMERS = "the tokenizer of transformers 4.52 and later"
 _STYLES: dict[str, Style] = {"kept": "", "dropped": "lost", "template": "dim"}
 
@@ -75,17 +77,19 @@ def show(checkpoint: Checkpoint, conversation: Conversation | None, tags: tuple[
     if not copies:
         raise CheckpointError(f"{checkpoint.name}: no chat template here; template-fix explain TF101 says more")
     copy = checkpoint.copy_for(TRANSFORMERS) or copies[0]
+    recorded = vocabulary_tags(checkpoint)
     try:
-        found, conversations = shown(copy.source, special_tokens(checkpoint), conversation, tags)
+        found, conversations = shown(copy.source, special_tokens(checkpoint), conversation, tags, (*recorded, DEFAULT))
     except RenderError as error:
         raise RenderError(f"{checkpoint.name}/{copy.file}: {error}") from None
-    tokens, note = _tokens_of(checkpoint, found or ())
+    pairs = dict.fromkeys(([found] if found else []) + list(recorded))
+    tokens, note = _tokens_of(checkpoint, [tag for pair in pairs for tag in pair])
     return Showing(checkpoint.name, copy.file, tuple(conversations), tokens, note)
 
 
 def _tokens_of(checkpoint: Checkpoint, tags: Sequence[str]) -> tuple[tuple[TagTokens, ...], str | None]:
     if not tags:
-        return (), "the template names no reasoning tags; --tag OPEN CLOSE sets them"
+        return (), "neither the template nor the vocabulary names reasoning tags; --tag OPEN CLOSE sets them"
     if TOKENIZER not in checkpoint.files:
         return (), f"there is no {TOKENIZER} here, so how the tags become tokens can't be shown"
     try:
@@ -99,25 +103,31 @@ def shown(
     variables: Mapping[str, Any],
     conversation: Conversation | None = None,
     tags: tuple[str, str] | None = None,
+    others: Sequence[tuple[str, str]] = (DEFAULT,),
 ) -> tuple[tuple[str, str] | None, list[Shown]]:
     """Return the reasoning tags and what the template prints of ``conversation``, or of the built-in ones.
 
-    ``tags`` overrides what the template tells of itself. Raises RenderError for a template that can't be compiled or
+    ``tags`` overrides what the template tells of itself; where it tells nothing, the built-in conversations have the
+    first of ``others``. Raises RenderError for a template that can't be compiled or
     exceeds its limits.
     """
     try:
-        return bounded(_shown_all, source, variables, conversation, tags)
+        return bounded(_shown_all, source, variables, conversation, tags, others[0])
     except LimitExceeded as error:
         raise RenderError(f"the template was stopped: {error}") from None
 
 
 def _shown_all(
-    source: str, variables: Mapping[str, Any], conversation: Conversation | None, tags: tuple[str, str] | None
+    source: str,
+    variables: Mapping[str, Any],
+    conversation: Conversation | None,
+    tags: tuple[str, str] | None,
+    other: tuple[str, str],
 ) -> tuple[tuple[str, str] | None, list[Shown]]:
     renderer = Renderer(source, variables)
     found = discover(renderer, Template(source).tree, tags)
     own = (found.open, found.close) if found else None
-    conversations = [conversation] if conversation else built_in(own or ("<think>", "</think>"))
+    conversations = [conversation] if conversation else built_in(own or other)
     return own, [_shown(renderer, each) for each in conversations]
 
 

@@ -244,7 +244,7 @@ def test_show_renders(call, models):
         "  user",
         "    old[-hello-]",
         "",
-        "the template names no reasoning tags; --tag OPEN CLOSE sets them",
+        "neither the template nor the vocabulary names reasoning tags; --tag OPEN CLOSE sets them",
     ]
 
 

@@ -78,28 +78,28 @@ AT = Span(SET.index("content.split"), SET.index(" %}\n", 20))
     [
         pytest.param(
             Edit(AT, f"content if keep else {AT.of(SET)}"),
-            "{% set content = {+content if keep else +}content.split(t)[-1] %}",
+            "2: {% set content = {+content if keep else +}content.split(t)[-1] %}",
             id="text put in front",
         ),
         pytest.param(
             Edit(AT, f"{AT.of(SET)} or content"),
-            "{% set content = content.split(t)[-1]{+ or content+} %}",
+            "2: {% set content = content.split(t)[-1]{+ or content+} %}",
             id="text put behind",
         ),
         pytest.param(
-            Edit(AT, "content"), "{% set content = [-content.split(t)[-1]-]{+content+} %}", id="text replaced"
+            Edit(AT, "content"), "2: {% set content = [-content.split(t)[-1]-]{+content+} %}", id="text replaced"
         ),
-        pytest.param(Edit(Span(0, 0), "{{ x }}\n"), "{+{{ x }}\\n+}{% set x = 1 %}", id="a line put in front"),
-        pytest.param(Edit(Span(0, 15), ""), "[-{% set x = 1 %}-]", id="text taken away"),
+        pytest.param(Edit(Span(0, 0), "{{ x }}\n"), "1: {+{{ x }}\\n+}{% set x = 1 %}", id="a line put in front"),
+        pytest.param(Edit(Span(0, 15), ""), "1: [-{% set x = 1 %}-]", id="text taken away"),
     ],
 )
 def test_an_edit_is_shown_in_its_line(edit, shown):
-    assert drawn([edit_line(SET, edit, 2)]) == [f"  {shown}"]
+    assert drawn([edit_line("t.jinja", SET, edit, 2)]) == [f"  t.jinja:{shown}"]
 
 
 def test_an_edit_in_a_long_line_is_shown_with_its_neighbourhood():
-    [shown] = drawn([edit_line("a" * 500 + "OLD" + "b" * 500, Edit(Span(500, 503), "NEW"), 0)], 200)
-    assert shown == "…" + "a" * 39 + "[-OLD-]{+NEW+}" + "b" * 39 + "…"
+    [shown] = drawn([edit_line("t", "a" * 500 + "OLD" + "b" * 500, Edit(Span(500, 503), "NEW"), 0)], 200)
+    assert shown == "t:1: …" + "a" * 39 + "[-OLD-]{+NEW+}" + "b" * 39 + "…"
 
 
 def test_what_is_lost_is_struck_out_and_the_rest_shortened():

@@ -92,8 +92,8 @@ models/r1: 1 repair made in tokenizer_config.json
 Repaired: keep the content whole
   Every turn is printed with its reasoning.
   in tokenizer_config.json; proposed by patch split-last for TF201, TF202
-    "chat_template": "…\\n{% set content = {+content if preserve_thinking else +}
-      content.split('</think>')[-1] %}",
+    tokenizer_config.json:2: "chat_template": "…\\n{% set content = {+content if preserve_thinking
+      else +}content.split('</think>')[-1] %}",
 
 Refused: print the field
   It doubles the opening tag.
