@@ -20,7 +20,8 @@ EXIT_CODES = """\b
 Exit codes:
   0  nothing is wrong, or nothing is left that counts
   1  errors were found or remain (check --strict: warnings too)
-  2  the work could not be done: bad usage, unreadable or unwritable files
+  2  the work could not be done: bad usage, files that can't be read or written,
+     a template that doesn't parse or run
 """
 
 

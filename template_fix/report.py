@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from template_fix.excerpt import edit_line, evidence_lines, source_lines
 from template_fix.finding import Finding, Level, Place
 from template_fix.lines import WIDEST, Line, Piece, line, visible
-from template_fix.outcome import PatchResult, Refusal, Repair, Report
+from template_fix.outcome import PatchResult, Refusal, Repair, Report, TemplateSummary
 from template_fix.text import unified_diff
 
 _ORDER = tuple(Level)
@@ -105,16 +105,16 @@ def finding_lines(finding: Finding, width: int = WIDEST, *, brief: bool = False)
 
 def _templates(report: Report) -> Iterator[Line]:
     for template in report.templates:
-        tags = ", ".join(f"{opening} … {closing}" for opening, closing in template.tags)
-        known = f"reasoning between {visible(tags)}" if tags else "no reasoning tags"
-        if not template.reasoning:
-            known = "knows nothing of reasoning"
-        yield line(
-            Piece(f"{visible(template.variant)} template in {visible(template.file)}: {known}; ", "dim"),
-            Piece(f"it renders {template.accepted} of {template.probes} probe conversations", "dim"),
-            indent=2,
-            hang=2,
-        )
+        name = f"{visible(template.variant)} template in {visible(template.file)}"
+        yield line(Piece(f"{name}: {_learned(template)}", "dim"), indent=2, hang=2)
+
+
+def _learned(template: TemplateSummary) -> str:
+    if not template.probes:
+        return "could not be tried"
+    tags = ", ".join(f"{opening} … {closing}" for opening, closing in template.tags)
+    known = f"reasoning between {visible(tags)}" if template.reasoning else "knows nothing of reasoning"
+    return f"{known}; it renders {template.accepted} of {template.probes} probe conversations"
 
 
 def _next_after_check(report: Report) -> Iterator[Line]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from template_fix.show import Showing
 
 CLEAN, FINDINGS, FAILED = 0, 1, 2
+# A template that doesn't parse or run can't be looked at: nothing else is known of it.
+UNTRIED = ("TF102", "TF103")
 
 
 @dataclass(frozen=True)
@@ -127,15 +129,17 @@ def show(model: str, messages: str | None, tags: tuple[str, str] | None) -> Show
 
 
 def exit_code(outcomes: Iterable[Outcome], *, strict: bool = False) -> int:
-    """Return 2 where a model failed, else 1 where findings remain that count, else 0."""
+    """Return 2 where a model or a template of it couldn't be tried, else 1 where findings remain that count, else 0."""
     return max((_code(outcome, strict) for outcome in outcomes), default=CLEAN)
 
 
 def _code(outcome: Outcome, strict: bool) -> int:
     if isinstance(outcome, Failure):
         return FAILED
-    report = outcome.result.after if isinstance(outcome, Patched) else outcome
-    return FINDINGS if any(_counts(finding, strict) for finding in report.findings) else CLEAN
+    findings = (outcome.result.after if isinstance(outcome, Patched) else outcome).findings
+    if any(finding.code in UNTRIED for finding in findings):
+        return FAILED
+    return FINDINGS if any(_counts(finding, strict) for finding in findings) else CLEAN
 
 
 def _counts(finding: Finding, strict: bool) -> bool:

@@ -63,7 +63,7 @@ def told_show(showing: Showing | Failure, form: Format) -> int:
         _json("show", showing_json(showing))
     else:
         printer(sys.stdout)(showing_lines(showing))
-    return CLEAN
+    return FAILED if all(shown.failure is not None for shown in showing.shown) else CLEAN
 
 
 def told_rules(code: str | None, form: Format) -> int:

@@ -41,6 +41,9 @@ FOUND = Report("models/r1", (PREFILLED, DROPPED, SPECIAL), (TEMPLATE,))
 LEFT = Report("models/r1", (PREFILLED,), (TEMPLATE,))
 CLEAN = Report("models/ok", (), (TEMPLATE,))
 
+BROKEN = Finding("TF102", Level.ERROR, "the template doesn't parse", Place("t.jinja", 1, 1))
+UNTRIED = Report("models/bad", (BROKEN,), (TemplateSummary("t.jinja", "default", False, (), 0, 0),))
+
 KEPT = Repair(
     ("TF201", "TF202"),
     "keep the content whole",

@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import types
 from pathlib import Path
 
 import pytest
-from samples import CLEAN, FOUND, LEFT, PATCHED, UNTOUCHED
+from samples import CLEAN, FOUND, LEFT, PATCHED, UNTOUCHED, UNTRIED
 
 from template_fix.cli import main
 from template_fix.finding import Level
+from template_fix.lines import cells
 from template_fix.outcome import PatchResult, Report
 from template_fix.repair import Options
 
@@ -22,7 +24,7 @@ class Engine:
     """Stands in for the engine: it finds what the test says, by the name of the directory."""
 
     def __init__(self):
-        self.reports = {"broken": FOUND, "warned": LEFT, "fine": CLEAN}
+        self.reports = {"broken": FOUND, "warned": LEFT, "fine": CLEAN, "unparsed": UNTRIED}
         self.results = {"broken": PATCHED, "fine": UNTOUCHED}
         self.options = None
 
@@ -60,7 +62,7 @@ def engine(monkeypatch):
 
 @pytest.fixture
 def models(tmp_path, monkeypatch):
-    for name in ("broken", "warned", "fine"):
+    for name in ("broken", "warned", "fine", "unparsed"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "tokenizer_config.json").write_text(BEFORE)
     monkeypatch.chdir(tmp_path)
@@ -84,6 +86,7 @@ def call(engine, models, capfd):
         pytest.param(["warned", "--strict"], 1, id="warnings are 1 with --strict"),
         pytest.param(["broken"], 1, id="errors are 1"),
         pytest.param(["fine", "broken"], 1, id="one model with errors is 1"),
+        pytest.param(["unparsed"], 2, id="a template that can't be tried is 2"),
         pytest.param(["nowhere"], 2, id="a model that can't be read is 2"),
         pytest.param(["nowhere", "broken"], 2, id="a failure is 2 whatever else is found"),
     ],
@@ -248,6 +251,13 @@ def test_show_renders(call, models):
     ]
 
 
+def test_a_conversation_that_is_refused_is_2(call, models):
+    (models / "fine" / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ raise_exception('no') }}"}))
+    code, out, _ = call("show", "fine")
+    assert code == 2
+    assert "the template refuses it: no" in out
+
+
 def test_usage_errors_are_2(call):
     assert call("bogus")[0] == 2
     assert call("check")[0] == 2
@@ -322,3 +332,19 @@ def test_a_terminal_that_knows_only_ascii_is_no_reason_to_fail():
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
     )
     assert done.stdout == "\\u2026<\\uff5cUser\\uff5c>\n"
+
+
+@pytest.mark.slow
+def test_every_model_of_the_corpus_is_told_in_lines_that_fit(shared, tmp_path, capfd):
+    models = [shutil.copytree(path, tmp_path / path.name) for path in sorted((shared / "corpus" / "models").iterdir())]
+    for model in models:
+        model.chmod(0o755)
+    code = main(["patch", "--diff", *map(str, models)])
+    out, err = capfd.readouterr()
+    assert code == 2
+    assert [line.split(": ")[1] for line in err.splitlines() if line.startswith("template-fix: ")] == [
+        str(tmp_path / "vibethinker" / "tokenizer.json")
+    ]
+    told = [line.replace(str(tmp_path), "") for line in err.splitlines()]
+    assert [line for line in told if cells(line) > 100 and "template-fix" not in line] == []
+    assert all(row[0] in "-+@ \\" for row in out.splitlines())

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 
 import pytest
 
@@ -77,3 +79,26 @@ def test_the_repaired_model_keeps_reasoning_in_the_real_transformers(tmp_path, c
     assert tokenizer.decode(ids, skip_special_tokens=True) == ROW[1]["content"]
     original = tokenizer.apply_chat_template(list(ROW), tokenize=False, preserve_thinking=False)
     assert not any(thought in original for thought in THOUGHTS)
+
+
+OLD = """
+import json, sys
+from transformers import AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+row = json.loads(sys.argv[2])
+ids = tokenizer.encode(row[1]["content"], add_special_tokens=False)
+print(json.dumps([tokenizer.apply_chat_template(row, tokenize=False), tokenizer.decode(ids, skip_special_tokens=True)]))
+"""
+
+
+@pytest.mark.slow
+def test_the_repaired_model_keeps_reasoning_in_transformers_4(tmp_path, capsys):
+    python = os.environ.get("TEMPLATE_FIX_TRANSFORMERS4")
+    if not python:
+        pytest.skip("TEMPLATE_FIX_TRANSFORMERS4 names no Python that has transformers 4.57")
+    main(["demo", str(tmp_path / "model")])
+    command = [python, "-c", OLD, str(tmp_path / "model"), json.dumps(ROW)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    text, decoded = json.loads(done.stdout)
+    assert all(message["content"] in text for message in ROW)
+    assert decoded == ROW[1]["content"]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from samples import CLEAN, CONTROL, DROPPED, FOUND, PATCHED, PREFILLED, SPECIAL, UNTOUCHED
+from samples import CLEAN, CONTROL, DROPPED, FOUND, PATCHED, PREFILLED, SPECIAL, UNTOUCHED, UNTRIED
 
 from template_fix.finding import Evidence, Finding, Level, Place
 from template_fix.lines import cells, marked, wrap
@@ -59,6 +59,10 @@ def test_a_directory_with_a_space_is_quoted_in_commands():
 def test_a_template_without_reasoning_is_said_to_have_none():
     told = drawn(check_lines(Report("m", (), (TemplateSummary("chat_template.jinja", "default", False, (), 9, 9),))))
     assert "default template in chat_template.jinja: knows nothing of reasoning" in told
+
+
+def test_a_template_that_does_not_parse_is_not_said_to_know_nothing():
+    assert "  default template in t.jinja: could not be tried\n" in drawn(check_lines(UNTRIED))
 
 
 def test_notes_come_last():
