@@ -20,12 +20,13 @@ embedding, so it takes training: `tokenizer.add_tokens` and `model.resize_token_
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from template_fix.finding import Evidence, Finding, Level, Place
 from template_fix.records import TOKENIZER
 from template_fix.subject import Subject
-from template_fix.tokens import Vocabulary, adds, listed, tokens_in, unflag
+from template_fix.tokens import LOADERS, Vocabulary, adds, listed, tokens_in, unflag
+from template_fix.unflag import flag_span
 
 CODE = "TF303"
 LEVEL = Level.WARNING
@@ -33,32 +34,38 @@ SUMMARY = "a reasoning tag is not one token"
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for each tag that a released loader splits. Raises CheckpointError.
+    """Yield a finding for the tags that the same released loaders split. Raises CheckpointError.
 
     Without a tokenizer.json there is no vocabulary to try it on, and nothing is said.
     """
+    split: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {}
     for tag in dict.fromkeys(tag for pair in subject.tags for tag in pair):
         by_loader = adds(subject.checkpoint, tag)
-        splitting = [loader for loader, added in by_loader.items() if not added]
+        splitting = tuple(loader for loader, added in by_loader.items() if not added)
         if by_loader and tokens_in(subject.checkpoint, tag) == (tag,):
             pieces = Vocabulary(subject.checkpoint).pieces(tag, added=not splitting)
             if len(pieces) > 1:
-                yield _finding(subject, tag, splitting or list(by_loader), len(by_loader), pieces)
+                split.setdefault(splitting, {})[tag] = pieces
+    for loaders, tags in split.items():
+        yield _finding(subject, loaders if 0 < len(loaders) < len(LOADERS) else (), tags)
 
 
-def _finding(
-    subject: Subject, tag: str, splitting: Sequence[str], loaders: int, pieces: Sequence[str]
-) -> Finding:
-    checkpoint = subject.checkpoint
-    where = "every loader" if len(splitting) == loaders else listed(splitting)
-    record = next(iter(checkpoint.records_of(tag)), None)
-    place = checkpoint.place(record.file, record.span) if record else Place(TOKENIZER)
-    shown = Evidence(f"encode({tag!r}) in {where}", tag, " | ".join(pieces))
-    message = f"{tag} is not one token in {where}: it is split into {listed(map(repr, pieces))}"
-    return Finding(CODE, LEVEL, message, place, (shown,), _fix(subject, tag))
+def _finding(subject: Subject, loaders: tuple[str, ...], tags: Mapping[str, Sequence[str]]) -> Finding:
+    where = listed(loaders) if loaders else "every loader"
+    told = [f"{tag} is split into {listed(map(repr, pieces))}" for tag, pieces in tags.items()]
+    evidence = (Evidence(f"encode({tag!r}) in {where}", tag, " | ".join(pieces)) for tag, pieces in tags.items())
+    message = f"in {where}, {listed(told)}"
+    return Finding(CODE, LEVEL, message, _place(subject, next(iter(tags))), tuple(evidence), _fix(subject, tags))
 
 
-def _fix(subject: Subject, tag: str) -> str:
-    if unflag(subject.checkpoint, [tag]).edits:
-        return "enter it in added_tokens_decoder of tokenizer_config.json too, with the same id"
-    return "add it with tokenizer.add_tokens and train its embedding, or use tags that the vocabulary has"
+def _place(subject: Subject, tag: str) -> Place:
+    record = next(iter(subject.checkpoint.records_of(tag)), None)
+    if record is None:
+        return Place(TOKENIZER)
+    return subject.checkpoint.place(record.file, flag_span(subject.checkpoint, record, "content"))
+
+
+def _fix(subject: Subject, tags: Iterable[str]) -> str:
+    if unflag(subject.checkpoint, tags).edits:
+        return "enter them in added_tokens_decoder of tokenizer_config.json too, with the same ids"
+    return "add them with tokenizer.add_tokens and train their embeddings, or use tags that the vocabulary has"
