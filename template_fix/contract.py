@@ -27,6 +27,8 @@ class Held(NamedTuple):
     of: int = 0
 
 
+# The feature of reasoning in a field: to ignore it is a finding of its own.
+FIELD = "field reasoning_content"
 SAFE = ("printed", "once", "well-formed", "alike", "stable")
 
 
@@ -133,7 +135,7 @@ class Examination:
         if probe.form == "inline" and field and None not in spans:
             other = self.text(field)
             if isinstance(other, str) and None not in locate(field.parts, other):
-                checks[Held("alike")] = text.split() == other.split()
+                checks[Held("alike")] = "".join(text.split()) == "".join(other.split())
         return checks
 
     def _stable(self, probe: Probe, cut: int) -> bool:
@@ -215,10 +217,12 @@ def _closed(before: str, tags: Tags) -> bool:
 class Verdict:
     """How a candidate compares with what it would replace: ``reason`` is empty where it may stand.
 
-    ``gained`` are the pairs of conversation and property that it mends.
+    ``gained`` are the pairs of conversation and property that it mends; ``hopeless`` says that it harms a conversation
+    which is printed well, so that no further edit beside it should make up for that.
     """
 
     reason: str
+    hopeless: bool = False
     gained: frozenset[tuple[Any, ...]] = frozenset()
     compared: int = 0
 
@@ -241,10 +245,10 @@ def judge(before: Case, after: Case) -> Verdict:
     for probe in before.itself.probes.values():
         reason = _worse(before.itself, after.itself, probe) or _not_conservative(before, after, probe)
         if reason:
-            return Verdict(f"{reason} ({probe.describe()})")
+            return Verdict(f"{reason} ({probe.describe()})", hopeless=before.itself.safe(probe))
         old, new = before.itself.observe(probe), after.itself.observe(probe)
         gained |= {(probe.shape, probe.key, held) for held in new.held - old.held if held.property in SAFE}
-    return Verdict("", frozenset(gained), len(before.itself.probes))
+    return Verdict("", gained=frozenset(gained), compared=len(before.itself.probes))
 
 
 def _worse(before: Examination, after: Examination, probe: Probe) -> str:
@@ -253,7 +257,8 @@ def _worse(before: Examination, after: Examination, probe: Probe) -> str:
         return ""
     if new.text is None:
         return f"it would make the template fail: {new.failure}"
-    worse = sorted(held for held in old.held & new.broken if held.property in SAFE)
+    kept = SAFE if before.owed(probe) else ("printed",)
+    worse = sorted(held for held in old.held & new.broken if held.property in kept)
     return f"it would break what the template does right: {worse[0].property}" if worse else ""
 
 
@@ -263,7 +268,8 @@ def _not_conservative(before: Case, after: Case, probe: Probe) -> str:
     if before.itself.safe(probe) and after.itself.text(probe) != before.itself.text(probe):
         return "it would change a conversation that is printed well"
     for turn in probe.turns():
-        if _prompt(before.itself, probe, turn) != _prompt(after.itself, probe, turn):
+        prompt = _prompt(before.itself, probe, turn)
+        if prompt is not None and prompt != _prompt(after.itself, probe, turn):
             return "it would change the generation prompt"
     return _not_as_last(before.itself, after.itself, probe)
 

@@ -149,7 +149,7 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
 
 
 def _healed(study: Study, studied: Studied, options: Options) -> Studied:
-    proposals = [proposal for proposal in study.proposals if options.wants(proposal.code)]
+    proposals = [proposal for proposal in (*study.known, *study.found) if options.wants(proposal.code)]
     best = study.search.best(proposals)
     if best is None:
         return replace(studied, refused=tuple(_refusals(study, proposals)))

@@ -1,23 +1,22 @@
 """The smallest set of proposed edits that the judge lets stand.
 
-Proposals are alternatives where their edits overlap and may be combined where they don't. Sets are tried from small
-to large, and the first that leaves nothing broken wins; where none does, the one that mends most.
+Proposals are alternatives where their edits overlap and may be combined where they don't. A set grows by the proposal
+that mends most beside what it holds, or by the pair where no single one may stand, until nothing is broken or nothing
+more can be mended; then every proposal that isn't needed goes again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, islice
+from itertools import combinations
 from typing import Any
 
-from template_fix.contract import SAFE, Case, Examination, Verdict, judge
+from template_fix.contract import FIELD, SAFE, Case, Examination, Verdict, judge
 from template_fix.fold import SWITCH, equal_when_off
 from template_fix.proposers import Proposal
 from template_fix.render import Renderer, RenderError
 from template_fix.text import apply
-
-TRIES = 400
 
 
 @dataclass(frozen=True)
@@ -40,27 +39,57 @@ class Search:
     def __init__(self, source: str, before: Case, variables: Mapping[str, Any], default: bool = True) -> None:
         self.source, self.before, self.variables, self.default = source, before, variables, default
         self._cases: dict[str, Case | str] = {}
+        self._verdicts: dict[str, Verdict] = {}
 
     def best(self, proposals: Sequence[Proposal]) -> Choice | None:
         """Return the best set of proposals, or None where none may stand or none mends anything."""
-        useful = [each for each in proposals if self._matters(each)]
+        hopeful = self._hopeful(proposals)
         best: Choice | None = None
-        for chosen in islice(_sets(useful), TRIES):
-            choice = self.tried(chosen)
-            if choice.verdict.reason or not choice.verdict.gained:
-                continue
-            if best is None or len(choice.verdict.gained) > len(best.verdict.gained):
-                best = choice
-            if not broken(best.case.itself):
-                return best
+        while best is None or broken(best.case.itself):
+            grown = self._grown(best, hopeful, 1) or self._grown(best, hopeful, 2)
+            if grown is None:
+                break
+            best = grown
+        return self._needed(best) if best else None
+
+    def _hopeful(self, proposals: Sequence[Proposal]) -> list[Proposal]:
+        """Return the proposals that matter and harm nothing by themselves; of those that do the same, the first."""
+        kept: dict[tuple[object, ...], Proposal] = {}
+        for proposal in proposals:
+            if self._matters(proposal) and not self.tried([proposal]).verdict.hopeless:
+                case = self.candidate([proposal])
+                assert isinstance(case, Case)
+                effect = tuple(case.itself.text(probe) for probe in self.before.itself.probes.values())
+                kept.setdefault(effect, proposal)
+        return list(kept.values())
+
+    def _grown(self, base: Choice | None, proposals: Sequence[Proposal], by: int) -> Choice | None:
+        """Return the best set that holds ``by`` more proposals and mends more, or None."""
+        kept, least = (base.kept, broken(base.case.itself)) if base else ((), broken(self.before.itself))
+        best: Choice | None = None
+        for more in combinations([each for each in proposals if each not in kept], by):
+            if _apart([*kept, *more]):
+                choice = self.tried([*kept, *more])
+                if not choice.verdict.reason and broken(choice.case.itself) < least:
+                    best, least = choice, broken(choice.case.itself)
         return best
+
+    def _needed(self, choice: Choice) -> Choice:
+        """Return a choice without the proposals that it mends as much without."""
+        for proposal in choice.kept:
+            fewer = self.tried([each for each in choice.kept if each is not proposal]) if len(choice.kept) > 1 else None
+            if fewer and not fewer.verdict.reason and broken(fewer.case.itself) <= broken(choice.case.itself):
+                choice = fewer
+        return choice
 
     def tried(self, chosen: Sequence[Proposal]) -> Choice:
         """Return the judge's verdict on a set of proposals."""
         source, case = self.edited(chosen), self.candidate(chosen)
         if isinstance(case, str):
-            return Choice(tuple(chosen), Verdict(case), source, self.before)
-        return Choice(tuple(chosen), self._verdict(source, case), source, case)
+            return Choice(tuple(chosen), Verdict(case, hopeless=True), source, self.before)
+        if source not in self._verdicts:
+            self._verdicts[source] = self._verdict(source, case)
+        return Choice(tuple(chosen), self._verdicts[source], source, case)
 
     def edited(self, chosen: Sequence[Proposal]) -> str:
         """Return the template with the edits of these proposals."""
@@ -69,8 +98,6 @@ class Search:
     def candidate(self, chosen: Sequence[Proposal]) -> Case | str:
         """Return how the template renders with these proposals, or why it doesn't."""
         source = self.edited(chosen)
-        if len(chosen) > 1:
-            return self._case(source)
         if source not in self._cases:
             self._cases[source] = self._case(source)
         return self._cases[source]
@@ -103,18 +130,14 @@ class Search:
 
 
 def broken(examined: Examination) -> int:
-    """Return in how many ways a template breaks the contract where it is owed."""
-    return sum(len(seen.breaks(*SAFE)) for seen in examined if examined.owed(seen.probe))
+    """Return in how many ways a template breaks the contract where it is owed, and where reasoning fields are ignored."""
+    return sum(
+        len(seen.breaks(*SAFE))
+        for seen in examined
+        if seen.probe.ordinary and not seen.probe.features & examined.unsupported - {FIELD}
+    )
 
 
-def _sets(proposals: Sequence[Proposal]) -> Iterator[tuple[Proposal, ...]]:
-    """Yield the sets of proposals that don't overlap, small ones first."""
-    for size in range(1, len(proposals) + 1):
-        for chosen in combinations(proposals, size):
-            if _apart(chosen):
-                yield chosen
-
-
-def _apart(chosen: Sequence[Proposal]) -> bool:
+def _apart(chosen: Iterable[Proposal]) -> bool:
     spans = sorted(edit.span for each in chosen for edit in each.edits)
     return all(one.end <= other.start and one != other for one, other in zip(spans, spans[1:], strict=False))

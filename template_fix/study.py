@@ -13,8 +13,7 @@ from template_fix.fold import SWITCH
 from template_fix.jinja import ParseError, Template, undeclared
 from template_fix.limits import LimitExceeded, step
 from template_fix.probes import LONE_CLOSING_TAG, SEVERAL_BLOCKS, Part, Probe, battery, probe
-from template_fix.proposers import Proposal
-from template_fix.proposers.known import proposals
+from template_fix.proposers import Proposal, counterfactual, fields, known, strays
 from template_fix.render import Failure, Renderer, RenderError
 from template_fix.search import Search
 from template_fix.tags import Tags, discover
@@ -81,9 +80,20 @@ class Study:
         return self.examined.tags
 
     @cached_property
-    def proposals(self) -> tuple[Proposal, ...]:
-        """Return what the proposers suggest for this template."""
-        return tuple(proposals(self.template, self.setting.default))
+    def known(self) -> tuple[Proposal, ...]:
+        """Return what the known patches suggest."""
+        return tuple(known.proposals(self.template, self.switch))
+
+    @cached_property
+    def found(self) -> tuple[Proposal, ...]:
+        """Return what experiments suggest. They cost more than the known patches."""
+        proposers = (fields.proposals, strays.proposals, counterfactual.proposals)
+        return tuple(each for propose in proposers for each in propose(self.template, self.examined, self.switch))
+
+    @property
+    def switch(self) -> str:
+        """Return the test that repairs are switched by, in template syntax."""
+        return f"({SWITCH} | default({str(self.setting.default).lower()}))"
 
     @cached_property
     def search(self) -> Search:
@@ -121,23 +131,25 @@ class Study:
     def cause(self, probe: Probe, part: Part) -> Span | None:
         """Return the expression that keeps a text from being printed, found by experiment.
 
-        Each proposed edit is tried by itself, then together with the others; the first that brings the text back
-        points at the cause.
+        Each proposed edit is tried by itself; the first that brings the text back points at the cause.
         """
-        for proposal in self.proposals:
+        for proposal in self._suspects():
             text = self._with([proposal], probe)
             if isinstance(text, str) and part.text in text:
                 return proposal.at
         return None
 
     def change(self, probe: Probe) -> Span | None:
-        """Return the expression that makes a conversation unstable, found by experiment, or None."""
-        printed = self.examined.text(probe)
-        for proposal in self.proposals:
-            text = self._with([proposal], probe)
-            if isinstance(text, str) and text != printed:
+        """Return the expression without which a conversation is printed better, found by experiment, or None."""
+        for proposal in self._suspects():
+            case = self.search.candidate([proposal])
+            if isinstance(case, Case) and case.itself.observe(probe).held - self.examined.observe(probe).held:
                 return proposal.at
         return None
+
+    def _suspects(self) -> Iterator[Proposal]:
+        yield from self.known
+        yield from self.found
 
     def _with(self, chosen: Sequence[Proposal], probe: Probe) -> str | Failure:
         case = self.search.candidate(chosen)

@@ -14,7 +14,6 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-from template_fix.fold import SWITCH
 from template_fix.jinja import Template
 from template_fix.match import Pattern, fill
 from template_fix.proposers import Proposal
@@ -56,14 +55,16 @@ def _patch(entry: dict[str, Any]) -> Patch:
     return Patch(**{**entry, "pattern": Pattern.parse(entry["pattern"])})
 
 
-def proposals(template: Template, default: bool = True) -> Iterator[Proposal]:
-    """Yield a proposal for each place where a known patch matches; ``default`` is what an absent switch means."""
-    test = f"({SWITCH} | default({str(default).lower()}))"
+def proposals(template: Template, switch: str) -> Iterator[Proposal]:
+    """Yield a proposal for each place where a known patch matches.
+
+    ``switch`` is the test, in template syntax, that the edits are switched by.
+    """
     for patch in known_patches():
         for node, bindings in patch.pattern.matches(template):
             target = bindings[patch.edit] if patch.edit else node
             at = template.span(target)
             if at is None:
                 continue
-            text = fill(patch.replacement.replace("SWITCH", test), bindings, template)
+            text = fill(patch.replacement.replace("SWITCH", switch), bindings, template)
             yield Proposal(patch.rule, f"patch {patch.id}", patch.title, patch.why, at, (replaced(at, text),))

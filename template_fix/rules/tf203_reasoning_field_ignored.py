@@ -19,14 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from template_fix.contract import FIELD
 from template_fix.finding import Level
 from template_fix.study import Found, Study
 
 CODE = "TF203"
 LEVEL = Level.ERROR
 SUMMARY = "reasoning in a field is ignored"
-
-FIELD = "field reasoning_content"
 
 
 def check(study: Study) -> Iterator[Found]:

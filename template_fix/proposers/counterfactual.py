@@ -1,0 +1,177 @@
+"""Edits found by experiment, for templates that nobody has seen.
+
+A *drop site* is an expression into which a lost text goes and out of which it doesn't come: the proposal puts the
+operand in its place. A *gate* is a test which, forced the other way, mends something: the proposal makes it hold, or
+not hold, while the switch is on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from jinja2 import nodes
+
+from template_fix.contract import SAFE, Examination, Held, Observation
+from template_fix.jinja import Template, walk
+from template_fix.probes import Probe
+from template_fix.proposers import Proposal
+from template_fix.proposers.splice import replaced
+from template_fix.trace import Site, Trace
+
+SAMPLE = 12
+
+
+def proposals(template: Template, examined: Examination, switch: str) -> Iterator[Proposal]:
+    """Yield what experiments on the conversations that are printed badly suggest.
+
+    ``switch`` is the test, in template syntax, that the edits are switched by. Use it inside `limits.bounded`.
+    """
+    failing = _sample(examined)
+    trace = Trace(template, examined.renderer.variables)
+    yield from _drops(template, trace, examined, failing, switch)
+    yield from _gates(template, trace, examined, failing, switch)
+
+
+def _sample(examined: Examination) -> list[Observation]:
+    """Return conversations that are printed badly, short ones first, each in a way that no shorter one shows."""
+    failing = [seen for seen in examined if examined.owed(seen.probe) and seen.breaks(*SAFE)]
+    shown: set[tuple[str, str, frozenset[tuple[str, str]]]] = set()
+    sample: list[Observation] = []
+    for seen in sorted(failing, key=lambda seen: len(seen.probe.shape)):
+        kinds = frozenset((held.property, _kind(seen, held)) for held in seen.breaks(*SAFE))
+        key = (seen.probe.form, "".join(sorted(set(seen.probe.shape))), kinds)
+        if key not in shown:
+            shown.add(key)
+            sample.append(seen)
+    return sample[:SAMPLE]
+
+
+def _kind(seen: Observation, held: Held) -> str:
+    return seen.probe.parts[held.of].kind if held.property in ("printed", "once") else ""
+
+
+def _drops(
+    template: Template, trace: Trace, examined: Examination, failing: Sequence[Observation], switch: str
+) -> Iterator[Proposal]:
+    found: dict[tuple[int, int], str] = {}
+    for seen in failing:
+        for part in seen.lost:
+            trace.follow(part.text)
+            examination = Examination(trace, [seen.probe], examined.tags)
+            examination.text(seen.probe)
+            code = "TF202" if part.kind == "reasoning" else "TF206"
+            found.update(dict.fromkeys(trace.recorder.drops - found.keys(), code))
+    trace.follow("")
+    for (number, fed), code in found.items():
+        site, operand = trace.values[number], trace.values.get(fed)
+        if operand:
+            whole, kept = site.span.of(template.source), operand.span.of(template.source)
+            yield Proposal(
+                code,
+                "experiment",
+                f"keep what {_short(whole)} drops",
+                f"The text goes into {_short(whole)} and doesn't come out.",
+                site.span,
+                (replaced(site.span, f"{kept} if {switch} else {whole}"),),
+            )
+
+
+def _gates(
+    template: Template, trace: Trace, examined: Examination, failing: Sequence[Observation], switch: str
+) -> Iterator[Proposal]:
+    mended: dict[tuple[int, bool], str] = {}
+    harmful: set[tuple[int, bool]] = set()
+    well = [probe for probe in examined.probes.values() if examined.safe(probe)][:SAMPLE]
+    for seen in failing:
+        for number, outcome in _flips(trace, seen.probe, examined):
+            if (number, outcome) not in mended and (number, outcome) not in harmful:
+                gained = _gained(trace, number, outcome, seen, examined)
+                if gained and _harms(trace, number, outcome, well, examined):
+                    harmful.add((number, outcome))
+                elif gained:
+                    mended[number, outcome] = _code(seen, gained)
+    bookkeeping = frozenset(_bookkeeping(template, trace))
+    for (number, outcome), code in mended.items():
+        if number not in bookkeeping:
+            yield _gate(template, trace.tests[number], outcome, code, switch)
+
+
+def _flips(trace: Trace, probe: Probe, examined: Examination) -> list[tuple[int, bool]]:
+    """Return each test that is reached in a conversation, with each outcome that it could be forced to."""
+    trace.force({})
+    examination = Examination(trace, [probe], examined.tags)
+    for cut in (*probe.cuts, len(probe.messages)):
+        examination.text(probe, cut)
+    seen = trace.recorder.outcomes
+    return [(number, not outcome) for number, outcomes in sorted(seen.items()) for outcome in sorted(outcomes)]
+
+
+def _gained(trace: Trace, number: int, outcome: bool, seen: Observation, examined: Examination) -> list[Held]:
+    """Return what of a conversation is printed well once a test is forced, and wasn't before."""
+    trace.force({number: outcome})
+    forced = Examination(trace, [seen.probe], examined.tags).observe(seen.probe)
+    trace.force({})
+    return sorted(held for held in forced.held - seen.held if held.property in SAFE)
+
+
+def _harms(trace: Trace, number: int, outcome: bool, well: Sequence[Probe], examined: Examination) -> bool:
+    """Whether forcing a test changes a conversation that is printed well."""
+    trace.force({number: outcome})
+    forced = Examination(trace, well, examined.tags)
+    harmed = any(forced.text(probe) != examined.text(probe) for probe in well)
+    trace.force({})
+    return harmed
+
+
+def _code(seen: Observation, gained: Sequence[Held]) -> str:
+    kinds = {_kind(seen, held) for held in gained}
+    return "TF202" if "reasoning" in kinds else "TF206" if kinds - {""} else "TF204"
+
+
+def _gate(template: Template, site: Site, outcome: bool, code: str, switch: str) -> Proposal:
+    text = site.span.of(template.source)
+    if outcome:
+        inner = f"({text})" if isinstance(site.node, nodes.CondExpr) else text
+        edited, told = f"{switch} or {inner}", "fails"
+    else:
+        inner = f"({text})" if isinstance(site.node, nodes.CondExpr | nodes.Or) else text
+        edited, told = f"{inner} and not {switch}", "holds"
+    return Proposal(
+        code,
+        "experiment",
+        f"don't let {_short(text)} decide what is printed of a turn",
+        f"Where {_short(text)} {told}, a turn isn't printed as it should be.",
+        site.span,
+        (replaced(site.span, edited),),
+    )
+
+
+def _bookkeeping(template: Template, trace: Trace) -> Iterator[int]:
+    """Yield the tests that only decide what is remembered: an edit there changes every later turn, or none that counts.
+
+    A test of this kind may pass for a cause in a few conversations; the place to repair is where the text is printed.
+    """
+    spans = {site.span: number for number, site in trace.tests.items()}
+    for node in walk(template.tree):
+        if isinstance(node, nodes.If) and not any(_prints(each) for each in (*node.body, *node.else_, *node.elif_)):
+            for each in walk(node.test):
+                span = template.span(each)
+                if span in spans and _remembers(node):
+                    yield spans[span]
+
+
+def _prints(node: nodes.Node) -> bool:
+    return any(
+        isinstance(each, nodes.Output)
+        and any(not isinstance(part, nodes.TemplateData) or part.data.strip() for part in each.nodes)
+        for each in walk(node)
+    )
+
+
+def _remembers(node: nodes.If) -> bool:
+    return any(isinstance(each, nodes.NSRef) for each in walk(node))
+
+
+def _short(text: str) -> str:
+    shown = " ".join(text.split())
+    return f"`{shown if len(shown) <= 60 else shown[:57] + '…'}`"

@@ -1,0 +1,69 @@
+"""Tags that a template prints around every turn, left out where the content brings its own.
+
+Some families print a closing tag in front of each answer, as the sign that it wasn't reasoned about. Once the reasoning
+inside of content is kept, that tag would stand in front of the block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from jinja2 import nodes
+
+from template_fix.contract import Examination
+from template_fix.jinja import Template, walk
+from template_fix.proposers import Proposal
+from template_fix.proposers.splice import replaced
+
+
+def proposals(template: Template, examined: Examination, switch: str) -> Iterator[Proposal]:
+    """Yield, for each literal that prints a reasoning tag in a loop over messages, its omission beside such content.
+
+    ``switch`` is the test, in template syntax, that the edits are switched by.
+    """
+    tags = examined.tags
+    if not tags.paired or not any(seen.breaks("printed", "well-formed") for seen in examined):
+        return
+    for node, content in _literals(template):
+        span = template.span(node)
+        if span is None or not isinstance(node.value, str):
+            continue
+        whole = span.of(template.source)
+        for tag in (tags.open, tags.close):
+            if whole.count(tag) == 1 and tags.open not in whole.replace(tag, "", 1):
+                without = whole.replace(tag, "")
+                test = f"{switch} and '{tags.close}' in ({content} or '')"
+                yield Proposal(
+                    "TF207",
+                    "stray tag",
+                    f"leave {tag} out where the content brings its own tags",
+                    f"{tag} is printed in front of the turn, whatever the content holds.",
+                    span,
+                    (replaced(span, f"{without} if {test} else {whole}"),),
+                )
+
+
+def _literals(template: Template) -> Iterator[tuple[nodes.Const, str]]:
+    """Yield each string constant that is printed in a loop over messages, with the text that reads the content there."""
+    for loop in walk(template.tree):
+        if isinstance(loop, nodes.For) and isinstance(loop.target, nodes.Name):
+            content = _content(template, loop, loop.target.name)
+            if content:
+                yield from ((each, content) for each in _printed(loop))
+
+
+def _printed(loop: nodes.For) -> Iterator[nodes.Const]:
+    for node in walk(loop):
+        if isinstance(node, nodes.Output):
+            for each in walk(node):
+                if isinstance(each, nodes.Const) and isinstance(each.value, str):
+                    yield each
+
+
+def _content(template: Template, loop: nodes.For, message: str) -> str:
+    for node in walk(loop):
+        if isinstance(node, nodes.Getattr | nodes.Getitem) and isinstance(node.node, nodes.Name):
+            text = template.text(node)
+            if node.node.name == message and text in (f"{message}.content", f"{message}['content']", f'{message}["content"]'):
+                return text
+    return ""

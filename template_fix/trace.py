@@ -1,0 +1,178 @@
+"""What happens inside of a template while it renders: the values of its expressions, the outcomes of its tests.
+
+The template is compiled once from a tree in which every expression and every test passes its value through a recorder;
+a table then forces tests the other way without compiling again. What is printed stays the same as long as nothing is
+forced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jinja2 import Template as Compiled
+from jinja2 import nodes
+from jinja2.visitor import NodeTransformer
+
+from template_fix.jinja import Template, environment, walk
+from template_fix.render import Renderer
+from template_fix.text import Span
+
+_RECORDER = "template_fix_recorder"
+# Names that jinja2 itself gives a meaning; a call in their place would change it.
+_RESERVED = frozenset({"loop", "caller", "varargs", "kwargs", "self", "super"})
+_VALUES = (nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Call, nodes.Filter, nodes.CondExpr)
+
+
+@dataclass(frozen=True)
+class Site:
+    """An expression or test of a template, by its number in the trace, with the sites inside of it."""
+
+    number: int
+    node: nodes.Expr
+    span: Span
+    inside: tuple[int, ...]
+
+
+@dataclass
+class Recorder:
+    """Sees every value on its way.
+
+    ``forced`` maps the numbers of tests to the outcome that they shall have, ``outcomes`` to those that they had.
+    ``holders`` are the numbers of expressions whose value held the text ``wanted``, ``drops`` those of expressions out
+    of which it didn't come, each with one that went in.
+    """
+
+    forced: dict[int, bool] = field(default_factory=dict)
+    outcomes: dict[int, set[bool]] = field(default_factory=dict)
+    wanted: str = ""
+    drops: set[tuple[int, int]] = field(default_factory=set)
+    holders: set[int] = field(default_factory=set)
+    inside: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    _holding: dict[int, tuple[int, bool]] = field(default_factory=dict)
+    _last: dict[int, int] = field(default_factory=dict)
+    _clock: int = 0
+
+    def __call__(self, number: int, value: Any, test: bool) -> Any:
+        if test:
+            if number in self.forced:
+                return self.forced[number]
+            self.outcomes.setdefault(number, set()).add(bool(value))
+        elif self.wanted:
+            self._follow(number, value)
+        return value
+
+    def _follow(self, number: int, value: Any) -> None:
+        """Note where the wanted text goes into an expression and comes out of it no more.
+
+        What goes in and what comes out must be both texts, or both lists: a field of a message is not a drop.
+        """
+        self._clock += 1
+        since = self._last.get(number, 0)
+        self._last[number] = self._clock
+        text = isinstance(value, str)
+        if holds(value, self.wanted):
+            self.holders.add(number)
+            self._holding[number] = (self._clock, text)
+        elif isinstance(value, (str, list, tuple)):
+            held = ((each, *self._holding.get(each, (-1, text))) for each in self.inside[number])
+            self.drops.update((number, each) for each, at, kind in held if at > since and kind is text)
+
+
+def holds(value: Any, wanted: str) -> bool:
+    """Whether a text, or a text in a list or mapping, holds ``wanted``."""
+    if isinstance(value, str):
+        return wanted in value
+    if isinstance(value, (list, tuple)):
+        return any(holds(each, wanted) for each in value)
+    return isinstance(value, Mapping) and any(holds(each, wanted) for each in value.values())
+
+
+class Trace(Renderer):
+    """A renderer that records and forces; use it inside `limits.bounded`.
+
+    ``tests`` and ``values`` are its sites, by number.
+    """
+
+    def __init__(self, template: Template, variables: Mapping[str, Any]) -> None:
+        own = Template(template.source)  # the tree is rewritten in place
+        instrument = _Instrument(own)
+        tree = instrument.visit(own.tree)
+        self.tests, self.values = instrument.tests, instrument.values
+        self.recorder = Recorder(inside={number: site.inside for number, site in self.values.items()})
+        self.variables = {**variables, _RECORDER: self.recorder}
+        env = environment()
+        self._compiled = Compiled.from_code(env, env.compile(tree), env.make_globals(None))
+
+
+    def follow(self, wanted: str) -> None:
+        """Look out for another text from now on, or for none."""
+        self.recorder.wanted = wanted
+        self.recorder.drops.clear()
+        self.recorder.holders.clear()
+
+    def force(self, outcomes: Mapping[int, bool]) -> None:
+        """Force these tests from now on, and no others; what others come to is noted anew."""
+        self.recorder.forced = dict(outcomes)
+        self.recorder.outcomes.clear()
+
+
+class _Instrument(NodeTransformer):
+    def __init__(self, template: Template) -> None:
+        self.template = template
+        self.tests: dict[int, Site] = {}
+        self.values: dict[int, Site] = {}
+        self.truths = frozenset(_truths(template.tree))
+        self.kept = frozenset(_kept(template.tree))
+        self.numbers = {id(node): number for number, node in enumerate(walk(template.tree))}
+
+    def visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> Any:
+        number, span = self.numbers.get(id(node)), self.template.span(node)
+        below = [each for each in walk(node) if each is not node]
+        if number is None or span is None or not isinstance(node, nodes.Expr) or id(node) in self.kept:
+            return super().visit(node, *args, **kwargs)
+        test, value = id(node) in self.truths, isinstance(node, _VALUES) and getattr(node, "ctx", "load") == "load"
+        inside = tuple(self.numbers[id(each)] for each in below if id(each) in self.numbers)
+        made = super().visit(node, *args, **kwargs)
+        if value:
+            self.values[number] = Site(number, node, span, inside)
+            made = _recorded(made, number, test=False)
+        if test:
+            self.tests[number] = Site(number, node, span, inside)
+            made = _recorded(made, number, test=True)
+        return made
+
+
+def _recorded(node: nodes.Expr, number: int, *, test: bool) -> nodes.Expr:
+    arguments = [nodes.Const(number), node, nodes.Const(test)]
+    return nodes.Call(nodes.Name(_RECORDER, "load"), arguments, [], None, None)
+
+
+def _truths(tree: nodes.Template) -> Iterator[int]:
+    """Yield the identity of each test and of each operand of one."""
+    for node in walk(tree):
+        if isinstance(node, nodes.If | nodes.CondExpr) or (isinstance(node, nodes.For) and node.test):
+            yield from _operands(node.test)
+
+
+def _operands(node: nodes.Node | None) -> Iterator[int]:
+    if node is None:
+        return
+    yield id(node)
+    if isinstance(node, nodes.And | nodes.Or):
+        yield from _operands(node.left)
+        yield from _operands(node.right)
+    elif isinstance(node, nodes.Not):
+        yield from _operands(node.node)
+
+
+def _kept(tree: nodes.Template) -> Iterator[int]:
+    """Yield the identity of each expression that has to stay what it is: names with a meaning, and called methods."""
+    for node in walk(tree):
+        if isinstance(node, nodes.Name) and node.name in _RESERVED:
+            yield id(node)
+        elif isinstance(node, nodes.Call):
+            yield id(node.node)
+        elif isinstance(node, nodes.CallBlock | nodes.FilterBlock):
+            yield id(node.call if isinstance(node, nodes.CallBlock) else node.filter)
