@@ -85,11 +85,10 @@ def test_runs_hold_all_that_is_printed_and_all_that_is_said(said, printed):
         assert "".join(told.split()) == "".join(text.split())
 
 
-@given(st.lists(TEXT, min_size=1, max_size=4))
+@given(st.lists(TEXT.map("first {} last".format), min_size=1, max_size=4))
 def test_nothing_is_dropped_when_everything_is_printed_in_disguise(said):
     disguise = Disguise()
     named = [disguise.put_on(text) for text in said]
     endings = ["".join(f"<s>{text}</s>" for text in named[: number + 1]) for number in range(len(named))]
     regions = align(named, endings[-1], endings, disguise.take_off)
-    words = [run.text for region in regions for run in region if run.kind == "dropped"]
-    assert not any(char.isalnum() for text in words for char in text)
+    assert [run for region in regions for run in region if run.kind == "dropped"] == []
