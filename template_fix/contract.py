@@ -271,7 +271,25 @@ def _not_conservative(before: Case, after: Case, probe: Probe) -> str:
         prompt = _prompt(before.itself, probe, turn)
         if prompt is not None and prompt != _prompt(after.itself, probe, turn):
             return "it would change the generation prompt"
-    return _not_as_last(before.itself, after.itself, probe)
+    return _headless(before.itself, after.itself, probe) or _not_as_last(before.itself, after.itself, probe)
+
+
+def _headless(before: Examination, after: Examination, probe: Probe) -> str:
+    """Hold reasoning that comes back against the generation prompt: it belongs behind the header of its turn."""
+    old, new = before.observe(probe), after.observe(probe)
+    for part, was, span in zip(probe.parts, old.spans, new.spans, strict=True):
+        if part.kind == "reasoning" and span and not was:
+            header = generation_header(after, probe, part.message)
+            earlier = [s.end for p, s in zip(probe.parts, new.spans, strict=True) if s and p.message < part.message]
+            if header not in (new.text or "")[max(earlier, default=0) : span.start]:
+                return "it would print reasoning in front of the header of its turn"
+    return ""
+
+
+def generation_header(examined: Examination, probe: Probe, turn: int) -> str:
+    """Return the generation prompt in front of a turn without any reasoning tag that it ends in."""
+    prompt = _prompt(examined, probe, turn) or ""
+    return min((prompt.partition(tag)[0] for tag in (examined.tags.open, examined.tags.close)), key=len).strip()
 
 
 def _prompt(examined: Examination, probe: Probe, turn: int) -> str | None:

@@ -41,7 +41,7 @@ class Recorder:
 
     ``forced`` maps the numbers of tests to the outcome that they shall have, ``outcomes`` to those that they had.
     ``holders`` are the numbers of expressions whose value held the text ``wanted``, ``drops`` those of expressions out
-    of which it didn't come, each with one that went in.
+    of which it didn't come, each with one that went in. ``outputs`` are the expressions printed, with what they gave.
     """
 
     forced: dict[int, bool] = field(default_factory=dict)
@@ -49,16 +49,19 @@ class Recorder:
     wanted: str = ""
     drops: set[tuple[int, int]] = field(default_factory=set)
     holders: set[int] = field(default_factory=set)
+    outputs: list[tuple[int, str]] = field(default_factory=list)
     inside: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     _holding: dict[int, tuple[int, bool]] = field(default_factory=dict)
     _last: dict[int, int] = field(default_factory=dict)
     _clock: int = 0
 
-    def __call__(self, number: int, value: Any, test: bool) -> Any:
-        if test:
+    def __call__(self, number: int, value: Any, kind: str) -> Any:
+        if kind == "test":
             if number in self.forced:
                 return self.forced[number]
             self.outcomes.setdefault(number, set()).add(bool(value))
+        elif kind == "output":
+            self.outputs.append((number, str(value)))
         elif self.wanted:
             self._follow(number, value)
         return value
@@ -92,14 +95,14 @@ def holds(value: Any, wanted: str) -> bool:
 class Trace(Renderer):
     """A renderer that records and forces; use it inside `limits.bounded`.
 
-    ``tests`` and ``values`` are its sites, by number.
+    ``tests``, ``values`` and ``outputs`` are its sites, by number.
     """
 
     def __init__(self, template: Template, variables: Mapping[str, Any]) -> None:
         own = Template(template.source)  # the tree is rewritten in place
         instrument = _Instrument(own)
         tree = instrument.visit(own.tree)
-        self.tests, self.values = instrument.tests, instrument.values
+        self.tests, self.values, self.outputs = instrument.tests, instrument.values, instrument.outputs
         self.recorder = Recorder(inside={number: site.inside for number, site in self.values.items()})
         self.variables = {**variables, _RECORDER: self.recorder}
         env = environment()
@@ -111,6 +114,7 @@ class Trace(Renderer):
         self.recorder.wanted = wanted
         self.recorder.drops.clear()
         self.recorder.holders.clear()
+        self.recorder.outputs.clear()
 
     def force(self, outcomes: Mapping[int, bool]) -> None:
         """Force these tests from now on, and no others; what others come to is noted anew."""
@@ -124,6 +128,10 @@ class _Instrument(NodeTransformer):
         self.tests: dict[int, Site] = {}
         self.values: dict[int, Site] = {}
         self.truths = frozenset(_truths(template.tree))
+        self.printed = frozenset(
+            id(each) for node in walk(template.tree) if isinstance(node, nodes.Output) for each in node.nodes
+        )
+        self.outputs: dict[int, Site] = {}
         self.kept = frozenset(_kept(template.tree))
         self.numbers = {id(node): number for number, node in enumerate(walk(template.tree))}
 
@@ -137,15 +145,18 @@ class _Instrument(NodeTransformer):
         made = super().visit(node, *args, **kwargs)
         if value:
             self.values[number] = Site(number, node, span, inside)
-            made = _recorded(made, number, test=False)
+            made = _recorded(made, number, "value")
         if test:
             self.tests[number] = Site(number, node, span, inside)
-            made = _recorded(made, number, test=True)
+            made = _recorded(made, number, "test")
+        if id(node) in self.printed and not isinstance(node, nodes.TemplateData):
+            self.outputs[number] = Site(number, node, span, inside)
+            made = _recorded(made, number, "output")
         return made
 
 
-def _recorded(node: nodes.Expr, number: int, *, test: bool) -> nodes.Expr:
-    arguments = [nodes.Const(number), node, nodes.Const(test)]
+def _recorded(node: nodes.Expr, number: int, kind: str) -> nodes.Expr:
+    arguments = [nodes.Const(number), node, nodes.Const(kind)]
     return nodes.Call(nodes.Name(_RECORDER, "load"), arguments, [], None, None)
 
 
