@@ -30,6 +30,8 @@ BARE: dict[str, Any] = {
     "decoder": BYTE_LEVEL,
     "model": {"type": "BPE"},
 }
+# A quote that opens a string: one inside of a string has a backslash before it.
+_OPENING = r'(?<=[\s\[{,])"'
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Vocabulary:
     def id_of(self, token: str) -> int | None:
         """Return the id that the vocabulary of tokenizer.json gives ``token``, None where it has no such entry."""
         for spelling in dict.fromkeys(json.dumps(token, ensure_ascii=ascii_only) for ascii_only in (False, True)):
-            entry = re.search(re.escape(spelling) + r"\s*:\s*(\d+)", self._vocab)
+            entry = re.search(_OPENING + re.escape(spelling[1:]) + r"\s*:\s*(\d+)", self._vocab)
             if entry:
                 return int(entry.group(1))
         return None
@@ -128,7 +130,7 @@ class Vocabulary:
         if model.get("type") == "Unigram":
             found = re.findall(rf'\[\s*"{some}"\s*,\s*(-?[\d.eE+-]+)\s*\]', self._vocab)
             return {"vocab": [["<unk>", 0.0], *([piece, float(score)] for piece, score in found)], "unk_id": 0}
-        found = re.findall(rf'"{some}"\s*:\s*(\d+)', self._vocab)
+        found = re.findall(rf'{_OPENING}{some}"\s*:\s*(\d+)', self._vocab)
         vocab = {piece: int(number) for piece, number in found}
         for piece in (model.get("unk_token"), *(f"<0x{byte:02X}>" for byte in range(256))):
             if piece and piece not in vocab and (model.get("byte_fallback") or piece == model.get("unk_token")):
@@ -138,7 +140,7 @@ class Vocabulary:
     def _merges(self, some: str, vocab: Mapping[str, int], model: dict[str, Any]) -> dict[str, Any]:
         if "merges" not in model:
             return {}
-        pairs = re.findall(rf'"{some}(?: |"\s*,\s*"){some}"', self._text("merges"))
+        pairs = re.findall(rf'{_OPENING}{some}(?: |"\s*,\s*"){some}"', self._text("merges"))
         return {"merges": [[a, b] for a, b in pairs if a in vocab and b in vocab and a + b in vocab]}
 
 
