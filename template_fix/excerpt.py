@@ -11,7 +11,7 @@ from template_fix.text import Edit, position
 ELLIPSIS = "…"
 # How much of an experiment is shown on either side of a loss, and of the loss itself.
 _BEFORE, _BETWEEN, _AFTER, _MARKED = 50, 60, 60, 160
-_AROUND = 40
+_AROUND, _EDITED = 40, 400
 
 
 def source_lines(place: Place, room: int) -> list[Line]:
@@ -79,8 +79,8 @@ def edit_line(file: str, text: str, edit: Edit, indent: int) -> Line:
     pieces = (
         Piece(f"{visible(file)}:{position(text, start).line}: ", "dim"),
         Piece(_tail(visible(before), _AROUND)),
-        Piece(_middle(visible(text[start:end]), _MARKED), "lost"),
-        Piece(_middle(visible(new), _MARKED), "added"),
+        Piece(_middle(visible(text[start:end]), _EDITED), "lost"),
+        Piece(_middle(visible(new), _EDITED), "added"),
         Piece(_head(visible(after), _AROUND)),
     )
     return line(*(piece for piece in pieces if piece.text), indent=indent, hang=2)
