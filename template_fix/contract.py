@@ -101,9 +101,7 @@ class Examination:
         A form that a template doesn't accept is owed nothing; that it ignores reasoning fields is a finding of its own.
         """
         offered = {part.feature for probe in self.probes.values() for part in probe.parts}
-        shown = {
-            part.feature for seen in self for part, span in zip(seen.probe.parts, seen.spans, strict=True) if span
-        }
+        shown = {part.feature for seen in self for part, span in zip(seen.probe.parts, seen.spans, strict=True) if span}
         return frozenset(offered - shown)
 
     def owed(self, probe: Probe) -> bool:

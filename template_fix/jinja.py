@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.exceptions import SecurityError, TemplateError
@@ -276,7 +276,12 @@ def _fill_spans(node: nodes.Node, spans: dict[nodes.Node, Span]) -> Span | None:
     """Give the links of operator chains, which the parser builds in loops, the span of their operands."""
     inside = [span for child in node.iter_child_nodes() if (span := _fill_spans(child, spans))]
     # The test inside of "x is not defined" has no text of its own: its words lie around the "not".
-    if node not in spans and inside and isinstance(node, nodes.Expr | nodes.Helper) and not isinstance(node, nodes.Test):
+    if (
+        node not in spans
+        and inside
+        and isinstance(node, nodes.Expr | nodes.Helper)
+        and not isinstance(node, nodes.Test)
+    ):
         spans[node] = Span(min(s.start for s in inside), max(s.end for s in inside))
     return spans.get(node)
 
@@ -294,4 +299,4 @@ def undeclared(source: str) -> frozenset[str]:
     jinja2 folds constants in the tree as it looks, so it gets a tree of its own, and the call belongs inside of bounds.
     """
     tree = environment().parse(source)
-    return frozenset(cast("set[str]", find_undeclared_variables(tree))) - set(environment().globals)
+    return frozenset(find_undeclared_variables(tree)) - set(environment().globals)

@@ -166,13 +166,16 @@ class _Writer:
 
     def result(self) -> None:
         done = sum(message["role"] == "tool" for message in self.messages)
-        self.post("tool", self.say("result", "Found entry {}.", "result"), name="look_up", tool_call_id=self.calls[done])
+        self.post(
+            "tool", self.say("result", "Found entry {}.", "result"), name="look_up", tool_call_id=self.calls[done]
+        )
 
     def turn(self, letter: str) -> None:
+        fields: dict[str, str] = {}
         if letter in "ml":
-            content, fields = self.lone_closing_tag(letter), {}
+            content = self.lone_closing_tag(letter)
         elif letter == "b":
-            content, fields = self.tags.wrap(self.reasoning(), self.answer()), {}
+            content = self.tags.wrap(self.reasoning(), self.answer())
             content += self.tags.gap + self.tags.wrap(self.reasoning(), self.answer())
         else:
             content, fields = self.reasoned(letter)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import TemplateSyntaxError
 from jinja2 import Template as Compiled
+from jinja2 import TemplateSyntaxError
 
 from template_fix.jinja import environment
 from template_fix.limits import LimitExceeded, bounded, step

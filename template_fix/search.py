@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 from template_fix.contract import FIELD, SAFE, Case, Examination, Verdict, judge
@@ -126,11 +126,13 @@ class Search:
         if isinstance(case, str):
             return False
         before, after = self.before.itself, case.itself
-        return any(after.text(probe) != before.text(probe) for probe in before.probes.values() if not before.safe(probe))
+        return any(
+            after.text(probe) != before.text(probe) for probe in before.probes.values() if not before.safe(probe)
+        )
 
 
 def broken(examined: Examination) -> int:
-    """Return in how many ways a template breaks the contract where it is owed, and where reasoning fields are ignored."""
+    """Return in how many ways a template breaks the contract; an ignored reasoning field counts, too."""
     return sum(
         len(seen.breaks(*SAFE))
         for seen in examined
@@ -140,4 +142,4 @@ def broken(examined: Examination) -> int:
 
 def _apart(chosen: Iterable[Proposal]) -> bool:
     spans = sorted(edit.span for each in chosen for edit in each.edits)
-    return all(one.end <= other.start and one != other for one, other in zip(spans, spans[1:], strict=False))
+    return all(one.end <= other.start and one != other for one, other in pairwise(spans))

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from jinja2 import nodes
 
@@ -98,7 +99,7 @@ def _opening(tag: str) -> str:
 
 def printed_for_a_field(renderer: Renderer) -> Tags | None:
     """Return the tags between which a template prints reasoning that comes in a field, or None where it never does."""
-    settings: tuple[dict[str, object], ...] = ({}, {"enable_thinking": True})
+    settings: tuple[dict[str, Any], ...] = ({}, {"enable_thinking": True})
     for flags in settings:
         for tools in (False, True):
             found = _around(renderer, tools, flags)
@@ -107,7 +108,7 @@ def printed_for_a_field(renderer: Renderer) -> Tags | None:
     return None
 
 
-def _around(renderer: Renderer, tools: bool, flags: dict[str, object]) -> Tags | None:
+def _around(renderer: Renderer, tools: bool, flags: dict[str, Any]) -> Tags | None:
     question, reasoning, answer = "Which word comes first?", "It is the one before.", "The second one follows."
     turn: dict[str, object] = {"role": "assistant", "content": answer}
     if tools:
@@ -119,10 +120,16 @@ def _around(renderer: Renderer, tools: bool, flags: dict[str, object]) -> Tags |
     if isinstance(told, Failure) or reasoning not in told or question not in told:
         return None
     start = told.index(reasoning)
-    header = told[told.index(question) + len(question) : start] if told.index(question) < start else told[:start]
-    shown = "" if isinstance(plain, Failure) or question not in plain else plain[plain.index(question) + len(question) :]
+    header = _behind(told[:start], question)
+    shown = "" if isinstance(plain, Failure) else _behind(plain, question)
     behind = told[start + len(reasoning) :]
     return _delimiters(header, behind[: behind.index(answer)] if answer in behind else behind, shown)
+
+
+def _behind(text: str, part: str) -> str:
+    """Return what stands behind ``part``, or all of the text where it isn't there."""
+    before, found, rest = text.partition(part)
+    return rest if found else before
 
 
 def _delimiters(header: str, behind: str, plain: str) -> Tags | None:

@@ -108,7 +108,6 @@ class Trace(Renderer):
         env = environment()
         self._compiled = Compiled.from_code(env, env.compile(tree), env.make_globals(None))
 
-
     def follow(self, wanted: str) -> None:
         """Look out for another text from now on, or for none."""
         self.recorder.wanted = wanted

@@ -74,13 +74,16 @@ def _binding(template: Template, name: str, read: Span) -> Span | None:
     """Return the end of what gives ``name`` its value last before it is read: a loop over messages, or a ``set``."""
     found: Span | None = None
     for node in walk(template.tree):
-        target = getattr(node, "target", None)
-        span = template.span(node)
-        if isinstance(node, nodes.For | nodes.Assign) and isinstance(target, nodes.Name) and span:
-            if target.name == name and span.start < read.start and (isinstance(node, nodes.Assign) or read.end <= span.end):
-                head = template.span((node.test or node.iter) if isinstance(node, nodes.For) else node)
-                found = head or found
+        if isinstance(node, nodes.For | nodes.Assign) and _sets(node, name):
+            span = template.span(node)
+            inside = span and span.start < read.start and (isinstance(node, nodes.Assign) or read.end <= span.end)
+            if inside:
+                found = template.span((node.test or node.iter) if isinstance(node, nodes.For) else node) or found
     return found
+
+
+def _sets(node: nodes.For | nodes.Assign, name: str) -> bool:
+    return isinstance(node.target, nodes.Name) and node.target.name == name
 
 
 def _openings(template: Template, trace: Trace, examined: Examination, switch: str) -> Iterator[Edit]:

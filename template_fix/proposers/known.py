@@ -25,7 +25,6 @@ else:
     import tomli as tomllib
 
 
-
 @dataclass(frozen=True)
 class Patch:
     """One entry of ``patches/*.toml``."""

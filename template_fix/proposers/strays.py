@@ -44,7 +44,7 @@ def proposals(template: Template, examined: Examination, switch: str) -> Iterato
 
 
 def _literals(template: Template) -> Iterator[tuple[nodes.Const, str]]:
-    """Yield each string constant that is printed in a loop over messages, with the text that reads the content there."""
+    """Yield each string constant that is printed in a loop over messages, with what reads the content there."""
     for loop in walk(template.tree):
         if isinstance(loop, nodes.For) and isinstance(loop.target, nodes.Name):
             content = _content(template, loop, loop.target.name)
@@ -64,6 +64,6 @@ def _content(template: Template, loop: nodes.For, message: str) -> str:
     for node in walk(loop):
         if isinstance(node, nodes.Getattr | nodes.Getitem) and isinstance(node.node, nodes.Name):
             text = template.text(node)
-            if node.node.name == message and text in (f"{message}.content", f"{message}['content']", f'{message}["content"]'):
+            if node.node.name == message and text.removeprefix(message).strip(".[]'\"") == "content":
                 return text
     return ""

@@ -55,4 +55,5 @@ RULES: tuple[Any, ...] = tuple(sorted(TEMPLATE_RULES + CHECKPOINT_RULES, key=lam
 
 def level_of(code: str) -> Level:
     """Return how grave the findings of a rule are."""
-    return next(rule.LEVEL for rule in RULES if code == rule.CODE)
+    level: Level = next(rule.LEVEL for rule in RULES if code == rule.CODE)
+    return level

@@ -34,5 +34,6 @@ def check(study: Study) -> Iterator[Found]:
     if lost:
         seen, part = lost
         evidence = study.evidence(seen, part.message, [part])
-        yield Found("the template drops the reasoning of the last turn", study.cause(seen.probe, part), (evidence,), _FIX)
-
+        yield Found(
+            "the template drops the reasoning of the last turn", study.cause(seen.probe, part), (evidence,), _FIX
+        )

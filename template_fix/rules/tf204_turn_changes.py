@@ -34,7 +34,12 @@ def check(study: Study) -> Iterator[Found]:
         cuts = [held.of for held in seen.breaks("stable")]
         if cuts and not seen.lost:
             fix = "print it everywhere as it is printed when it stands last"
-            yield Found("a turn is printed otherwise once more messages follow it", study.change(seen.probe), _evidence(study, seen, cuts[0]), fix)
+            yield Found(
+                "a turn is printed otherwise once more messages follow it",
+                study.change(seen.probe),
+                _evidence(study, seen, cuts[0]),
+                fix,
+            )
             return
 
 
