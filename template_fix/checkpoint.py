@@ -99,7 +99,14 @@ class Checkpoint:
 
     def records_of(self, content: str) -> tuple[TokenRecord, ...]:
         """Return the records of one token."""
-        return tuple(record for record in self.records if record.content == content)
+        return tuple(self._records_by_content.get(content, ()))
+
+    @cached_property
+    def _records_by_content(self) -> dict[str, list[TokenRecord]]:
+        found: dict[str, list[TokenRecord]] = {}
+        for record in self.records:
+            found.setdefault(record.content, []).append(record)
+        return found
 
     def place(self, file: str, span: Span) -> Place:
         """Return the place of ``span`` in a file; its line is shown unless it is as long as a whole file's."""

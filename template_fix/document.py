@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from template_fix.jsontext import Array, JsonError, Leaf, Member, Node, Object, parse, plain
+from template_fix.jsontext import Array, Bulk, JsonError, Leaf, Member, Node, Object, opened, parse, plain
 from template_fix.text import Span, position
 
-VOCABULARY = (("model", "vocab"), ("model", "merges"))
+# What can be long and is read only where it is needed.
+BULK = (("model", "vocab"), ("model", "merges"), ("added_tokens",), ("added_tokens_decoder",))
 
 
 class CheckpointError(ValueError):
@@ -23,12 +24,13 @@ class Document:
     file: str
     text: str = field(repr=False)
     root: Object = field(repr=False)
+    _opened: dict[str, Node] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def read(cls, name: str, file: str, text: str) -> Document:
         """Return the document that ``text`` holds. Raises CheckpointError where it isn't a JSON object."""
         try:
-            root = parse(text, VOCABULARY)
+            root = parse(text, BULK)
         except JsonError as error:
             advice = "download or save the file again" if "cut off" in error.message else "correct it there"
             raise CheckpointError(f"{place(name, file, text, error.offset)}: {error.message}; {advice}") from None
@@ -43,12 +45,16 @@ class Document:
     def get(self, key: str, inside: Object | None = None) -> Node | None:
         """Return the value of ``key`` in the file or ``inside`` an object of it, or None where it is absent or null.
 
-        Raises CheckpointError where the key stands twice.
+        A long list of tokens comes with its entries unread. Raises CheckpointError where the key stands twice.
         """
         try:
             node = (inside or self.root).get(key)
         except JsonError as error:
             raise self._twice(error) from None
+        if isinstance(node, Bulk) and inside is None:
+            if key not in self._opened:
+                self._opened[key] = opened(self.text, node)
+            return self._opened[key]
         return None if isinstance(node, Leaf) and node.value is None else node
 
     def plain(self) -> dict[str, object]:

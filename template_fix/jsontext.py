@@ -1,17 +1,13 @@
-"""JSON in place: knows where each member, item and string literal lies in a file's text.
+"""JSON in place: knows where each member and item lies in a file's text.
 
-Reading follows Python's own ``json`` (so ``NaN`` and ``Infinity`` are numbers), but every value keeps its span, and
-text decoded from a string literal can be edited there without touching any other character of the file.
+Reading follows Python's own ``json`` (so ``NaN`` and ``Infinity`` are numbers), but every value keeps its span.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from bisect import bisect_right
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Collection
 from typing import NamedTuple, TypeAlias
 
 from template_fix.text import Edit, Span
@@ -24,9 +20,9 @@ DEEPEST = 200
 _SPACE = re.compile(r"[ \t\r\n]*")
 _STRING = re.compile(r'"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*')
 _SCALAR = re.compile(r"(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|NaN|-?Infinity)(?![\w.+-])")
-_PAIR = r"[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-_ESCAPE = re.compile(rf"\\(?:u{_PAIR}|u[0-9a-fA-F]{{4}}|.)")
 _CUT_ESCAPE = re.compile(r"\\?(?:u[0-9a-fA-F]{0,3})?\Z")
+_FLAT_OBJECT = r'\{[^{}\[\]"]*(?:"[^"\\]*(?:\\.[^"\\]*)*"[^{}\[\]"]*)*\}'
+_FLAT_ENTRY = re.compile(rf'[ \t\r\n,]*(?:("[^"\\]*(?:\\.[^"\\]*)*")\s*:\s*)?({_FLAT_OBJECT})')
 _VOCAB_BEFORE = re.compile(r"\d\s*\}\s*,\s*\Z")
 _MERGES_AT_END = re.compile(r'["\]]\s*(\])\s*\}\s*\}\s*\Z')
 _VOCAB_AT_END = re.compile(r"\d\s*(\})\s*\}\s*\}\s*\Z")
@@ -104,8 +100,8 @@ class Object(NamedTuple):
 def parse(text: str, bulk: Collection[tuple[str, ...]] = ()) -> Node:
     """Return the value that ``text`` holds, a leading BOM aside. Raises JsonError where it isn't JSON.
 
-    ``bulk`` names paths of keys, such as ``("model", "vocab")``, whose objects or arrays are skipped unread; what is
-    wrong inside of them goes unnoticed.
+    ``bulk`` names paths of keys whose objects or arrays are skipped unread. Of ``vocab`` and ``merges``, which make up
+    nearly all of a tokenizer.json, what is wrong inside goes unnoticed.
     """
     reader = _Reader(text, frozenset(bulk))
     start = reader.skip_space(len(BOM) if text.startswith(BOM) else 0)
@@ -114,6 +110,32 @@ def parse(text: str, bulk: Collection[tuple[str, ...]] = ()) -> Node:
     if end != len(text):
         raise JsonError("there is more text after the end of the JSON value", end)
     return node
+
+
+def parse_at(text: str, start: int) -> Node:
+    """Return the value that begins at ``start``, which is known to be one."""
+    return _Reader(text, frozenset()).value(start, (), 0)
+
+
+def opened(text: str, bulk: Bulk) -> Node:
+    """Return what was skipped, read one level deep: its items or members, which are skipped unread in their turn.
+
+    That is for long lists of small objects; anything else is read to the bottom.
+    """
+    entries: list[tuple[str | None, Span, Bulk]] = []
+    at, end = bulk.span.start + 1, bulk.span.end - 1
+    while entry := _FLAT_ENTRY.match(text, at, end):
+        entries.append((entry.group(1), Span(*entry.span(1)), Bulk(Span(*entry.span(2)))))
+        at = entry.end()
+    if text[at:end].strip(" \t\r\n"):
+        return parse_at(text, bulk.span.start)
+    if text[bulk.span.start] == "[":
+        return Array(bulk.span, tuple(value for _, _, value in entries))
+    return Object(bulk.span, tuple(Member(_decoded(key or '""'), span, value) for key, span, value in entries))
+
+
+def _decoded(literal: str) -> str:
+    return str(json.loads(literal)) if "\\" in literal else literal[1:-1]
 
 
 def plain(node: Node | None) -> object:
@@ -145,55 +167,6 @@ def without(container: Array | Object, unwanted: Collection[int]) -> tuple[Edit,
     return tuple(edits)
 
 
-@dataclass(frozen=True)
-class Literal:
-    """A string literal in a file: its decoded ``value``, and where each character of that stands in the file."""
-
-    text: str = field(repr=False)
-    span: Span
-
-    @cached_property
-    def value(self) -> str:
-        """The decoded string."""
-        return str(json.loads(self.span.of(self.text), strict=False))
-
-    @cached_property
-    def _shifts(self) -> tuple[list[int], list[int]]:
-        """Decoded offsets behind each escape, and what to add to them and to all that follow."""
-        offsets, shifts, shift = [], [self.span.start + 1], self.span.start + 1
-        for escape in _ESCAPE.finditer(self.text, self.span.start + 1, self.span.end - 1):
-            offsets.append(escape.start() - shift + 1)
-            shift += escape.end() - escape.start() - 1
-            shifts.append(shift)
-        return offsets, shifts
-
-    def offset(self, decoded: int) -> int:
-        """Return the offset in the file of the character at ``decoded`` in the value."""
-        offsets, shifts = self._shifts
-        return decoded + shifts[bisect_right(offsets, decoded)]
-
-    def edits(self, edits: Iterable[Edit]) -> tuple[Edit, ...]:
-        """Return the edits of the file's text that make ``edits`` in the value, in the literal's own spelling."""
-        return tuple(
-            Edit(Span(self.offset(edit.span.start), self.offset(edit.span.end)), self.spell(edit.text))
-            for edit in edits
-        )
-
-    @cached_property
-    def _spellings(self) -> dict[str, str]:
-        """How the literal writes the characters that it escapes, such as ``<`` as ``\\u003c`` where it does so."""
-        raw = self.text[self.span.start + 1 : self.span.end - 1]
-        return {str(json.loads(f'"{escape}"')): escape for escape in set(_ESCAPE.findall(raw))}
-
-    @cached_property
-    def _ascii(self) -> bool:
-        return self.span.of(self.text).isascii() and any(not char.isascii() for char in self._spellings)
-
-    def spell(self, text: str) -> str:
-        """Return ``text`` as it would stand between the quotes, escaped the way this literal is."""
-        return "".join(self._spellings.get(char) or json.dumps(char, ensure_ascii=self._ascii)[1:-1] for char in text)
-
-
 class _Reader:
     """A recursive-descent parser over one text."""
 
@@ -214,7 +187,8 @@ class _Reader:
         if opener not in ("{", "["):
             return self.scalar(at)
         if path in self.bulk:
-            return Bulk(Span(at, self.bulk_end(at, opener)))
+            huge = path[-1] in ("vocab", "merges")
+            return Bulk(Span(at, self.huge_end(at, opener) if huge else self.scanned_end(at)))
         if depth >= DEEPEST:
             raise JsonError(f"values are nested more than {DEEPEST} deep", at)
         return self.object(at, path, depth) if opener == "{" else self.array(at, depth)
@@ -250,8 +224,7 @@ class _Reader:
         end = match.end() if match else at + 1
         if not self.text.startswith('"', end):
             raise self.broken_string(at, end)
-        raw = self.text[at + 1 : end]
-        return (str(json.loads(f'"{raw}"')) if "\\" in raw else raw), end + 1
+        return _decoded(self.text[at : end + 1]), end + 1
 
     def scalar(self, at: int) -> Leaf:
         match = _SCALAR.match(self.text, at)
@@ -279,8 +252,8 @@ class _Reader:
         what = "an escape that JSON doesn't know" if self.text[at] == "\\" else "a raw control character"
         return JsonError(f"a string holds {what}", at)
 
-    def bulk_end(self, start: int, opener: str) -> int:
-        """Return the end of the container at ``start``, in the layouts of the tokenizers library without reading it."""
+    def huge_end(self, start: int, opener: str) -> int:
+        """Return the end of a vocabulary or its merges, in the layouts of the tokenizers library without reading it."""
         end = self.before_merges(start) if opener == "{" else None
         if end is not None:
             return end
@@ -309,6 +282,8 @@ class _Reader:
             raise JsonError(_told(error, self.text), error.pos) from None
         except RecursionError:
             raise JsonError("values are nested too deep", start) from None
+        except ValueError:
+            raise JsonError("a number in here has too many digits", start) from None
 
 
 def _told(error: json.JSONDecodeError, text: str) -> str:

@@ -147,12 +147,12 @@ def _added_tokens(checkpoint: Checkpoint) -> Iterator[Obstacle]:
         at = Span(document.root.span.start, document.root.span.start + 1)
         message = "there is no added_tokens, nor an added_tokens_decoder in its place"
         yield Obstacle(BOTH, TOKENIZER, at, message, "KeyError: 'added_tokens'", 'add "added_tokens": []')
-    for item in added.items if isinstance(added, Array) else ():
-        lacking = [key for key in ("id", *FLAGS) if isinstance(item, Object) and item.get(key) is None]
+    for record in checkpoint.records:
+        lacking = [key for key in ("id", *FLAGS) if record.where == "added_tokens" and getattr(record, key) is None]
         if lacking:
             message = f"an entry of added_tokens lacks {', '.join(lacking)}"
             fix = "give each entry an id, a content and all five flags"
-            yield Obstacle(BOTH, TOKENIZER, item.span, message, f"Exception: missing field `{lacking[-1]}`", fix)
+            yield Obstacle(BOTH, TOKENIZER, record.span, message, f"Exception: missing field `{lacking[-1]}`", fix)
 
 
 def _two_template_forms(checkpoint: Checkpoint) -> Iterator[Obstacle]:

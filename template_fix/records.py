@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from json import JSONDecoder
+from typing import Any, NamedTuple
 
 from template_fix.copies import CONFIG
 from template_fix.document import Document, kind
-from template_fix.jsontext import Array, Leaf, Member, Node, Object
+from template_fix.jsontext import Array, Bulk, Leaf, Member, Node, Object, parse_at
 from template_fix.text import Span
 
 TOKENIZER = "tokenizer.json"
@@ -15,6 +16,7 @@ MAP = "special_tokens_map.json"
 ADDED = "added_tokens.json"
 NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 LISTS = ("additional_special_tokens", "extra_special_tokens", "model_specific_special_tokens")
+_PAIRS = JSONDecoder(object_pairs_hook=list)
 FLAGS = ("special", "lstrip", "rstrip", "normalized", "single_word")
 
 
@@ -72,8 +74,7 @@ def _added_tokens(json: Document) -> Iterator[TokenRecord]:
     if not isinstance(node, Array):
         raise json.error(node.span, f"added_tokens should be a list, not {kind(node)}")
     for index, item in enumerate(node.items):
-        record = _entry(json, "added_tokens", item, index)
-        yield record._replace(id=_id(json, _part(json, item, "id")), listed=True)
+        yield _numbered(json, "added_tokens", item, index, None)
 
 
 def _decoder(json: Document) -> Iterator[TokenRecord]:
@@ -85,7 +86,29 @@ def _decoder(json: Document) -> Iterator[TokenRecord]:
     for index, member in enumerate(json.members(node)):
         if not member.key.isdecimal():
             raise json.error(member.key_span, f'an id should stand here, not "{member.key}"')
-        yield _entry(json, "added_tokens_decoder", member.value, index)._replace(id=int(member.key))
+        yield _numbered(json, "added_tokens_decoder", member.value, index, int(member.key))
+
+
+def _numbered(json: Document, where: str, node: Node, index: int, number: int | None) -> TokenRecord:
+    """Read an entry with an id of its own; there may be thousands, so only a strange one is read with its places."""
+    entry = _usual(node.span.of(json.text)) if isinstance(node, Bulk) else None
+    if entry is None:
+        node = parse_at(json.text, node.span.start)
+        told = number if number is not None else _id(json, _part(json, node, "id"))
+        return _entry(json, where, node, index)._replace(id=told, listed=number is None)
+    told = entry.get("id") if number is None else number
+    special, lstrip, rstrip, normalized, single_word = map(entry.get, FLAGS)
+    flags = (special, lstrip, rstrip, normalized, single_word)
+    return TokenRecord(json.file, where, entry["content"], node.span, "", told, *flags, index, number is None)
+
+
+def _usual(text: str) -> dict[str, Any] | None:
+    """Return the entry that ``text`` holds if its keys and values are as they should be."""
+    pairs: list[tuple[str, Any]] = _PAIRS.decode(text)
+    entry = dict(pairs)
+    types = {type(entry.get(flag)) for flag in FLAGS} <= {bool, type(None)} and type(entry.get("content")) is str
+    sound = types and len(entry) == len(pairs) and type(entry.get("id")) in (int, type(None))
+    return entry if sound else None
 
 
 def _attributes(json: Document) -> Iterator[TokenRecord]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from template_fix.checkpoint import Checkpoint
 from template_fix.copies import CONFIG
 from template_fix.document import Document
-from template_fix.jsontext import Array, Leaf, Member, Object, without
+from template_fix.jsontext import Array, Leaf, Member, Object, parse_at, without
 from template_fix.loaders import BACKEND5, OWN5, has_decoder
 from template_fix.records import ADDED, NAMED, TOKENIZER, TokenRecord
 from template_fix.text import Edit, Span
@@ -90,11 +90,7 @@ def _document(checkpoint: Checkpoint, file: str) -> Document:
 
 def flag_span(checkpoint: Checkpoint, record: TokenRecord, flag: str = "special") -> Span:
     """Return where a record's flag is written, or the whole record where it has none."""
-    node = _document(checkpoint, record.file).get(record.where) if record.where else None
-    if isinstance(node, Array):
-        node = node.items[record.order]
-    elif isinstance(node, Object) and node.span != record.span:
-        node = node.members[record.order].value
+    node = parse_at(checkpoint.files[record.file], record.span.start)
     value = node.get(flag) if isinstance(node, Object) else None
     return value.span if value else record.span
 
@@ -153,9 +149,9 @@ def _numbered_after(checkpoint: Checkpoint, source: TokenRecord, chosen: Collect
 
 
 def _insertions(checkpoint: Checkpoint, sources: Collection[TokenRecord]) -> Iterator[tuple[str, Edit]]:
-    document = checkpoint.document(CONFIG)
+    document = checkpoint.document(CONFIG) if sources else None
     decoder = document.get("added_tokens_decoder") if document else None
-    if document is None or not isinstance(decoder, Object) or not sources:
+    if document is None or not isinstance(decoder, Object):
         return
     last = decoder.members[-1] if decoder.members else None
     start = decoder.members[-2].span.end if len(decoder.members) > 1 else decoder.span.start
@@ -170,10 +166,11 @@ def _spelled(document: Document, model: Member | None, source: TokenRecord) -> s
     """Write an entry of ``added_tokens_decoder`` in the layout of ``model``, another entry of it."""
     flags = {name: bool(getattr(source, name)) for name in ("lstrip", "normalized", "rstrip", "single_word")}
     values: dict[str, object] = {"content": source.content, **flags, "special": False}
-    if model is None or not isinstance(model.value, Object) or {m.key for m in model.value.members} != values.keys():
+    entry = parse_at(document.text, model.value.span.start) if model else None
+    if model is None or not isinstance(entry, Object) or {member.key for member in entry.members} != values.keys():
         return f'"{source.id}": {json.dumps(values, ensure_ascii=False)}'
     text, at = f'"{source.id}"', model.key_span.end
-    for member in model.value.members:
+    for member in entry.members:
         assert isinstance(member.value, Leaf), "tokens are strings and flags"
         text += document.text[at : member.value.span.start] + json.dumps(values[member.key], ensure_ascii=False)
         at = member.value.span.end

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from template_fix.checkpoint import Checkpoint, CheckpointError
 from template_fix.document import Document
-from template_fix.jsontext import Bulk, Object, plain
+from template_fix.jsontext import Bulk, Object
 from template_fix.records import FLAGS, TOKENIZER, TokenRecord
 
 if TYPE_CHECKING:
@@ -30,10 +30,6 @@ BARE: dict[str, Any] = {
     "decoder": BYTE_LEVEL,
     "model": {"type": "BPE"},
 }
-# A quote that opens a string: one inside of a string has a backslash before it.
-_OPENING = r'(?<=[\s\[{,])"'
-
-
 @dataclass(frozen=True)
 class Vocabulary:
     """The tokenizer of a checkpoint; where there is no tokenizer.json, a byte-level one with the recorded tokens."""
@@ -47,13 +43,13 @@ class Vocabulary:
         can't read that file.
         """
         flags = {token: {"special": value} for token, value in special.items()}
-        tokenizer = self._tokenizer(_alphabet, flags)
+        tokenizer = self._tokenizer(_alphabet, text, flags)
         return str(tokenizer.decode(tokenizer.encode(text, add_special_tokens=False).ids, skip_special_tokens=skip))
 
     def round_trip_as(self, text: str, record: TokenRecord) -> str:
         """Return ``decode(encode(text))`` where one token has the flags of ``record``. Raises as ``round_trip``."""
         flags = {name: bool(getattr(record, name)) for name in FLAGS}
-        tokenizer = self._tokenizer(_alphabet, {record.content: flags})
+        tokenizer = self._tokenizer(_alphabet, text, {record.content: flags})
         return str(tokenizer.decode(tokenizer.encode(text, add_special_tokens=False).ids, skip_special_tokens=False))
 
     def pieces(self, token: str, added: bool) -> tuple[str, ...]:
@@ -65,16 +61,19 @@ class Vocabulary:
         if self._document is None:
             return ()
         if added:
-            return tuple(self._tokenizer(_alphabet, {token: {}}).encode(token, add_special_tokens=False).tokens)
-        tokenizer = self._tokenizer(lambda model: self._entries_of(token, model), {}, hidden=token)
+            return tuple(self._tokenizer(_alphabet, token, {token: {}}).encode(token, add_special_tokens=False).tokens)
+        tokenizer = self._tokenizer(lambda model: self._entries_of(token, model), token, {}, hidden=token)
         return tuple(tokenizer.encode(token, add_special_tokens=False).tokens)
 
     def id_of(self, token: str) -> int | None:
         """Return the id that the vocabulary of tokenizer.json gives ``token``, None where it has no such entry."""
         for spelling in dict.fromkeys(json.dumps(token, ensure_ascii=ascii_only) for ascii_only in (False, True)):
-            entry = re.search(_OPENING + re.escape(spelling[1:]) + r"\s*:\s*(\d+)", self._vocab)
-            if entry:
-                return int(entry.group(1))
+            at = self._vocab.find(spelling)
+            while at >= 0:
+                number = _NUMBER.match(self._vocab, at + len(spelling))
+                if number and _opens(self._vocab, at):
+                    return int(number.group(1))
+                at = self._vocab.find(spelling, at + 1)
         return None
 
     @cached_property
@@ -83,9 +82,7 @@ class Vocabulary:
 
     @cached_property
     def _json(self) -> dict[str, Any]:
-        content = plain(self._document.root) if self._document else BARE
-        assert isinstance(content, dict), "a document is an object"
-        return content
+        return dict(self._document.plain()) if self._document else BARE
 
     @cached_property
     def _vocab(self) -> str:
@@ -100,6 +97,7 @@ class Vocabulary:
     def _tokenizer(
         self,
         fill: Callable[[dict[str, Any]], dict[str, Any]],
+        text: str,
         flags: Mapping[str, Mapping[str, bool]],
         hidden: str | None = None,
     ) -> Tokenizer:
@@ -108,9 +106,11 @@ class Vocabulary:
         model = self._json.get("model")
         if not isinstance(model, dict):
             raise CheckpointError(f"{self.checkpoint.name}/{TOKENIZER}: it has no model; save the tokenizer again")
-        entries = [entry for entry in self._json.get("added_tokens") or [] if entry["content"] != hidden]
-        entries += [self._entry(token) for token in flags if token not in {entry["content"] for entry in entries}]
-        added = [{**entry, **flags.get(entry["content"], {})} for entry in entries]
+        stored = [record for record in self.checkpoint.records if record.where == "added_tokens"]
+        met = [record for record in stored if record.content in text and record.content != hidden]  # others do nothing
+        entries = {record.content: _told(record) for record in met}
+        entries |= {token: self._entry(token) for token in flags if token not in entries}
+        added = [{**entry, **flags.get(token, {})} for token, entry in entries.items()]
         content = {**self._json, "added_tokens": added, "model": {**model, **fill(model)}}
         try:
             return Tokenizer.from_str(json.dumps(content))
@@ -121,17 +121,17 @@ class Vocabulary:
     def _entry(self, token: str) -> dict[str, Any]:
         """Return an entry for a token that tokenizer.json lacks, with the flags that another file gives it."""
         record = next(iter(self.checkpoint.records_of(token)), None)
-        return {"id": 0, "content": token, **{name: bool(record and getattr(record, name)) for name in FLAGS}}
+        return {**dict.fromkeys(FLAGS, False), **(_told(record) if record else {}), "id": 0, "content": token}
 
     def _entries_of(self, token: str, model: dict[str, Any]) -> dict[str, Any]:
         """Return a vocabulary and merges of those entries that can be met on the way to ``token``."""
         letters = {*token, *(_BYTES[byte] for byte in token.encode()), "\u2581", "\u0120"} - set('"\\')
         some = f"([{re.escape(''.join(sorted(letters)))}]+)"
         if model.get("type") == "Unigram":
-            found = re.findall(rf'\[\s*"{some}"\s*,\s*(-?[\d.eE+-]+)\s*\]', self._vocab)
-            return {"vocab": [["<unk>", 0.0], *([piece, float(score)] for piece, score in found)], "unk_id": 0}
-        found = re.findall(rf'{_OPENING}{some}"\s*:\s*(\d+)', self._vocab)
-        vocab = {piece: int(number) for piece, number in found}
+            scores = re.findall(rf'\[\s*"{some}"\s*,\s*(-?[\d.eE+-]+)\s*\]', self._vocab)
+            return {"vocab": [["<unk>", 0.0], *([piece, float(score)] for piece, score in scores)], "unk_id": 0}
+        found = re.finditer(rf'"{some}"\s*:\s*(\d+)', self._vocab)
+        vocab = {entry.group(1): int(entry.group(2)) for entry in found if _opens(self._vocab, entry.start())}
         for piece in (model.get("unk_token"), *(f"<0x{byte:02X}>" for byte in range(256))):
             if piece and piece not in vocab and (model.get("byte_fallback") or piece == model.get("unk_token")):
                 vocab[piece] = len(vocab) + 10**7
@@ -140,8 +140,24 @@ class Vocabulary:
     def _merges(self, some: str, vocab: Mapping[str, int], model: dict[str, Any]) -> dict[str, Any]:
         if "merges" not in model:
             return {}
-        pairs = re.findall(rf'{_OPENING}{some}(?: |"\s*,\s*"){some}"', self._text("merges"))
+        text = self._text("merges")
+        found = re.finditer(rf'"{some}(?: |"\s*,\s*"){some}"', text)
+        pairs = [[*pair.groups()] for pair in found if _opens(text, pair.start())]
         return {"merges": [[a, b] for a, b in pairs if a in vocab and b in vocab and a + b in vocab]}
+
+
+def _told(record: TokenRecord) -> dict[str, Any]:
+    """Return an entry of added_tokens with what a record says, and nothing that it doesn't."""
+    told = {name: getattr(record, name) for name in ("id", "content", *FLAGS)}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+_NUMBER = re.compile(r"\s*:\s*(\d+)")
+
+
+def _opens(text: str, at: int) -> bool:
+    """Tell whether the quote at ``at`` opens a string; one inside of a string has a backslash before it."""
+    return text[at - 1] != "\\"
 
 
 def _byte_alphabet() -> dict[int, str]:

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "template_fix"
 
 FLOORS = """
 text finding lock version align conversation lines demo_model
-outcome jsontext jinja limits excerpt journal
+outcome jsontext literal jinja limits excerpt journal
 document match fold render
 copies tags
 records probes

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from template_fix.jsontext import Array, Bulk, JsonError, Literal, Object, parse, plain, without
-from template_fix.text import Edit, Span, apply
+from template_fix.jsontext import Array, Bulk, JsonError, Object, opened, parse, plain, without
+from template_fix.text import Span, apply
 
 BULK = (("model", "vocab"), ("model", "merges"))
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
@@ -110,48 +110,38 @@ def test_a_skipped_vocabulary_ends_where_it_ends(
             assert json.loads(value.span.of(text)) == model[key]
 
 
+SMALL = st.dictionaries(WORDS, SCALARS.filter(lambda value: value == value), max_size=3)
+LISTS = st.lists(SMALL) | st.dictionaries(WORDS, SMALL) | VALUES
+
+
+@given(LISTS, st.sampled_from([None, 2]))
+def test_what_was_skipped_can_be_opened(value: object, indent: int | None) -> None:
+    text = json.dumps({"a": value, "b": 1}, indent=indent)
+    root = parse(text, [("a",)])
+    assert isinstance(root, Object)
+    part = root.get("a")
+    node = opened(text, part) if isinstance(part, Bulk) else part
+    if isinstance(node, Array):
+        assert [json.loads(item.span.of(text)) for item in node.items] == value
+    elif isinstance(node, Object):
+        assert {member.key: json.loads(member.value.span.of(text)) for member in node.members} == value
+    else:
+        assert plain(node) == value
+
+
+def test_opening_stops_one_level_down() -> None:
+    text = '{"a": [{"b": 1}, {"c": "}"}]}'
+    root = parse(text, [("a",)])
+    assert isinstance(root, Object)
+    part = root.get("a")
+    assert isinstance(part, Bulk)
+    assert opened(text, part) == Array(Span(6, 28), (Bulk(Span(7, 15)), Bulk(Span(17, 27))))
+
+
 @pytest.mark.parametrize("text", ['{"model": {"vocab": {"a": 1, "b', '{"model": {"vocab": {"a": 1}, "merges": [["a"]'])
 def test_a_vocabulary_that_is_cut_off_is_told(text: str) -> None:
     with pytest.raises(JsonError, match="the text is cut off"):
         parse(text, BULK)
-
-
-@given(WORDS, st.booleans(), st.data())
-def test_editing_in_a_literal_edits_the_value_and_nothing_else(
-    value: str, ascii_only: bool, data: st.DataObject
-) -> None:
-    raw = json.dumps(value, ensure_ascii=ascii_only)
-    text = f'{{"é": {raw}, "b": 1}}'
-    literal = Literal(text, Span(6, 6 + len(raw)))
-    start = data.draw(st.integers(0, len(value)))
-    edit = Edit(Span(start, data.draw(st.integers(start, len(value)))), data.draw(WORDS))
-    changed = apply(text, literal.edits([edit]))
-    assert json.loads(changed) == {"é": apply(value, [edit]), "b": 1}
-    assert (changed[:6], changed[-9:]) == (text[:6], text[-9:])
-
-
-@given(WORDS, st.booleans(), st.data())
-def test_replacing_a_part_of_a_literal_with_itself_changes_no_byte(
-    value: str, ascii_only: bool, data: st.DataObject
-) -> None:
-    text = json.dumps(value, ensure_ascii=ascii_only)
-    literal = Literal(text, Span(0, len(text)))
-    start = data.draw(st.integers(0, len(value)))
-    span = Span(start, data.draw(st.integers(start, len(value))))
-    assert apply(text, literal.edits([Edit(span, span.of(value))])) == text
-
-
-@pytest.mark.parametrize(
-    ("literal", "spelled"),
-    [
-        pytest.param('"é"', '<é\\n\\"', id="plain characters stay plain"),
-        pytest.param('"\\u00e9"', '<\\u00e9\\n\\"', id="a literal in ASCII stays in ASCII"),
-        pytest.param('"\\u003cé"', '\\u003cé\\n\\"', id="an angle bracket is escaped where the literal escapes it"),
-        pytest.param('"\\u000a"', '<é\\u000a\\"', id="a newline is spelled as the literal spells it"),
-    ],
-)
-def test_inserted_text_is_spelled_as_the_literal_spells(literal: str, spelled: str) -> None:
-    assert Literal(literal, Span(0, len(literal))).spell('<é\n"') == spelled
 
 
 @given(VALUES.filter(lambda value: isinstance(value, (list, dict))), st.sampled_from([None, 2]), st.data())
