@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +13,7 @@ from real import KINDS, load
 from tiny import FORMS, IDS, TAGS, Form, checkpoint, dump, entry, files, sample
 
 from template_fix.checkpoint import Checkpoint
-from template_fix.loaders import LOADERS, skips
+from template_fix.loaders import BACKEND5, FAST4, LOADERS, OWN5, skips
 from template_fix.text import unified_diff
 from template_fix.unflag import unflag
 
@@ -200,3 +203,30 @@ def test_two_hundred_texts_are_encoded_alike_before_and_after(loader: str) -> No
 def test_the_forms_hold_every_way_to_record_a_tag() -> None:
     assert len(FORMS) > 7000
     assert {len(checkpoint(form.files()).records_of(TAGS[0])) for form in FORMS[::37]} >= {0, 1, 2, 3, 4}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("storage", ["config", "jinja", "both"])
+@pytest.mark.parametrize("loader", [FAST4, BACKEND5, OWN5])
+def test_a_directory_of_real_layout_is_repaired(shared: Path, tmp_path: Path, loader: str, storage: str) -> None:
+    """The layout of R1-Distill with `<think>` special in every file, in fewer words than the real one."""
+    template = tmp_path / "template.jinja"
+    template.write_text("{{ messages[0].content }}", encoding="utf-8")
+    made = [str(shared / "tools/make_model.py"), str(tmp_path / "model"), "--template", str(template)]
+    options = ["--special-think", "--storage", storage, "--vocab", "1000"]
+    subprocess.run([sys.executable, *made, *options], check=True)
+    before = Checkpoint.read(tmp_path / "model")
+    after = mended(before)
+    assert len(after.templates) == len(before.templates) > 0
+    texts = [*TEXTS[:50], "<think>\nsome words\n</think>\n\nanswer"]
+    was, now = load(loader, [_own_class(before), _own_class(after)], texts)
+    assert was["ids"] == now["ids"]
+    assert was["vocab"] == now["vocab"]
+    assert (was["skipped"][-1], now["skipped"][-1]) == ("\nsome words\n\n\nanswer", texts[-1])
+
+
+def _own_class(found: Checkpoint) -> dict[str, Any]:
+    """Drop what makes a loader choose a class by the model, so that the test chooses it."""
+    config = json.loads(found.files["tokenizer_config.json"])
+    del config["tokenizer_class"]
+    return {"tokenizer.json": found.files["tokenizer.json"], "tokenizer_config.json": config}
