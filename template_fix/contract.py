@@ -184,16 +184,19 @@ def locate(parts: Iterable[Part], text: str) -> tuple[Span | None, ...]:
 def well_formed(probe: Probe, text: str, spans: tuple[Span | None, ...], tags: Tags) -> bool:
     """Whether each printed reasoning stands in one block of its own, and no block is left open or stands elsewhere.
 
-    A message with a lone closing tag is ambiguous, and not judged.
+    A lone closing tag is ambiguous: whatever becomes of it, it must still stand between what it stood between.
     """
     places = sorted(span for span in spans if span)
     for part, span in zip(probe.parts, spans, strict=True):
-        letter = probe.shape[part.message]
-        if span is None or letter in "ml" or not _counts(part):
+        if span is None or not _counts(part):
             continue
         before = text[max((s.end for s in places if s.end <= span.start), default=0) : span.start]
         behind = text[span.end : min((s.start for s in places if s.start >= span.end), default=len(text))]
-        if not (_encloses(before, behind, tags) if part.kind == "reasoning" else _closed(before, tags)):
+        if probe.shape[part.message] in "ml":
+            formed = part.kind not in ("behind", "answer") or tags.close in before
+        else:
+            formed = _encloses(before, behind, tags) if part.kind == "reasoning" else _closed(before, tags)
+        if not formed:
             return False
     return True
 

@@ -50,7 +50,11 @@ class Search:
             if grown is None:
                 break
             best = grown
-        return self._needed(best) if best else None
+        return self._confirmed(self._needed(best)) if best else None
+
+    def _confirmed(self, choice: Choice) -> Choice | None:
+        """Return a choice if it renders as the original where the switch is off, as its proof says."""
+        return None if judge(self.before, choice.case).reason else choice
 
     def _hopeful(self, proposals: Sequence[Proposal]) -> list[Proposal]:
         """Return the proposals that matter and harm nothing by themselves; of those that do the same, the first."""
@@ -115,10 +119,10 @@ class Search:
         )
 
     def _verdict(self, source: str, case: Case) -> Verdict:
-        verdict = judge(self.before, case)
-        if not verdict.reason and not equal_when_off(self.source, source):
-            return Verdict(f"with {SWITCH}=false it would be another program than the template was")
-        return verdict
+        if not equal_when_off(self.source, source):
+            return Verdict(f"with {SWITCH}=false it would be another program than the template was", hopeless=True)
+        # What is proved of every input needs no rendering; that an absent switch means the original is not proved.
+        return judge(self.before, Case(case.itself, self.before.off) if self.default else case)
 
     def _matters(self, proposal: Proposal) -> bool:
         """Whether a proposal changes what is printed of any conversation that is printed badly."""

@@ -27,7 +27,10 @@ _VALUES = (nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Call, nodes.Filter, n
 
 @dataclass(frozen=True)
 class Site:
-    """An expression or test of a template, by its number in the trace, with the sites inside of it."""
+    """An expression or test of a template, by its number in the trace, with the sites inside of it.
+
+    ``node`` is of the rewritten tree: its kind tells, its children are recorders.
+    """
 
     number: int
     node: nodes.Expr
@@ -99,6 +102,7 @@ class Trace(Renderer):
     """
 
     def __init__(self, template: Template, variables: Mapping[str, Any]) -> None:
+        self.source = template.source
         own = Template(template.source)  # the tree is rewritten in place
         instrument = _Instrument(own)
         tree = instrument.visit(own.tree)

@@ -15,6 +15,11 @@ def replaced(at: Span, text: str) -> Edit:
     return Edit(at, f"({text})")
 
 
+def literal(text: str) -> str:
+    """Return the string literal of a text in template syntax."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
+
+
 def tidied(template: Template, edits: Sequence[Edit]) -> list[Edit]:
     """Return the edits without those outer parentheses that change nothing: the tree of the result decides."""
     kept = list(edits)

@@ -1,0 +1,56 @@
+"""Reasoning inside of content, moved to the field that the template prints.
+
+The counterpart of `fields`: some families print the reasoning that comes in a field and cut the same reasoning out of
+the content, or put it in another place. Where a message is bound, its content is taken apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from template_fix.contract import FIELD, Examination
+from template_fix.jinja import Template
+from template_fix.proposers import Proposal
+from template_fix.proposers.messages import Binding, bindings, reads, rebind
+from template_fix.proposers.splice import literal
+from template_fix.render import REASONING_FIELDS
+from template_fix.tags import Tags
+from template_fix.text import Edit
+from template_fix.trace import Trace
+
+
+def proposals(template: Template, examined: Examination, switch: str) -> Iterator[Proposal]:
+    """Yield the edit that hands reasoning inside of content to the template as a field.
+
+    ``switch`` is the test, in template syntax, that the edit is switched by.
+    """
+    lost = any(
+        part.kind == "reasoning" for seen in examined if seen.probe.form == "inline" and seen.text for part in seen.lost
+    )
+    fields = [name for name in REASONING_FIELDS if f"field {name} in transformers 4" not in examined.unsupported]
+    if not lost or not fields or FIELD in examined.unsupported:
+        return
+    trace = Trace(template, examined.renderer.variables)
+    edits = tuple(
+        _taken_apart(template, binding, examined.tags, fields[0], switch)
+        for binding in bindings(template, reads(trace, examined))
+    )
+    if edits:
+        yield Proposal(
+            "TF201",
+            "inline to field",
+            "print reasoning inside of content like reasoning in a field",
+            "Reasoning in a field is printed; the same reasoning inside of content isn't, or not in its place.",
+            edits[0].span,
+            edits,
+        )
+
+
+def _taken_apart(template: Template, binding: Binding, tags: Tags, field: str, switch: str) -> Edit:
+    """Return the edit that splits the content at its reasoning tags where the message is bound."""
+    content, opening, closing = binding.access("content"), literal(tags.open), literal(tags.close)
+    turn = f"{binding.access('role')} == 'assistant' and {content} is string"
+    test = f"{switch} and {turn} and {content}.strip().startswith({opening}) and {closing} in {content}"
+    reasoning = f"{content}.split({closing}, 1)[0].split({opening}, 1)[1].strip()"
+    answer = f"{content}.split({closing}, 1)[1].lstrip()"
+    return rebind(template, binding, test, f"dict({binding.name}, {field}={reasoning}, content={answer})")

@@ -1,0 +1,96 @@
+"""Where a template reads the message of a turn, and where the variable is bound that it reads it from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from jinja2 import nodes
+
+from template_fix.contract import Examination
+from template_fix.jinja import Template, lex, walk
+from template_fix.text import Edit, Span
+from template_fix.trace import Trace
+
+_READ = re.compile(r"""\w+\s*(\.\s*content|\[\s*(['"])content\2\s*\])""")
+
+
+class Binding(NamedTuple):
+    """A variable that holds a message: its name, how it is read (``message['content']``), and where it is bound."""
+
+    name: str
+    read: str
+    head: Span
+
+    def access(self, key: str) -> str:
+        """Return the expression that reads another key of the message in the template's own style."""
+        return key.join(self.read.rsplit("content", 1))
+
+
+def reads(trace: Trace, examined: Examination) -> list[Span]:
+    """Return where ``content`` is read from the message of an assistant, and not just looked at in a test.
+
+    Found by experiment: the expressions whose value is an answer of the conversations in the battery.
+    """
+    holders: set[int] = set()
+    for seen in examined:
+        answers = [part for part in seen.probe.parts if part.kind == "answer"]
+        if seen.text is not None and answers and not seen.probe.text_lists:
+            trace.follow(answers[-1].text)
+            Examination(trace, [seen.probe], examined.tags).text(seen.probe)
+            holders |= trace.recorder.holders
+    tested = {number for test in trace.tests.values() for number in test.inside}
+    sites = (trace.values[number] for number in sorted(holders - tested))
+    return [site.span for site in sites if _READ.fullmatch(site.span.of(trace.source))]
+
+
+def bindings(template: Template, spans: Sequence[Span]) -> list[Binding]:
+    """Return what binds the variables that these reads use, each once: a loop over messages, or a ``set``."""
+    found: dict[Span, Binding] = {}
+    for span in spans:
+        read = span.of(template.source)
+        name = re.split(r"[.\[]", read)[0].strip()
+        head = _head(template, name, span)
+        if head:
+            found.setdefault(head, Binding(name, read, head))
+    return list(found.values())
+
+
+def _head(template: Template, name: str, read: Span) -> Span | None:
+    """Return what gives ``name`` its value last before it is read."""
+    found: Span | None = None
+    for node in walk(template.tree):
+        if isinstance(node, nodes.For | nodes.Assign) and _sets(node, name):
+            span = template.span(node)
+            inside = span and span.start < read.start and (isinstance(node, nodes.Assign) or read.end <= span.end)
+            if inside:
+                found = template.span((node.test or node.iter) if isinstance(node, nodes.For) else node) or found
+    return found
+
+
+def _sets(node: nodes.For | nodes.Assign, name: str) -> bool:
+    return isinstance(node.target, nodes.Name) and node.target.name == name
+
+
+def rebind(template: Template, binding: Binding, test: str, assigned: str) -> Edit:
+    """Return the edit that gives a message's variable the value ``assigned`` where ``test`` holds.
+
+    It stands behind the tag that binds the variable, laid out as the template is. Whitespace is only put where the
+    dash of the next tag takes it away again, in every Jinja there is.
+    """
+    end = next(token for token in lex(template.source) if token.kind == "block_end" and token.start >= binding.head.end)
+    dash = "-" if end.text.startswith("-") else ""
+    at = end.start + len(f"{dash}%}}")
+    line = re.match(r"\r?\n([ \t]*)", template.source[at:])
+    outer, inner = (f"\n{line[1]}", f"\n{line[1]}    ") if line else ("", "")
+    text = f"{outer}{{%- if {test} %}}{inner}{{%- set {binding.name} = {assigned} %}}{outer}{{%- endif {dash}%}}"
+    return Edit(Span(at, at), text)
+
+
+def enclosing_loops(template: Template, at: Span) -> Iterator[nodes.For]:
+    """Yield the loops around a place, the outermost first."""
+    for node in walk(template.tree):
+        span = template.span(node)
+        if isinstance(node, nodes.For) and span and span.start < at.start < span.end:
+            yield node
