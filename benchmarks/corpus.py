@@ -1,0 +1,329 @@
+#!/usr/bin/env python3
+"""Checks and repairs every template of a corpus, and tells what came of it, family by family.
+
+    corpus.py [--corpus DIR] [--only FAMILY]... [--first N] [--jobs N] [--json FILE]
+
+DIR holds a directory for each family, with templates in it; by default it is ../shared/corpus/templates beside the
+repository. A template is *defective* where it isn't lossless, well-formed or stable on an ordinary conversation, *fully
+repaired* where none is left on which it isn't. Whether a repair made anything worse is found out anew, without the
+judge: both templates are rendered over the battery of either and compared. Exits 1 where anything was made worse, where
+a template was changed that needed no repair, or where one could not be worked on.
+
+With transformers in the environment, times are also told as multiples of importing it in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from multiprocessing import Pool
+from pathlib import Path
+from statistics import median
+from typing import TypeVar
+
+from template_fix.checkpoint import Checkpoint
+from template_fix.contract import FIELD, SAFE, Examination, common_prefix
+from template_fix.fold import SWITCH, equal_when_off
+from template_fix.limits import ChildError, LimitExceeded, bounded
+from template_fix.outcome import PatchResult
+from template_fix.probes import Probe
+from template_fix.render import Renderer
+from template_fix.repair import check, patch, special_tokens
+from template_fix.study import Setting, Study
+
+CORPUS = Path(__file__).resolve().parents[2] / "shared/corpus/templates"
+PROPERTIES = {"printed": "lossless", "once": "lossless", "well-formed": "well-formed", "alike": "well-formed"}
+# What engines look for in the text of a template; a repair may not take it away.
+SNIFFED = (
+    *("content.split('</think>')", "<think>", "</think>", "reasoning_content"),
+    "<|im_start|>assistant\\n<think>\\n",
+)
+IMPORT = """
+import time
+start = time.perf_counter()
+import transformers
+from transformers import AutoTokenizer
+print(time.perf_counter() - start)
+"""
+EVERY = 40
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What a template does on ordinary conversations: ``broken`` counts, by property, those that it prints badly."""
+
+    reasoning: bool
+    ignores_field: bool
+    broken: dict[str, int]
+    example: str = ""
+
+    @property
+    def kind(self) -> str:
+        """Return what a repair owes to the template."""
+        if not self.reasoning:
+            return "plain"
+        return "defective" if self.broken else "field" if self.ignores_field else "safe"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came of one template; ``error`` is set, and nothing else, where it couldn't be worked on."""
+
+    family: str
+    file: str
+    error: str = ""
+    before: Examined | None = None
+    after: Examined | None = None
+    changed: bool = False
+    worse: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    check_seconds: float = 0.0
+    patch_seconds: float = 0.0
+
+    @property
+    def kind(self) -> str:
+        """Return what a repair owes to the template, or that it can't be read."""
+        return self.before.kind if self.before else "unread"
+
+    @property
+    def result(self) -> str:
+        """Return what came of the repair of a defective template."""
+        if self.kind != "defective":
+            return ""
+        return "refused" if not self.changed else "partly" if self.after and self.after.broken else "fully"
+
+
+def worked_on(job: tuple[str, str, str]) -> Row:
+    """Return what comes of one template: its family, its file's name and its text."""
+    family, file, source = job
+    checkpoint = Checkpoint(file, {"chat_template.jinja": source})
+    try:
+        _, checking = timed(lambda: check(checkpoint))
+        result, patching = timed(lambda: patch(checkpoint))
+        patched = result.changed["chat_template.jinja"][1] if result.changed else source
+        before, after, worse = bounded(compared, source, patched)
+    except (ChildError, LimitExceeded, ValueError) as error:
+        return Row(family, file, " ".join(str(error).split())[-300:])
+    times = (round(checking, 3), round(patching, 3))
+    return Row(family, file, "", before, after, patched != source, worse, reasons(result), *times)
+
+
+def timed(work: Callable[[], R]) -> tuple[R, float]:
+    start = time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - start
+
+
+def reasons(result: PatchResult) -> tuple[str, ...]:
+    return tuple(f"{refusal.repair.title}: {refusal.reason}" for refusal in result.refused)
+
+
+def compared(source: str, patched: str) -> tuple[Examined | None, Examined | None, tuple[str, ...]]:
+    """Return what a template and its repair do, and in what the repair is worse. Use it inside `limits.bounded`."""
+    setting = Setting(tuple(special_tokens(Checkpoint("", {"chat_template.jinja": source})).items()))
+    old = Study(source, setting)
+    if old.unreadable:
+        return None, None, ("a template that can't be read was changed",) if patched != source else ()
+    before = examined(old, old)
+    if patched == source:
+        return before, before, ()
+    new = Study(patched, setting)
+    if new.unreadable:
+        return before, None, (f"it can't be read any more: {new.unreadable}",)
+    worse = dict.fromkeys(why for study in (old, new) for why in deteriorations(study, source, patched))
+    return before, examined(new, old), tuple(worse)
+
+
+def examined(study: Study, original: Study) -> Examined:
+    """Return what is counted of a template; what its original accepted counts, even if it accepts less."""
+    seen = study.examined
+    broken: Counter[str] = Counter()
+    example = ""
+    for probe in seen.probes.values():
+        failed = {PROPERTIES.get(held.property, held.property) for held in seen.observe(probe).breaks(*SAFE)}
+        if failed and (seen.owed(probe) or original.examined.owed(probe)):
+            broken.update(failed)
+            example = example or probe.describe()
+    return Examined(study.reasoning, study.reasoning and FIELD in seen.unsupported, dict(broken), example)
+
+
+def deteriorations(study: Study, source: str, patched: str) -> Iterator[str]:
+    """Yield in what ``patched`` is worse than ``source`` on the battery of ``study``, without asking the judge."""
+    probes, tags = study.examined.probes.values(), study.tags
+    old, new = (Examination(Renderer(text, study.variables), probes, tags) for text in (source, patched))
+    off = [Examination(each.renderer, probes, tags, {SWITCH: False}) for each in (old, new)]
+    for probe in probes:
+        for what in worse_on(probe, old, new):
+            yield f"{what} ({probe.describe()})"
+        for upto, prompt in ends(probe):
+            if off[0].text(probe, upto, prompt) != off[1].text(probe, upto, prompt):
+                yield f"with {SWITCH}=false it prints something else ({probe.describe()})"
+    if not equal_when_off(source, patched):
+        yield f"with {SWITCH}=false it is another program"
+    for text in SNIFFED:
+        if text in source and text not in patched:
+            yield f"its text lacks {text!r}"
+
+
+def worse_on(probe: Probe, old: Examination, new: Examination) -> Iterator[str]:
+    was, now = old.observe(probe), new.observe(probe)
+    if was.text is None:
+        return
+    if now.text is None:
+        yield f"it fails: {now.failure}"
+        return
+    owed = old.owed(probe)
+    for held in sorted(was.held - now.held):
+        if held.property == "printed" or (owed and held.property in SAFE):
+            yield f"{held.property} no longer holds"
+    if owed and not was.breaks(*SAFE) and was.text != now.text:
+        yield "a conversation that was printed well is printed otherwise"
+    if any(prompt_of(old, probe, turn) != prompt_of(new, probe, turn) for turn in probe.turns()):
+        yield "the generation prompt is another"
+
+
+def prompt_of(seen: Examination, probe: Probe, turn: int) -> str | None:
+    """Return what asking for a turn adds to the conversation before it, None where that can't be rendered."""
+    plain, asked = seen.text(probe, turn), seen.text(probe, turn, prompt=True)
+    if not isinstance(plain, str) or not isinstance(asked, str):
+        return None
+    return asked[common_prefix(plain, asked) :]
+
+
+def ends(probe: Probe) -> Iterator[tuple[int, bool]]:
+    for upto in (*probe.cuts, len(probe.messages)):
+        yield from ((upto, prompt) for prompt in (False, True))
+
+
+def jobs_of(corpus: Path, only: Sequence[str], first: int | None) -> Iterator[tuple[str, str, str]]:
+    for family in sorted(path for path in corpus.iterdir() if path.is_dir() and (not only or path.name in only)):
+        for file in sorted(family.glob("*.jinja"))[:first]:
+            yield family.name, file.name, file.read_bytes().decode()
+
+
+def import_seconds() -> float | None:
+    """Return how long it takes to import transformers, None where it isn't installed."""
+    done = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True)
+    return float(done.stdout) if done.returncode == 0 else None
+
+
+def rows_of(jobs: Sequence[tuple[str, str, str]], processes: int, imports: list[float]) -> Iterator[Row]:
+    """Yield a row for each job; now and then the import of transformers is measured beside them."""
+    with Pool(processes) as pool:
+        for number, row in enumerate(pool.imap(worked_on, jobs)):
+            measured = import_seconds() if number % EVERY == 0 else None
+            imports += [measured] if measured else []
+            if sys.stderr.isatty():
+                print(f"\r{number + 1} of {len(jobs)} ", end="", file=sys.stderr, flush=True)
+            yield row
+
+
+COUNTS: dict[str, Callable[[Row], bool]] = {
+    "templates": lambda row: True,
+    "know reasoning": lambda row: row.kind not in ("plain", "unread"),
+    "defective": lambda row: row.kind == "defective",
+    "not lossless": lambda row: breaks(row, "lossless"),
+    "not well-formed": lambda row: breaks(row, "well-formed"),
+    "not stable": lambda row: breaks(row, "stable"),
+    "fully repaired": lambda row: row.result == "fully",
+    "partly": lambda row: row.result == "partly",
+    "refused": lambda row: row.result == "refused",
+    "made worse": lambda row: bool(row.worse),
+    "ignore fields": lambda row: row.before is not None and row.before.ignores_field,
+    "fields folded": lambda row: row.after is not None and row.before is not None and folded(row.before, row.after),
+    "safe, changed": lambda row: row.kind == "safe" and row.changed,
+    "no reasoning, changed": lambda row: row.kind in ("plain", "unread") and row.changed,
+    "not worked on": lambda row: bool(row.error),
+}
+MUST_BE_NONE = ("made worse", "safe, changed", "no reasoning, changed", "not worked on")
+
+
+def breaks(row: Row, name: str) -> bool:
+    return row.kind == "defective" and row.before is not None and name in row.before.broken
+
+
+def folded(before: Examined, after: Examined) -> bool:
+    return before.ignores_field and not after.ignores_field
+
+
+def table(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield the counts, a column for each family and one for all."""
+    families = sorted({row.family for row in rows})
+    groups = [[row for row in rows if row.family == family] for family in families] + [list(rows)]
+    heads = [*families, "all"]
+    widths = [max(len(head), 4) + 2 for head in heads]
+    yield " " * 22 + "".join(head.rjust(width) for head, width in zip(heads, widths, strict=True))
+    for name, counts in COUNTS.items():
+        numbers = [sum(map(counts, group)) for group in groups]
+        yield name.ljust(22) + "".join(str(n or "-").rjust(width) for n, width in zip(numbers, widths, strict=True))
+
+
+def timings(rows: Sequence[Row], imports: Sequence[float]) -> Iterator[str]:
+    """Yield the times of check and patch, of templates that know reasoning."""
+    known = [row for row in rows if row.kind in ("safe", "field", "defective")]
+    unit = median(imports) if imports else None
+    if unit:
+        yield f"importing transformers: {unit:.2f} s, median of {len(imports)}"
+    for name in ("check", "patch"):
+        times = sorted((getattr(row, f"{name}_seconds"), row.file) for row in known)
+        if times:
+            middle, (slowest, file) = median(seconds for seconds, _ in times), times[-1]
+            yield f"{name}: median {told(middle, unit)}; slowest {told(slowest, unit)}, {file}"
+
+
+def told(seconds: float, unit: float | None) -> str:
+    return f"{seconds:.2f} s" + (f" ({seconds / unit:.2f} imports)" if unit else "")
+
+
+def remaining(rows: Iterable[Row]) -> Iterator[str]:
+    """Yield a line for each template that came out in any other way than it should."""
+    for row in rows:
+        where = f"{row.family}/{row.file}"
+        if row.error:
+            yield f"not worked on: {where}: {row.error}"
+        yield from (f"made worse: {where}: {why}" for why in row.worse[:3])
+        if row.kind in ("safe", "plain", "unread") and row.changed:
+            yield f"changed ({row.kind}): {where}"
+        if row.result in ("partly", "refused") and row.after:
+            left = ", ".join(f"not {name} in {number}" for name, number in sorted(row.after.broken.items()))
+            why = f"; {row.refused[0]}" if row.refused else ""
+            yield f"{row.result}: {where}: {left}, such as {row.after.example}{why}"
+        if row.after and row.after.ignores_field:
+            yield f"field ignored: {where}"
+
+
+def main() -> int:
+    arguments = parsed()
+    jobs = list(jobs_of(arguments.corpus, arguments.only, arguments.first))
+    imports: list[float] = []
+    rows = list(rows_of(jobs, arguments.jobs, imports))
+    for text in (*table(rows), "", *timings(rows, imports), "", *remaining(rows)):
+        print(text)
+    if arguments.json:
+        record = {"import_seconds": imports, "rows": [asdict(row) for row in rows]}
+        arguments.json.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    return int(any(COUNTS[name](row) for name in MUST_BE_NONE for row in rows))
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", type=Path, default=CORPUS)
+    parser.add_argument("--only", action="append", default=[], metavar="FAMILY")
+    parser.add_argument("--first", type=int, metavar="N", help="only the first N templates of each family")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    arguments = parser.parse_args()
+    if not arguments.corpus.is_dir():
+        parser.error(f"{arguments.corpus} is not there; name a directory of templates with --corpus DIR")
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main())
