@@ -164,14 +164,13 @@ def answer_to(function: Callable[..., Any], args: tuple[Any, ...], megabytes: in
     if hasattr(signal, "SIGPROF"):
         signal.signal(signal.SIGPROF, _too_long)
     try:
-        outcome: tuple[str, Any] = ("value", function(*args))
+        return pickle.dumps(("value", function(*args)))
     except MemoryError:
-        outcome = ("error", LimitExceeded(f"takes more than {megabytes} MB of memory"))
+        outcome: BaseException = LimitExceeded(f"takes more than {megabytes} MB of memory")
     except BaseException as error:  # the parent raises it again, whatever it is
-        outcome = ("error", error)
-        if not isinstance(error, (LimitExceeded, ValueError, OSError)):
-            outcome = ("error", ChildError(traceback.format_exc()))
-    return pickle.dumps(outcome)
+        known = isinstance(error, (LimitExceeded, ValueError, OSError))
+        outcome = error if known else ChildError(traceback.format_exc())
+    return pickle.dumps(("error", outcome))
 
 
 def _too_long(signum: int, frame: object) -> None:

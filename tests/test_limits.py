@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import operator
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from template_fix.jinja import ParseError
+from template_fix.limits import ChildError, LimitExceeded, bounded, step
+from template_fix.render import Renderer, RenderError, render
+
+USER = [{"role": "user", "content": "hello"}]
+
+
+def rendered(source: str) -> object:
+    """Runs in the child; a template that fails gives a Failure."""
+    return Renderer(source)(USER)
+
+
+def spin(seconds: float) -> str:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+    return "done"
+
+
+def stepped(seconds: float, limit: float) -> str:
+    with step("spinning", limit):
+        return spin(seconds)
+
+
+def allocated(megabytes: int) -> int:
+    return len(bytearray(megabytes << 20))
+
+
+def raised(error: BaseException) -> None:
+    raise error
+
+
+def nested(seconds: float) -> str:
+    return bounded(spin, seconds, seconds=0.01)
+
+
+def unpicklable() -> object:
+    return lambda: None
+
+
+def killed() -> None:
+    os.kill(os.getpid(), 9)
+
+
+@pytest.fixture(params=["forked", "in a fresh interpreter"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways of starting a child: the second is the only one where a process can't fork."""
+    if request.param != "forked":
+        monkeypatch.delattr(os, "fork")
+        monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    elif not hasattr(os, "fork"):
+        pytest.skip("no fork on this platform")
+    return str(request.param)
+
+
+BOMBS = [
+    pytest.param("{{ 'x' * 900000000 }}", id="a constant that the compiler folds"),
+    pytest.param("{% set n = 900000000 %}{{ messages[0].content * n }}", id="a text multiplied"),
+    pytest.param("{{ [messages] * 900000000 }}", id="a list multiplied"),
+    pytest.param("{{ messages[0].content.ljust(900000000) }}", id="a text padded"),
+    pytest.param("{{ '%0900000000d' % 1 }}", id="a number formatted"),
+    pytest.param("{{ messages[0].content.replace('e', 'x' * 300000000) }}", id="a text replaced by a long one"),
+    pytest.param(
+        "{% set s = namespace(t='xxxxxxxx') %}{% for i in range(64) %}{% set s.t = s.t ~ s.t %}{% endfor %}",
+        id="a text doubled again and again",
+    ),
+    pytest.param(
+        "{% set s = namespace(l=[1]) %}{% for i in range(64) %}{% set s.l = s.l + s.l %}{% endfor %}",
+        id="a list doubled again and again",
+    ),
+]
+
+ENDLESS = [
+    pytest.param(
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", id="loops inside of loops"
+    ),
+    pytest.param("{{ lipsum(n=100000000) }}", id="words without end"),
+    pytest.param(
+        "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}",
+        id="a macro that calls itself twice",
+    ),
+]
+
+FAILING = [
+    pytest.param("{{ " + "(" * 100 + "1" + ")" * 100 + " }}", id="parentheses nested deeply"),
+    pytest.param("{% if a %}" * 150 + "{% endif %}" * 150, id="blocks nested deeply"),
+    pytest.param("{{ " + "-" * 5000 + "1 }}", id="signs nested deeply"),
+    pytest.param("{{ " + "[" * 400 + "]" * 400 + " }}", id="lists nested deeply"),
+    pytest.param("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", id="a macro that calls itself"),
+    pytest.param("{% for i in range(10 ** 9) %}{% endfor %}", id="a range longer than the sandbox allows"),
+    pytest.param("{{ ''.__class__.__mro__[1].__subclasses__() }}", id="the classes of Python"),
+    pytest.param("{{ lipsum.__globals__['os'].popen('id').read() }}", id="the globals of a function"),
+    pytest.param("{{ cycler.__init__.__globals__.os.getcwd() }}", id="the globals of a class"),
+    pytest.param("{{ messages.append(1) }}", id="a list changed in place"),
+    pytest.param("{{ messages[0].update(content='') }}", id="a message changed in place"),
+    pytest.param("{{ '{0.__class__.__init__.__globals__}'.format(messages).x }}", id="a format that climbs"),
+    pytest.param("{{ ('{0.__class__.__mro__}' | format(1)).x.y }}", id="a format filter that climbs"),
+    pytest.param("{% set n = namespace(_x=1) %}", id="a private name on a namespace"),
+    pytest.param("{% include '/etc/passwd' %}", id="a file included"),
+    pytest.param("{% import 'os' as os %}{{ os }}", id="a module imported"),
+    pytest.param("{{ raise_exception('no') }}", id="an exception of its own"),
+    pytest.param("{{ (10 ** 10000) | string }}", id="a number too long to print"),
+    pytest.param("{{ " + "9" * 5000 + " }}", id="a number too long to read"),
+    pytest.param("{% break %}", id="a break outside of loops"),
+    pytest.param("{% for i in [1] %}" * 25 + "{% endfor %}" * 25, id="loops nested deeply"),
+]
+
+
+@pytest.mark.parametrize("source", BOMBS)
+def test_a_template_that_asks_for_memory_without_end_is_stopped(source: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(LimitExceeded):
+        bounded(rendered, source, seconds=20, megabytes=192)
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("source", ENDLESS)
+def test_a_template_without_end_is_stopped(source: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(LimitExceeded):
+        bounded(rendered, source, seconds=0.3)
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("source", FAILING)
+def test_a_template_that_reaches_for_what_it_may_not_have_fails_in_one_line(source: str) -> None:
+    with pytest.raises(RenderError) as error:
+        render(source, USER)
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the shorter step reaches a forked child only")
+def test_rendering_is_a_step_with_a_bound_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("template_fix.render.step", lambda what: step(what, 0.2))
+    with pytest.raises(RenderError, match=r"stopped: rendering the template takes more than 0\.2 s"):
+        render("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", USER)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", [*BOMBS, *ENDLESS])
+def test_rendering_stops_each_of_them_by_itself(source: str) -> None:
+    with pytest.raises(RenderError, match="stopped"):
+        render(source, USER)
+
+
+@pytest.mark.slow
+def test_an_operation_that_no_signal_interrupts_is_ended_by_the_kernel() -> None:
+    started = time.monotonic()
+    with pytest.raises(RenderError, match="stopped"):
+        render("{{ 2 ** (10 ** 10) }}", USER)
+    assert time.monotonic() - started < 20
+
+
+def test_what_the_child_takes_at_most_is_bounded() -> None:
+    """Memory is measured in a process of its own: what others took before would hide it."""
+    program = """
+import resource
+from template_fix.render import RenderError, render
+try:
+    render("{{ 'x' * 4000000000 }}", [])
+except RenderError as error:
+    print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024, error)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    megabytes, _, told = ran.stdout.partition(" ")
+    assert int(megabytes) < 1200 and "memory" in told
+
+
+def test_a_call_returns_what_its_function_returns(way: str) -> None:
+    assert bounded(operator.add, [1, "ü"], [{"a": None}]) == [1, "ü", {"a": None}]
+
+
+def test_a_long_result_comes_through_whole(way: str) -> None:
+    assert bounded(operator.mul, "x", 3_000_000) == "x" * 3_000_000
+
+
+def test_a_call_that_takes_too_long_is_ended(way: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(LimitExceeded, match=r"takes more than 0\.4 s"):
+        bounded(spin, 30.0, seconds=0.4)
+    assert time.monotonic() - started < 5
+
+
+def test_a_step_that_takes_too_long_is_ended_and_named(way: str) -> None:
+    with pytest.raises(LimitExceeded, match=r"spinning takes more than 0\.1 s"):
+        bounded(stepped, 30.0, 0.1, seconds=20)
+
+
+def test_a_step_that_ends_in_time_leaves_no_alarm_behind() -> None:
+    assert bounded(after_a_step, seconds=20) == "done"
+
+
+def after_a_step() -> str:
+    stepped(0.0, 0.05)
+    return spin(0.3)
+
+
+def test_a_step_outside_of_a_bounded_call_bounds_nothing() -> None:
+    assert stepped(0.15, 0.01) == "done"
+
+
+def test_memory_is_bounded_and_what_fits_is_not_refused(way: str) -> None:
+    assert bounded(allocated, 20, megabytes=100) == 20 << 20
+    with pytest.raises(LimitExceeded, match="takes more than 100 MB of memory"):
+        bounded(allocated, 300, megabytes=100)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(RenderError("line 3: no"), id="a template that can't be rendered"),
+        pytest.param(ParseError("no", 7), id="a template that doesn't parse"),
+        pytest.param(LimitExceeded("too much"), id="a limit"),
+        pytest.param(FileNotFoundError(2, "gone", "a.json"), id="a missing file"),
+    ],
+)
+def test_what_a_function_raises_comes_through(error: Exception, way: str) -> None:
+    with pytest.raises(type(error)) as caught:
+        bounded(raised, error)
+    assert str(caught.value) == str(error) and vars(caught.value) == vars(error)
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "told"),
+    [
+        pytest.param(raised, (KeyError("x"),), "KeyError: 'x'", id="a fault"),
+        pytest.param(operator.truediv, (1, 0), "ZeroDivisionError", id="a fault of arithmetic"),
+        pytest.param(unpicklable, (), "pickle", id="a result that can't leave the child"),
+    ],
+)
+def test_a_fault_of_this_program_comes_with_its_traceback(
+    function: Callable[..., Any], args: tuple[Any, ...], told: str, way: str
+) -> None:
+    with pytest.raises(ChildError, match="Traceback") as error:
+        bounded(function, *args)
+    assert told in str(error.value)
+
+
+def test_a_child_that_is_killed_has_exceeded_its_limits(way: str) -> None:
+    with pytest.raises(LimitExceeded):
+        bounded(killed)
+
+
+def test_calls_nest_and_the_outer_one_bounds() -> None:
+    assert bounded(nested, 0.1, seconds=20) == "done"
+    with pytest.raises(LimitExceeded, match=r"takes more than 0\.3 s"):
+        bounded(nested, 30.0, seconds=0.3)
+
+
+def test_no_child_is_left_behind() -> None:
+    for _ in range(3):
+        with pytest.raises(LimitExceeded):
+            bounded(spin, 30.0, seconds=0.05)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
