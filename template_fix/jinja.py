@@ -151,6 +151,8 @@ class Template:
             raise ParseError(error.message or "syntax error", self._raw[min(error.lineno, len(text))]) from None
         except RecursionError:
             raise ParseError("nested too deeply", 0) from None
+        except ValueError as error:  # a number of thousands of digits
+            raise ParseError(str(error), 0) from None
         _fill_spans(self.tree, parser.spans)
         self._spans = parser.spans
 

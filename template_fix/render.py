@@ -47,8 +47,8 @@ class Renderer:
     ) -> str | Failure:
         """Return what the template prints for these arguments, or the reason why it doesn't."""
         given = {
-            "messages": messages,
-            "tools": tools,
+            "messages": list(messages),  # templates put messages in front of them, as only a list lets them
+            "tools": None if tools is None else list(tools),
             "documents": None,
             "add_generation_prompt": add_generation_prompt,
             **self.variables,
@@ -70,9 +70,13 @@ def _compile(source: str) -> Compiled:
         return environment().from_string(source)
     except TemplateSyntaxError as error:
         raise RenderError(f"line {error.lineno}: {error.message}") from None
-    except (RecursionError, SyntaxError):
-        # IndentationError (a SyntaxError) is Python's answer to 100 nested blocks in what jinja2 generates.
+    except (RecursionError, IndentationError):
+        # Python's answer to 100 nested blocks in what jinja2 generates.
         raise RenderError("the template is nested too deeply to be compiled") from None
+    except SyntaxError as error:  # a break outside of loops; its line is one of the generated code
+        raise RenderError(f"Python can't compile it: {error.msg}") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise RenderError(f"Python can't compile it: {_one_line(error)}") from None
 
 
 def _one_line(error: Exception) -> str:
