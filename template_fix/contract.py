@@ -281,10 +281,17 @@ def _headless(before: Examination, after: Examination, probe: Probe) -> str:
     for part, was, span in zip(probe.parts, old.spans, new.spans, strict=True):
         if part.kind == "reasoning" and span and not was:
             header = generation_header(after, probe, part.message)
-            earlier = [s.end for p, s in zip(probe.parts, new.spans, strict=True) if s and p.message < part.message]
-            if header not in (new.text or "")[max(earlier, default=0) : span.start]:
+            if header in _front(probe, old, part.message) and header not in _front(probe, new, part.message, span):
                 return "it would print reasoning in front of the header of its turn"
     return ""
+
+
+def _front(probe: Probe, seen: Observation, message: int, upto: Span | None = None) -> str:
+    """Return what is printed between the messages before a turn and ``upto``, or the turn's own first text."""
+    placed = [(part.message, span) for part, span in zip(probe.parts, seen.spans, strict=True) if span]
+    start = max((span.end for index, span in placed if index < message), default=0)
+    first = min((span.start for index, span in placed if index == message and span.start >= start), default=start)
+    return (seen.text or "")[start : upto.start if upto else first]
 
 
 def generation_header(examined: Examination, probe: Probe, turn: int) -> str:

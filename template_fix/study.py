@@ -13,7 +13,7 @@ from template_fix.fold import SWITCH
 from template_fix.jinja import ParseError, Template, undeclared
 from template_fix.limits import LimitExceeded, step
 from template_fix.probes import LONE_CLOSING_TAG, SEVERAL_BLOCKS, Part, Probe, battery, probe
-from template_fix.proposers import Proposal, counterfactual, fields, inline, known, strays
+from template_fix.proposers import Proposal, counterfactual, fields, inline, known, strays, switches
 from template_fix.render import Failure, Renderer, RenderError
 from template_fix.search import Search
 from template_fix.tags import Tags, discover
@@ -87,7 +87,7 @@ class Study:
     @cached_property
     def found(self) -> tuple[Proposal, ...]:
         """Return what experiments suggest. They cost more than the known patches."""
-        proposers = (fields.proposals, inline.proposals, strays.proposals, counterfactual.proposals)
+        proposers = (switches.proposals, fields.proposals, inline.proposals, strays.proposals, counterfactual.proposals)
         return tuple(each for propose in proposers for each in propose(self.template, self.examined, self.switch))
 
     @property

@@ -1,0 +1,89 @@
+"""Switches that a template already has: what their absence means is the smallest repair there is.
+
+Every variable that a template reads and nobody sets is tried as a boolean. Where one value mends conversations, the
+proposal makes it the default, and ``preserve_thinking=false`` brings the former default back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from jinja2 import nodes
+
+from template_fix.contract import SAFE, Examination
+from template_fix.fold import SWITCH
+from template_fix.jinja import Template, undeclared, walk
+from template_fix.proposers import Proposal
+from template_fix.text import Edit, Span
+
+# What every caller passes, or decides for a conversation: no default of a template's own.
+_GIVEN = frozenset({"messages", "tools", "documents", "add_generation_prompt", "enable_thinking"})
+
+
+def proposals(template: Template, examined: Examination, switch: str) -> Iterator[Proposal]:
+    """Yield, for each variable that mends conversations as a boolean, the edit that makes this its default.
+
+    ``switch`` is the test, in template syntax, that the edit is switched by. Use it inside `limits.bounded`.
+    """
+    for name in sorted(undeclared(template.source) - _GIVEN):
+        if name.endswith("_token") or name in examined.renderer.variables:
+            continue
+        for value in (True, False):
+            if _mends(examined, name, value):
+                yield from _defaults(template, name, value, switch)
+
+
+def _mends(examined: Examination, name: str, value: bool) -> bool:
+    """Whether a variable, set to a value, mends a conversation and breaks none."""
+    told = Examination(examined.renderer, examined.probes.values(), examined.tags, {name: value})
+    gained = False
+    for seen in examined:
+        if seen.text is not None and examined.owed(seen.probe):
+            after = told.observe(seen.probe)
+            if any(held.property in SAFE for held in seen.held - after.held):
+                return False
+            gained = gained or any(held.property in SAFE for held in after.held - seen.held)
+    return gained
+
+
+def _defaults(template: Template, name: str, value: bool, switch: str) -> Iterator[Proposal]:
+    own = name == SWITCH
+    text = str(value).lower() if own else switch if value else f"not {switch}"
+    spans = [span for node in _default_values(template, name, not value) if (span := template.span(node))]
+    test = f"{name} is not defined" + ("" if own else f" and {switch}")
+    insert = f"{{%- if {test} %}}{{%- set {name} = {str(value).lower()} %}}{{%- endif %}}"
+    # A line of its own only where the template's first tag takes the line break away again.
+    line = "\n" if template.source.startswith(("{%-", "{{-", "{#-")) else ""
+    edits = tuple(Edit(span, text) for span in spans) or (Edit(Span(0, 0), insert + line),)
+    yield Proposal(
+        "TF202",
+        "switch",
+        f"let an absent {name} mean {str(value).lower()}",
+        f"The template keeps reasoning where {name} is {str(value).lower()}, and that isn't its default.",
+        edits[0].span,
+        edits,
+    )
+
+
+def _default_values(template: Template, name: str, value: bool) -> Iterator[nodes.Const]:
+    """Yield each constant that a variable takes where nobody sets it: ``x | default(false)``, or a guarded ``set``."""
+    for node in walk(template.tree):
+        if isinstance(node, nodes.Filter) and node.name in ("default", "d") and node.args and _is(node.node, name):
+            given = node.args[0]
+            if isinstance(given, nodes.Const) and given.value is value:
+                yield given
+        elif isinstance(node, nodes.If) and _asks_whether_defined(node.test, name):
+            for each in node.find_all(nodes.Assign):
+                if _is(each.target, name) and isinstance(each.node, nodes.Const) and each.node.value is value:
+                    yield each.node
+
+
+def _is(node: nodes.Node | None, name: str) -> bool:
+    return isinstance(node, nodes.Name) and node.name == name
+
+
+def _asks_whether_defined(test: nodes.Node, name: str) -> bool:
+    return any(
+        isinstance(each, nodes.Test) and each.name in ("defined", "undefined") and _is(each.node, name)
+        for each in walk(test)
+    )
