@@ -35,7 +35,7 @@ def compared(before: str, after: str):
 
 def test_a_repair_that_holds_is_not_worse() -> None:
     before, after, worse = compared(STRIP, REPAIRED)
-    assert before.kind == "defective" and set(before.broken) == {"lossless"}
+    assert before.kind == "defective" and "lossless" in before.broken
     assert (after.broken, worse) == ({}, ())
 
 
@@ -62,7 +62,7 @@ def test_an_edit_that_makes_something_worse_is_found_out(template: str, why: str
 
 
 def test_a_loss_that_is_half_repaired_is_told() -> None:
-    one_block = REPAIRED.replace("if (pre", "if message.content.count('</think>') < 2 and (pre")
+    one_block = REPAIRED.replace("(true)) else", "(true)) and message.content.count('</think>') < 2 else")
     before, after, worse = compared(STRIP, one_block)
     assert 0 < after.broken["lossless"] < before.broken["lossless"] and not worse
 
