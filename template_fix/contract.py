@@ -141,7 +141,7 @@ class Examination:
         if isinstance(part, Failure) or isinstance(whole, Failure):
             return True
         spans = locate([each for each in probe.parts if each.message < cut], part)
-        end = max((span.end for span in spans if span), default=0)
+        end = _end(spans)
         common = common_prefix(part, whole)
         # What stands behind the last text may be printed after the last message only, as an end-of-text token is.
         return common >= end and not (self.tags.paired and self._tagged(part[common:]))
@@ -301,11 +301,17 @@ def generation_header(examined: Examination, probe: Probe, turn: int) -> str:
 
 
 def _prompt(examined: Examination, probe: Probe, turn: int) -> str | None:
-    """Return what ``add_generation_prompt`` adds to the messages in front of a turn."""
+    """Return what ``add_generation_prompt`` adds behind the last text in front of a turn."""
     plain, prompted = examined.text(probe, turn), examined.text(probe, turn, prompt=True)
     if isinstance(plain, Failure) or isinstance(prompted, Failure):
         return None
-    return prompted[common_prefix(plain, prompted) :]
+    parts = [part for part in probe.parts if part.message < turn]
+    told, asked = (text[_end(locate(parts, text)) :] for text in (plain, prompted))
+    return asked[common_prefix(told, asked) :]
+
+
+def _end(spans: Iterable[Span | None]) -> int:
+    return max((span.end for span in spans if span), default=0)
 
 
 def _not_as_last(before: Examination, after: Examination, probe: Probe) -> str:

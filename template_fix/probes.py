@@ -180,7 +180,8 @@ class _Writer:
         else:
             content, fields = self.reasoned(letter)
         beside = "text" if content else repr(self.empty) + self.convention
-        calls = [self.call(f"call beside {beside}") for _ in range({"d": 2}.get(letter, letter in CALLS))]
+        features = [f"call beside {beside}", "several calls at once"][: {"d": 2}.get(letter, letter in CALLS)]
+        calls = [self.call(feature) for feature in features]
         self.post("assistant", content or self.empty, **fields, **({"tool_calls": calls} if calls else {}))
 
     def lone_closing_tag(self, letter: str) -> str:

@@ -7,7 +7,7 @@ more can be mended; then every proposal that isn't needed goes again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Any
@@ -63,26 +63,26 @@ class Search:
             if self._matters(proposal) and not self.tried([proposal]).verdict.hopeless:
                 case = self.candidate([proposal])
                 assert isinstance(case, Case)
-                effect = tuple(case.itself.text(probe) for probe in self.before.itself.probes.values())
+                effect = tuple(_effect(case.itself))
                 kept.setdefault(effect, proposal)
         return list(kept.values())
 
     def _grown(self, base: Choice | None, proposals: Sequence[Proposal], by: int) -> Choice | None:
         """Return the best set that holds ``by`` more proposals and mends more, or None."""
-        kept, least = (base.kept, broken(base.case.itself)) if base else ((), broken(self.before.itself))
+        kept, least = (base.kept, wrong(base.case.itself)) if base else ((), wrong(self.before.itself))
         best: Choice | None = None
         for more in combinations([each for each in proposals if each not in kept], by):
             if _apart([*kept, *more]):
                 choice = self.tried([*kept, *more])
-                if not choice.verdict.reason and broken(choice.case.itself) < least:
-                    best, least = choice, broken(choice.case.itself)
+                if not choice.verdict.reason and wrong(choice.case.itself) < least:
+                    best, least = choice, wrong(choice.case.itself)
         return best
 
     def _needed(self, choice: Choice) -> Choice:
         """Return a choice without the proposals that it mends as much without."""
         for proposal in choice.kept:
             fewer = self.tried([each for each in choice.kept if each is not proposal]) if len(choice.kept) > 1 else None
-            if fewer and not fewer.verdict.reason and broken(fewer.case.itself) <= broken(choice.case.itself):
+            if fewer and not fewer.verdict.reason and wrong(fewer.case.itself) <= wrong(choice.case.itself):
                 choice = fewer
         return choice
 
@@ -135,6 +135,12 @@ class Search:
         )
 
 
+def wrong(examined: Examination) -> tuple[int, int]:
+    """Return in how many ways a template breaks the contract, and how many turns don't follow their prompt."""
+    unprompted = sum(len(seen.breaks("prompted")) for seen in examined if examined.owed(seen.probe))
+    return broken(examined), unprompted
+
+
 def broken(examined: Examination) -> int:
     """Return in how many ways a template breaks the contract; an ignored reasoning field counts, too."""
     return sum(
@@ -142,6 +148,13 @@ def broken(examined: Examination) -> int:
         for seen in examined
         if seen.probe.ordinary and not seen.probe.features & examined.unsupported - {FIELD}
     )
+
+
+def _effect(examined: Examination) -> Iterator[object]:
+    """Yield all that a template prints of the battery, generation prompts included."""
+    for probe in examined.probes.values():
+        yield examined.text(probe)
+        yield from (examined.text(probe, turn, prompt=True) for turn in probe.turns())
 
 
 def _apart(chosen: Iterable[Proposal]) -> bool:

@@ -16,6 +16,7 @@ from template_fix.jinja import Template, walk
 from template_fix.probes import Probe
 from template_fix.proposers import Proposal
 from template_fix.proposers.splice import replaced
+from template_fix.text import Span
 from template_fix.trace import Site, Trace
 
 SAMPLE = 12
@@ -88,12 +89,53 @@ def _gates(
                 gained = _gained(trace, number, outcome, seen, examined)
                 if gained and _harms(trace, number, outcome, well, examined):
                     harmful.add((number, outcome))
+                    if outcome:
+                        yield from _guarded(template, trace, number, seen, examined, switch)
                 elif gained:
                     mended[number, outcome] = _code(seen, gained)
     bookkeeping = frozenset(_bookkeeping(template, trace))
     for (number, outcome), code in mended.items():
         if number not in bookkeeping:
             yield _gate(template, trace.tests[number], outcome, code, switch)
+
+
+def _guarded(
+    template: Template, trace: Trace, number: int, seen: Observation, examined: Examination, switch: str
+) -> Iterator[Proposal]:
+    """Yield a gate that opens only for a turn with reasoning, where opening it for every turn would harm others."""
+    part = next((part for part in seen.lost if part.kind == "reasoning"), None)
+    if part is None:
+        return
+    trace.follow(part.text)
+    trace.force({number: True})
+    printed = Examination(trace, [seen.probe], examined.tags).text(seen.probe)
+    site, holders = trace.tests[number], [trace.values[each] for each in sorted(trace.recorder.holders)]
+    trace.force({})
+    trace.follow("")
+    read = (nodes.Name, nodes.Getattr, nodes.Getitem)
+    inside = [each for each in holders if isinstance(each.node, read) and _controls(template, site.span, each.span)]
+    if inside and isinstance(printed, str) and part.text in printed:
+        text, value = site.span.of(template.source), inside[0].span.of(template.source)
+        yield Proposal(
+            "TF202",
+            "experiment",
+            f"print {_short(value)} wherever there is some",
+            f"Where {_short(text)} fails, {_short(value)} isn't printed.",
+            site.span,
+            (replaced(site.span, f"{switch} and {value} or {text}"),),
+        )
+
+
+def _controls(template: Template, test: Span, place: Span) -> bool:
+    """Whether a place lies in the branch that opens when a test holds."""
+    for node in walk(template.tree):
+        span = template.span(node)
+        if isinstance(node, nodes.If) and span and span.start <= test.start < test.end <= place.start <= span.end:
+            head = template.span(node.test)
+            first = template.span(node.elif_[0]) if node.elif_ else None
+            if head and head.start <= test.start and test.end <= head.end:
+                return first is None or place.end <= first.start
+    return False
 
 
 def _flips(trace: Trace, probe: Probe, examined: Examination) -> list[tuple[int, bool]]:

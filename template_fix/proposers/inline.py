@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.contract import FIELD, Examination
+from template_fix.contract import Examination
 from template_fix.jinja import Template
 from template_fix.proposers import Proposal
 from template_fix.proposers.messages import Binding, bindings, reads, rebind
@@ -24,11 +24,10 @@ def proposals(template: Template, examined: Examination, switch: str) -> Iterato
 
     ``switch`` is the test, in template syntax, that the edit is switched by.
     """
-    lost = any(
-        part.kind == "reasoning" for seen in examined if seen.probe.form == "inline" and seen.text for part in seen.lost
-    )
-    fields = [name for name in REASONING_FIELDS if f"field {name} in transformers 4" not in examined.unsupported]
-    if not lost or not fields or FIELD in examined.unsupported:
+    bad = any(seen.breaks("printed", "well-formed") for seen in examined if seen.probe.form == "inline")
+    supported = [name for name in REASONING_FIELDS if f"field {name} in transformers 4" not in examined.unsupported]
+    fields = supported or [name for name in REASONING_FIELDS if name in template.source]
+    if not bad or not fields:
         return
     trace = Trace(template, examined.renderer.variables)
     edits = tuple(
