@@ -1,0 +1,40 @@
+"""The templates of tests/templates, and what the engine makes of each, worked out once a session."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from template_fix.checkpoint import Checkpoint
+from template_fix.outcome import PatchResult
+from template_fix.repair import patch
+from template_fix.study import Setting, Study
+
+FOLDER = Path(__file__).with_name("templates")
+NAMES = sorted(path.stem for path in FOLDER.glob("*.jinja"))
+FILE = "chat_template.jinja"
+
+
+def source(name: str) -> str:
+    return (FOLDER / f"{name}.jinja").read_text(encoding="utf-8")
+
+
+@cache
+def study(text: str) -> Study:
+    """The study of a template that is trusted, in this process: without limits, and remembered."""
+    return Study(text, Setting())
+
+
+@cache
+def patched(text: str) -> PatchResult:
+    return patch(Checkpoint("model", {FILE: text}))
+
+
+def repaired(text: str) -> str:
+    """The template as ``patch`` leaves it."""
+    return patched(text).changed.get(FILE, (text, text))[1]
+
+
+def codes(result: PatchResult) -> set[str]:
+    """The codes found before the repair."""
+    return {finding.code for finding in result.before.findings}
