@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from template_fix.checkpoint import Checkpoint, TemplateCopy
-from template_fix.finding import Finding, Level, Place
+from template_fix.finding import Finding, Place
 from template_fix.jinja import undeclared
 from template_fix.limits import LimitExceeded, bounded
+from template_fix.options import Options
 from template_fix.outcome import PatchResult, Refusal, Repair, Report, TemplateSummary
 from template_fix.proposers import Proposal
 from template_fix.proposers.splice import tidied
@@ -16,34 +17,12 @@ from template_fix.rules import CHECKPOINT_RULES, TEMPLATE_RULES, level_of
 from template_fix.study import Found, Setting, Study
 from template_fix.subject import Subject
 from template_fix.text import Edit, Span
-from template_fix.tokens import unflag, vocabulary_tags
+from template_fix.token_repair import flag_repair, load_repair
+from template_fix.tokens import vocabulary_tags
+
+__all__ = ["Options", "check", "distinct", "patch", "special_tokens"]
 
 CHECK_SECONDS, PATCH_SECONDS = 60.0, 600.0
-TOKEN_CODES = ("TF301", "TF302")
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to look for and how to repair it.
-
-    ``select`` and ``ignore`` hold codes or their beginnings (``TF2``); an empty ``select`` means all. ``default`` is
-    what an absent ``preserve_thinking`` shall mean: ``preserve`` or ``original``. ``tags`` override the reasoning tags
-    that are found.
-    """
-
-    select: frozenset[str] = frozenset()
-    ignore: frozenset[str] = frozenset()
-    default: str = "preserve"
-    tags: tuple[tuple[str, str], ...] = ()
-
-    def wants(self, code: str) -> bool:
-        """Whether a code is selected and not ignored."""
-        chosen = not self.select or any(code.startswith(prefix) for prefix in self.select)
-        return chosen and not any(code.startswith(prefix) for prefix in self.ignore)
-
-    def names(self, code: str) -> bool:
-        """Whether a code is selected by name, and not just because nothing is."""
-        return bool(self.select) and self.wants(code)
 
 
 @dataclass(frozen=True)
@@ -87,12 +66,16 @@ def patch(checkpoint: Checkpoint, options: Options | None = None) -> PatchResult
         for copies, study in studied.items()
         for each, why in study.refused
     ]
-    for repair, reason in _token_repairs(_subject(checkpoint, studied.values(), options), studied, options):
+    variables = {name for study in studied.values() for name in study.variables}
+    for repair, reason in flag_repair(_subject(checkpoint, studied.values(), options), variables, options):
         if reason:
             refused.append(Refusal(repair, reason))
         else:
             kept.append(repair)
     mended = checkpoint.apply(edit for repair in kept for edit in repair.edits)
+    while (loading := load_repair(mended, options)) is not None:
+        kept.append(loading)
+        mended = mended.apply(loading.edits)
     after = check(mended, options) if kept else before
     changed = {
         file: (text, mended.files[file]) for file, text in checkpoint.files.items() if mended.files[file] != text
@@ -202,35 +185,3 @@ def _subject(checkpoint: Checkpoint, studied: Iterable[Studied], options: Option
 def _control(pair: tuple[str, str]) -> bool:
     """Whether a pair of tags is spelled like control tokens, which are special by design: ``[THINK]``, ``<|x|>``."""
     return pair[0].startswith("[") or "|" in pair[0]
-
-
-def _token_repairs(
-    subject: Subject, studied: Mapping[Copies, Studied], options: Options
-) -> Iterator[tuple[Repair, str]]:
-    """Yield the repair that makes reasoning tags ordinary in every file, and why it is refused, if it is.
-
-    It is judged by checking its result. Control tokens stay as they are unless a code is selected by name.
-    """
-    named = any(options.names(code) for code in TOKEN_CODES)
-    before = _token_findings(subject, options)
-    if not any(named or finding.level is not Level.NOTE for finding in before if finding.code in TOKEN_CODES):
-        return
-    tags = [tag for pair in subject.tags if named or pair not in subject.control_tags for tag in pair]
-    unflagged = unflag(subject.checkpoint, tags, frozenset().union(*(study.variables for study in studied.values())))
-    title = "make the reasoning tags ordinary tokens"
-    why = " ".join([_ORDINARY, *unflagged.notes])
-    repair = Repair(TOKEN_CODES, title, why, "token flags", unflagged.edits)
-    after = _token_findings(replace(subject, checkpoint=subject.checkpoint.apply(unflagged.edits)), options)
-    worse = {finding.code for finding in after} - {finding.code for finding in before}
-    if not unflagged.edits:
-        yield from ((repair, note) for note in unflagged.notes)
-    else:
-        yield repair, f"it would bring {min(worse)} about" if worse else ""
-
-
-_ORDINARY = "Every loader keeps them when it decodes with skip_special_tokens=True, and every id stays as it is."
-
-
-def _token_findings(subject: Subject, options: Options) -> list[Finding]:
-    findings = (finding for rule in CHECKPOINT_RULES for finding in rule.check(subject))
-    return [finding for finding in findings if options.wants(finding.code)]
