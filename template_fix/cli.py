@@ -129,7 +129,11 @@ def check(
     help="What a repaired template does where preserve_thinking isn't passed: keep reasoning, or do what it used to.",
 )
 @click.option("--diff", is_flag=True, help="Print the changes as a unified diff, and write nothing.")
-@click.option("--output", metavar="DIR", help="Write the repaired tokenizer files to DIR, and leave MODEL alone.")
+@click.option(
+    "--output",
+    metavar="DIR",
+    help="Write the repaired tokenizer to DIR, with all files but weights; leave MODEL alone.",
+)
 @_format("text", "json")
 def patch(
     models: tuple[str, ...],

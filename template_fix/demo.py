@@ -111,7 +111,7 @@ def demo_lines(demo: Demo, width: int = WIDEST) -> Iterator[Line]:
     yield from _step(3, "A training row as this model renders it: what is marked never reaches the loss")
     yield from _row_lines(demo.row_before)
     yield from _step(4, "The repair", f"template-fix patch {name}")
-    yield from patch_lines(demo.patched.result, demo.patched.written, demo.patched.left, width)
+    yield from patch_lines(demo.patched.result, demo.patched.written, width=width)
     yield from _step(5, "What is wrong with it now", f"template-fix check {name}")
     yield line(Piece(demo.directory, "title"), ": ", *tally(demo.after.findings))
     for finding in by_gravity(demo.after.findings):

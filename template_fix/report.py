@@ -29,12 +29,16 @@ def check_lines(report: Report, width: int = WIDEST) -> Iterator[Line]:
 
 
 def patch_lines(
-    result: PatchResult, written: str | None, left: Sequence[str] = (), width: int = WIDEST
+    result: PatchResult,
+    written: str | None,
+    left: Sequence[str] = (),
+    copied: Sequence[str] = (),
+    width: int = WIDEST,
 ) -> Iterator[Line]:
     """Yield what ``patch`` says of one model.
 
     ``written`` is the directory that it wrote to, None where nothing was to be written; ``left`` are the files of the
-    model that were not copied there.
+    model that didn't go there, ``copied`` those that did unchanged.
     """
     model, after = result.before.model, result.after.findings
     yield line(Piece(model, "title"), ": ", *_outcome(result, written))
@@ -52,7 +56,7 @@ def patch_lines(
         yield from _proof(result)
     if after:
         yield _explain(after)
-    yield from _next_after_patch(result, written, left)
+    yield from _next_after_patch(result, written, left, copied)
 
 
 def diff_text(result: PatchResult) -> str:
@@ -134,7 +138,8 @@ def _advice(label: str, command: str, what: str) -> Line:
 
 def _outcome(result: PatchResult, written: str | None) -> list[Piece]:
     if not result.kept:
-        return [Piece("nothing to repair", "" if result.after.findings else "good")]
+        copied = f", copied to {written} as it is" if written not in (None, result.before.model) else ""
+        return [Piece("nothing to repair", "" if result.after.findings else "good"), Piece(copied)]
     files = ", ".join(sorted(result.changed))
     repaired = Piece(counted(len(result.kept), "repair"), "good")
     if written is None:
@@ -184,13 +189,16 @@ def _rendered(result: PatchResult) -> str:
     return f"{counted(before, 'probe conversation')} rendered before, {after} after"
 
 
-def _next_after_patch(result: PatchResult, written: str | None, left: Sequence[str]) -> Iterator[Line]:
+def _next_after_patch(
+    result: PatchResult, written: str | None, left: Sequence[str], copied: Sequence[str]
+) -> Iterator[Line]:
     model = result.before.model
     name = shlex.quote(model)
     if written not in (None, model):
         yield line(f"{visible(model)} was left as it is.")
-        if left:
-            yield line(f"Not copied: {visible(_some(left))}.", hang=2)
+        for told, names in (("Copied unchanged", copied), ("Not copied", left)):
+            if names:
+                yield line(f"{told}: {visible(_some(names))}.", hang=2)
     elif result.changed and written is None:
         yield _advice("Next", f"patch {name}", "writes these changes.")
     elif result.changed:

@@ -69,6 +69,7 @@ def _patched(patched: Patched) -> dict[str, Any]:
         "model": result.before.model,
         "written": patched.written,
         "changed": sorted(result.changed),
+        "copied": list(patched.copied),
         "left": list(patched.left),
         "before": report_json(result.before),
         "after": report_json(result.after),

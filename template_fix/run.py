@@ -31,13 +31,14 @@ class Failure:
 class Patched:
     """What became of a model's patch.
 
-    ``written`` is the directory that it was written to, None where nothing was to be written; ``left`` are the files
-    of the model that were not copied there.
+    ``written`` is the directory that it was written to, None where nothing was to be written. Where that isn't the
+    model's own, ``left`` are the files that stayed behind, ``copied`` those that went along unchanged.
     """
 
     result: PatchResult
     written: str | None
     left: tuple[str, ...] = ()
+    copied: tuple[str, ...] = ()
 
 
 Outcome = Report | Patched | Failure
@@ -80,6 +81,7 @@ def _previewed(model: str, options: Options) -> Patched:
 
 
 def _copied(model: str, options: Options, output: str) -> Patched:
+    from template_fix.beside import beside
     from template_fix.checkpoint import Checkpoint
     from template_fix.repair import patch as patch_one
     from template_fix.writing import write_elsewhere
@@ -87,8 +89,9 @@ def _copied(model: str, options: Options, output: str) -> Patched:
     checkpoint = Checkpoint.read(model)
     result = patch_one(checkpoint, options)
     after = {file: text for file, (_, text) in result.changed.items()}
-    write_elsewhere(Path(output), {**checkpoint.files, **after})
-    return Patched(result, output, tuple(sorted(checkpoint.others)))
+    unchanged, left = beside(Path(model), checkpoint.others)
+    write_elsewhere(Path(output), {**checkpoint.files, **after, **unchanged})
+    return Patched(result, output, left, tuple(sorted({*checkpoint.files, *unchanged} - after.keys())))
 
 
 def _replaced(model: str, options: Options) -> Patched:

@@ -90,7 +90,7 @@ def complain(message: str) -> None:
 def outcome_lines(outcome: Report | Patched, width: int) -> Iterator[Line]:
     """Yield what is to be said of one model."""
     if isinstance(outcome, Patched):
-        return patch_lines(outcome.result, outcome.written, outcome.left, width)
+        return patch_lines(outcome.result, outcome.written, outcome.left, outcome.copied, width)
     return check_lines(outcome, width)
 
 

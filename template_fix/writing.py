@@ -93,14 +93,14 @@ def recover(directory: Path) -> bool:
     return True
 
 
-def write_elsewhere(directory: Path, files: Mapping[str, str]) -> None:
-    """Write complete files into ``directory``, which is made if need be; files there with the same text are left.
+def write_elsewhere(directory: Path, files: Mapping[str, str | bytes]) -> None:
+    """Write complete files into ``directory``, which is made if need be; files there with the same content are left.
 
-    ``files`` maps relative names with forward slashes to texts. All of it is prepared first, then each file appears
-    at once. Raises WriteError, having written nothing, where a file exists with other content, and for whatever the
-    system refuses.
+    ``files`` maps relative names with forward slashes to texts or bytes. All of it is prepared first, then each file
+    appears at once. Raises WriteError, having written nothing, where a file exists with other content, and for whatever
+    the system refuses.
     """
-    data = {name: text.encode() for name, text in files.items()}
+    data = {name: content.encode() if isinstance(content, str) else content for name, content in files.items()}
     missing = {name: new for name, new in data.items() if not _present(directory, name, new)}
     if not missing:
         return
@@ -117,7 +117,6 @@ def write_elsewhere(directory: Path, files: Mapping[str, str]) -> None:
             with suppress(OSError):
                 folder.rmdir()
         raise
-
 
 
 def _refuse_shared(directory: Path, names: Iterable[str]) -> None:

@@ -17,7 +17,7 @@ document match fold render
 copies tags
 records probes
 checkpoint
-loaders contract trace subject
+beside loaders contract trace subject
 vocabulary loadable proposers
 unflag search
 tokens

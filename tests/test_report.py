@@ -122,9 +122,10 @@ def test_a_diff_that_was_not_written_says_so():
 
 
 def test_a_patch_written_elsewhere_names_the_place_and_what_was_not_copied():
-    told = drawn(patch_lines(PATCHED, "out", [f"{number}.safetensors" for number in range(10)]))
+    told = drawn(patch_lines(PATCHED, "out", [f"{number}.safetensors" for number in range(10)], ["vocab.json"]))
     assert "1 repair made, written to out: tokenizer_config.json" in told
     assert "models/r1 was left as it is." in told
+    assert "Copied unchanged: vocab.json." in told
     assert "Not copied: 0.safetensors" in told
     assert "7.safetensors and 2 more." in told
     assert "undo" not in told

@@ -57,9 +57,10 @@ def test_a_finding_has_the_keys_that_are_documented():
 
 
 def test_a_patch_tells_of_repairs_and_edits():
-    [told] = answer("patch", outcomes_json([Patched(PATCHED, "out", ("vocab.json",))], 0))["models"]
-    assert list(told) == ["model", "written", "changed", "left", "before", "after", "kept", "refused", "diff"]
-    assert (told["written"], told["changed"], told["left"]) == ("out", ["tokenizer_config.json"], ["vocab.json"])
+    [told] = answer("patch", outcomes_json([Patched(PATCHED, "out", ("model.gguf",), ("vocab.json",))], 0))["models"]
+    assert list(told) == ["model", "written", "changed", "copied", "left", "before", "after", "kept", "refused", "diff"]
+    assert (told["written"], told["changed"]) == ("out", ["tokenizer_config.json"])
+    assert (told["copied"], told["left"]) == (["vocab.json"], ["model.gguf"])
     assert told["kept"][0]["edits"] == [
         {"file": "tokenizer_config.json", "start": AT, "end": AT, "text": "content if preserve_thinking else "}
     ]
@@ -98,7 +99,7 @@ def keys(value):
 
 def test_every_key_is_documented():
     docs = (Path(__file__).parents[1] / "docs" / "json.md").read_text(encoding="utf-8")
-    outcomes = [FOUND, Patched(PATCHED, "out", ("vocab.json",)), Failure("nope", "no")]
+    outcomes = [FOUND, Patched(PATCHED, "out", ("model.gguf",), ("vocab.json",)), Failure("nope", "no")]
     showing = Showing(
         "m", "t", (Shown("x", (Turn("user", (Run("kept", "a"),)),)),), (TagTokens("<t>", ((3, "<"),), True),)
     )
