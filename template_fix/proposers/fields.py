@@ -7,11 +7,12 @@ turn without content.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from jinja2 import nodes
 
 from template_fix.contract import FIELD, Examination, generation_header
-from template_fix.jinja import Template
+from template_fix.jinja import Template, walk
 from template_fix.probes import Probe
 from template_fix.proposers import Proposal
 from template_fix.proposers.messages import Binding, bindings, enclosing_loops, reads, rebind
@@ -88,7 +89,7 @@ def _first_output(trace: Trace, examined: Examination, probe: Probe, message: in
 
 def _led(template: Template, site: Site, header: str, tags: Tags, switch: str) -> Iterator[Edit]:
     """Yield the edit that prints the field in front of an output, behind the header that it begins with."""
-    leaf = site.node
+    leaf = next(islice(walk(template.tree), site.number, None))
     while isinstance(leaf, nodes.BinExpr):
         leaf = leaf.left
     span = template.span(leaf) or site.span
@@ -100,6 +101,7 @@ def _led(template: Template, site: Site, header: str, tags: Tags, switch: str) -
     whole = f"{_block(field, tags)} ~ {text}"
     if isinstance(leaf, nodes.Const) and header and text.count(header) == 1:
         front, back = text.split(header)
-        whole = f"{front}{header}{text[-1]} ~ {_block(field, tags)} ~ {text[0]}{back}"
+        opening, closing = literal(tags.open + tags.lead)[1:-1], literal(tags.trail + tags.close + tags.gap)[1:-1]
+        whole = f"{front}{header}{opening}{text[-1]} ~ {field} ~ {text[0]}{closing}{back}"
     inner = " and loop.first" if len(loops) > 1 else ""
     yield replaced(span, f"{whole} if {switch} and {field}{inner} else {text}")
