@@ -59,7 +59,7 @@ class Search:
     def _hopeful(self, proposals: Sequence[Proposal]) -> list[Proposal]:
         """Return the proposals that matter and harm nothing by themselves; of those that do the same, the first."""
         kept: dict[tuple[object, ...], Proposal] = {}
-        for proposal in proposals:
+        for proposal in filter(lambda each: apart([each]), proposals):
             if self._matters(proposal) and not self.tried([proposal]).verdict.hopeless:
                 case = self.candidate([proposal])
                 assert isinstance(case, Case)
@@ -72,7 +72,7 @@ class Search:
         kept, least = (base.kept, wrong(base.case.itself)) if base else ((), wrong(self.before.itself))
         best: Choice | None = None
         for more in combinations([each for each in proposals if each not in kept], by):
-            if _apart([*kept, *more]):
+            if apart([*kept, *more]):
                 choice = self.tried([*kept, *more])
                 if not choice.verdict.reason and wrong(choice.case.itself) < least:
                     best, least = choice, wrong(choice.case.itself)
@@ -157,6 +157,7 @@ def _effect(examined: Examination) -> Iterator[object]:
         yield from (examined.text(probe, turn, prompt=True) for turn in probe.turns())
 
 
-def _apart(chosen: Iterable[Proposal]) -> bool:
+def apart(chosen: Iterable[Proposal]) -> bool:
+    """Whether no two edits of these proposals claim the same text."""
     spans = sorted(edit.span for each in chosen for edit in each.edits)
     return all(one.end <= other.start and one != other for one, other in pairwise(spans))

@@ -15,7 +15,7 @@ from template_fix.limits import LimitExceeded, step
 from template_fix.probes import LONE_CLOSING_TAG, SEVERAL_BLOCKS, Part, Probe, battery, probe
 from template_fix.proposers import Proposal, counterfactual, fields, inline, known, strays, switches
 from template_fix.render import Failure, Renderer, RenderError
-from template_fix.search import Search
+from template_fix.search import Search, apart
 from template_fix.tags import Tags, discover
 from template_fix.text import Span
 
@@ -148,8 +148,8 @@ class Study:
         return None
 
     def _suspects(self) -> Iterator[Proposal]:
-        yield from self.known
-        yield from self.found
+        yield from (each for each in self.known if apart([each]))
+        yield from (each for each in self.found if apart([each]))
 
     def _with(self, chosen: Sequence[Proposal], probe: Probe) -> str | Failure:
         case = self.search.candidate(chosen)
