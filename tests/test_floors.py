@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "template_fix"
 
 FLOORS = """
-text finding lock version align conversation lines demo_model
+text finding lock options version align conversation lines demo_model
 outcome jsontext literal jinja limits excerpt journal
 document match fold render
 copies tags
@@ -23,6 +23,7 @@ unflag search
 tokens
 study
 rules
+token_repair
 repair
 writing report show
 run pages
