@@ -20,6 +20,7 @@ from collections.abc import Iterator
 
 from template_fix.contract import Observation
 from template_fix.finding import Level
+from template_fix.probes import LONE_CLOSING_TAG
 from template_fix.study import Found, Study
 
 CODE = "TF207"
@@ -37,6 +38,8 @@ def check(study: Study) -> Iterator[Found]:
     """Yield a finding for each way in which printed reasoning isn't in a block of its own."""
     told: set[str] = set()
     for seen in study.owed() if study.reasoning else ():
+        if seen.lost or seen.probe.shape in LONE_CLOSING_TAG:
+            continue
         for held in seen.breaks(*_MESSAGES):
             if held.property not in told:
                 told.add(held.property)

@@ -26,14 +26,18 @@ CODE = "TF208"
 LEVEL = Level.WARNING
 SUMMARY = "text in front of a lone closing tag is lost"
 
+_FIX = "keep it, unless preserve_thinking=false is passed"
+
 
 def check(study: Study) -> Iterator[Found]:
-    """Yield a finding where a lone closing tag takes the text before it along."""
+    """Yield a finding where a lone closing tag takes the text before it along, or gets lost itself."""
     for seen in study.owed() if study.reasoning else ():
-        for part in seen.lost if seen.probe.shape in LONE_CLOSING_TAG else ():
-            if seen.probe.shape[part.message] in "ml" and not study.printed_when_last(seen, part):
-                evidence = study.evidence(seen, part.message, [part])
-                message = f"text in front of a lone {study.tags.close} is lost"
-                fix = "keep it, unless preserve_thinking=false is passed"
-                yield Found(message, study.cause(seen.probe, part), (evidence,), fix)
-                return
+        lost = [part for part in seen.lost if seen.probe.shape[part.message] in "ml"]
+        if lost and not study.printed_when_last(seen, lost[0]):
+            message = f"text in front of a lone {study.tags.close} is lost"
+            evidence = study.evidence(seen, lost[0].message, lost[:1])
+            yield Found(message, study.cause(seen.probe, lost[0]), (evidence,), _FIX)
+            return
+        if seen.probe.shape in ("um", "ul") and not lost and seen.breaks("well-formed"):
+            yield Found(f"a lone {study.tags.close} is lost", None, (study.evidence(seen, 1),))
+            return
