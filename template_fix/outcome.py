@@ -38,8 +38,9 @@ class Report:
 class Repair:
     """Edits that belong together and are kept or refused as one.
 
-    ``edits`` pairs each edit with the file it is made in, ``title`` says what is done in a few words, ``why`` what
-    that brings, ``source`` what proposed it (``patch split-last``, ``token flags``, …).
+    ``codes`` are what it resolves; of a repair that was refused, what it was meant to resolve. ``edits`` pairs each
+    edit with the file it is made in, ``title`` says what is done in a few words, ``why`` what that brings, ``source``
+    what proposed it (``patch split-last``, ``token flags``, …).
     """
 
     codes: tuple[str, ...]

@@ -13,6 +13,7 @@ from template_fix.options import Options
 from template_fix.outcome import PatchResult, Refusal, Repair, Report, TemplateSummary
 from template_fix.proposers import Proposal
 from template_fix.proposers.splice import tidied
+from template_fix.resolved import resolved
 from template_fix.rules import CHECKPOINT_RULES, TEMPLATE_RULES, level_of
 from template_fix.study import Found, Setting, Study
 from template_fix.subject import Subject
@@ -29,8 +30,9 @@ CHECK_SECONDS, PATCH_SECONDS = 60.0, 600.0
 class Studied:
     """What the study of one template came to, in a form that leaves the child process.
 
-    ``found`` pairs each finding with its code; ``kept`` pairs each proposal that stands with its final edits, and
-    ``refused`` each other one with the reason. ``variables`` are what the template reads and doesn't set.
+    ``found`` pairs each finding with its code; ``kept`` has each proposal that stands with the codes that it resolves
+    and its final edits, ``refused`` each other one with the reason. ``variables`` are what the template reads and
+    doesn't set.
     """
 
     found: tuple[tuple[str, Found], ...]
@@ -39,7 +41,7 @@ class Studied:
     probes: int = 0
     accepted: int = 0
     variables: frozenset[str] = frozenset()
-    kept: tuple[tuple[Proposal, tuple[Edit, ...]], ...] = ()
+    kept: tuple[tuple[Proposal, tuple[str, ...], tuple[Edit, ...]], ...] = ()
     refused: tuple[tuple[Proposal, str], ...] = ()
 
 
@@ -62,7 +64,7 @@ def patch(checkpoint: Checkpoint, options: Options | None = None) -> PatchResult
     before = _report(checkpoint, studied, options)
     kept = [_repair(copies, *each) for copies, study in studied.items() for each in study.kept]
     refused = [
-        Refusal(_repair(copies, each, each.edits), why)
+        Refusal(_repair(copies, each, (each.code,), each.edits), why)
         for copies, study in studied.items()
         for each, why in study.refused
     ]
@@ -137,7 +139,9 @@ def _healed(study: Study, studied: Studied, options: Options) -> Studied:
     if best is None:
         return replace(studied, refused=tuple(_refusals(study, proposals)))
     tidy = iter(tidied(study.template, [edit for proposal in best.kept for edit in proposal.edits]))
-    return replace(studied, kept=tuple((each, tuple(next(tidy) for _ in each.edits)) for each in best.kept))
+    codes = resolved(study, studied.found, best)
+    kept = ((each, some, tuple(next(tidy) for _ in each.edits)) for each, some in zip(best.kept, codes, strict=True))
+    return replace(studied, kept=tuple(kept))
 
 
 def _refusals(study: Study, proposals: Sequence[Proposal]) -> Iterator[tuple[Proposal, str]]:
@@ -171,9 +175,9 @@ def _located(copy: TemplateCopy, study: Studied) -> Iterator[Finding]:
         yield Finding(code, level_of(code), found.message, place, found.evidence, found.fix)
 
 
-def _repair(copies: Copies, proposal: Proposal, edits: Sequence[Edit]) -> Repair:
+def _repair(copies: Copies, proposal: Proposal, codes: tuple[str, ...], edits: Sequence[Edit]) -> Repair:
     placed = tuple(edit for copy in copies for edit in copy.edits(edits))
-    return Repair((proposal.code,), proposal.title, proposal.why, proposal.source, placed)
+    return Repair(codes, proposal.title, proposal.why, proposal.source, placed)
 
 
 def _subject(checkpoint: Checkpoint, studied: Iterable[Studied], options: Options) -> Subject:

@@ -116,7 +116,7 @@ class Study:
         """
         plain = [seen for seen in self.examined if seen.probe.shape not in (*SEVERAL_BLOCKS, *LONE_CLOSING_TAG)]
         for seen in sorted(plain, key=lambda seen: seen.probe.text_lists) if self.reasoning else ():
-            if seen.text is None or seen.probe.features & self.examined.unsupported:
+            if seen.text is None or seen.probe.features & self.examined.unsupported or _as_data(seen):
                 continue
             for part in seen.lost:
                 if part.kind == "reasoning" and last is not self.printed_when_last(seen, part):
@@ -131,9 +131,10 @@ class Study:
     def cause(self, probe: Probe, part: Part) -> Span | None:
         """Return the expression that keeps a text from being printed, found by experiment.
 
-        Each proposed edit is tried by itself; the first that brings the text back points at the cause.
+        Each proposed edit is tried by itself; the first that brings the text back points at the cause. Only for lost
+        reasoning are experiments worth what they cost.
         """
-        for proposal in self._suspects():
+        for proposal in self._suspects() if part.kind == "reasoning" else self.known:
             text = self._with([proposal], probe)
             if isinstance(text, str) and part.text in text:
                 return proposal.at
@@ -163,6 +164,11 @@ class Study:
             printed=_printed(seen, message),
             lost=tuple(part.text for part in lost),
         )
+
+
+def _as_data(seen: Observation) -> bool:
+    """Whether a list of text blocks is printed as it stands, braces and all: then the template doesn't know lists."""
+    return seen.probe.text_lists and any(form in (seen.text or "") for form in ("'type': 'text'", '"type": "text"'))
 
 
 def _arguments(renderer: Renderer, tags: Tags) -> type:

@@ -23,7 +23,7 @@ unflag search
 tokens
 study
 rules
-token_repair
+token_repair resolved
 repair
 writing report show
 run pages
