@@ -22,6 +22,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 R = TypeVar("R")
@@ -50,13 +51,28 @@ def bounded(function: Callable[..., R], *args: Any, seconds: float = 600.0, mega
     holds. Arguments and results are pickled where the child is a fresh interpreter, results always. Raises
     LimitExceeded, or what ``function`` raised. Inside a bounded call it just calls the function: limits nest.
     """
+    return started(function, *args, seconds=seconds, megabytes=megabytes)()
+
+
+def started(
+    function: Callable[..., R], *args: Any, seconds: float = 600.0, megabytes: int = MEGABYTES
+) -> Callable[[], R]:
+    """Begin a bounded call, and return what waits for it and returns its result, or raises, as `bounded` does.
+
+    What it returns must be called, and once: it also buries the child.
+    """
     if _in_child:
-        return function(*args)
-    run = _forked if hasattr(os, "fork") else _spawned
-    status, value = run(function, args, seconds, megabytes)
-    if status == "value":
-        return value  # type: ignore[no-any-return]
-    raise value
+        return partial(function, *args)
+    begin = _forked if hasattr(os, "fork") else _spawned
+    outcome = begin(function, args, seconds, megabytes)
+
+    def result() -> R:
+        status, value = outcome()
+        if status == "value":
+            return value  # type: ignore[no-any-return]
+        raise value
+
+    return result
 
 
 @contextmanager
@@ -89,7 +105,10 @@ def _last_resort(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + 3, hard))
 
 
-def _forked(function: Callable[..., Any], args: tuple[Any, ...], seconds: float, megabytes: int) -> tuple[str, Any]:
+Outcome = Callable[[], tuple[str, Any]]
+
+
+def _forked(function: Callable[..., Any], args: tuple[Any, ...], seconds: float, megabytes: int) -> Outcome:
     reader, writer = os.pipe()
     with warnings.catch_warnings():
         # The child runs Python alone and leaves by os._exit, so threads that it doesn't inherit can't be missed.
@@ -99,15 +118,19 @@ def _forked(function: Callable[..., Any], args: tuple[Any, ...], seconds: float,
         os.close(reader)
         _child(function, args, megabytes, writer)
     os.close(writer)
+    return partial(_waited_for, child, reader, time.monotonic() + seconds, seconds)
+
+
+def _waited_for(child: int, reader: int, deadline: float, seconds: float) -> tuple[str, Any]:
     try:
-        answer = _read_all(reader, seconds)
+        answer = _read_all(reader, deadline)
     finally:
         os.close(reader)
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
     if answer is None:
-        return "error", LimitExceeded(f"takes more than {seconds:g} s")
+        return _too_slow(seconds)
     return _outcome(answer, -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
 
 
@@ -122,9 +145,8 @@ def _child(function: Callable[..., Any], args: tuple[Any, ...], megabytes: int, 
         os._exit(code)
 
 
-def _read_all(reader: int, seconds: float) -> bytes | None:
+def _read_all(reader: int, deadline: float) -> bytes | None:
     """Return what comes through the pipe until it closes, or None where that takes too long."""
-    deadline = time.monotonic() + seconds
     parts: list[bytes] = []
     while (left := deadline - time.monotonic()) > 0:
         if not select.select([reader], [], [], left)[0]:
@@ -136,15 +158,25 @@ def _read_all(reader: int, seconds: float) -> bytes | None:
     return None
 
 
-def _spawned(function: Callable[..., Any], args: tuple[Any, ...], seconds: float, megabytes: int) -> tuple[str, Any]:
+def _spawned(function: Callable[..., Any], args: tuple[Any, ...], seconds: float, megabytes: int) -> Outcome:
     command = [sys.executable, "-m", "template_fix.limits"]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    work = pickle.dumps((function, args, megabytes))
+    return partial(_told, child, work, time.monotonic() + seconds, seconds)
+
+
+def _told(child: subprocess.Popen[bytes], work: bytes, deadline: float, seconds: float) -> tuple[str, Any]:
     try:
-        done = subprocess.run(
-            command, input=pickle.dumps((function, args, megabytes)), stdout=subprocess.PIPE, timeout=seconds
-        )
+        answer, _ = child.communicate(work, timeout=max(deadline - time.monotonic(), 0))
     except subprocess.TimeoutExpired:
-        return "error", LimitExceeded(f"takes more than {seconds:g} s")
-    return _outcome(done.stdout, done.returncode)
+        child.kill()
+        child.communicate()
+        return _too_slow(seconds)
+    return _outcome(answer, child.returncode)
+
+
+def _too_slow(seconds: float) -> tuple[str, Any]:
+    return "error", LimitExceeded(f"takes more than {seconds:g} s")
 
 
 def _outcome(answer: bytes, code: int) -> tuple[str, Any]:
