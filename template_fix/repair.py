@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from template_fix.checkpoint import Checkpoint, TemplateCopy
 from template_fix.finding import Finding, Place
 from template_fix.jinja import undeclared
-from template_fix.limits import LimitExceeded, bounded
+from template_fix.limits import LimitExceeded, started
 from template_fix.options import Options
 from template_fix.outcome import PatchResult, Refusal, Repair, Report, TemplateSummary
 from template_fix.proposers import Proposal
@@ -79,10 +79,23 @@ def patch(checkpoint: Checkpoint, options: Options | None = None) -> PatchResult
         kept.append(loading)
         mended = mended.apply(loading.edits)
     after = check(mended, options) if kept else before
+    unproved = _unproved(before, after)
+    if unproved:
+        refusals = [Refusal(repair, unproved) for repair in kept]
+        return PatchResult(before, before, (), (*refused, *refusals), {})
     changed = {
         file: (text, mended.files[file]) for file, text in checkpoint.files.items() if mended.files[file] != text
     }
     return PatchResult(before, after, tuple(kept), tuple(refused), changed)
+
+
+def _unproved(before: Report, after: Report) -> str:
+    """Return why a repaired checkpoint can't be let stand: it couldn't be looked at as the original could."""
+    told = {finding.code for finding in before.findings}
+    for finding in after.findings:
+        if finding.code in ("TF102", "TF103") and finding.code not in told:
+            return f"the repaired template could not be proved: {finding.message}"
+    return ""
 
 
 def distinct(checkpoint: Checkpoint) -> Iterator[Copies]:
@@ -104,15 +117,23 @@ def special_tokens(checkpoint: Checkpoint) -> dict[str, str]:
 
 
 def _studied(checkpoint: Checkpoint, options: Options, *, heal: bool) -> dict[Copies, Studied]:
-    return {copies: _bounded_study(checkpoint, copies[0], options, heal) for copies in distinct(checkpoint)}
+    """Study each different template in a child process of its own, and load the tokenizer meanwhile."""
+    running = {copies: _begun(checkpoint, copies[0], options, heal) for copies in distinct(checkpoint)}
+    if vocabulary_tags(checkpoint):
+        import tokenizers  # noqa: F401 - the rules on tokens are going to need it
+    return {copies: _finished(wait) for copies, wait in running.items()}
 
 
-def _bounded_study(checkpoint: Checkpoint, copy: TemplateCopy, options: Options, heal: bool) -> Studied:
+def _begun(checkpoint: Checkpoint, copy: TemplateCopy, options: Options, heal: bool) -> Callable[[], Studied]:
     tags = options.tags[0] if options.tags else None
     setting = Setting(tuple(special_tokens(checkpoint).items()), tags, options.default == "preserve")
     seconds = PATCH_SECONDS if heal else CHECK_SECONDS
+    return started(_study, copy.source, setting, options, heal, seconds=seconds)
+
+
+def _finished(wait: Callable[[], Studied]) -> Studied:
     try:
-        return bounded(_study, copy.source, setting, options, heal, seconds=seconds)
+        return wait()
     except LimitExceeded as error:
         return Studied((("TF103", Found(f"the template was stopped: it {error}", Span(0, 0))),))
 
@@ -134,7 +155,8 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
 
 
 def _healed(study: Study, studied: Studied, options: Options) -> Studied:
-    proposals = [proposal for proposal in (*study.known, *study.found) if options.wants(proposal.code)]
+    wanted = {code for code, _ in studied.found if options.wants(code)}
+    proposals = [each for each in (*study.known, *study.found) if _asked_for(each, wanted, options)]
     best = study.search.best(proposals)
     if best is None:
         return replace(studied, refused=tuple(_refusals(study, proposals)))
@@ -142,6 +164,13 @@ def _healed(study: Study, studied: Studied, options: Options) -> Studied:
     codes = resolved(study, studied.found, best)
     kept = ((each, some, tuple(next(tidy) for _ in each.edits)) for each, some in zip(best.kept, codes, strict=True))
     return replace(studied, kept=tuple(kept))
+
+
+def _asked_for(proposal: Proposal, wanted: set[str], options: Options) -> bool:
+    """Whether a proposal may resolve what the user selected: what an edit mends shows only when it is judged."""
+    if proposal.code == "TF203" or options.wants(proposal.code):
+        return options.wants(proposal.code)
+    return bool(wanted - {"TF203"}) and not any(proposal.code.startswith(prefix) for prefix in options.ignore)
 
 
 def _refusals(study: Study, proposals: Sequence[Proposal]) -> Iterator[tuple[Proposal, str]]:
