@@ -156,7 +156,7 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
 
 def _healed(study: Study, studied: Studied, options: Options) -> Studied:
     wanted = {code for code, _ in studied.found if options.wants(code)}
-    proposals = [each for each in (*study.known, *study.found) if _asked_for(each, wanted, options)]
+    proposals = [each for each in study.proposals if _asked_for(each, wanted, options)]
     best = study.search.best(proposals)
     if best is None:
         return replace(studied, refused=tuple(_refusals(study, proposals)))

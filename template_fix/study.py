@@ -84,10 +84,17 @@ class Study:
         """Return what the known patches suggest."""
         return tuple(known.proposals(self.template, self.switch))
 
+    @property
+    def proposals(self) -> Iterator[Proposal]:
+        """Yield what all proposers suggest. Of two that do the same the first counts: a template's own switch."""
+        yield from switches.proposals(self.template, self.examined, self.switch)
+        yield from self.known
+        yield from self.found
+
     @cached_property
     def found(self) -> tuple[Proposal, ...]:
         """Return what experiments suggest. They cost more than the known patches."""
-        proposers = (switches.proposals, fields.proposals, inline.proposals, strays.proposals, counterfactual.proposals)
+        proposers = (fields.proposals, inline.proposals, strays.proposals, counterfactual.proposals)
         return tuple(each for propose in proposers for each in propose(self.template, self.examined, self.switch))
 
     @property
