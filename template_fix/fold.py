@@ -20,7 +20,13 @@ SWITCH = "preserve_thinking"
 
 def equal_when_off(before: str, after: str, switch: str = SWITCH) -> bool:
     """Whether two templates, given as source, are the same program where ``switch`` is false."""
-    return folded(before, switch) == folded(after, switch)
+    one, other = folded(before, switch), folded(after, switch)
+    return one == other and _kinds(one) == _kinds(other)
+
+
+def _kinds(tree: nodes.Template) -> list[type]:
+    """Return the types of a tree's constants: to Python 1, 1.0 and True are equal, but they aren't printed alike."""
+    return [type(node.value) for node in walk(tree) if isinstance(node, nodes.Const)]
 
 
 @lru_cache(maxsize=8)
@@ -76,10 +82,13 @@ class _Folder(NodeTransformer):
 
     def visit_Filter(self, node: nodes.Filter) -> nodes.Node:
         self.generic_visit(node)
-        if node.name in ("default", "d") and isinstance(node.node, nodes.Const) and not node.kwargs:
-            kept = node.node.value or len(node.args) < 2
-            return node.node if kept else node.args[0]
-        return node
+        if node.name not in ("default", "d") or not isinstance(node.node, nodes.Const) or node.kwargs:
+            return node
+        if len(node.args) < 2:
+            return node.node
+        if not isinstance(node.args[1], nodes.Const):
+            return node
+        return node.args[0] if node.args[1].value and not node.node.value else node.node
 
     def visit_Test(self, node: nodes.Test) -> nodes.Node:
         if isinstance(node.node, nodes.Name) and node.node.name == self.switch and not node.args:
@@ -126,36 +135,30 @@ class _Folder(NodeTransformer):
             return node
         return node.expr1 if node.test.value else node.expr2 or node
 
-    def visit_If(self, node: nodes.If) -> nodes.Node | list[nodes.Node] | None:
-        self.generic_visit(node)
-        node.body, node.else_ = _merged(node.body), _merged(node.else_)
-        node.elif_ = [branch for branch in node.elif_ if not _never(branch)]
-        if isinstance(node.test, nodes.Const):
-            if node.test.value:
-                return node.body
-            if not node.elif_:
-                return node.else_
-            first, *rest = node.elif_
-            return self._rest(nodes.If(first.test, first.body, rest, node.else_))
-        if not (node.body or node.elif_ or node.else_):
-            return None
-        return node
-
-    def _rest(self, node: nodes.If) -> nodes.Node | list[nodes.Node]:
-        if isinstance(node.test, nodes.Const) and node.test.value:
-            return node.body
-        return node
+    def visit_If(self, node: nodes.If) -> nodes.Node | list[nodes.Node]:
+        later, node.elif_ = node.elif_, []
+        otherwise: list[nodes.Node] | None = None
+        reached: list[nodes.If] = []
+        for branch in (node, *later):
+            self.generic_visit(branch)
+            if not isinstance(branch.test, nodes.Const):
+                reached.append(nodes.If(branch.test, branch.body, [], []))
+            elif branch.test.value:
+                otherwise = branch.body
+                break
+        otherwise = node.else_ if otherwise is None else otherwise
+        if not reached or not (otherwise or any(branch.body for branch in reached)):
+            return otherwise
+        first, *rest = reached
+        return nodes.If(first.test, first.body, rest, otherwise)
 
     def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> nodes.Node:
         super().generic_visit(node, *args, **kwargs)
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = _merged(body)  # type: ignore[attr-defined]
+        for name in ("body", "else_"):
+            body = getattr(node, name, None)
+            if isinstance(body, list):
+                setattr(node, name, _merged(body))
         return node
-
-
-def _never(branch: nodes.If) -> bool:
-    return isinstance(branch.test, nodes.Const) and not branch.test.value
 
 
 def _merged(body: list[nodes.Node]) -> list[nodes.Node]:

@@ -195,11 +195,16 @@ def test_the_battery_asks_for_every_form_in_every_place() -> None:
     [
         pytest.param(probe("sua", THINK, "plain"), "system prompt, question, answer", id="nothing special"),
         pytest.param(probe("ur", THINK), "question, reasoned answer; reasoning inside of content", id="inline"),
-        pytest.param(probe("ur", THINK, "reasoning", legacy=True),
-                     "question, reasoned answer; reasoning in the field 'reasoning'; as transformers 4 passes it",
-                     id="a field, and the older release"),
-        pytest.param(probe("ua", THINK, flags=(("enable_thinking", False),)),
-                     "question, answer; enable_thinking=False", id="a flag"),
+        pytest.param(
+            probe("ur", THINK, "reasoning", legacy=True),
+            "question, reasoned answer; reasoning in the field 'reasoning'; as transformers 4 passes it",
+            id="a field, and the older release",
+        ),
+        pytest.param(
+            probe("ua", THINK, flags=(("enable_thinking", False),)),
+            "question, answer; enable_thinking=False",
+            id="a flag",
+        ),
     ],
 )
 def test_a_probe_says_what_it_is(found: Probe, told: str) -> None:

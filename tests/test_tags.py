@@ -85,8 +85,11 @@ def test_literals_are_texts_and_string_constants() -> None:
         pytest.param("gate", Tags(*THINK, "\n", "\n", "\n\n"), id="tags around a field, with blank lines"),
         pytest.param("empty_block", Tags(*THINK, "", "", "\n"), id="tags around a field, without lines of their own"),
         pytest.param("channel_macro", Tags("<|channel>thought", "<channel|>", "\n", "\n", ""), id="a named channel"),
-        pytest.param("channels", Tags("<|channel|>analysis<|message|>", "<|end|>", "", "", "\n\n"),
-                     id="a channel that a message token opens"),
+        pytest.param(
+            "channels",
+            Tags("<|channel|>analysis<|message|>", "<|end|>", "", "", "\n\n"),
+            id="a channel that a message token opens",
+        ),
         pytest.param("brackets", Tags("[THINK]", "[/THINK]", "", "", ""), id="control tokens in brackets"),
         pytest.param("safe", Tags(*THINK, "\n", "\n", "\n\n"), id="a safe template"),
         pytest.param("plain", None, id="no notion of reasoning"),
