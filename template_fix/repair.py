@@ -15,6 +15,7 @@ from template_fix.proposers import Proposal
 from template_fix.proposers.splice import tidied
 from template_fix.resolved import resolved
 from template_fix.rules import CHECKPOINT_RULES, TEMPLATE_RULES, level_of
+from template_fix.search import broken
 from template_fix.study import Found, Setting, Study
 from template_fix.subject import Subject
 from template_fix.text import Edit, Span
@@ -158,6 +159,12 @@ def _healed(study: Study, studied: Studied, options: Options) -> Studied:
     wanted = {code for code, _ in studied.found if options.wants(code)}
     proposals = [each for each in study.proposals if _asked_for(each, wanted, options)]
     best = study.search.best(proposals)
+    while best is not None and broken(best.case.itself):
+        more = [each for each in study.beside(best) if _asked_for(each, wanted, options)]
+        better = study.search.best(more, best)
+        if better is None or better.kept == best.kept:
+            break
+        best = better
     if best is None:
         return replace(studied, refused=tuple(_refusals(study, proposals)))
     tidy = iter(tidied(study.template, [edit for proposal in best.kept for edit in proposal.edits]))

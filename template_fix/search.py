@@ -41,10 +41,9 @@ class Search:
         self._cases: dict[str, Case | str] = {}
         self._verdicts: dict[str, Verdict] = {}
 
-    def best(self, proposals: Sequence[Proposal]) -> Choice | None:
-        """Return the best set of proposals, or None where none may stand or none mends anything."""
-        hopeful = self._hopeful(proposals)
-        best: Choice | None = None
+    def best(self, proposals: Iterable[Proposal], base: Choice | None = None) -> Choice | None:
+        """Return the best set of proposals beside those of ``base``, or ``base`` where no other mends more."""
+        hopeful, best = self._hopeful(proposals, base), base
         while best is None or broken(best.case.itself):
             grown = self._grown(best, hopeful, 1) or self._grown(best, hopeful, 2)
             if grown is None:
@@ -56,15 +55,19 @@ class Search:
         """Return a choice if it renders as the original where the switch is off, as its proof says."""
         return None if judge(self.before, choice.case).reason else choice
 
-    def _hopeful(self, proposals: Sequence[Proposal]) -> list[Proposal]:
-        """Return the proposals that matter and harm nothing by themselves; of those that do the same, the first."""
+    def _hopeful(self, proposals: Iterable[Proposal], base: Choice | None) -> list[Proposal]:
+        """Return the proposals that matter and harm nothing by themselves; of those that do the same, the first.
+
+        Beside a base, what they do there counts.
+        """
+        made = base.kept if base else ()
         kept: dict[tuple[object, ...], Proposal] = {}
-        for proposal in filter(lambda each: apart([each]), proposals):
-            if self._matters(proposal) and not self.tried([proposal]).verdict.hopeless:
-                case = self.candidate([proposal])
+        for proposal in proposals:
+            together = [*made, proposal]
+            if apart(together) and self._matters(together, base) and not self.tried(together).verdict.hopeless:
+                case = self.candidate(together)
                 assert isinstance(case, Case)
-                effect = tuple(_effect(case.itself))
-                kept.setdefault(effect, proposal)
+                kept.setdefault(tuple(_effect(case.itself)), proposal)
         return list(kept.values())
 
     def _grown(self, base: Choice | None, proposals: Sequence[Proposal], by: int) -> Choice | None:
@@ -124,12 +127,12 @@ class Search:
         # What is proved of every input needs no rendering; that an absent switch means the original is not proved.
         return judge(self.before, Case(case.itself, self.before.off) if self.default else case)
 
-    def _matters(self, proposal: Proposal) -> bool:
-        """Whether a proposal changes what is printed of any conversation that is printed badly."""
-        case = self.candidate([proposal])
+    def _matters(self, chosen: Sequence[Proposal], base: Choice | None) -> bool:
+        """Whether proposals change what is printed of any conversation that is printed badly."""
+        case = self.candidate(chosen)
         if isinstance(case, str):
             return False
-        before, after = self.before.itself, case.itself
+        before, after = (base.case if base else self.before).itself, case.itself
         return any(
             after.text(probe) != before.text(probe) for probe in before.probes.values() if not before.safe(probe)
         )

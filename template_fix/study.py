@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,10 +15,11 @@ from template_fix.limits import LimitExceeded, step
 from template_fix.probes import LONE_CLOSING_TAG, SEVERAL_BLOCKS, Part, Probe, battery, probe
 from template_fix.proposers import Proposal, counterfactual, fields, inline, known, strays, switches
 from template_fix.render import Failure, Renderer, RenderError
-from template_fix.search import Search, apart
+from template_fix.search import Choice, Search, apart
 from template_fix.tags import Tags, discover
-from template_fix.text import Span
+from template_fix.text import Edit, Span, traced_back
 
+_EXPERIMENTS = (fields.proposals, inline.proposals, strays.proposals, counterfactual.proposals)
 # What the battery is spelled with for a template that has no tags of its own: to it they are text like any other.
 NEUTRAL = Tags("<think>", "</think>")
 
@@ -79,11 +80,6 @@ class Study:
         """Return the template's reasoning tags, or neutral ones where it has none."""
         return self.examined.tags
 
-    @cached_property
-    def known(self) -> tuple[Proposal, ...]:
-        """Return what the known patches suggest."""
-        return tuple(known.proposals(self.template, self.switch))
-
     @property
     def proposals(self) -> Iterator[Proposal]:
         """Yield what all proposers suggest. Of two that do the same the first counts: a template's own switch."""
@@ -91,11 +87,26 @@ class Study:
         yield from self.known
         yield from self.found
 
+    def beside(self, choice: Choice) -> Iterator[Proposal]:
+        """Yield what the proposers suggest once a choice has been made: some causes show only behind others."""
+        template, examined = Template(choice.source), choice.case.itself
+        made = [edit for proposal in choice.kept for edit in proposal.edits]
+        for propose in (known.proposals, *_EXPERIMENTS):
+            for proposal in propose(template, examined, self.switch):
+                spans = [traced_back(edit.span, made) for edit in proposal.edits]
+                edits = tuple(Edit(span, edit.text) for span, edit in zip(spans, proposal.edits, strict=True) if span)
+                if len(edits) == len(proposal.edits):
+                    yield replace(proposal, at=edits[0].span, edits=edits)
+
+    @cached_property
+    def known(self) -> tuple[Proposal, ...]:
+        """Return what the known patches suggest."""
+        return tuple(known.proposals(self.template, self.examined, self.switch))
+
     @cached_property
     def found(self) -> tuple[Proposal, ...]:
         """Return what experiments suggest. They cost more than the known patches."""
-        proposers = (fields.proposals, inline.proposals, strays.proposals, counterfactual.proposals)
-        return tuple(each for propose in proposers for each in propose(self.template, self.examined, self.switch))
+        return tuple(each for propose in _EXPERIMENTS for each in propose(self.template, self.examined, self.switch))
 
     @property
     def switch(self) -> str:

@@ -59,6 +59,20 @@ def apply(text: str, edits: Iterable[Edit]) -> str:
     return "".join([*parts, text[position:]])
 
 
+def traced_back(span: Span, edits: Iterable[Edit]) -> Span | None:
+    """Return where text of an edited text stood before, or None where an edit wrote any of it."""
+    shift = 0
+    for edit in sorted(set(edits)):
+        start = edit.span.start + shift
+        end = start + len(edit.text)
+        if span.end <= start:
+            break
+        if span.start < end:
+            return None
+        shift += len(edit.text) - (edit.span.end - edit.span.start)
+    return Span(span.start - shift, span.end - shift)
+
+
 def position(text: str, offset: int) -> Position:
     """Return the line and column of ``offset``; a line ends at LF, and CR LF counts as one end of line."""
     line = text.count("\n", 0, offset)

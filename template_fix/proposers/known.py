@@ -14,6 +14,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
+from template_fix.contract import Examination
 from template_fix.jinja import Template
 from template_fix.match import Pattern, fill
 from template_fix.proposers import Proposal
@@ -54,7 +55,7 @@ def _patch(entry: dict[str, Any]) -> Patch:
     return Patch(**{**entry, "pattern": Pattern.parse(entry["pattern"])})
 
 
-def proposals(template: Template, switch: str) -> Iterator[Proposal]:
+def proposals(template: Template, examined: Examination, switch: str) -> Iterator[Proposal]:
     """Yield a proposal for each place where a known patch matches.
 
     ``switch`` is the test, in template syntax, that the edits are switched by.

@@ -50,7 +50,7 @@ def _defaults(template: Template, name: str, value: bool, switch: str) -> Iterat
     own = name == SWITCH
     text = str(value).lower() if own else switch if value else f"not {switch}"
     spans = [span for node in _default_values(template, name, not value) if (span := template.span(node))]
-    test = f"{name} is not defined" + ("" if own else f" and {switch}")
+    test = ("" if own else f"{switch} and ") + f"{name} is not defined"
     insert = f"{{%- if {test} %}}{{%- set {name} = {str(value).lower()} %}}{{%- endif %}}"
     # A line of its own only where the template's first tag takes the line break away again.
     line = "\n" if template.source.startswith(("{%-", "{{-", "{#-")) else ""
