@@ -62,13 +62,16 @@ def _fit(text: str, room: int) -> str:
 def evidence_lines(evidence: Evidence, indent: int) -> Iterator[Line]:
     """Yield what one experiment shows: its subject, what went in and what came out, shortened around what is lost."""
     yield line(f"{visible(evidence.subject)}:", indent=indent, hang=2)
+    given, printed = evidence.labels
     texts: list[tuple[str, str, tuple[str, ...], Style]] = [
-        ("in:  ", evidence.given, evidence.lost, "lost"),
-        ("out: ", evidence.printed, evidence.stray, "stray"),
+        (given, evidence.given, evidence.lost, "lost"),
+        (printed, evidence.printed, evidence.stray, "stray"),
     ]
+    room = max(len(given), len(printed)) + 2
     for label, text, parts, style in texts:
         if text:
-            yield line(Piece(label, "dim"), *shortened(highlighted(text, parts, style)), indent=indent + 2, hang=5)
+            pieces = shortened(highlighted(text, parts, style))
+            yield line(Piece(f"{label}:".ljust(room), "dim"), *pieces, indent=indent + 2, hang=room)
 
 
 def edit_line(file: str, text: str, edit: Edit, indent: int) -> Line:

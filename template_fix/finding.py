@@ -40,6 +40,7 @@ class Evidence:
 
     ``subject`` says in a few words what was tried, ``given`` is the input as text, ``printed`` the output, ``lost``
     the parts of ``given`` that are missing from ``printed``, ``stray`` the parts of ``printed`` that shouldn't be.
+    ``labels`` say what the two texts are, where they aren't input and output.
     """
 
     subject: str
@@ -47,6 +48,7 @@ class Evidence:
     printed: str = ""
     lost: tuple[str, ...] = ()
     stray: tuple[str, ...] = ()
+    labels: tuple[str, str] = ("in", "out")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from template_fix.text import unified_diff
 
 _ORDER = tuple(Level)
 _EDITS = 3
+# What no edit of ours mends: `patch` isn't advised for these alone.
+BY_HAND = ("TF101", "TF102", "TF103", "TF304", "TF401")
 
 
 def check_lines(report: Report, width: int = WIDEST) -> Iterator[Line]:
@@ -48,7 +50,7 @@ def patch_lines(
         yield from _refused(refusal)
     if after:
         yield line("")
-        yield line(Piece("Remains", "title"))
+        yield line(Piece("Remains", "title"), ", as no edit that was tried mends it")
     for finding in by_gravity(after):
         yield from finding_lines(finding, width, brief=True)
     yield line("")
@@ -117,12 +119,12 @@ def _learned(template: TemplateSummary) -> str:
     if not template.probes:
         return "could not be tried"
     tags = ", ".join(f"{opening} … {closing}" for opening, closing in template.tags)
-    known = f"reasoning between {visible(tags)}" if template.reasoning else "knows nothing of reasoning"
+    known = f"reasoning between {visible(tags)}" if template.reasoning else "no reasoning tags found"
     return f"{known}; it renders {template.accepted} of {template.probes} probe conversations"
 
 
 def _next_after_check(report: Report) -> Iterator[Line]:
-    if any(finding.fix for finding in report.findings):
+    if any(finding.fix and finding.code not in BY_HAND for finding in report.findings):
         yield _advice("Next", f"patch {shlex.quote(report.model)}", "repairs what it can.")
     yield _explain(report.findings)
 
@@ -139,7 +141,10 @@ def _advice(label: str, command: str, what: str) -> Line:
 def _outcome(result: PatchResult, written: str | None) -> list[Piece]:
     if not result.kept:
         copied = f", copied to {written} as it is" if written not in (None, result.before.model) else ""
-        return [Piece("nothing to repair", "" if result.after.findings else "good"), Piece(copied)]
+        return [
+            Piece("nothing repaired") if result.after.findings else Piece("nothing to repair", "good"),
+            Piece(copied),
+        ]
     files = ", ".join(sorted(result.changed))
     repaired = Piece(counted(len(result.kept), "repair"), "good")
     if written is None:
@@ -154,7 +159,8 @@ def _kept(repair: Repair, result: PatchResult) -> Iterator[Line]:
     yield line(Piece("Repaired: ", "good"), visible(repair.title), hang=2)
     yield line(visible(repair.why), indent=2)
     files = ", ".join(dict.fromkeys(file for file, _ in repair.edits))
-    yield line(Piece(f"in {visible(files)}; {_origin(repair)}", "dim"), indent=2)
+    codes = ", ".join(repair.codes)
+    yield line(Piece(f"in {visible(files)}; {_origin(repair)}; resolves {codes}", "dim"), indent=2)
     for file, edit in repair.edits[:_EDITS]:
         if file in result.changed:
             yield edit_line(file, result.changed[file][0], edit, 4)
@@ -167,11 +173,11 @@ def _refused(refusal: Refusal) -> Iterator[Line]:
     yield line("")
     yield line(Piece("Refused: ", "warning"), visible(repair.title), hang=2)
     yield line(visible(refusal.reason), indent=2)
-    yield line(Piece(_origin(repair), "dim"), indent=2)
+    yield line(Piece(f"{_origin(repair)} for {', '.join(repair.codes)}", "dim"), indent=2)
 
 
 def _origin(repair: Repair) -> str:
-    return f"proposed by {visible(repair.source)} for {', '.join(repair.codes)}"
+    return f"proposed by {visible(repair.source)}"
 
 
 def _proof(result: PatchResult) -> Iterator[Line]:

@@ -58,7 +58,7 @@ def test_a_directory_with_a_space_is_quoted_in_commands():
 
 def test_a_template_without_reasoning_is_said_to_have_none():
     told = drawn(check_lines(Report("m", (), (TemplateSummary("chat_template.jinja", "default", False, (), 9, 9),))))
-    assert "default template in chat_template.jinja: knows nothing of reasoning" in told
+    assert "default template in chat_template.jinja: no reasoning tags found" in told
 
 
 def test_a_template_that_does_not_parse_is_not_said_to_know_nothing():
@@ -95,7 +95,7 @@ models/r1: 1 repair made in tokenizer_config.json
 
 Repaired: keep the content whole
   Every turn is printed with its reasoning.
-  in tokenizer_config.json; proposed by patch split-last for TF201, TF202
+  in tokenizer_config.json; proposed by patch split-last; resolves TF201, TF202
     tokenizer_config.json:2: "chat_template": "…\\n{% set content = {+content if preserve_thinking
       else +}content.split('</think>')[-1] %}",
 
@@ -103,7 +103,7 @@ Refused: print the field
   It doubles the opening tag.
   proposed by patch field for TF203
 
-Remains
+Remains, as no edit that was tried mends it
 warning TF205: The generation prompt opens a block that plain turns lack.
 
 Proof: before: 2 errors, 1 warning; after: 1 warning; 412 probe conversations rendered before and

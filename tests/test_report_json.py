@@ -53,7 +53,7 @@ def test_a_finding_has_the_keys_that_are_documented():
         "source": "{% set content = content.split('</think>')[-1] %}",
         "width": 29,
     }
-    assert list(finding["evidence"][0]) == ["subject", "given", "printed", "lost", "stray"]
+    assert list(finding["evidence"][0]) == ["subject", "given", "printed", "lost", "stray", "labels"]
 
 
 def test_a_patch_tells_of_repairs_and_edits():

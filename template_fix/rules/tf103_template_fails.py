@@ -37,5 +37,5 @@ def check(study: Study) -> Iterator[Found]:
     ordinary = [seen for seen in study.examined if seen.probe.ordinary]
     if all(seen.text is None for seen in ordinary):
         first = ordinary[0]
-        shown = Evidence(first.probe.describe(), given=str(list(first.probe.messages)), printed=first.failure)
+        shown = Evidence(first.probe.describe(), str(list(first.probe.messages)), first.failure, labels=("in", "error"))
         yield Found(f"the template fails on every conversation: {first.failure}", Span(0, 0), (shown,))

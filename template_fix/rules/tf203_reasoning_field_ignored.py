@@ -36,6 +36,7 @@ def check(study: Study) -> Iterator[Found]:
         lost = [part for part in seen.lost if part.feature == FIELD]
         if lost and seen.text is not None:
             evidence = study.evidence(seen, lost[0].message, lost[:1])
-            fix = f"put it into the content, between {study.tags.open} and {study.tags.close}"
+            inside = f"inside of the content, between {study.tags.open} and {study.tags.close}"
+            fix = f"print the field in its turn; until then, bring reasoning {inside}"
             yield Found("the template ignores reasoning in the field reasoning_content", None, (evidence,), fix)
             return

@@ -47,8 +47,9 @@ def _evidence(study: Study, seen: Observation, cut: int) -> tuple[Evidence, ...]
     shorter = study.examined.text(seen.probe, cut)
     return (
         Evidence(
-            f"{seen.probe.describe()}: its first {cut} messages by themselves, and in the whole",
+            f"{seen.probe.describe()}; its first {cut} messages",
             given=shorter if isinstance(shorter, str) else "",
             printed=(seen.text or "")[: len(shorter) if isinstance(shorter, str) else None],
+            labels=("alone", "followed"),
         ),
     )

@@ -41,4 +41,4 @@ def check(study: Study) -> Iterator[Found]:
 
 def _evidence(study: Study, seen: Observation) -> Evidence:
     prompt = study.examined.text(seen.probe, 1, prompt=True)
-    return Evidence(f"{seen.probe.describe()}: the prompt, and the turn", str(prompt), seen.text or "")
+    return Evidence(seen.probe.describe(), str(prompt), seen.text or "", labels=("prompt", "row"))

@@ -19,39 +19,61 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from template_fix.contract import Observation
-from template_fix.finding import Level
+from template_fix.finding import Evidence, Level
 from template_fix.probes import Part
 from template_fix.study import Found, Study
+from template_fix.text import Span
+from template_fix.tokens import listed
 
 CODE = "TF206"
 LEVEL = Level.WARNING
 SUMMARY = "an answer, a tool call or a tool result is lost"
 
 _NAMES = {"answer": "an answer", "call": "a tool call", "result": "a tool result", "question": "a question"}
+SEVERAL = "several calls at once"
+# A tool call is often printed in some of these forms only.
+_FORMS = {
+    "call beside ''": "where the content is empty text",
+    "call beside None": "where the content is None",
+    "call beside text": "where the message also has text",
+    SEVERAL: "where it is not the first of its message",
+}
 
 
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding for each kind of text that is lost somewhere and printed elsewhere."""
-    told: set[str] = set()
+    lost: dict[tuple[str, Span | None], dict[str, Evidence]] = {}
+    told: set[tuple[str, str]] = set()
     for seen in study.examined:
         for part in seen.lost if seen.text is not None and seen.probe.ordinary else ():
-            message = _message(study, seen, part)
-            if message and message not in told:
-                told.add(message)
+            what, where = _what(study, seen, part), _where(part)
+            if what and (what, where) not in told:
+                told.add((what, where))
                 at = study.cause(seen.probe, part) if study.reasoning else None
-                yield Found(message, at, (study.evidence(seen, part.message, [part]),), _fix(at is not None))
+                lost.setdefault((what, at), {})[where] = study.evidence(seen, part.message, [part])
+    for (what, at), places in lost.items():
+        where = f" {listed(list(places))}" if all(places) else ""
+        yield Found(what + where, at, tuple(places.values()), _fix(at is not None))
 
 
-def _message(study: Study, seen: Observation, part: Part) -> str:
+def _what(study: Study, seen: Observation, part: Part) -> str:
     if seen.probe.shape[part.message] == "b" and study.examined.owed(seen.probe):
         # A block that is lost later, but not while its turn stands last, is lost like any other reasoning.
         if study.reasoning and not study.printed_when_last(seen, part):
             return "of a message with several reasoning blocks, what stands between the first and the last is lost"
         return ""
     name = _NAMES.get(part.kind)
+    if part.feature == SEVERAL and any(each.message == part.message and each != part for each in seen.lost):
+        return ""  # it is lost as the first of its message is
     if not name or (part.feature in study.examined.unsupported and not _printed_otherwise(study, part)):
         return ""
-    return f"{name} is lost" + (f" ({part.feature})" if part.feature.startswith("call") else "")
+    return f"{name} is lost"
+
+
+def _where(part: Part) -> str:
+    form, legacy, release = part.feature.partition(" in transformers ")
+    where = _FORMS.get(form, "")
+    return f"{where}, as transformers {release} passes it" if where and legacy else where
 
 
 def _printed_otherwise(study: Study, part: Part) -> bool:

@@ -75,7 +75,11 @@ def _dispute(subject: Subject, tags: list[str], special: Sequence[str], ordinary
         f"{listed(tags)} {'are' if len(tags) > 1 else 'is'} special in {listed(special)}, "
         f"but ordinary in {listed(ordinary)}",
         checkpoint.place(at.file, flag_span(checkpoint, at)),
-        (Evidence(f"{tags[0]}: what the files say, and what decoding does", said, effect),),
+        (
+            Evidence(
+                f"{tags[0]}: what the files say, and what decoding does", said, effect, labels=("files", "decoding")
+            ),
+        ),
         "let all files call it an ordinary added token",
     )
 

@@ -73,7 +73,7 @@ def _difference(subject: Subject, one: TemplateCopy, other: TemplateCopy) -> Evi
     if found is None:
         return None
     what, printed, instead = found
-    return Evidence(f"{what}: what {one.file} prints, then {other.file}", printed, instead)
+    return Evidence(f"{what}: {one.file}, then {other.file}", printed, instead, labels=("first", "second"))
 
 
 def _first_difference(one: str, other: str, tags: Tags, names: dict[str, str]) -> tuple[str, str, str] | None:

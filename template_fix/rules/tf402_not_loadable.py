@@ -40,6 +40,6 @@ def check(subject: Subject) -> Iterator[Finding]:
             LEVEL if FIVE in found.releases else Level.WARNING,
             f"{releases} can't load {found.file}: {found.message}",
             subject.checkpoint.place(found.file, found.span),
-            (Evidence(f"AutoTokenizer.from_pretrained in {releases}", printed=found.error),),
+            (Evidence(f"AutoTokenizer.from_pretrained in {releases}", printed=found.error, labels=("in", "error")),),
             found.fix,
         )
