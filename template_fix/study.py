@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 from template_fix.contract import Case, Examination, Observation
@@ -159,12 +160,24 @@ class Study:
         return None
 
     def change(self, probe: Probe) -> Span | None:
-        """Return the expression without which a conversation is printed better, found by experiment, or None."""
-        for proposal in self._suspects():
-            case = self.search.candidate([proposal])
-            if isinstance(case, Case) and case.itself.observe(probe).held - self.examined.observe(probe).held:
-                return proposal.at
+        """Return the expression without which a conversation is printed better, found by experiment, or None.
+
+        Known ones are suspected first, by themselves and in pairs: a gate may hide another.
+        """
+        for chosen in self._blamed():
+            if apart(chosen) and self._mends(chosen, probe):
+                return chosen[-1].at
         return None
+
+    def _blamed(self) -> Iterator[Sequence[Proposal]]:
+        yield from ([each] for each in self.known)
+        yield from combinations(self.known, 2)
+        yield from ([each] for each in self.found)
+
+    def _mends(self, chosen: Sequence[Proposal], probe: Probe) -> bool:
+        case = self.search.candidate(chosen)
+        gained = isinstance(case, Case) and case.itself.observe(probe).held - self.examined.observe(probe).held
+        return bool(gained) and not self.search.tried(chosen).verdict.hopeless
 
     def _suspects(self) -> Iterator[Proposal]:
         yield from (each for each in self.known if apart([each]))
