@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Any
 
 from template_fix.contract import Case, Examination, Observation
@@ -13,7 +14,7 @@ from template_fix.finding import Evidence
 from template_fix.fold import SWITCH
 from template_fix.jinja import ParseError, Template, undeclared
 from template_fix.limits import LimitExceeded, step
-from template_fix.probes import LONE_CLOSING_TAG, SEVERAL_BLOCKS, Part, Probe, battery, probe
+from template_fix.probes import LONE_CLOSING_TAG, SEVERAL_BLOCKS, Part, Probe, battery, probe, varied
 from template_fix.proposers import Proposal, counterfactual, fields, inline, known, strays, switches
 from template_fix.render import Failure, Renderer, RenderError
 from template_fix.search import Choice, Search, apart
@@ -65,6 +66,21 @@ class Study:
         except (ParseError, RenderError, LimitExceeded) as error:
             self.unreadable = error
 
+    def enlarge(self) -> None:
+        """Let the battery set the template's own variables, too: a repair has to hold whatever they are."""
+        arguments = _arguments(self.examined.renderer, self.tags)
+        found = {name for name, _ in switches.own_switches(self.template, self.examined)}
+        more = [
+            each
+            for name in switches.own_variables(self.template, self.examined)
+            for value in ((True, False) if name in found else (True,))
+            for each in varied(self.tags, arguments, name, value, fixed=name in found)
+            if name != SWITCH
+        ]
+        same = self.case.off is self.case.itself
+        itself = self.case.itself.enlarged(more)
+        self.case = Case(itself, itself if same else self.case.off.enlarged(more))
+
     def _case(self, renderer: Renderer, tags: Tags) -> Case:
         probes = battery(tags, _arguments(renderer, tags))
         itself = Examination(renderer, probes, tags)
@@ -92,12 +108,12 @@ class Study:
         """Yield what the proposers suggest once a choice has been made: some causes show only behind others."""
         template, examined = Template(choice.source), choice.case.itself
         made = [edit for proposal in choice.kept for edit in proposal.edits]
-        for propose in (known.proposals, *_EXPERIMENTS):
-            for proposal in propose(template, examined, self.switch):
-                spans = [traced_back(edit.span, made) for edit in proposal.edits]
-                edits = tuple(Edit(span, edit.text) for span, edit in zip(spans, proposal.edits, strict=True) if span)
-                if len(edits) == len(proposal.edits):
-                    yield replace(proposal, at=edits[0].span, edits=edits)
+        suggested = (known.proposals(template, examined, self.switch), _experiments(template, examined, self.switch))
+        for proposal in chain(*suggested):
+            spans = [traced_back(edit.span, made) for edit in proposal.edits]
+            edits = tuple(Edit(span, edit.text) for span, edit in zip(spans, proposal.edits, strict=True) if span)
+            if len(edits) == len(proposal.edits):
+                yield replace(proposal, at=edits[0].span, edits=edits)
 
     @cached_property
     def known(self) -> tuple[Proposal, ...]:
@@ -107,7 +123,7 @@ class Study:
     @cached_property
     def found(self) -> tuple[Proposal, ...]:
         """Return what experiments suggest. They cost more than the known patches."""
-        return tuple(each for propose in _EXPERIMENTS for each in propose(self.template, self.examined, self.switch))
+        return tuple(_experiments(self.template, self.examined, self.switch))
 
     @property
     def switch(self) -> str:
@@ -200,6 +216,12 @@ class Study:
 def _as_data(seen: Observation) -> bool:
     """Whether a list of text blocks is printed as it stands, braces and all: then the template doesn't know lists."""
     return seen.probe.text_lists and any(form in (seen.text or "") for form in ("'type': 'text'", '"type": "text"'))
+
+
+def _experiments(template: Template, examined: Examination, switch: str) -> Iterator[Proposal]:
+    for propose in _EXPERIMENTS:
+        with suppress(RenderError):  # it renders, but is nested too deeply to be traced: known patches have to do
+            yield from propose(template, examined, switch)
 
 
 def _arguments(renderer: Renderer, tags: Tags) -> type:

@@ -16,7 +16,7 @@ from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
 from template_fix.jinja import Template, environment, walk
-from template_fix.render import Renderer
+from template_fix.render import Renderer, RenderError
 from template_fix.text import Span
 
 _RECORDER = "template_fix_recorder"
@@ -98,19 +98,20 @@ def holds(value: Any, wanted: str) -> bool:
 class Trace(Renderer):
     """A renderer that records and forces; use it inside `limits.bounded`.
 
-    ``tests``, ``values`` and ``outputs`` are its sites, by number.
+    ``tests``, ``values`` and ``outputs`` are its sites, by number. Raises RenderError where the template is nested so
+    deeply that it compiles by itself alone, and not with its expressions recorded.
     """
 
     def __init__(self, template: Template, variables: Mapping[str, Any]) -> None:
         self.source = template.source
-        own = Template(template.source)  # the tree is rewritten in place
-        instrument = _Instrument(own)
-        tree = instrument.visit(own.tree)
+        instrument = _Instrument(Template(template.source))  # the tree is rewritten in place
+        try:
+            self._compiled = instrument.compiled()
+        except (RecursionError, SyntaxError):
+            raise RenderError("the template is nested too deeply to be traced") from None
         self.tests, self.values, self.outputs = instrument.tests, instrument.values, instrument.outputs
         self.recorder = Recorder(inside={number: site.inside for number, site in self.values.items()})
         self.variables = {**variables, _RECORDER: self.recorder}
-        env = environment()
-        self._compiled = Compiled.from_code(env, env.compile(tree), env.make_globals(None))
 
     def follow(self, wanted: str) -> None:
         """Look out for another text from now on, or for none."""
@@ -137,6 +138,10 @@ class _Instrument(NodeTransformer):
         self.outputs: dict[int, Site] = {}
         self.kept = frozenset(_kept(template.tree))
         self.numbers = {id(node): number for number, node in enumerate(walk(template.tree))}
+
+    def compiled(self) -> Compiled:
+        env = environment()
+        return Compiled.from_code(env, env.compile(self.visit(self.template.tree)), env.make_globals(None))
 
     def visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> Any:
         number, span = self.numbers.get(id(node)), self.template.span(node)
