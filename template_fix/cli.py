@@ -180,13 +180,14 @@ def explain(code: str | None, form: Format) -> int:
 @cli.command(epilog=EXIT_CODES)
 @click.argument("model")
 @click.option("--messages", metavar="FILE", help="A conversation: JSON, or the first line of a JSONL file.")
+@click.option("--variant", metavar="NAME", help="The template of this name, such as tool_use.")
 @click.option("--tag", "tags", nargs=2, metavar="OPEN CLOSE", help="The reasoning tags.")
 @_format("text", "json")
-def show(model: str, messages: str | None, tags: tuple[str, str] | None, form: Format) -> int:
+def show(model: str, messages: str | None, variant: str | None, tags: tuple[str, str] | None, form: Format) -> int:
     """Render a conversation, with what is dropped struck out."""
     from template_fix import run, tell
 
-    return tell.told_show(run.show(model, messages, tags), form)
+    return tell.told_show(run.show(model, messages, tags, variant), form)
 
 
 @cli.command(epilog=EXIT_CODES)

@@ -38,6 +38,7 @@ def showing_json(showing: Showing) -> dict[str, Any]:
     return {
         "model": showing.model,
         "template": showing.template,
+        "variant": showing.variant,
         "conversations": [shown_json(shown) for shown in showing.shown],
         "tags": [_tag(tag) for tag in showing.tags],
         "note": showing.note,

@@ -117,7 +117,9 @@ def undo(directory: str) -> tuple[str, ...] | Failure:
         return Failure(directory, str(error))
 
 
-def show(model: str, messages: str | None, tags: tuple[str, str] | None) -> Showing | Failure:
+def show(
+    model: str, messages: str | None, tags: tuple[str, str] | None, variant: str | None = None
+) -> Showing | Failure:
     """Return what a model's template makes of the conversation in the file ``messages``, or of the built-in one."""
     from template_fix.checkpoint import Checkpoint, CheckpointError
     from template_fix.conversation import ConversationError, read_conversation
@@ -126,7 +128,7 @@ def show(model: str, messages: str | None, tags: tuple[str, str] | None) -> Show
 
     try:
         conversation = read_conversation(Path(messages)) if messages else None
-        return show_one(Checkpoint.read(model), conversation, tags)
+        return show_one(Checkpoint.read(model), conversation, tags, variant)
     except (CheckpointError, ConversationError, RenderError) as error:
         return Failure(model, str(error))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from template_fix.align import Disguise, Run, align
-from template_fix.checkpoint import Checkpoint, CheckpointError
+from template_fix.checkpoint import Checkpoint, CheckpointError, TemplateCopy
 from template_fix.conversation import Conversation, built_in
 from template_fix.jinja import Template
 from template_fix.limits import LimitExceeded, bounded
@@ -16,7 +16,7 @@ from template_fix.records import TOKENIZER
 from template_fix.render import REASONING_FIELDS, Failure, Renderer, RenderError, prepared
 from template_fix.repair import special_tokens
 from template_fix.tags import discover
-from template_fix.tokens import vocabulary_tags
+from template_fix.tokens import listed, vocabulary_tags
 
 DEFAULT = ("<think>", "</think>")
 TRANSFORMERS = "the tokenizer of transformers 4.52 and later"
@@ -51,7 +51,8 @@ class Shown:
 class Showing:
     """A model's template at work.
 
-    ``template`` is the file it is in, ``tags`` its reasoning tags as tokens; ``note`` says why there are no tokens.
+    ``template`` is the file it is in, ``tags`` its reasoning tags as tokens; ``note`` says why there are no tokens;
+    ``variant`` is the template's name.
     """
 
     model: str
@@ -59,6 +60,7 @@ class Showing:
     shown: tuple[Shown, ...]
     tags: tuple[TagTokens, ...] = ()
     note: str | None = None
+    variant: str = "default"
 
 
 class _Printed(NamedTuple):
@@ -68,15 +70,18 @@ class _Printed(NamedTuple):
     endings: list[str]
 
 
-def show(checkpoint: Checkpoint, conversation: Conversation | None, tags: tuple[str, str] | None) -> Showing:
-    """Return what a checkpoint's default template, or else its first, makes of a conversation, and its tags' tokens.
+def show(
+    checkpoint: Checkpoint,
+    conversation: Conversation | None,
+    tags: tuple[str, str] | None,
+    variant: str | None = None,
+) -> Showing:
+    """Return what a checkpoint's template makes of a conversation, and its tags' tokens.
 
-    Raises CheckpointError where there is no template, and RenderError as `shown` does, with the file's name.
+    ``variant`` names the template; without it, it is the default one or else the first. Raises CheckpointError where
+    there is no such template, and RenderError as `shown` does, with the file's name.
     """
-    copies = checkpoint.templates
-    if not copies:
-        raise CheckpointError(f"{checkpoint.name}: no chat template here; template-fix explain TF101 says more")
-    copy = checkpoint.copy_for(TRANSFORMERS) or copies[0]
+    copy = _copy(checkpoint, variant)
     recorded = vocabulary_tags(checkpoint)
     try:
         found, conversations = shown(copy.source, special_tokens(checkpoint), conversation, tags, (*recorded, DEFAULT))
@@ -84,7 +89,19 @@ def show(checkpoint: Checkpoint, conversation: Conversation | None, tags: tuple[
         raise RenderError(f"{checkpoint.name}/{copy.file}: {error}") from None
     pairs = dict.fromkeys(([found] if found else []) + list(recorded))
     tokens, note = _tokens_of(checkpoint, [tag for pair in pairs for tag in pair])
-    return Showing(checkpoint.name, copy.file, tuple(conversations), tokens, note)
+    return Showing(checkpoint.name, copy.file, tuple(conversations), tokens, note, copy.variant)
+
+
+def _copy(checkpoint: Checkpoint, variant: str | None) -> TemplateCopy:
+    copies = checkpoint.templates
+    if not copies:
+        raise CheckpointError(f"{checkpoint.name}: no chat template here; template-fix explain TF101 says more")
+    seen = checkpoint.copy_for(TRANSFORMERS, variant or "default")
+    named = [copy for copy in copies if variant in (None, copy.variant)]
+    if not (seen or named):
+        names = listed(dict.fromkeys(copy.variant for copy in copies))
+        raise CheckpointError(f"{checkpoint.name}: no chat template is named {variant}; here are: {names}")
+    return seen or named[0]
 
 
 def _tokens_of(checkpoint: Checkpoint, tags: Sequence[str]) -> tuple[tuple[TagTokens, ...], str | None]:
@@ -207,7 +224,8 @@ def _tag_tokens(tokenizer: Any, tag: str) -> TagTokens:
 
 def showing_lines(showing: Showing) -> Iterator[Line]:
     """Yield what ``show`` says of one model."""
-    yield line(Piece(visible(showing.model), "title"), f", template in {visible(showing.template)}")
+    named = "" if showing.variant == "default" else f" {visible(showing.variant)}"
+    yield line(Piece(visible(showing.model), "title"), f", template{named} in {visible(showing.template)}")
     for shown in showing.shown:
         yield line("")
         yield from shown_lines(shown)

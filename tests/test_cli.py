@@ -251,6 +251,26 @@ def test_show_renders(call, models):
     ]
 
 
+def named(models, **templates):
+    listed = [{"name": name, "template": text} for name, text in templates.items()]
+    (models / "fine" / "tokenizer_config.json").write_text(json.dumps({"chat_template": listed}))
+
+
+def test_show_renders_the_template_that_is_named(call, models):
+    named(models, default="first", tool_use="second")
+    told = json.loads(call("show", "fine", "--variant", "tool_use", "--format", "json")[1])
+    texts = {run["text"] for each in told["conversations"] for turn in each["turns"] for run in turn["runs"]}
+    assert told["variant"] == "tool_use" and "second" in texts and "first" not in texts
+    assert call("show", "fine", "--variant", "tool_use")[1].startswith("fine, template tool_use in tokenizer_config")
+    assert call("show", "fine")[1].startswith("fine, template in tokenizer_config.json")
+
+
+def test_show_names_the_templates_that_there_are(call, models):
+    named(models, default="first", tool_use="second")
+    complaint = "template-fix: fine: no chat template is named rag; here are: default and tool_use\n"
+    assert call("show", "fine", "--variant", "rag") == (2, "", complaint)
+
+
 def test_a_conversation_that_is_refused_is_2(call, models):
     (models / "fine" / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ raise_exception('no') }}"}))
     code, out, _ = call("show", "fine")
