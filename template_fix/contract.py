@@ -75,6 +75,12 @@ class Examination:
         self._texts: dict[tuple[Any, ...], str | Failure] = {}
         self._seen: dict[tuple[Any, ...], Observation] = {}
 
+    def enlarged(self, probes: Iterable[Probe]) -> Examination:
+        """Return the same examination over a larger battery; what was rendered isn't rendered again."""
+        larger = Examination(self.renderer, [*self.probes.values(), *probes], self.tags, self.flags)
+        larger._texts, larger._seen = self._texts, self._seen
+        return larger
+
     def text(self, probe: Probe, upto: int | None = None, prompt: bool = False) -> str | Failure:
         """Return what is printed of the first ``upto`` messages of a probe, with the generation prompt or without."""
         upto = len(probe.messages) if upto is None else upto
@@ -100,8 +106,11 @@ class Examination:
 
         A form that a template doesn't accept is owed nothing; that it ignores reasoning fields is a finding of its own.
         """
-        offered = {part.feature for probe in self.probes.values() for part in probe.parts}
-        shown = {part.feature for seen in self for part, span in zip(seen.probe.parts, seen.spans, strict=True) if span}
+        plain = [seen for seen in self if not seen.probe.varied]
+        offered = {part.feature for seen in plain for part in seen.probe.parts}
+        shown = {
+            part.feature for seen in plain for part, span in zip(seen.probe.parts, seen.spans, strict=True) if span
+        }
         return frozenset(offered - shown)
 
     def owed(self, probe: Probe) -> bool:
@@ -266,6 +275,8 @@ def _worse(before: Examination, after: Examination, probe: Probe) -> str:
 def _not_conservative(before: Case, after: Case, probe: Probe) -> str:
     if after.off.text(probe) != before.off.text(probe):
         return "with preserve_thinking=false it would not print what the template printed before"
+    if probe.fixed and after.itself.text(probe) != before.itself.text(probe):
+        return "it would overrule the template's own switch"
     if before.itself.safe(probe) and after.itself.text(probe) != before.itself.text(probe):
         return "it would change a conversation that is printed well"
     for turn in probe.turns():

@@ -15,7 +15,7 @@ A conversation is spelled as a word, one letter a message::
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from typing import Any, NamedTuple
@@ -67,7 +67,9 @@ class Probe:
 
     ``shape`` is its spelling, ``form`` how reasoning comes (``inline``, ``plain`` for none, or a field's name).
     ``ordinary`` conversations are owed the contract; on others nothing may be lost that was kept. ``flags`` are the
-    template variables, ``cuts`` the numbers of messages after which the conversation could have ended.
+    template variables, ``cuts`` the numbers of messages after which the conversation could have ended. ``varied`` ones
+    set a variable of the template's own; where they are ``fixed``, too, that is a switch by which the caller
+    asks for reasoning to be left out, and gets what is asked for.
     """
 
     shape: str
@@ -80,6 +82,8 @@ class Probe:
     text_lists: bool = False
     empty: str | None = ""
     cuts: tuple[int, ...] = field(default=())
+    varied: bool = False
+    fixed: bool = False
 
     @cached_property
     def features(self) -> frozenset[str]:
@@ -247,6 +251,14 @@ def probe(
         empty=empty,
         cuts=tuple(cuts),
     )
+
+
+def varied(tags: Tags, arguments: type, name: str, value: bool, *, fixed: bool) -> tuple[Probe, ...]:
+    """Return conversations that set a variable of the template's own."""
+    shapes = product(("ur", "urur", "uaur", "uktr", "uktrur"), ("inline", "reasoning_content"))
+    probes = [probe(shape, tags, form, arguments=arguments, flags=((name, value),)) for shape, form in shapes]
+    probes.append(probe("uaua", tags, "plain", arguments=arguments, flags=((name, value),)))
+    return tuple(replace(each, ordinary=False, varied=True, fixed=fixed) for each in probes)
 
 
 def battery(tags: Tags, arguments: type) -> tuple[Probe, ...]:

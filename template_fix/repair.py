@@ -156,6 +156,7 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
 
 
 def _healed(study: Study, studied: Studied, options: Options) -> Studied:
+    study.enlarge()
     wanted = {code for code, _ in studied.found if options.wants(code)}
     proposals = [each for each in study.proposals if _asked_for(each, wanted, options)]
     best = study.search.best(proposals)

@@ -69,12 +69,12 @@ class Study:
     def enlarge(self) -> None:
         """Let the battery set the template's own variables, too: a repair has to hold whatever they are."""
         arguments = _arguments(self.examined.renderer, self.tags)
-        found = {name for name, _ in switches.own_switches(self.template, self.examined)}
+        keeping = dict(switches.own_switches(self.template, self.examined))
         more = [
             each
             for name in switches.own_variables(self.template, self.examined)
-            for value in ((True, False) if name in found else (True,))
-            for each in varied(self.tags, arguments, name, value, fixed=name in found)
+            for value in ((True, False) if name in keeping else (True,))
+            for each in varied(self.tags, arguments, name, value, fixed=keeping.get(name, value) is not value)
             if name != SWITCH
         ]
         same = self.case.off is self.case.itself

@@ -25,12 +25,20 @@ def proposals(template: Template, examined: Examination, switch: str) -> Iterato
 
     ``switch`` is the test, in template syntax, that the edit is switched by. Use it inside `limits.bounded`.
     """
-    for name in sorted(undeclared(template.source) - _GIVEN):
-        if name.endswith("_token") or name in examined.renderer.variables:
-            continue
-        for value in (True, False):
-            if _mends(examined, name, value):
-                yield from _defaults(template, name, value, switch)
+    for name, value in own_switches(template, examined):
+        yield from _defaults(template, name, value, switch)
+
+
+def own_variables(template: Template, examined: Examination) -> list[str]:
+    """Return the variables that a template reads and only a caller who knows it sets."""
+    names = undeclared(template.source) - _GIVEN - examined.renderer.variables.keys()
+    return sorted(name for name in names if not name.endswith("_token"))
+
+
+def own_switches(template: Template, examined: Examination) -> list[tuple[str, bool]]:
+    """Return the variables that keep reasoning, with the value at which they do."""
+    names = own_variables(template, examined)
+    return [(name, value) for name in names for value in (True, False) if _mends(examined, name, value)]
 
 
 def _mends(examined: Examination, name: str, value: bool) -> bool:
