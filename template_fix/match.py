@@ -63,7 +63,7 @@ def _match(pattern: Any, found: Any, bindings: Bindings) -> bool:
         return _match_all(pattern, found, bindings)
     pattern, found = _attribute(pattern), _attribute(found)
     if not isinstance(pattern, nodes.Node) or type(pattern) is not type(found):
-        return bool(pattern == found)
+        return type(pattern) is type(found) and bool(pattern == found)  # True is no 1
     return all(
         _match(value, getattr(found, field), bindings) for field, value in pattern.iter_fields() if field != "ctx"
     )
