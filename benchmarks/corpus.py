@@ -74,7 +74,11 @@ class Examined:
 
 @dataclass(frozen=True)
 class Row:
-    """What came of one template; ``error`` is set, and nothing else, where it couldn't be worked on."""
+    """What came of one template; ``error`` is set, and nothing else, where it couldn't be worked on.
+
+    ``silenced`` is the first conversation that used to fail and is now printed with a loss: no harm by the contract,
+    but a loss that nobody is told of any more.
+    """
 
     family: str
     file: str
@@ -83,6 +87,7 @@ class Row:
     after: Examined | None = None
     changed: bool = False
     worse: tuple[str, ...] = ()
+    silenced: str = ""
     refused: tuple[str, ...] = ()
     check_seconds: float = 0.0
     patch_seconds: float = 0.0
@@ -108,11 +113,11 @@ def worked_on(job: tuple[str, str, str]) -> Row:
         _, checking = timed(lambda: check(checkpoint))
         result, patching = timed(lambda: patch(checkpoint))
         patched = result.changed["chat_template.jinja"][1] if result.changed else source
-        before, after, worse = bounded(compared, source, patched)
+        before, after, worse, silenced = bounded(compared, source, patched)
     except (ChildError, LimitExceeded, ValueError) as error:
         return Row(family, file, " ".join(str(error).split())[-300:])
     times = (round(checking, 3), round(patching, 3))
-    return Row(family, file, "", before, after, patched != source, worse, reasons(result), *times)
+    return Row(family, file, "", before, after, patched != source, worse, silenced, reasons(result), *times)
 
 
 def timed(work: Callable[[], R]) -> tuple[R, float]:
@@ -125,20 +130,31 @@ def reasons(result: PatchResult) -> tuple[str, ...]:
     return tuple(f"{refusal.repair.title}: {refusal.reason}" for refusal in result.refused)
 
 
-def compared(source: str, patched: str) -> tuple[Examined | None, Examined | None, tuple[str, ...]]:
-    """Return what a template and its repair do, and in what the repair is worse. Use it inside `limits.bounded`."""
+def compared(source: str, patched: str) -> tuple[Examined | None, Examined | None, tuple[str, ...], str]:
+    """Return what a template and its repair do, in what the repair is worse, and what it silences.
+
+    Use it inside `limits.bounded`.
+    """
     setting = Setting(tuple(special_tokens(Checkpoint("", {"chat_template.jinja": source})).items()))
     old = Study(source, setting)
     if old.unreadable:
-        return None, None, ("a template that can't be read was changed",) if patched != source else ()
+        return None, None, ("a template that can't be read was changed",) if patched != source else (), ""
     before = examined(old, old)
     if patched == source:
-        return before, before, ()
+        return before, before, (), ""
     new = Study(patched, setting)
     if new.unreadable:
-        return before, None, (f"it can't be read any more: {new.unreadable}",)
+        return before, None, (f"it can't be read any more: {new.unreadable}",), ""
     worse = dict.fromkeys(why for study in (old, new) for why in deteriorations(study, source, patched))
-    return before, examined(new, old), tuple(worse)
+    return before, examined(new, old), tuple(worse), silenced(old.examined, new.examined)
+
+
+def silenced(old: Examination, new: Examination) -> str:
+    for probe in old.probes.values():
+        now = new.observe(probe)
+        if probe.ordinary and old.observe(probe).text is None and now.text is not None and now.lost:
+            return f"{now.lost[0].kind} ({probe.describe()})"
+    return ""
 
 
 def examined(study: Study, original: Study) -> Examined:
@@ -220,8 +236,8 @@ def rows_of(jobs: Sequence[tuple[str, str, str]], processes: int, imports: list[
         for number, row in enumerate(pool.imap(worked_on, jobs)):
             measured = import_seconds() if number % EVERY == 0 else None
             imports += [measured] if measured else []
-            if sys.stderr.isatty():
-                print(f"\r{number + 1} of {len(jobs)} ", end="", file=sys.stderr, flush=True)
+            if number % EVERY == 0:
+                print(f"{number} of {len(jobs)}", file=sys.stderr, flush=True)
             yield row
 
 
@@ -236,6 +252,7 @@ COUNTS: dict[str, Callable[[Row], bool]] = {
     "partly": lambda row: row.result == "partly",
     "refused": lambda row: row.result == "refused",
     "made worse": lambda row: bool(row.worse),
+    "errors silenced": lambda row: bool(row.silenced),
     "ignore fields": lambda row: row.before is not None and row.before.ignores_field,
     "fields folded": lambda row: row.after is not None and row.before is not None and folded(row.before, row.after),
     "safe, changed": lambda row: row.kind == "safe" and row.changed,
@@ -291,6 +308,8 @@ def remaining(rows: Iterable[Row]) -> Iterator[str]:
         yield from (f"made worse: {where}: {why}" for why in row.worse[:3])
         if row.kind in ("safe", "plain", "unread") and row.changed:
             yield f"changed ({row.kind}): {where}"
+        if row.silenced:
+            yield f"error silenced: {where}: it no longer fails, and loses: {row.silenced}"
         if row.result in ("partly", "refused") and row.after:
             left = ", ".join(f"not {name} in {number}" for name, number in sorted(row.after.broken.items()))
             why = f"; {row.refused[0]}" if row.refused else ""
@@ -303,12 +322,14 @@ def main() -> int:
     arguments = parsed()
     jobs = list(jobs_of(arguments.corpus, arguments.only, arguments.first))
     imports: list[float] = []
-    rows = list(rows_of(jobs, arguments.jobs, imports))
+    rows: list[Row] = []
+    for row in rows_of(jobs, arguments.jobs, imports):
+        rows.append(row)
+        if arguments.json and (len(rows) == len(jobs) or len(rows) % EVERY == 0):
+            record = {"import_seconds": imports, "rows": [asdict(row) for row in rows]}
+            arguments.json.write_text(json.dumps(record, indent=1), encoding="utf-8")
     for text in (*table(rows), "", *timings(rows, imports), "", *remaining(rows)):
         print(text)
-    if arguments.json:
-        record = {"import_seconds": imports, "rows": [asdict(row) for row in rows]}
-        arguments.json.write_text(json.dumps(record, indent=1), encoding="utf-8")
     return int(any(COUNTS[name](row) for name in MUST_BE_NONE for row in rows))
 
 

@@ -34,7 +34,7 @@ def compared(before: str, after: str):
 
 
 def test_a_repair_that_holds_is_not_worse() -> None:
-    before, after, worse = compared(STRIP, REPAIRED)
+    before, after, worse, _ = compared(STRIP, REPAIRED)
     assert before.kind == "defective" and "lossless" in before.broken
     assert (after.broken, worse) == ({}, ())
 
@@ -63,8 +63,15 @@ def test_an_edit_that_makes_something_worse_is_found_out(template: str, why: str
 
 def test_a_loss_that_is_half_repaired_is_told() -> None:
     one_block = REPAIRED.replace("(true)) else", "(true)) and message.content.count('</think>') < 2 else")
-    before, after, worse = compared(STRIP, one_block)
+    before, after, worse, _ = compared(STRIP, one_block)
     assert 0 < after.broken["lossless"] < before.broken["lossless"] and not worse
+
+
+def test_an_error_that_becomes_a_loss_is_told() -> None:
+    deaf = STRIP.replace(CUT, "message.reasoning_content ~ message.content.strip()")
+    mute = deaf.replace("message.content.strip()", "(message.content or '')")
+    assert compared(deaf, mute)[3].startswith("call (question, tool call")
+    assert compared(deaf, deaf)[3] == ""
 
 
 def test_the_patch_of_a_small_corpus_is_counted(tmp_path: Path) -> None:
