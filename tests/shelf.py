@@ -19,6 +19,17 @@ def source(name: str) -> str:
     return (FOLDER / f"{name}.jinja").read_text(encoding="utf-8")
 
 
+def chat(turn: str, prompt: str = "A:") -> str:
+    """A template whose assistant turns are printed as ``turn`` says."""
+    return (
+        "{% for m in messages %}{% set content = m.content or '' %}"
+        "{% if m.role == 'assistant' %}A:" + turn + "{% for call in m.tool_calls or [] %}"
+        "[{{ call.function.arguments | tojson }}]{% endfor %};\n"
+        "{% else %}{{ m.role }}: {{ content }};\n{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}" + prompt + "{% endif %}"
+    )
+
+
 @cache
 def study(text: str) -> Study:
     """The study of a template that is trusted, in this process: without limits, and remembered."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shelf import NAMES, source, study
+from shelf import NAMES, chat, source, study
 
 from template_fix.contract import SAFE, Case, Examination, Held, common_prefix, judge, locate
 from template_fix.probes import Part, Probe, battery, probe
@@ -18,17 +18,6 @@ KEEP = FIELD + "{{ content }}"
 STRIP = "{{ content.split('</think>')[-1].lstrip() }}"
 # What the template printed before comes back with the switch off.
 SWITCHED = "{% if preserve_thinking | default(true) %}NEW{% else %}OLD{% endif %}"
-
-
-def chat(turn: str, prompt: str = "A:") -> str:
-    """A template whose assistant turns are printed as ``turn`` says."""
-    return (
-        "{% for m in messages %}{% set content = m.content or '' %}"
-        "{% if m.role == 'assistant' %}A:" + turn + "{% for call in m.tool_calls or [] %}"
-        "[{{ call.function.arguments | tojson }}]{% endfor %};\n"
-        "{% else %}{{ m.role }}: {{ content }};\n{% endif %}{% endfor %}"
-        "{% if add_generation_prompt %}" + prompt + "{% endif %}"
-    )
 
 
 def examined(template: str, *probes: Probe, tags: Tags = THINK) -> Examination:
