@@ -327,12 +327,14 @@ def _end(spans: Iterable[Span | None]) -> int:
 
 def _not_as_last(before: Examination, after: Examination, probe: Probe) -> str:
     """Hold each turn of a conversation that comes out safe against how the template prints it when it stands last."""
-    if not after.safe(probe) or before.safe(probe):
+    if before.safe(probe):
         return ""
     for turn in probe.turns():
         last = before.probes.get((probe.shape[: turn + 1], probe.key))
         if last and before.safe(last) and _turn(before, last, turn) != _turn(after, probe, turn):
-            return "it would print a turn otherwise than the template does when the turn stands last"
+            # Asked last, since it takes the whole battery to know what the candidate supports.
+            otherwise = "it would print a turn otherwise than the template does when the turn stands last"
+            return otherwise if after.safe(probe) else ""
     return ""
 
 
