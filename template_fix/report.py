@@ -159,13 +159,20 @@ def _kept(repair: Repair, result: PatchResult) -> Iterator[Line]:
     yield line(Piece("Repaired: ", "good"), visible(repair.title), hang=2)
     yield line(visible(repair.why), indent=2)
     files = ", ".join(dict.fromkeys(file for file, _ in repair.edits))
-    codes = ", ".join(repair.codes)
-    yield line(Piece(f"in {visible(files)}; {_origin(repair)}; resolves {codes}", "dim"), indent=2)
+    yield line(Piece("; ".join([f"in {visible(files)}", _origin(repair), *_effects(repair, result)]), "dim"), indent=2)
     for file, edit in repair.edits[:_EDITS]:
         if file in result.changed:
             yield edit_line(file, result.changed[file][0], edit, 4)
     if len(repair.edits) > _EDITS:
         yield line(f"and {counted(len(repair.edits) - _EDITS, 'more edit')}", indent=4)
+
+
+def _effects(repair: Repair, result: PatchResult) -> Iterator[str]:
+    remaining = {finding.code for finding in result.after.findings}
+    for effect, remains in (("resolves", False), ("lessens", True)):
+        codes = [code for code in repair.codes if (code in remaining) is remains]
+        if codes:
+            yield f"{effect} {', '.join(codes)}"
 
 
 def _refused(refusal: Refusal) -> Iterator[Line]:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from samples import CLEAN, CONTROL, DROPPED, FOUND, PATCHED, PREFILLED, SPECIAL, UNTOUCHED, UNTRIED
+from samples import CLEAN, CONTROL, DROPPED, FOUND, LEFT, PATCHED, PREFILLED, SPECIAL, UNTOUCHED, UNTRIED
 
 from template_fix.finding import Evidence, Finding, Level, Place
 from template_fix.lines import cells, marked, wrap
@@ -112,6 +114,11 @@ Gone: TF201, TF301.
 More: template-fix explain TF205 tells what a code means.
 Undo: template-fix undo models/r1 restores the former bytes."""
     )
+
+
+def test_a_repair_that_leaves_some_of_it_says_so():
+    left = replace(PATCHED, after=replace(LEFT, findings=(*LEFT.findings, replace(DROPPED, code="TF202"))))
+    assert "resolves TF201; lessens TF202" in " ".join(drawn(patch_lines(left, None)).split())
 
 
 def test_a_diff_that_was_not_written_says_so():
