@@ -15,13 +15,13 @@ from template_fix.fold import SWITCH
 from template_fix.jinja import ParseError, Template, undeclared
 from template_fix.limits import LimitExceeded, step
 from template_fix.probes import LONE_CLOSING_TAG, SEVERAL_BLOCKS, Part, Probe, battery, probe, varied
-from template_fix.proposers import Proposal, counterfactual, fields, inline, known, strays, switches
+from template_fix.proposers import Proposal, counterfactual, fields, history, inline, known, strays, switches
 from template_fix.render import Failure, Renderer, RenderError
 from template_fix.search import Choice, Search, apart
 from template_fix.tags import Tags, discover
 from template_fix.text import Edit, Span, traced_back
 
-_EXPERIMENTS = (fields.proposals, inline.proposals, strays.proposals, counterfactual.proposals)
+_EXPERIMENTS = (fields.proposals, inline.proposals, history.proposals, strays.proposals, counterfactual.proposals)
 # What the battery is spelled with for a template that has no tags of its own: to it they are text like any other.
 NEUTRAL = Tags("<think>", "</think>")
 

@@ -7,15 +7,13 @@ turn without content.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 
 from jinja2 import nodes
 
 from template_fix.contract import FIELD, Examination, generation_header
-from template_fix.jinja import Template, walk
-from template_fix.probes import Probe
+from template_fix.jinja import Template
 from template_fix.proposers import Proposal
-from template_fix.proposers.messages import Binding, bindings, enclosing_loops, reads, rebind
+from template_fix.proposers.messages import Binding, bindings, enclosing_loops, first_output, leftmost, reads, rebind
 from template_fix.proposers.splice import literal, replaced
 from template_fix.tags import Tags
 from template_fix.text import Edit, Span
@@ -69,37 +67,22 @@ def _openings(template: Template, trace: Trace, examined: Examination, switch: s
         for part in seen.lost if seen.probe.form == NAME and seen.text is not None else ():
             message = seen.probe.messages[part.message]
             if part.kind == "reasoning" and message.get("content") is None and message.get("tool_calls"):
-                site = _first_output(trace, examined, seen.probe, part.message)
+                site = first_output(trace, examined, seen.probe, part.message)
                 if site:
                     header = generation_header(examined, seen.probe, part.message)
                     yield from _led(template, site, header, examined.tags, switch)
 
 
-def _first_output(trace: Trace, examined: Examination, probe: Probe, message: int) -> Site | None:
-    """Return the expression that is printed first of a message."""
-    printed: list[list[tuple[int, str]]] = []
-    for upto in (message, message + 1):
-        trace.follow("")
-        Examination(trace, [probe], examined.tags).text(probe, upto)
-        printed.append([(number, text) for number, text in trace.recorder.outputs if text])
-    before, with_it = printed
-    same = next((i for i, (a, b) in enumerate(zip(before, with_it, strict=False)) if a != b), len(before))
-    return trace.outputs[with_it[same][0]] if same < len(with_it) else None
-
-
 def _led(template: Template, site: Site, header: str, tags: Tags, switch: str) -> Iterator[Edit]:
     """Yield the edit that prints the field in front of an output, behind the header that it begins with."""
-    leaf = next(islice(walk(template.tree), site.number, None))
-    while isinstance(leaf, nodes.BinExpr):
-        leaf = leaf.left
-    span = template.span(leaf) or site.span
+    span = leftmost(template, site)
     loops = list(enclosing_loops(template, span))
     if not loops or not isinstance(loops[0].target, nodes.Name):
         return
     text, name = span.of(template.source), loops[0].target.name
     field = f"{name}['{NAME}']" if f"{name}[" in template.source else f"{name}.{NAME}"
     whole = f"{_block(field, tags)} ~ {text}"
-    if isinstance(leaf, nodes.Const) and header and text.count(header) == 1:
+    if text[0] in "'\"" and header and text.count(header) == 1:
         front, back = text.split(header)
         opening, closing = literal(tags.open + tags.lead)[1:-1], literal(tags.trail + tags.close + tags.gap)[1:-1]
         whole = f"{front}{header}{opening}{text[-1]} ~ {field} ~ {text[0]}{closing}{back}"

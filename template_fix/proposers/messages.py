@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from jinja2 import nodes
 
 from template_fix.contract import Examination
 from template_fix.jinja import Template, lex, walk
+from template_fix.probes import Probe
 from template_fix.text import Edit, Span
-from template_fix.trace import Trace
+from template_fix.trace import Site, Trace
 
 _READ = re.compile(r"""\w+\s*(\.\s*content|\[\s*(['"])content\2\s*\])""")
 
@@ -94,3 +96,25 @@ def enclosing_loops(template: Template, at: Span) -> Iterator[nodes.For]:
         span = template.span(node)
         if isinstance(node, nodes.For) and span and span.start < at.start < span.end:
             yield node
+
+
+def first_output(
+    trace: Trace, examined: Examination, probe: Probe, message: int, upto: int | None = None
+) -> Site | None:
+    """Return the expression that is printed first of a message, in the conversation up to there or to ``upto``."""
+    printed: list[list[tuple[int, str]]] = []
+    for end in (message, upto or message + 1):
+        trace.follow("")
+        Examination(trace, [probe], examined.tags).text(probe, end)
+        printed.append([(number, text) for number, text in trace.recorder.outputs if text])
+    before, with_it = printed
+    same = next((i for i, (a, b) in enumerate(zip(before, with_it, strict=False)) if a != b), len(before))
+    return trace.outputs[with_it[same][0]] if same < len(with_it) else None
+
+
+def leftmost(template: Template, site: Site) -> Span:
+    """Return where the text begins that an output prints: its first operand."""
+    leaf = next(islice(walk(template.tree), site.number, None))
+    while isinstance(leaf, nodes.BinExpr):
+        leaf = leaf.left
+    return template.span(leaf) or site.span
