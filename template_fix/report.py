@@ -50,7 +50,7 @@ def patch_lines(
         yield from _refused(refusal)
     if after:
         yield line("")
-        yield line(Piece("Remains", "title"), ", as no edit that was tried mends it")
+        yield line(Piece("Remains", "title"))
     for finding in by_gravity(after):
         yield from finding_lines(finding, width, brief=True)
     yield line("")

@@ -105,7 +105,7 @@ Refused: print the field
   It doubles the opening tag.
   proposed by patch field for TF203
 
-Remains, as no edit that was tried mends it
+Remains
 warning TF205: The generation prompt opens a block that plain turns lack.
 
 Proof: before: 2 errors, 1 warning; after: 1 warning; 412 probe conversations rendered before and
