@@ -12,14 +12,10 @@ from template_fix.limits import LimitExceeded, started
 from template_fix.options import Options
 from template_fix.outcome import PatchResult, Refusal, Repair, Report, TemplateSummary
 from template_fix.proposers import Proposal
-from template_fix.proposers.splice import tidied
-from template_fix.resolved import resolved
 from template_fix.rules import CHECKPOINT_RULES, TEMPLATE_RULES, level_of
-from template_fix.search import broken
 from template_fix.study import Found, Setting, Study
 from template_fix.subject import Subject
 from template_fix.text import Edit, Span
-from template_fix.token_repair import flag_repair, load_repair
 from template_fix.tokens import vocabulary_tags
 
 __all__ = ["Options", "check", "distinct", "patch", "special_tokens"]
@@ -60,6 +56,8 @@ def patch(checkpoint: Checkpoint, options: Options | None = None) -> PatchResult
 
     Each repair is judged by itself, and the repaired checkpoint is checked again from the beginning.
     """
+    from template_fix.token_repair import flag_repair, load_repair
+
     options = options or Options()
     studied = _studied(checkpoint, options, heal=True)
     before = _report(checkpoint, studied, options)
@@ -152,40 +150,13 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
         accepted=study.accepted(),
         variables=undeclared(source),
     )
-    return _healed(study, studied, options) if heal and study.reasoning else studied
+    if not heal or not study.reasoning:
+        return studied
+    # Imported where it is needed: a check never is, and shall be fast.
+    from template_fix.healing import healed
 
-
-def _healed(study: Study, studied: Studied, options: Options) -> Studied:
-    study.enlarge()
-    wanted = {code for code, _ in studied.found if options.wants(code)}
-    proposals = [each for each in study.proposals if _asked_for(each, wanted, options)]
-    best = study.search.best(proposals)
-    while best is not None and broken(best.case.itself):
-        more = [each for each in study.beside(best) if _asked_for(each, wanted, options)]
-        better = study.search.best(more, best)
-        if better is None or better.kept == best.kept:
-            break
-        best = better
-    if best is None:
-        return replace(studied, refused=tuple(_refusals(study, proposals)))
-    tidy = iter(tidied(study.template, [edit for proposal in best.kept for edit in proposal.edits]))
-    codes = resolved(study, studied.found, best)
-    kept = ((each, some, tuple(next(tidy) for _ in each.edits)) for each, some in zip(best.kept, codes, strict=True))
-    return replace(studied, kept=tuple(kept))
-
-
-def _asked_for(proposal: Proposal, wanted: set[str], options: Options) -> bool:
-    """Whether a proposal may resolve what the user selected: what an edit mends shows only when it is judged."""
-    if proposal.code == "TF203" or options.wants(proposal.code):
-        return options.wants(proposal.code)
-    return bool(wanted - {"TF203"}) and not any(proposal.code.startswith(prefix) for prefix in options.ignore)
-
-
-def _refusals(study: Study, proposals: Sequence[Proposal]) -> Iterator[tuple[Proposal, str]]:
-    for proposal in proposals:
-        reason = study.search.tried([proposal]).verdict.reason
-        if reason:
-            yield proposal, reason
+    kept, refused = healed(study, studied.found, options)
+    return replace(studied, kept=kept, refused=refused)
 
 
 def _report(checkpoint: Checkpoint, studied: Mapping[Copies, Studied], options: Options) -> Report:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, combinations
@@ -15,13 +14,12 @@ from template_fix.fold import SWITCH
 from template_fix.jinja import ParseError, Template, undeclared
 from template_fix.limits import LimitExceeded, step
 from template_fix.probes import LONE_CLOSING_TAG, SEVERAL_BLOCKS, Part, Probe, battery, probe, varied
-from template_fix.proposers import Proposal, counterfactual, fields, history, inline, known, strays, switches
+from template_fix.proposers import Proposal
 from template_fix.render import Failure, Renderer, RenderError
 from template_fix.search import Choice, Search, apart
 from template_fix.tags import Tags, discover
 from template_fix.text import Edit, Span, traced_back
 
-_EXPERIMENTS = (fields.proposals, inline.proposals, history.proposals, strays.proposals, counterfactual.proposals)
 # What the battery is spelled with for a template that has no tags of its own: to it they are text like any other.
 NEUTRAL = Tags("<think>", "</think>")
 
@@ -48,6 +46,8 @@ class Setting:
 class Study:
     """One template, parsed, compiled and rendered over the battery. Use it inside `limits.bounded`.
 
+    Proposers are imported where they are asked: a template that is safe needs none, and a check shall be fast.
+
     ``unreadable`` says why there is nothing to look at: it doesn't parse, doesn't compile, or exceeds its limits.
     """
 
@@ -68,6 +68,8 @@ class Study:
 
     def enlarge(self) -> None:
         """Let the battery set the template's own variables, too: a repair has to hold whatever they are."""
+        from template_fix.proposers import switches
+
         arguments = _arguments(self.examined.renderer, self.tags)
         keeping = dict(switches.own_switches(self.template, self.examined))
         more = [
@@ -100,16 +102,21 @@ class Study:
     @property
     def proposals(self) -> Iterator[Proposal]:
         """Yield what all proposers suggest. Of two that do the same the first counts: a template's own switch."""
+        from template_fix.proposers import switches
+
         yield from switches.proposals(self.template, self.examined, self.switch)
         yield from self.known
         yield from self.found
 
     def beside(self, choice: Choice) -> Iterator[Proposal]:
         """Yield what the proposers suggest once a choice has been made: some causes show only behind others."""
+        from template_fix.proposers import experiments, known
+
         template, examined = Template(choice.source), choice.case.itself
         made = [edit for proposal in choice.kept for edit in proposal.edits]
-        suggested = (known.proposals(template, examined, self.switch), _experiments(template, examined, self.switch))
-        for proposal in chain(*suggested):
+        for proposal in chain(
+            known.proposals(template, examined, self.switch), experiments.proposals(template, examined, self.switch)
+        ):
             spans = [traced_back(edit.span, made) for edit in proposal.edits]
             edits = tuple(Edit(span, edit.text) for span, edit in zip(spans, proposal.edits, strict=True) if span)
             if len(edits) == len(proposal.edits):
@@ -118,12 +125,16 @@ class Study:
     @cached_property
     def known(self) -> tuple[Proposal, ...]:
         """Return what the known patches suggest."""
+        from template_fix.proposers import known
+
         return tuple(known.proposals(self.template, self.examined, self.switch))
 
     @cached_property
     def found(self) -> tuple[Proposal, ...]:
         """Return what experiments suggest. They cost more than the known patches."""
-        return tuple(_experiments(self.template, self.examined, self.switch))
+        from template_fix.proposers import experiments
+
+        return tuple(experiments.proposals(self.template, self.examined, self.switch))
 
     @property
     def switch(self) -> str:
@@ -216,12 +227,6 @@ class Study:
 def _as_data(seen: Observation) -> bool:
     """Whether a list of text blocks is printed as it stands, braces and all: then the template doesn't know lists."""
     return seen.probe.text_lists and any(form in (seen.text or "") for form in ("'type': 'text'", '"type": "text"'))
-
-
-def _experiments(template: Template, examined: Examination, switch: str) -> Iterator[Proposal]:
-    for propose in _EXPERIMENTS:
-        with suppress(RenderError):  # it renders, but is nested too deeply to be traced: known patches have to do
-            yield from propose(template, examined, switch)
 
 
 def _arguments(renderer: Renderer, tags: Tags) -> type:

@@ -24,6 +24,7 @@ tokens
 study
 rules
 token_repair resolved
+healing
 repair
 writing report show
 run pages
