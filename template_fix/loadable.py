@@ -28,7 +28,8 @@ TYPE = '"__type": "AddedToken"'
 class Obstacle:
     """One form that can't be loaded: by which releases, where it is, what they say, and what is to be done.
 
-    ``edits`` are empty where no edit is known to mean the same.
+    ``edits`` are empty where no edit is known to mean the same. ``grave`` is what stands between today's release and
+    the tokenizer; a byte order mark is none, since whoever reads the file with another library never notices.
     """
 
     releases: tuple[str, ...]
@@ -38,6 +39,7 @@ class Obstacle:
     error: str
     fix: str
     edits: tuple[Edit, ...] = ()
+    grave: bool = True
 
 
 def obstacles(checkpoint: Checkpoint) -> tuple[Obstacle, ...]:
@@ -55,7 +57,8 @@ def _byte_order_marks(checkpoint: Checkpoint) -> Iterator[Obstacle]:
             releases = (FIVE,) if file == "config.json" else BOTH
             message = "the file starts with a byte order mark"
             fix = "save it as UTF-8 without a byte order mark"
-            yield Obstacle(releases, file, Span(0, 1), message, "JSONDecodeError: Unexpected UTF-8 BOM", fix)
+            error = "JSONDecodeError: Unexpected UTF-8 BOM"
+            yield Obstacle(releases, file, Span(0, 1), message, error, fix, grave=False)
 
 
 def _extra_lists(checkpoint: Checkpoint) -> Iterator[Obstacle]:

@@ -37,7 +37,7 @@ def check(subject: Subject) -> Iterator[Finding]:
         releases = listed(found.releases)
         yield Finding(
             CODE,
-            LEVEL if FIVE in found.releases else Level.WARNING,
+            LEVEL if found.grave and FIVE in found.releases else Level.WARNING,
             f"{releases} can't load {found.file}: {found.message}",
             subject.checkpoint.place(found.file, found.span),
             (Evidence(f"AutoTokenizer.from_pretrained in {releases}", printed=found.error, labels=("in", "error")),),
