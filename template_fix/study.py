@@ -177,14 +177,17 @@ class Study:
     def cause(self, probe: Probe, part: Part) -> Span | None:
         """Return the expression that keeps a text from being printed, found by experiment.
 
-        Each proposed edit is tried by itself; the first that brings the text back points at the cause. Only for lost
-        reasoning are experiments worth what they cost.
+        Each proposed edit is tried by itself. Of those that bring the text back, the first that harms nothing points at
+        the cause; else the first of an expression. Only for lost reasoning are experiments worth what they cost.
         """
+        blamed: list[Span] = []
         for proposal in self._suspects() if part.kind == "reasoning" else self.known:
             text = self._with([proposal], probe)
-            if isinstance(text, str) and part.text in text:
-                return proposal.at
-        return None
+            if _points(proposal) and isinstance(text, str) and part.text in text:
+                if not self.search.tried([proposal]).verdict.reason:
+                    return proposal.at
+                blamed.append(proposal.at)
+        return blamed[0] if blamed else None
 
     def change(self, probe: Probe) -> Span | None:
         """Return the expression without which a conversation is printed better, found by experiment, or None.
@@ -199,11 +202,11 @@ class Study:
     def _blamed(self) -> Iterator[Sequence[Proposal]]:
         yield from ([each] for each in self.known)
         yield from combinations(self.known, 2)
-        yield from ([each] for each in self.found)
+        yield from ([each] for each in self.found if _points(each))
 
     def _mends(self, chosen: Sequence[Proposal], probe: Probe) -> bool:
         case = self.search.candidate(chosen)
-        gained = isinstance(case, Case) and case.itself.observe(probe).held - self.examined.observe(probe).held
+        gained = isinstance(case, Case) and case.itself.observe(probe).held & self.examined.observe(probe).broken
         return bool(gained) and not self.search.tried(chosen).verdict.hopeless
 
     def _suspects(self) -> Iterator[Proposal]:
@@ -222,6 +225,11 @@ class Study:
             printed=_printed(seen, message),
             lost=tuple(part.text for part in lost),
         )
+
+
+def _points(proposal: Proposal) -> bool:
+    """Whether a proposal names an expression: one that only inserts something tells of no cause."""
+    return proposal.at.start < proposal.at.end
 
 
 def _as_data(seen: Observation) -> bool:
