@@ -21,6 +21,13 @@ TAKEN = (
 )
 THOUGHT = "<think>{{ thought }}</think>"
 KEPT = "{% if thought %}" + THOUGHT + "{% endif %}{{ content }}"
+# The opening tag is cut off by its length, as somebody counted it.
+SLICED = (
+    "{{% set thought = m.reasoning_content or '' %}}{{% if '</think>' in content and m.content is string %}}"
+    "{{% set thought = content.split('</think>', 1)[0].strip() %}}"
+    "{{% set content = content.split('</think>', 1)[1].lstrip() %}}"
+    "{{% if thought.startswith('<think>') %}}{{% set thought = thought[{}:].strip() %}}{{% endif %}}{{% endif %}}"
+)
 
 
 def gated(test: str) -> str:
@@ -65,6 +72,7 @@ REPAIRED = {
         + "{% endif %}{{ content }}"
     ),
     "only-with-tool-calls": gated("loop.index0 > ns.last_query_index and m.get('tool_calls')"),
+    "slice-behind-opening-tag": chat(SLICED.format(9) + KEPT),
 }
 
 # For each patch a template in which its pattern does no harm.
@@ -97,6 +105,7 @@ LEFT_ALONE = {
     "last-turn": chat(TAKEN + KEPT + "{% if loop.last %}<|endoftext|>{% endif %}"),
     "behind-last-question-reversed": LAST + chat(TAKEN + KEPT + "{% if -1 > ns.last_query_index %}?{% endif %}"),
     "only-with-tool-calls": chat(TAKEN + KEPT + "{% if content and m.get('tool_calls') %} {% endif %}"),
+    "slice-behind-opening-tag": chat(SLICED.format(7) + KEPT),
 }
 
 

@@ -15,7 +15,7 @@ from template_fix.probes import Probe
 from template_fix.text import Edit, Span
 from template_fix.trace import Site, Trace
 
-_READ = re.compile(r"""\w+\s*(\.\s*content|\[\s*(['"])content\2\s*\])""")
+READ = re.compile(r"""\w+\s*(\.\s*content|\[\s*(['"])content\2\s*\])""")
 
 
 class Binding(NamedTuple):
@@ -44,7 +44,7 @@ def reads(trace: Trace, examined: Examination) -> list[Span]:
             holders |= trace.recorder.holders
     tested = {number for test in trace.tests.values() for number in test.inside}
     sites = (trace.values[number] for number in sorted(holders - tested))
-    return [site.span for site in sites if _READ.fullmatch(site.span.of(trace.source))]
+    return [site.span for site in sites if READ.fullmatch(site.span.of(trace.source))]
 
 
 def bindings(template: Template, spans: Sequence[Span]) -> list[Binding]:

@@ -13,7 +13,10 @@ from jinja2 import nodes
 from template_fix.contract import Examination
 from template_fix.jinja import Template, walk
 from template_fix.proposers import Proposal
-from template_fix.proposers.splice import replaced
+from template_fix.proposers.messages import READ, Binding
+from template_fix.proposers.splice import literal, replaced
+from template_fix.tags import Tags
+from template_fix.text import Span
 
 
 def proposals(template: Template, examined: Examination, switch: str) -> Iterator[Proposal]:
@@ -26,28 +29,54 @@ def proposals(template: Template, examined: Examination, switch: str) -> Iterato
         return
     for node, content in _literals(template):
         span = template.span(node)
-        if span is None or not isinstance(node.value, str):
-            continue
-        whole = span.of(template.source)
-        for tag in (tags.open, tags.close):
-            if whole.count(tag) == 1 and tags.open not in whole.replace(tag, "", 1):
-                without = whole.replace(tag, "")
-                test = f"{switch} and '{tags.close}' in ({content} or '')"
-                yield Proposal(
-                    "TF207",
-                    "stray tag",
-                    f"leave {tag} out where the content brings its own tags",
-                    f"{tag} is printed in front of the turn, whatever the content holds.",
-                    span,
-                    (replaced(span, f"{without} if {test} else {whole}"),),
-                )
+        if span is not None and isinstance(node.value, str):
+            yield from _left_out(span, span.of(template.source), content, tags, switch)
+            if _empty_block(node.value, tags):
+                yield _filled(span, span.of(template.source), content, tags, switch)
+
+
+def _left_out(span: Span, whole: str, content: str, tags: Tags, switch: str) -> Iterator[Proposal]:
+    for tag in (tags.open, tags.close):
+        if whole.count(tag) == 1 and tags.open not in whole.replace(tag, "", 1):
+            without = whole.replace(tag, "")
+            test = f"{switch} and '{tags.close}' in ({content} or '')"
+            yield Proposal(
+                "TF207",
+                "stray tag",
+                f"leave {tag} out where the content brings its own tags",
+                f"{tag} is printed in front of the turn, whatever the content holds.",
+                span,
+                (replaced(span, f"{without} if {test} else {whole}"),),
+            )
+
+
+def _empty_block(text: str, tags: Tags) -> bool:
+    _, found, behind = text.partition(tags.open)
+    return bool(found) and behind.lstrip().startswith(tags.close)
+
+
+def _filled(span: Span, whole: str, content: str, tags: Tags, switch: str) -> Proposal:
+    """Return the proposal that puts the reasoning field into a block that is printed empty."""
+    field = Binding("", content, span).access("reasoning_content")
+    front, _, rest = whole.partition(tags.open)
+    _, _, back = rest.partition(tags.close)
+    opening, closing = literal(tags.open + tags.lead)[1:-1], literal(tags.trail + tags.close)[1:-1]
+    block = f"{front}{opening}{whole[-1]} ~ {field} ~ {whole[0]}{closing}{back}"
+    return Proposal(
+        "TF201",
+        "empty block",
+        "print the reasoning in the block that stands empty",
+        "An empty block is printed in front of the turn, whether it has reasoning or not.",
+        span,
+        (replaced(span, f"{block} if {switch} and {field} else {whole}"),),
+    )
 
 
 def _literals(template: Template) -> Iterator[tuple[nodes.Const, str]]:
     """Yield each string constant that is printed in a loop over messages, with what reads the content there."""
     for loop in walk(template.tree):
         if isinstance(loop, nodes.For) and isinstance(loop.target, nodes.Name):
-            content = _content(template, loop, loop.target.name)
+            content = _content(template, loop)
             if content:
                 yield from ((each, content) for each in _printed(loop))
 
@@ -60,10 +89,9 @@ def _printed(loop: nodes.For) -> Iterator[nodes.Const]:
                     yield each
 
 
-def _content(template: Template, loop: nodes.For, message: str) -> str:
+def _content(template: Template, loop: nodes.For) -> str:
+    """Return the expression that reads the content of the message that a loop is about, "" where it reads none."""
     for node in walk(loop):
-        if isinstance(node, nodes.Getattr | nodes.Getitem) and isinstance(node.node, nodes.Name):
-            text = template.text(node)
-            if node.node.name == message and text.removeprefix(message).strip(".[]'\"") == "content":
-                return text
+        if isinstance(node, nodes.Getattr | nodes.Getitem) and READ.fullmatch(template.text(node)):
+            return template.text(node)
     return ""

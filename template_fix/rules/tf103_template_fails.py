@@ -31,7 +31,11 @@ SUMMARY = "the template fails, or exceeds its limits, on every ordinary conversa
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding where nothing can be rendered within the limits."""
     if isinstance(study.unreadable, LimitExceeded):
-        yield Found(f"the template was stopped: {study.unreadable}", Span(0, 0), fix="find what takes so much; it would in training, too")
+        yield Found(
+            f"the template was stopped: {study.unreadable}",
+            Span(0, 0),
+            fix="find what takes so much; it would in training, too",
+        )
     if study.unreadable is not None:
         return
     ordinary = [seen for seen in study.examined if seen.probe.ordinary]
