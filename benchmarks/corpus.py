@@ -51,7 +51,8 @@ import transformers
 from transformers import AutoTokenizer
 print(time.perf_counter() - start)
 """
-EVERY = 40
+# How many templates apart the import is measured again, and what is known so far is written.
+MEASURED, WRITTEN = 40, 10
 R = TypeVar("R")
 
 
@@ -234,9 +235,9 @@ def rows_of(jobs: Sequence[tuple[str, str, str]], processes: int, imports: list[
     """Yield a row for each job; now and then the import of transformers is measured beside them."""
     with Pool(processes) as pool:
         for number, row in enumerate(pool.imap(worked_on, jobs)):
-            measured = import_seconds() if number % EVERY == 0 else None
+            measured = import_seconds() if number % MEASURED == 0 else None
             imports += [measured] if measured else []
-            if number % EVERY == 0:
+            if number % WRITTEN == 0:
                 print(f"{number} of {len(jobs)}", file=sys.stderr, flush=True)
             yield row
 
@@ -325,7 +326,7 @@ def main() -> int:
     rows: list[Row] = []
     for row in rows_of(jobs, arguments.jobs, imports):
         rows.append(row)
-        if arguments.json and (len(rows) == len(jobs) or len(rows) % EVERY == 0):
+        if arguments.json and (len(rows) == len(jobs) or len(rows) % WRITTEN == 0):
             record = {"import_seconds": imports, "rows": [asdict(row) for row in rows]}
             arguments.json.write_text(json.dumps(record, indent=1), encoding="utf-8")
     for text in (*table(rows), "", *timings(rows, imports), "", *remaining(rows)):
