@@ -220,9 +220,8 @@ def _recording(method: Callable[..., Any]) -> Callable[..., Any]:
         if args and isinstance(args[0], nodes.Node) and args[0] in self.spans:
             start = self.spans[args[0]].start
         made = method(self, *args, **kwargs)
-        for node in made if isinstance(made, list) else [made]:
-            if isinstance(node, nodes.Node):
-                self.record(node, start)
+        if isinstance(made, nodes.Node):
+            self.record(made, start)
         return made
 
     return parse

@@ -49,6 +49,12 @@ def test_the_tokens_of_a_template_joined_are_the_template(source: str) -> None:
         pytest.param("{{ x is not defined }}", nodes.Not, "x is not defined", id="a negated test is one expression"),
         pytest.param("{{ a if b else c }}", nodes.CondExpr, "a if b else c", id="a conditional spans both branches"),
         pytest.param("{% if a %}b{% endif %}", nodes.If, "if a %}b{% endif", id="a statement lies between its marks"),
+        pytest.param(
+            "{% for a in b %}{% set c = 1 %}{% if d %}e{% endif %}{% endfor %}",
+            nodes.If,
+            "if d %}e{% endif",
+            id="a statement begins behind the one before it",
+        ),
         pytest.param("a\r\n{{ b }}\r\n", nodes.Name, "b", id="offsets count carriage returns"),
         pytest.param("x  \n  {%- set é = 'ü' %}", nodes.Const, "'ü'", id="offsets survive stripped whitespace"),
     ],

@@ -7,10 +7,17 @@ from contextlib import suppress
 
 from template_fix.contract import Examination
 from template_fix.jinja import Template
-from template_fix.proposers import Proposal, counterfactual, fields, history, inline, strays
+from template_fix.proposers import Proposal, counterfactual, fields, history, inline, order, strays
 from template_fix.render import RenderError
 
-_PROPOSERS = (fields.proposals, inline.proposals, history.proposals, strays.proposals, counterfactual.proposals)
+_PROPOSERS = (
+    fields.proposals,
+    inline.proposals,
+    history.proposals,
+    strays.proposals,
+    order.proposals,
+    counterfactual.proposals,
+)
 
 
 def proposals(template: Template, examined: Examination, switch: str) -> Iterator[Proposal]:

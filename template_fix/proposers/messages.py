@@ -99,9 +99,12 @@ def enclosing_loops(template: Template, at: Span) -> Iterator[nodes.For]:
 
 
 def first_output(
-    trace: Trace, examined: Examination, probe: Probe, message: int, upto: int | None = None
+    trace: Trace, examined: Examination, probe: Probe, message: int, upto: int | None = None, behind: int = 0
 ) -> Site | None:
-    """Return the expression that is printed first of a message, in the conversation up to there or to ``upto``."""
+    """Return the expression that is printed first of a message, in the conversation up to there or to ``upto``.
+
+    Only expressions that stand behind the offset ``behind`` count: those of macros come before what calls them.
+    """
     printed: list[list[tuple[int, str]]] = []
     for end in (message, upto or message + 1):
         trace.follow("")
@@ -109,7 +112,8 @@ def first_output(
         printed.append([(number, text) for number, text in trace.recorder.outputs if text])
     before, with_it = printed
     same = next((i for i, (a, b) in enumerate(zip(before, with_it, strict=False)) if a != b), len(before))
-    return trace.outputs[with_it[same][0]] if same < len(with_it) else None
+    sites = (trace.outputs[number] for number, _ in with_it[same:])
+    return next((site for site in sites if site.span.start >= behind), None)
 
 
 def leftmost(template: Template, site: Site) -> Span:
