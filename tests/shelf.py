@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from template_fix.checkpoint import Checkpoint
 from template_fix.outcome import PatchResult
 from template_fix.repair import patch
@@ -13,6 +15,9 @@ from template_fix.study import Setting, Study
 FOLDER = Path(__file__).with_name("templates")
 NAMES = sorted(path.stem for path in FOLDER.glob("*.jinja"))
 FILE = "chat_template.jinja"
+# To repair all of them takes half a minute.
+SLOW = ("channel_macro", "empty_block", "gate", "own_switch", "stray")
+EACH = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NAMES]
 
 
 def source(name: str) -> str:

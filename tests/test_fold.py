@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jinja2 import Template as Compiled
-from shelf import NAMES, patched, repaired, source
+from shelf import EACH, patched, repaired, source
 
 from template_fix.fold import equal_when_off, folded
 from template_fix.jinja import environment
@@ -205,7 +205,7 @@ def test_another_switch_can_be_folded_at_either_value() -> None:
     assert folded(text, "keep", True) == folded("{{ a }}", "keep", True)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_every_repair_of_our_templates_is_the_same_program_when_switched_off(name: str) -> None:
     after = repaired(source(name))
     assert equal_when_off(source(name), after)
@@ -255,6 +255,7 @@ STATEMENTS = st.recursive(
 )
 
 
+@settings(max_examples=60)
 @given(STATEMENTS, st.booleans(), VARIABLES)
 @example("{{ (a if (s | default(true, false)) else b) }}", False, {"a": "x", "b": "y", "c": []})
 @example("{% if a %}{% elif s %}x{% else %}y{% endif %}", True, {"a": 0, "b": "y", "c": []})
@@ -269,6 +270,7 @@ def test_folding_changes_nothing_where_the_switch_has_that_value(
     assert Compiled.from_code(env, code, env.make_globals(None)).render({**variables, "s": value}) == plain
 
 
+@settings(max_examples=40)
 @given(STATEMENTS, STATEMENTS, VARIABLES)
 def test_templates_that_are_equal_when_switched_off_print_alike(
     one: str, other: str, variables: dict[str, Any]

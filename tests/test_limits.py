@@ -227,10 +227,16 @@ def test_memory_is_bounded_and_what_fits_is_not_refused(way: str) -> None:
         pytest.param(FileNotFoundError(2, "gone", "a.json"), id="a missing file"),
     ],
 )
-def test_what_a_function_raises_comes_through(error: Exception, way: str) -> None:
+def test_what_a_function_raises_comes_through(error: Exception) -> None:
     with pytest.raises(type(error)) as caught:
         bounded(raised, error)
     assert str(caught.value) == str(error) and vars(caught.value) == vars(error)
+
+
+def test_what_a_function_raises_comes_through_from_either_child(way: str) -> None:
+    with pytest.raises(ParseError, match="no") as caught:
+        bounded(raised, ParseError("no", 7))
+    assert caught.value.offset == 7
 
 
 @pytest.mark.parametrize(
@@ -242,11 +248,16 @@ def test_what_a_function_raises_comes_through(error: Exception, way: str) -> Non
     ],
 )
 def test_a_fault_of_this_program_comes_with_its_traceback(
-    function: Callable[..., Any], args: tuple[Any, ...], told: str, way: str
+    function: Callable[..., Any], args: tuple[Any, ...], told: str
 ) -> None:
     with pytest.raises(ChildError, match="Traceback") as error:
         bounded(function, *args)
     assert told in str(error.value)
+
+
+def test_a_fault_comes_from_either_child(way: str) -> None:
+    with pytest.raises(ChildError, match="pickle"):
+        bounded(unpicklable)
 
 
 def test_a_child_that_is_killed_has_exceeded_its_limits(way: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
-from shelf import patched, repaired, source
+from shelf import EACH, patched, repaired, source
 
 from template_fix.jinja import Template
 from template_fix.proposers import Proposal
@@ -160,9 +160,7 @@ def test_a_repair_that_costs_something_is_refused(text: str, edits: list[tuple[s
     assert refusal(text, *edits)
 
 
-@pytest.mark.parametrize(
-    "name", ["empty_block", *(pytest.param(n, marks=pytest.mark.slow) for n in ("gate", "channel_macro"))]
-)
+@pytest.mark.parametrize("name", [each for each in EACH if each.values[0] in ("empty_block", "gate", "channel_macro")])
 def test_a_repair_is_made_where_the_turn_is_printed_and_not_in_what_is_remembered(name: str) -> None:
     text = source(name)
     loops = text.index("{%- for m"), text.index("{%- endfor", text.index("last_"))
@@ -221,17 +219,14 @@ MENDING: dict[str, set[tuple[str, bool]]] = {
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(n, marks=[pytest.mark.slow] if n in ("gate", "channel_macro", "own_switch") else [])
-        for n in MENDING
-    ],
+    [each for each in EACH if each.values[0] in MENDING],
 )
 def test_of_all_tests_that_could_be_forced_only_these_mend_and_may_stand(name: str) -> None:
     assert mending(source(name)) == MENDING[name]
 
 
 def test_the_prompt_of_every_repaired_template_is_the_original_one() -> None:
-    for name in ("strip", "stray", "empty_block", "brackets", "ignores_field"):
+    for name in ("strip", "brackets", "ignores_field"):
         before, after = source(name), repaired(source(name))
         assert after != before
         assert after.endswith(before[before.rindex("{%- endfor") :])
