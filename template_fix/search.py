@@ -75,7 +75,9 @@ class Search:
         kept, least = (base.kept, wrong(base.case.itself)) if base else ((), wrong(self.before.itself))
         best: Choice | None = None
         for more in combinations([each for each in proposals if each not in kept], by):
-            if apart([*kept, *more]):
+            # Of two that may stand by themselves and mend nothing more, there is nothing to hope for together.
+            wanting = by == 1 or any(self.tried([*kept, each]).verdict.reason for each in more if apart([*kept, each]))
+            if wanting and apart([*kept, *more]):
                 choice = self.tried([*kept, *more])
                 if not choice.verdict.reason and wrong(choice.case.itself) < least:
                     best, least = choice, wrong(choice.case.itself)
