@@ -295,3 +295,6 @@ def _other_conventions(tags: Tags, arguments: type) -> Iterator[Probe]:
             yield probe(shape, tags, "reasoning_content", arguments=arguments, empty=None, legacy=legacy)
     for shape, form in product(("ur", "urur", "uktr", "uktrur"), ("reasoning_content", "reasoning", "thinking")):
         yield probe(shape, tags, form, arguments=arguments, legacy=True)
+    # In transformers 5 a message that brings `reasoning` has it under every name: a template may print it twice.
+    for shape in ("ur", "urur", "uktrur"):
+        yield probe(shape, tags, "reasoning", arguments=arguments)

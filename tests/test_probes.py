@@ -186,6 +186,7 @@ def test_the_battery_asks_for_every_form_in_every_place() -> None:
     assert {"ua", "uaua", "ucta", "uvta"} <= asked["plain"]
     assert {"ub", "um", "ul", "ubua", "umua", "ulua"} <= asked["inline"] | asked["plain"]
     assert {flag for each in BATTERIES[0] for flag in each.flags} >= {("enable_thinking", v) for v in (True, False)}
+    assert {each.legacy for each in BATTERIES[0] if each.form == "reasoning"} == {True, False}
     assert {each.legacy for each in BATTERIES[0]} == {each.text_lists for each in BATTERIES[0]} == {True, False}
     assert {each.empty for each in BATTERIES[0]} == {"", None}
 

@@ -249,3 +249,11 @@ def test_a_template_with_a_switch_of_its_own_gets_no_second_one() -> None:
     assert "why" in render(now, ASKED) and "why" not in render(now, ASKED, keep_thoughts=False)
     assert render(now, ASKED, preserve_thinking=False) == render(text, ASKED)
     assert "why" in render(now, ASKED, preserve_thinking=False, keep_thoughts=True), "a caller's own wish always wins"
+
+
+def test_reasoning_that_comes_under_two_names_is_printed_once() -> None:
+    """Transformers 5 passes a message's `reasoning` as `reasoning_content` too: printing both would double it."""
+    text = chat("{% if m.reasoning %}<think>{{ m.reasoning }}</think>{% endif %}{{ content }}")
+    turn = {"role": "assistant", "content": "so", "reasoning": "why"}
+    printed = render(after({FILE: text}, run({FILE: text}))[FILE], [ASKED[0], turn])
+    assert printed == render(text, [ASKED[0], turn]) and printed.count("why") == 1
