@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from template_fix.probes import Part, Probe
@@ -283,7 +284,41 @@ def _not_conservative(before: Case, after: Case, probe: Probe) -> str:
         prompt = _prompt(before.itself, probe, turn)
         if prompt is not None and prompt != _prompt(after.itself, probe, turn):
             return "it would change the generation prompt"
-    return _headless(before.itself, after.itself, probe) or _not_as_last(before.itself, after.itself, probe)
+    return (
+        _headless(before.itself, after.itself, probe)
+        or _reframed(before.itself, after.itself, probe)
+        or _not_as_last(before.itself, after.itself, probe)
+    )
+
+
+def _reframed(before: Examination, after: Examination, probe: Probe) -> str:
+    """Hold what ends a turn and what stands between its texts, such as the markup of tool calls, against the original.
+
+    What stands in front of a turn or beside reasoning may change: there a repair has its work to do.
+    """
+    if before.owed(probe):
+        was, now = _frames(before.observe(probe)), _frames(after.observe(probe))
+        if any(was[pair] != now[pair] for pair in was.keys() & now.keys()):
+            return "it would change what stands around the texts of a turn"
+    return ""
+
+
+def _frames(seen: Observation) -> dict[tuple[Part, Part | None], str]:
+    """Return what is printed between neighbouring texts and behind the last one, reasoning and headers left out."""
+    parts, text = seen.probe.parts, seen.text or ""
+    placed = sorted((span, index) for index, span in enumerate(seen.spans) if span)
+    between: list[tuple[Part, Part | None, str]] = [
+        (parts[one], parts[other], text[span.end : next_.start])
+        for (span, one), (next_, other) in pairwise(placed)
+        if parts[one].message == parts[other].message or seen.probe.shape[parts[other].message] in "sut"
+    ]
+    if placed:
+        between.append((parts[placed[-1][1]], None, text[placed[-1][0].end :]))
+    return {
+        (one, other): frame
+        for one, other, frame in between
+        if one.kind not in ("reasoning", "before") and (other is None or other.kind != "reasoning")
+    }
 
 
 def _headless(before: Examination, after: Examination, probe: Probe) -> str:

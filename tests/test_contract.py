@@ -355,7 +355,6 @@ def test_reasoning_in_front_of_its_header_is_refused() -> None:
     assert "in front of the header" in verdict(old, new)
 
 
-@pytest.mark.xfail(strict=True, reason="what stands around the texts of a turn that was printed badly isn't compared")
 @pytest.mark.parametrize(
     ("old", "new"),
     [
