@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from template_fix.finding import Level
-from template_fix.probes import LONE_CLOSING_TAG
 from template_fix.study import Found, Study
 
 CODE = "TF208"
