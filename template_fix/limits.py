@@ -29,6 +29,7 @@ R = TypeVar("R")
 
 STEP_SECONDS = 2.0
 MEGABYTES = 1024
+GRACE = 0.05
 _in_child = False
 
 
@@ -146,11 +147,12 @@ def _child(function: Callable[..., Any], args: tuple[Any, ...], megabytes: int, 
 
 
 def _read_all(reader: int, deadline: float) -> bytes | None:
-    """Return what comes through the pipe until it closes, or None where that takes too long."""
+    """Return what comes through the pipe until it closes, or None where that takes too long.
+
+    What lies there is read even after the deadline: this process may have waited for another child.
+    """
     parts: list[bytes] = []
-    while (left := deadline - time.monotonic()) > 0:
-        if not select.select([reader], [], [], left)[0]:
-            return None
+    while select.select([reader], [], [], max(deadline - time.monotonic(), GRACE))[0]:
         part = os.read(reader, 1 << 20)
         if not part:
             return b"".join(parts)
@@ -161,13 +163,17 @@ def _read_all(reader: int, deadline: float) -> bytes | None:
 def _spawned(function: Callable[..., Any], args: tuple[Any, ...], seconds: float, megabytes: int) -> Outcome:
     command = [sys.executable, "-m", "template_fix.limits"]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    work = pickle.dumps((function, args, megabytes))
-    return partial(_told, child, work, time.monotonic() + seconds, seconds)
+    with suppress(OSError):  # a child that died tells so by its answer
+        assert child.stdin is not None
+        with child.stdin:
+            child.stdin.write(pickle.dumps((function, args, megabytes)))
+    child.stdin = None
+    return partial(_told, child, time.monotonic() + seconds, seconds)
 
 
-def _told(child: subprocess.Popen[bytes], work: bytes, deadline: float, seconds: float) -> tuple[str, Any]:
+def _told(child: subprocess.Popen[bytes], deadline: float, seconds: float) -> tuple[str, Any]:
     try:
-        answer, _ = child.communicate(work, timeout=max(deadline - time.monotonic(), 0))
+        answer, _ = child.communicate(timeout=max(deadline - time.monotonic(), GRACE))
     except subprocess.TimeoutExpired:
         child.kill()
         child.communicate()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from template_fix.jinja import ParseError
-from template_fix.limits import ChildError, LimitExceeded, bounded, step
+from template_fix.limits import ChildError, LimitExceeded, bounded, started, step
 from template_fix.render import Renderer, RenderError, render
 
 USER = [{"role": "user", "content": "hello"}]
@@ -28,6 +28,11 @@ def spin(seconds: float) -> str:
     while time.monotonic() < end:
         pass
     return "done"
+
+
+def slept(seconds: float) -> str:
+    time.sleep(seconds)
+    return "slept"
 
 
 def stepped(seconds: float, limit: float) -> str:
@@ -269,6 +274,21 @@ def test_calls_nest_and_the_outer_one_bounds() -> None:
     assert bounded(nested, 0.1, seconds=20) == "done"
     with pytest.raises(LimitExceeded, match=r"takes more than 0\.3 s"):
         bounded(nested, 30.0, seconds=0.3)
+
+
+def test_calls_can_run_side_by_side(way: str) -> None:
+    begun = time.monotonic()
+    waiting = [started(slept, 1.0, seconds=20) for _ in range(3)]
+    assert [wait() for wait in waiting] == ["slept"] * 3
+    assert time.monotonic() - begun < 2.9
+
+
+def test_waiting_for_one_that_takes_too_long_costs_no_other_its_answer(way: str) -> None:
+    slow, quick = started(slept, 30.0, seconds=1.0), started(operator.mul, "x", 300_000, seconds=1.0)
+    with pytest.raises(LimitExceeded):
+        slow()
+    time.sleep(0.1)
+    assert quick() == "x" * 300_000
 
 
 def test_no_child_is_left_behind() -> None:
