@@ -251,6 +251,31 @@ def test_a_template_with_a_switch_of_its_own_gets_no_second_one() -> None:
     assert "why" in render(now, ASKED, preserve_thinking=False, keep_thoughts=True), "a caller's own wish always wins"
 
 
+@pytest.mark.parametrize("joined", [" ~ ", " + "])
+def test_a_field_is_folded_into_turns_that_only_call_tools(joined: str) -> None:
+    """Such a turn reads no content: the field goes behind the header that its first output begins with."""
+    text = (
+        "{%- for m in messages %}{%- if m.role != 'assistant' %}{{- m.role ~ ': ' ~ m.content }}"
+        "{%- elif not m.tool_calls %}{{- 'A:' ~ m.content }}{%- endif %}"
+        "{%- for call in m.tool_calls or [] %}{{- 'A:[' + call.function.name ~ (call.function.arguments | tojson) ~ ']' }}"
+        "{%- endfor %}{%- endfor %}{%- if add_generation_prompt %}{{- 'A:' ~ '</think>'[:0] }}{%- endif %}"
+    ).replace(" ~ ", joined)
+    result = run({FILE: text})
+    calls = [{"type": "function", "function": {"name": "look_up", "arguments": {"x": 1}}}]
+    turn = {"role": "assistant", "reasoning_content": "why", "tool_calls": calls}
+    printed = render(after({FILE: text}, result)[FILE], [ASKED[0], turn])
+    assert "A:<think>\nwhy\n</think>\n\n[look_up" in printed
+
+
+def test_a_turn_that_reads_no_content_at_all_is_no_reason_to_fail() -> None:
+    text = (
+        "{%- for m in messages %}{%- if m.role != 'assistant' %}{{- m.role ~ ': ' ~ m.content }}{%- endif %}"
+        "{%- for call in m.tool_calls or [] %}{{- 'A:' ~ (call.function.arguments | tojson) ~ '</think>'[:0] }}{%- endfor %}"
+        "{%- endfor %}{%- if add_generation_prompt %}{{- 'A:' }}{%- endif %}"
+    )
+    assert "TF203" in codes(run({FILE: text}))
+
+
 def test_reasoning_that_comes_under_two_names_is_printed_once() -> None:
     """Transformers 5 passes a message's `reasoning` as `reasoning_content` too: printing both would double it."""
     text = chat("{% if m.reasoning %}<think>{{ m.reasoning }}</think>{% endif %}{{ content }}")

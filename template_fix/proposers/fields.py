@@ -39,7 +39,7 @@ def proposals(template: Template, examined: Examination, switch: str) -> Iterato
     why = f"The template reads no reasoning field; with this edit, {NAME} is printed as reasoning in content is."
     for edits in (once, each, each + openings if openings else ()):
         if edits:
-            yield Proposal("TF203", "field fold", title, why, spans[0], edits)
+            yield Proposal("TF203", "field fold", title, why, spans[0] if spans else edits[0].span, edits)
 
 
 def _rebound(template: Template, binding: Binding, tags: Tags, switch: str) -> Edit:

@@ -119,6 +119,6 @@ def first_output(
 def leftmost(template: Template, site: Site) -> Span:
     """Return where the text begins that an output prints: its first operand."""
     leaf = next(islice(walk(template.tree), site.number, None))
-    while isinstance(leaf, nodes.BinExpr):
-        leaf = leaf.left
+    while isinstance(leaf, nodes.BinExpr | nodes.Concat):
+        leaf = leaf.left if isinstance(leaf, nodes.BinExpr) else leaf.nodes[0]
     return template.span(leaf) or site.span
