@@ -86,8 +86,8 @@ def step(what: str, seconds: float = STEP_SECONDS) -> Iterator[None]:
         yield
         return
     _last_resort(seconds)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
+        signal.setitimer(signal.ITIMER_PROF, seconds)
         yield
     except StepExceeded:
         raise LimitExceeded(f"{what} takes more than {seconds:g} s") from None
@@ -205,6 +205,8 @@ def answer_to(function: Callable[..., Any], args: tuple[Any, ...], megabytes: in
         return pickle.dumps(("value", function(*args)))
     except MemoryError:
         outcome: BaseException = LimitExceeded(f"takes more than {megabytes} MB of memory")
+    except StepExceeded:  # the alarm went off on the way out of a step that had run out of memory
+        outcome = LimitExceeded("takes more time or memory than it may")
     except BaseException as error:  # the parent raises it again, whatever it is
         known = isinstance(error, (LimitExceeded, ValueError, OSError))
         outcome = error if known else ChildError(traceback.format_exc())
