@@ -257,7 +257,7 @@ def test_a_field_is_folded_into_turns_that_only_call_tools(joined: str) -> None:
     text = (
         "{%- for m in messages %}{%- if m.role != 'assistant' %}{{- m.role ~ ': ' ~ m.content }}"
         "{%- elif not m.tool_calls %}{{- 'A:' ~ m.content }}{%- endif %}"
-        "{%- for call in m.tool_calls or [] %}{{- 'A:[' + call.function.name ~ (call.function.arguments | tojson) ~ ']' }}"
+        "{%- for call in m.tool_calls or [] %}{{- 'A:[' + call.function.name ~ (call.function.arguments | tojson) }}"
         "{%- endfor %}{%- endfor %}{%- if add_generation_prompt %}{{- 'A:' ~ '</think>'[:0] }}{%- endif %}"
     ).replace(" ~ ", joined)
     result = run({FILE: text})
@@ -270,8 +270,8 @@ def test_a_field_is_folded_into_turns_that_only_call_tools(joined: str) -> None:
 def test_a_turn_that_reads_no_content_at_all_is_no_reason_to_fail() -> None:
     text = (
         "{%- for m in messages %}{%- if m.role != 'assistant' %}{{- m.role ~ ': ' ~ m.content }}{%- endif %}"
-        "{%- for call in m.tool_calls or [] %}{{- 'A:' ~ (call.function.arguments | tojson) ~ '</think>'[:0] }}{%- endfor %}"
-        "{%- endfor %}{%- if add_generation_prompt %}{{- 'A:' }}{%- endif %}"
+        "{%- for call in m.tool_calls or [] %}{{- 'A:' ~ (call.function.arguments | tojson) ~ '</think>'[:0] }}"
+        "{%- endfor %}{%- endfor %}{%- if add_generation_prompt %}{{- 'A:' }}{%- endif %}"
     )
     assert "TF203" in codes(run({FILE: text}))
 
