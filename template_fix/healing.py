@@ -22,8 +22,10 @@ def healed(study: Study, found: Iterable[tuple[str, Found]], options: Options) -
     ``found`` is what was found wrong, by code. Use it inside `limits.bounded`.
     """
     found = tuple(found)
-    study.enlarge()
     wanted = {code for code, _ in found if options.wants(code)}
+    if not wanted:
+        return (), ()
+    study.enlarge()
     proposals = [each for each in study.proposals if _asked_for(each, wanted, options)]
     best = study.search.best(proposals)
     while best is not None and broken(best.case.itself):
