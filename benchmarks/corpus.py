@@ -202,7 +202,8 @@ def worse_on(probe: Probe, old: Examination, new: Examination) -> Iterator[str]:
             yield f"{held.property} no longer holds"
     if owed and not was.breaks(*SAFE) and was.text != now.text:
         yield "a conversation that was printed well is printed otherwise"
-    if any(prompt_of(old, probe, turn) != prompt_of(new, probe, turn) for turn in probe.turns()):
+    prompts = ((prompt_of(old, probe, turn), prompt_of(new, probe, turn)) for turn in probe.turns())
+    if any(before not in (None, after) for before, after in prompts):
         yield "the generation prompt is another"
 
 
