@@ -28,7 +28,7 @@ from statistics import median
 from typing import TypeVar
 
 from template_fix.checkpoint import Checkpoint
-from template_fix.contract import FIELD, SAFE, Examination, common_prefix
+from template_fix.contract import FIELD, SAFE, Examination, locate
 from template_fix.fold import SWITCH, equal_when_off
 from template_fix.limits import ChildError, LimitExceeded, bounded
 from template_fix.outcome import PatchResult
@@ -208,11 +208,12 @@ def worse_on(probe: Probe, old: Examination, new: Examination) -> Iterator[str]:
 
 
 def prompt_of(seen: Examination, probe: Probe, turn: int) -> str | None:
-    """Return what asking for a turn adds to the conversation before it, None where that can't be rendered."""
-    plain, asked = seen.text(probe, turn), seen.text(probe, turn, prompt=True)
-    if not isinstance(plain, str) or not isinstance(asked, str):
+    """Return what stands behind the conversation where a turn is asked for, None where that can't be rendered."""
+    asked = seen.text(probe, turn, prompt=True)
+    if not isinstance(asked, str):
         return None
-    return asked[common_prefix(plain, asked) :]
+    spans = locate([part for part in probe.parts if part.message < turn], asked)
+    return asked[max((span.end for span in spans if span), default=0) :]
 
 
 def ends(probe: Probe) -> Iterator[tuple[int, bool]]:
