@@ -26,8 +26,13 @@ def healed(study: Study, found: Iterable[tuple[str, Found]], options: Options) -
     if not wanted:
         return (), ()
     study.enlarge()
-    proposals = [each for each in study.proposals if _asked_for(each, wanted, options)]
-    best = study.search.best(proposals)
+    proposals: list[Proposal] = []
+    best: Choice | None = None
+    for suggest in (study.proposals, study.experiments):
+        proposals += [each for each in suggest if _asked_for(each, wanted, options)]
+        best = study.search.best(proposals, best)
+        if best is not None and not broken(best.case.itself):
+            break
     while best is not None and broken(best.case.itself):
         better = study.search.best([each for each in study.beside(best) if _asked_for(each, wanted, options)], best)
         if better is None or better.kept == best.kept:

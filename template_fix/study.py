@@ -101,12 +101,19 @@ class Study:
 
     @property
     def proposals(self) -> Iterator[Proposal]:
-        """Yield what all proposers suggest. Of two that do the same the first counts: a template's own switch."""
-        from template_fix.proposers import switches
+        """Yield what costs little to suggest. Of two that do the same the first counts: a template's own switch."""
+        from template_fix.proposers import experiments, switches
 
         yield from switches.proposals(self.template, self.examined, self.switch)
         yield from self.known
-        yield from self.found
+        yield from experiments.rewritings(self.template, self.examined, self.switch)
+
+    @property
+    def experiments(self) -> Iterator[Proposal]:
+        """Yield what following values and forcing tests suggests, where the rest isn't enough."""
+        from template_fix.proposers import experiments
+
+        yield from experiments.counterfactuals(self.template, self.examined, self.switch)
 
     def beside(self, choice: Choice) -> Iterator[Proposal]:
         """Yield what the proposers suggest once a choice has been made: some causes show only behind others."""

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+_CONTEXT = 3
+
 
 class Span(NamedTuple):
     """A half-open range of character offsets, ``text[start:end]``."""
@@ -89,8 +91,24 @@ def line_at(text: str, offset: int) -> str:
 
 def unified_diff(before: str, after: str, name: str) -> str:
     """Return a unified diff of one file as ``git apply`` and ``patch -p1`` read it, empty where nothing changed."""
-    lines = difflib.unified_diff(_lines(before), _lines(after), f"a/{name}", f"b/{name}")
-    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+    old, new = _lines(before), _lines(after)
+    # difflib takes minutes for a tokenizer.json of a real size: what is alike at both ends is none of its business.
+    head = max(_alike(old, new) - _CONTEXT, 0)
+    tail = max(min(_alike(old[::-1], new[::-1]), len(old) - head, len(new) - head) - _CONTEXT, 0)
+    lines = difflib.unified_diff(
+        old[head : len(old) - tail], new[head : len(new) - tail], f"a/{name}", f"b/{name}", n=_CONTEXT
+    )
+    shifted = (_shifted(line, head) if line.startswith("@@ ") else line for line in lines)
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in shifted)
+
+
+def _alike(one: list[str], other: list[str]) -> int:
+    """Return how many lines two texts begin with in common."""
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
+def _shifted(header: str, by: int) -> str:
+    return re.sub(r"([-+])(\d+)", lambda match: f"{match[1]}{int(match[2]) + by}", header)
 
 
 def _lines(text: str) -> list[str]:

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from template_fix.text import unified_diff
+
+LINES = st.lists(st.sampled_from(["a\n", "b\n", "c\n"]), max_size=25).map("".join)
+
+
+@given(LINES, LINES)
+def test_a_diff_applied_by_its_line_numbers_gives_the_text_after(before: str, after: str) -> None:
+    told = unified_diff(before, after, "f")
+    assert (told == "") == (before == after)
+    assert _patched(before.splitlines(keepends=True), told) == after
+
+
+def _patched(old: list[str], diff: str) -> str:
+    result: list[str] = []
+    at = 0
+    for line in diff.splitlines(keepends=True)[2:]:
+        if line.startswith("@@"):
+            start, _, count = line.split()[1][1:].partition(",")
+            begin = int(start) - (count != "0")
+            result += old[at:begin]
+            at = begin
+        elif line[0] == "+":
+            result.append(line[1:])
+        else:
+            assert old[at] == line[1:]
+            result += [line[1:]] * (line[0] == " ")
+            at += 1
+    return "".join(result + old[at:])
