@@ -145,11 +145,10 @@ class _Instrument(NodeTransformer):
 
     def visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> Any:
         number, span = self.numbers.get(id(node)), self.template.span(node)
-        below = [each for each in walk(node) if each is not node]
         if number is None or span is None or not isinstance(node, nodes.Expr) or id(node) in self.kept:
             return super().visit(node, *args, **kwargs)
         test, value = id(node) in self.truths, isinstance(node, _VALUES) and getattr(node, "ctx", "load") == "load"
-        inside = tuple(self.numbers[id(each)] for each in below if id(each) in self.numbers)
+        inside = tuple(range(number + 1, number + sum(1 for _ in walk(node))))  # numbered in the order of the walk
         made = super().visit(node, *args, **kwargs)
         if value:
             self.values[number] = Site(number, node, span, inside)
