@@ -136,7 +136,7 @@ def test_a_template_that_asks_for_memory_without_end_is_stopped(source: str) -> 
 def test_a_template_without_end_is_stopped(source: str) -> None:
     started = time.monotonic()
     with pytest.raises(LimitExceeded):
-        bounded(rendered, source, seconds=0.3)
+        bounded(rendered, source, seconds=0.15)
     assert time.monotonic() - started < 5
 
 
@@ -278,16 +278,15 @@ def test_calls_nest_and_the_outer_one_bounds() -> None:
 
 def test_calls_can_run_side_by_side(way: str) -> None:
     begun = time.monotonic()
-    waiting = [started(slept, 1.0, seconds=20) for _ in range(3)]
-    assert [wait() for wait in waiting] == ["slept"] * 3
-    assert time.monotonic() - begun < 2.9
+    waiting = [started(slept, 0.6, seconds=20) for _ in range(4)]
+    assert [wait() for wait in waiting] == ["slept"] * 4
+    assert time.monotonic() - begun < 2.3
 
 
 def test_waiting_for_one_that_takes_too_long_costs_no_other_its_answer(way: str) -> None:
-    slow, quick = started(slept, 30.0, seconds=1.0), started(operator.mul, "x", 300_000, seconds=1.0)
+    slow, quick = started(slept, 30.0, seconds=0.6), started(operator.mul, "x", 300_000, seconds=0.6)
     with pytest.raises(LimitExceeded):
         slow()
-    time.sleep(0.1)
     assert quick() == "x" * 300_000
 
 

@@ -251,7 +251,7 @@ def test_a_template_with_a_switch_of_its_own_gets_no_second_one() -> None:
     assert "why" in render(now, ASKED, preserve_thinking=False, keep_thoughts=True), "a caller's own wish always wins"
 
 
-@pytest.mark.parametrize("joined", [" ~ ", " + "])
+@pytest.mark.parametrize("joined", [" ~ ", pytest.param(" + ", marks=pytest.mark.slow)])
 def test_a_field_is_folded_into_turns_that_only_call_tools(joined: str) -> None:
     """Such a turn reads no content: the field goes behind the header that its first output begins with."""
     text = (

@@ -13,11 +13,12 @@ from template_fix.fold import equal_when_off
 from template_fix.render import Failure, Renderer
 
 
-def printed(text: str, like: str) -> list[str | None]:
+def printed(text: str, like: str, every: int = 1) -> list[str | None]:
     """What a template prints of the battery for another, each conversation with and without the prompt."""
     studied = study(like).examined
     made = Examination(Renderer(text), studied.probes.values(), studied.tags)
-    texts = [made.text(probe, prompt=prompt) for probe in studied.probes.values() for prompt in (False, True)]
+    probes = list(studied.probes.values())[::every]
+    texts = [made.text(probe, prompt=prompt) for probe in probes for prompt in (False, True)]
     return [None if isinstance(each, Failure) else each for each in texts]
 
 
@@ -41,17 +42,18 @@ def test_another_spelling_is_the_same_template(name: str, spelling: str) -> None
     before = respelled(source(name), ["one line"]) if spelling in ("dashes", "comments") else source(name)
     other = respelled(before, [spelling], seed=7)
     assert other != before
-    assert printed(other, source(name)) == printed(source(name), source(name))
+    assert printed(other, source(name), every=6) == printed(source(name), source(name), every=6)
 
 
 @pytest.mark.parametrize(
     ("name", "chosen"),
     [
-        pytest.param("strip", ["spacing", "quotes", "names"], id="spacing, quotes and names of a strip"),
-        pytest.param("strip", ["one line", "dashes", "comments"], id="a strip in one line, with dashes and comments"),
+        pytest.param("brackets", ["spacing", "quotes", "names"], id="spacing, quotes and names of a slice"),
+        pytest.param(
+            "brackets", ["one line", "dashes", "comments"], id="a slice in one line, with dashes and comments"
+        ),
         pytest.param("ignores_field", ["carriage returns", "quotes"], id="an ignored field in lines of another system"),
-        pytest.param("brackets", list(SPELLINGS), id="control tokens, with everything at once"),
-        pytest.param("channels", ["one line", "spacing", "names"], id="channels in one line"),
+        pytest.param("strip", list(SPELLINGS), id="a strip, with everything at once"),
     ],
 )
 def test_another_spelling_is_repaired_alike(name: str, chosen: list[str]) -> None:
