@@ -54,7 +54,9 @@ def _folded(template: Template, span: Span, tags: Tags, switch: str) -> Edit:
     """Return the edit that puts the field in front of the content where it is read."""
     content = span.of(template.source)
     field = Binding("", content, span).access(NAME)
-    return replaced(span, f"{_block(field, tags)} ~ ({content} or '') if {switch} and {field} else {content}")
+    # What isn't a text goes on as before: a conversation that fails for it shall not pass and lose something.
+    test = f"{switch} and {field} and {content} is string"
+    return replaced(span, f"{_block(field, tags)} ~ {content} if {test} else {content}")
 
 
 def _block(field: str, tags: Tags) -> str:
