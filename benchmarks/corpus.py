@@ -28,7 +28,7 @@ from statistics import median
 from typing import TypeVar
 
 from template_fix.checkpoint import Checkpoint
-from template_fix.contract import FIELD, SAFE, Examination, locate
+from template_fix.contract import FIELD, SAFE, Examination, common_prefix, locate
 from template_fix.fold import SWITCH, equal_when_off
 from template_fix.limits import ChildError, LimitExceeded, bounded
 from template_fix.outcome import PatchResult
@@ -208,12 +208,18 @@ def worse_on(probe: Probe, old: Examination, new: Examination) -> Iterator[str]:
 
 
 def prompt_of(seen: Examination, probe: Probe, turn: int) -> str | None:
-    """Return what stands behind the conversation where a turn is asked for, None where that can't be rendered."""
-    asked = seen.text(probe, turn, prompt=True)
-    if not isinstance(asked, str):
+    """Return what asking for a turn adds behind the conversation, None where that can't be rendered."""
+    told, asked = (_behind(seen, probe, turn, prompt) for prompt in (False, True))
+    return None if told is None or asked is None else asked[common_prefix(told, asked) :]
+
+
+def _behind(seen: Examination, probe: Probe, turn: int, prompt: bool) -> str | None:
+    """Return what stands behind the last text of the messages in front of a turn."""
+    text = seen.text(probe, turn, prompt=prompt)
+    if not isinstance(text, str):
         return None
-    spans = locate([part for part in probe.parts if part.message < turn], asked)
-    return asked[max((span.end for span in spans if span), default=0) :]
+    spans = locate([part for part in probe.parts if part.message < turn], text)
+    return text[max((span.end for span in spans if span), default=0) :]
 
 
 def ends(probe: Probe) -> Iterator[tuple[int, bool]]:
