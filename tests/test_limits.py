@@ -60,15 +60,25 @@ def killed() -> None:
     os.kill(os.getpid(), 9)
 
 
-@pytest.fixture(params=["forked", "in a fresh interpreter"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways of starting a child: the second is the only one where a process can't fork."""
-    if request.param != "forked":
+def child(kind: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    if kind != "forked":
         monkeypatch.delattr(os, "fork")
         monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     elif not hasattr(os, "fork"):
         pytest.skip("no fork on this platform")
-    return str(request.param)
+    return kind
+
+
+@pytest.fixture(params=["forked", "in a fresh interpreter"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways of starting a child: the second is the only one where a process can't fork."""
+    return child(str(request.param), monkeypatch)
+
+
+@pytest.fixture(params=["forked", pytest.param("in a fresh interpreter", marks=pytest.mark.slow)])
+def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways, the one that takes a new interpreter each time among the slow tests."""
+    return child(str(request.param), monkeypatch)
 
 
 BOMBS = [
@@ -188,11 +198,11 @@ def test_a_call_returns_what_its_function_returns(way: str) -> None:
     assert bounded(operator.add, [1, "ü"], [{"a": None}]) == [1, "ü", {"a": None}]
 
 
-def test_a_long_result_comes_through_whole(way: str) -> None:
+def test_a_long_result_comes_through_whole(either: str) -> None:
     assert bounded(operator.mul, "x", 3_000_000) == "x" * 3_000_000
 
 
-def test_a_call_that_takes_too_long_is_ended(way: str) -> None:
+def test_a_call_that_takes_too_long_is_ended(either: str) -> None:
     started = time.monotonic()
     with pytest.raises(LimitExceeded, match=r"takes more than 0\.4 s"):
         bounded(spin, 30.0, seconds=0.4)
@@ -238,7 +248,7 @@ def test_what_a_function_raises_comes_through(error: Exception) -> None:
     assert str(caught.value) == str(error) and vars(caught.value) == vars(error)
 
 
-def test_what_a_function_raises_comes_through_from_either_child(way: str) -> None:
+def test_what_a_function_raises_comes_through_from_either_child(either: str) -> None:
     with pytest.raises(ParseError, match="no") as caught:
         bounded(raised, ParseError("no", 7))
     assert caught.value.offset == 7
@@ -260,12 +270,12 @@ def test_a_fault_of_this_program_comes_with_its_traceback(
     assert told in str(error.value)
 
 
-def test_a_fault_comes_from_either_child(way: str) -> None:
+def test_a_fault_comes_from_either_child(either: str) -> None:
     with pytest.raises(ChildError, match="pickle"):
         bounded(unpicklable)
 
 
-def test_a_child_that_is_killed_has_exceeded_its_limits(way: str) -> None:
+def test_a_child_that_is_killed_has_exceeded_its_limits(either: str) -> None:
     with pytest.raises(LimitExceeded):
         bounded(killed)
 
@@ -276,14 +286,14 @@ def test_calls_nest_and_the_outer_one_bounds() -> None:
         bounded(nested, 30.0, seconds=0.3)
 
 
-def test_calls_can_run_side_by_side(way: str) -> None:
+def test_calls_can_run_side_by_side(either: str) -> None:
     begun = time.monotonic()
     waiting = [started(slept, 0.6, seconds=20) for _ in range(4)]
     assert [wait() for wait in waiting] == ["slept"] * 4
     assert time.monotonic() - begun < 2.3
 
 
-def test_waiting_for_one_that_takes_too_long_costs_no_other_its_answer(way: str) -> None:
+def test_waiting_for_one_that_takes_too_long_costs_no_other_its_answer(either: str) -> None:
     slow, quick = started(slept, 30.0, seconds=0.6), started(operator.mul, "x", 300_000, seconds=0.6)
     with pytest.raises(LimitExceeded):
         slow()
