@@ -33,11 +33,13 @@ def proposals(template: Template, examined: Examination, switch: str) -> Iterato
     spans = reads(trace, examined)
     bound = bindings(template, spans)
     once = tuple(_rebound(template, binding, examined.tags, switch) for binding in bound)
-    each = tuple(_folded(template, span, examined.tags, switch) for span in spans)
+    each, texts = (
+        tuple(_folded(template, span, examined.tags, switch, alone) for span in spans) for alone in (False, True)
+    )
     openings = tuple(dict.fromkeys(_openings(template, trace, examined, switch)))
     title = f"print {NAME} inside of the turn"
     why = f"The template reads no reasoning field; with this edit, {NAME} is printed as reasoning in content is."
-    for edits in (once, each, each + openings if openings else ()):
+    for edits in (once, each, texts, *((each + openings, texts + openings) if openings else ())):
         if edits:
             yield Proposal("TF203", "field fold", title, why, spans[0] if spans else edits[0].span, edits)
 
@@ -50,13 +52,18 @@ def _rebound(template: Template, binding: Binding, tags: Tags, switch: str) -> E
     return rebind(template, binding, test, f"dict({binding.name}, content={whole})")
 
 
-def _folded(template: Template, span: Span, tags: Tags, switch: str) -> Edit:
-    """Return the edit that puts the field in front of the content where it is read."""
+def _folded(template: Template, span: Span, tags: Tags, switch: str, texts_alone: bool) -> Edit:
+    """Return the edit that puts the field in front of the content where it is read.
+
+    ``texts_alone`` leaves contents that are no text as they are: a conversation that fails for one shall go on failing.
+    """
     content = span.of(template.source)
     field = Binding("", content, span).access(NAME)
-    # What isn't a text goes on as before: a conversation that fails for it shall not pass and lose something.
-    test = f"{switch} and {field} and {content} is string"
-    return replaced(span, f"{_block(field, tags)} ~ {content} if {test} else {content}")
+    if texts_alone:
+        test, whole = f"{switch} and {field} and {content} is string", f"{_block(field, tags)} ~ {content}"
+    else:
+        test, whole = f"{switch} and {field}", f"{_block(field, tags)} ~ ({content} or '')"
+    return replaced(span, f"{whole} if {test} else {content}")
 
 
 def _block(field: str, tags: Tags) -> str:
