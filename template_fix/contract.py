@@ -265,7 +265,9 @@ def judge(before: Case, after: Case) -> Verdict:
 def _worse(before: Examination, after: Examination, probe: Probe) -> str:
     old, new = before.observe(probe), after.observe(probe)
     if old.text is None:
-        silenced = new.text is not None and any(part.kind in ("call", "result", "answer") for part in new.lost)
+        silenced = new.text is not None and any(
+            part.kind == "call" and part.feature not in after.unsupported for part in new.lost
+        )
         return "it would let a conversation pass that fails now, and lose of it" if silenced else ""
     if new.text is None:
         return f"it would make the template fail: {new.failure}"
