@@ -5,9 +5,10 @@ The judge renders and compares. It knows nothing of how a candidate came about.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -31,6 +32,9 @@ class Held(NamedTuple):
 # The feature of reasoning in a field: to ignore it is a finding of its own.
 FIELD = "field reasoning_content"
 SAFE = ("printed", "once", "well-formed", "alike", "stable")
+# How many conversations stand for all those that are printed badly, or well, where experiments are made on them.
+SAMPLE = 12
+Check = tuple[Held, Callable[[], bool]]
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,10 @@ class Observation:
     def lost(self) -> tuple[Part, ...]:
         """Return the parts of the conversation that aren't printed."""
         return tuple(part for part, span in zip(self.probe.parts, self.spans, strict=True) if span is None)
+
+    def kind(self, held: Held) -> str:
+        """Return the kind of the part that something is held of, "" for the conversation."""
+        return self.probe.parts[held.of].kind if held.property in ("printed", "once") else ""
 
     def breaks(self, *properties: str) -> list[Held]:
         """Return what is broken of these properties, in order."""
@@ -122,29 +130,53 @@ class Examination:
         """Whether the template is training-safe on this conversation."""
         return self.owed(probe) and not self.observe(probe).breaks(*SAFE)
 
+    @cached_property
+    def well(self) -> tuple[Observation, ...]:
+        """Return conversations that are printed well."""
+        return tuple(seen for seen in self if self.safe(seen.probe))
+
+    @cached_property
+    def failing(self) -> tuple[Observation, ...]:
+        """Return conversations that are printed badly, short ones first, each in a way that no shorter one shows."""
+        badly = [seen for seen in self if self.owed(seen.probe) and seen.breaks(*SAFE)]
+        distinct: dict[tuple[object, ...], Observation] = {}
+        for seen in sorted(badly, key=lambda seen: len(seen.probe.shape)):
+            ways = frozenset((held.property, seen.kind(held)) for held in seen.breaks(*SAFE))
+            distinct.setdefault((seen.probe.form, "".join(sorted(set(seen.probe.shape))), ways), seen)
+        return tuple(distinct.values())
+
+    def holds(self, probe: Probe, held: Held) -> bool:
+        """Whether one thing is done right in one conversation; no more is rendered than that takes."""
+        text = self.text(probe)
+        checks = () if isinstance(text, Failure) else self._checks(probe, text, locate(probe.parts, text))
+        return any(right() for each, right in checks if each == held)
+
     def _observe(self, probe: Probe) -> Observation:
         text = self.text(probe)
         if isinstance(text, Failure):
             return Observation(probe, None, text.reason, (None,) * len(probe.parts), frozenset(), frozenset())
         spans = locate(probe.parts, text)
-        checks = {
-            **{Held("printed", i): span is not None for i, span in enumerate(spans)},
-            **{Held("once", i): text.count(part.text) <= 1 for i, part in enumerate(probe.parts) if _counts(part)},
-            **self._formed(probe, text, spans),
-            **{Held("stable", k): self._stable(probe, k) for k in probe.cuts},
-            **{Held("prompted", k): self._prompted(probe, k) for k in probe.turns()},
-        }
-        held = frozenset(key for key, holds in checks.items() if holds)
+        checks = {each: right() for each, right in self._checks(probe, text, spans)}
+        held = frozenset(each for each, right in checks.items() if right)
         return Observation(probe, text, "", spans, held, frozenset(checks) - held)
 
-    def _formed(self, probe: Probe, text: str, spans: tuple[Span | None, ...]) -> dict[Held, bool]:
-        checks = {Held("well-formed"): well_formed(probe, text, spans, self.tags)}
+    def _checks(self, probe: Probe, text: str, spans: tuple[Span | None, ...]) -> Iterator[Check]:
+        for index, (part, span) in enumerate(zip(probe.parts, spans, strict=True)):
+            yield Held("printed", index), partial(bool, span)
+            if _counts(part):
+                yield Held("once", index), partial(_comes_once, text, part)
+        yield Held("well-formed"), partial(well_formed, probe, text, spans, self.tags)
+        other = self._in_field(probe) if probe.form == "inline" and None not in spans else None
+        if other is not None:
+            yield Held("alike"), partial(operator.eq, "".join(text.split()), "".join(other.split()))
+        yield from ((Held("stable", cut), partial(self._stable, probe, cut)) for cut in probe.cuts)
+        yield from ((Held("prompted", turn), partial(self._prompted, probe, turn)) for turn in probe.turns())
+
+    def _in_field(self, probe: Probe) -> str | None:
+        """Return what is printed of the same conversation with its reasoning in a field, if all of it is."""
         field = self.probes.get((probe.shape, ("reasoning_content", *probe.key[1:])))
-        if probe.form == "inline" and field and None not in spans:
-            other = self.text(field)
-            if isinstance(other, str) and None not in locate(field.parts, other):
-                checks[Held("alike")] = "".join(text.split()) == "".join(other.split())
-        return checks
+        text = self.text(field) if field else None
+        return text if field and isinstance(text, str) and None not in locate(field.parts, text) else None
 
     def _stable(self, probe: Probe, cut: int) -> bool:
         part, whole = self.text(probe, cut), self.text(probe)
@@ -162,6 +194,10 @@ class Examination:
     def _prompted(self, probe: Probe, turn: int) -> bool:
         prompt, told = self.text(probe, turn, prompt=True), self.text(probe, turn + 1)
         return isinstance(prompt, Failure) or isinstance(told, Failure) or told.startswith(prompt)
+
+
+def _comes_once(text: str, part: Part) -> bool:
+    return text.count(part.text) <= 1
 
 
 def _counts(part: Part) -> bool:

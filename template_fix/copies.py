@@ -54,9 +54,7 @@ class TemplateCopy:
         template_line, template_column = position(self.source, start)
         source = line_at(self.source, start)
         width = min((start if end is None else end) - start, len(source) - template_column + 1)
-        return Place(
-            self.file, line, column, self.variant, template_line, template_column, source, max(width, 0)
-        )
+        return Place(self.file, line, column, self.variant, template_line, template_column, source, max(width, 0))
 
 
 def stored_copies(files: Mapping[str, str], document: Callable[[str], Document | None]) -> tuple[TemplateCopy, ...]:

@@ -18,6 +18,11 @@ from template_fix.jinja import environment, walk
 SWITCH = "preserve_thinking"
 
 
+def guard(default: bool) -> str:
+    """Return the test of the switch in template syntax, with what its absence is taken for."""
+    return f"({SWITCH} | default({str(default).lower()}))"
+
+
 def equal_when_off(before: str, after: str, switch: str = SWITCH) -> bool:
     """Whether two templates, given as source, are the same program where ``switch`` is false."""
     one, other = folded(before, switch), folded(after, switch)

@@ -19,9 +19,9 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.lexer import TokenStream
 from jinja2.meta import find_undeclared_variables
 from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
+from template_fix.sandbox import Sandbox
 from template_fix.text import Span
 
 NEWLINE = re.compile(r"\r\n|\r|\n")
@@ -111,9 +111,9 @@ def _strftime_now(format: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def environment() -> ImmutableSandboxedEnvironment:
+def environment() -> Sandbox:
     """Return the Jinja environment in which transformers renders chat templates."""
-    made = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
+    made = Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
     made.filters["tojson"] = _tojson
     made.globals.update(
         raise_exception=_raise_exception, strftime_now=_strftime_now, dict=_Dict(), namespace=_Namespace
@@ -230,7 +230,7 @@ def _recording(method: Callable[..., Any]) -> Callable[..., Any]:
 class _SpanParser(Parser):
     """jinja2's parser, noting where each node begins and ends."""
 
-    def __init__(self, env: ImmutableSandboxedEnvironment, tokens: list[tuple[str, str, int, int]]) -> None:
+    def __init__(self, env: Sandbox, tokens: list[tuple[str, str, int, int]]) -> None:
         super().__init__(env, "")
         self.spans: dict[nodes.Node, Span] = {}
         self.consumed = 0

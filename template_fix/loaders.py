@@ -184,9 +184,7 @@ def _attributes(checkpoint: Checkpoint, records: Iterable[TokenRecord]) -> tuple
     )
 
 
-def _entries(
-    checkpoint: Checkpoint, records: Iterable[TokenRecord]
-) -> tuple[TokenRecord | None, TokenRecord | None]:
+def _entries(checkpoint: Checkpoint, records: Iterable[TokenRecord]) -> tuple[TokenRecord | None, TokenRecord | None]:
     by_file = {record.file: record for record in records if record.where in ("added_tokens", "")}
     decoder = next((record for record in records if record.where == "added_tokens_decoder"), None)
     if decoder is None and not has_decoder(checkpoint):

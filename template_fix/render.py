@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,12 @@ class Renderer:
         with step("compiling the template"):
             self._compiled = _compile(source)
 
+    def with_variables(self, variables: Mapping[str, Any]) -> Renderer:
+        """Return the same compiled template with more variables."""
+        other = copy(self)
+        other.variables = {**self.variables, **variables}
+        return other
+
     def __call__(
         self,
         messages: Sequence[Message],
@@ -56,7 +63,7 @@ class Renderer:
         }
         with step("rendering the template"):
             try:
-                return self._compiled.render(given)
+                return "".join(self._compiled.root_render_func(self._compiled.new_context(given)))
             except (MemoryError, LimitExceeded):
                 raise
             except RecursionError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from template_fix.contract import Case
+from template_fix.contract import Case, Observation
 from template_fix.finding import Evidence
 from template_fix.probes import Part, Probe
 from template_fix.proposers import Proposal
@@ -32,7 +32,7 @@ class _Repaired(Study):
     def cause(self, probe: Probe, part: Part) -> Span | None:
         return None
 
-    def change(self, probe: Probe) -> Span | None:
+    def change(self, seen: Observation) -> Span | None:
         return None
 
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import Any
 
+from template_fix.candidates import Candidates, apart
 from template_fix.contract import FIELD, SAFE, Case, Examination, Verdict, judge
 from template_fix.fold import SWITCH, equal_when_off
 from template_fix.proposers import Proposal
-from template_fix.render import Renderer, RenderError
-from template_fix.text import apply
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,13 @@ class Search:
     """
 
     def __init__(self, source: str, before: Case, variables: Mapping[str, Any], default: bool = True) -> None:
-        self.source, self.before, self.variables, self.default = source, before, variables, default
-        self._cases: dict[str, Case | str] = {}
-        self._verdicts: dict[str, Verdict] = {}
+        self.before, self.candidates = before, Candidates(source, before, variables, default)
+        self._choices: dict[frozenset[Proposal], Choice] = {}
 
     def best(self, proposals: Iterable[Proposal], base: Choice | None = None) -> Choice | None:
         """Return the best set of proposals beside those of ``base``, or ``base`` where no other mends more."""
+        proposals = tuple(proposals)
+        self.candidates.prepare(proposals, base.kept if base else ())
         hopeful, best = self._hopeful(proposals, base), base
         while best is None or broken(best.case.itself):
             grown = self._grown(best, hopeful, 1) or self._grown(best, hopeful, 2)
@@ -52,8 +52,12 @@ class Search:
         return self._confirmed(self._needed(best)) if best else None
 
     def _confirmed(self, choice: Choice) -> Choice | None:
-        """Return a choice if it renders as the original where the switch is off, as its proof says."""
-        return None if judge(self.before, choice.case).reason else choice
+        """Return a choice as it is compiled by itself, if it stands there and renders as the original when off."""
+        case = self.candidates.alone(choice.kept)
+        if isinstance(case, str):
+            return None
+        verdict = judge(self.before, case)
+        return None if verdict.reason else Choice(choice.kept, verdict, choice.source, case)
 
     def _hopeful(self, proposals: Iterable[Proposal], base: Choice | None) -> list[Proposal]:
         """Return the proposals that matter and harm nothing by themselves; of those that do the same, the first.
@@ -65,7 +69,7 @@ class Search:
         for proposal in proposals:
             together = [*made, proposal]
             if apart(together) and self._matters(together, base) and not self.tried(together).verdict.hopeless:
-                case = self.candidate(together)
+                case = self.candidates.case(together)
                 assert isinstance(case, Case)
                 kept.setdefault(tuple(_effect(case.itself)), proposal)
         return list(kept.values())
@@ -93,45 +97,24 @@ class Search:
 
     def tried(self, chosen: Sequence[Proposal]) -> Choice:
         """Return the judge's verdict on a set of proposals."""
-        source, case = self.edited(chosen), self.candidate(chosen)
+        key = frozenset(chosen)
+        if key not in self._choices:
+            self._choices[key] = self._tried(tuple(chosen))
+        return self._choices[key]
+
+    def _tried(self, chosen: tuple[Proposal, ...]) -> Choice:
+        source, case = self.candidates.edited(chosen), self.candidates.case(chosen)
         if isinstance(case, str):
-            return Choice(tuple(chosen), Verdict(case, hopeless=True), source, self.before)
-        if source not in self._verdicts:
-            self._verdicts[source] = self._verdict(source, case)
-        return Choice(tuple(chosen), self._verdicts[source], source, case)
-
-    def edited(self, chosen: Sequence[Proposal]) -> str:
-        """Return the template with the edits of these proposals."""
-        return apply(self.source, [edit for each in chosen for edit in each.edits])
-
-    def candidate(self, chosen: Sequence[Proposal]) -> Case | str:
-        """Return how the template renders with these proposals, or why it doesn't."""
-        source = self.edited(chosen)
-        if source not in self._cases:
-            self._cases[source] = self._case(source)
-        return self._cases[source]
-
-    def _case(self, source: str) -> Case | str:
-        try:
-            renderer = Renderer(source, self.variables)
-        except RenderError as error:
-            return f"the edited template doesn't compile: {error}"
-        itself = self.before.itself
-        on, off = ({}, {SWITCH: False}) if self.default else ({SWITCH: True}, {})
-        return Case(
-            Examination(renderer, itself.probes.values(), itself.tags, on),
-            Examination(renderer, itself.probes.values(), itself.tags, off),
-        )
-
-    def _verdict(self, source: str, case: Case) -> Verdict:
-        if not equal_when_off(self.source, source):
-            return Verdict(f"with {SWITCH}=false it would be another program than the template was", hopeless=True)
-        # What is proved of every input needs no rendering; that an absent switch means the original is not proved.
-        return judge(self.before, Case(case.itself, self.before.off) if self.default else case)
+            return Choice(chosen, Verdict(case, hopeless=True), source, self.before)
+        # That the switch brings the original back is proved of every input, and takes no rendering.
+        verdict = judge(self.before, Case(case.itself, self.before.off))
+        if not verdict.reason and not equal_when_off(self.candidates.source, source):
+            verdict = Verdict(f"with {SWITCH}=false it would be another program than the template was", hopeless=True)
+        return Choice(chosen, verdict, source, case)
 
     def _matters(self, chosen: Sequence[Proposal], base: Choice | None) -> bool:
         """Whether proposals change what is printed of any conversation that is printed badly."""
-        case = self.candidate(chosen)
+        case = self.candidates.case(chosen)
         if isinstance(case, str):
             return False
         before, after = (base.case if base else self.before).itself, case.itself
@@ -160,9 +143,3 @@ def _effect(examined: Examination) -> Iterator[object]:
     for probe in examined.probes.values():
         yield examined.text(probe)
         yield from (examined.text(probe, turn, prompt=True) for turn in probe.turns())
-
-
-def apart(chosen: Iterable[Proposal]) -> bool:
-    """Whether no two edits of these proposals claim the same text."""
-    spans = sorted(edit.span for each in chosen for edit in each.edits)
-    return all(one.end <= other.start and one != other for one, other in pairwise(spans))

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from template_fix.contract import Case, Examination, Observation
+from template_fix.candidates import apart
+from template_fix.contract import SAFE, Case, Examination, Observation
 from template_fix.finding import Evidence
-from template_fix.fold import SWITCH
+from template_fix.fold import SWITCH, guard
 from template_fix.jinja import ParseError, Template, undeclared
 from template_fix.limits import LimitExceeded, step
 from template_fix.probes import LONE_CLOSING_TAG, SEVERAL_BLOCKS, Part, Probe, battery, probe, varied
 from template_fix.proposers import Proposal
 from template_fix.render import Failure, Renderer, RenderError
-from template_fix.search import Choice, Search, apart
+from template_fix.search import Choice, Search
 from template_fix.tags import Tags, discover
 from template_fix.text import Edit, Span, traced_back
+
+if TYPE_CHECKING:
+    from template_fix.trace import Trace
 
 # What the battery is spelled with for a template that has no tags of its own: to it they are text like any other.
 NEUTRAL = Tags("<think>", "</think>")
@@ -68,20 +72,18 @@ class Study:
 
     def enlarge(self) -> None:
         """Let the battery set the template's own variables, too: a repair has to hold whatever they are."""
-        from template_fix.proposers import switches
-
         arguments = _arguments(self.examined.renderer, self.tags)
-        keeping = dict(switches.own_switches(self.template, self.examined))
         more = [
             each
-            for name in switches.own_variables(self.template, self.examined)
-            for value in ((True, False) if name in keeping else (True,))
-            for each in varied(self.tags, arguments, name, value, fixed=keeping.get(name, value) is not value)
+            for name in self.own_variables
+            for value in ((True, False) if name in self.keeping else (True,))
+            for each in varied(self.tags, arguments, name, value, fixed=self.keeping.get(name, value) is not value)
             if name != SWITCH
         ]
         same = self.case.off is self.case.itself
         itself = self.case.itself.enlarged(more)
         self.case = Case(itself, itself if same else self.case.off.enlarged(more))
+        self.__dict__.pop("search", None)  # what was tried was judged by the smaller battery
 
     def _case(self, renderer: Renderer, tags: Tags) -> Case:
         probes = battery(tags, _arguments(renderer, tags))
@@ -104,30 +106,48 @@ class Study:
         """Yield what costs little to suggest. Of two that do the same the first counts: a template's own switch."""
         from template_fix.proposers import experiments, switches
 
-        yield from switches.proposals(self.template, self.examined, self.switch)
+        yield from switches.proposals(self.template, self.keeping, self.switch)
         yield from self.known
-        yield from experiments.rewritings(self.template, self.examined, self.switch)
+        if self.trace:
+            yield from experiments.rewritings(self.trace, self.examined, self.switch)
 
     @property
     def experiments(self) -> Iterator[Proposal]:
         """Yield what following values and forcing tests suggests, where the rest isn't enough."""
-        from template_fix.proposers import experiments
+        from template_fix.proposers import counterfactual
 
-        yield from experiments.counterfactuals(self.template, self.examined, self.switch)
+        if self.trace:
+            yield from counterfactual.proposals(self.trace, self.examined, self.switch)
 
     def beside(self, choice: Choice) -> Iterator[Proposal]:
         """Yield what the proposers suggest once a choice has been made: some causes show only behind others."""
         from template_fix.proposers import experiments, known
 
         template, examined = Template(choice.source), choice.case.itself
+        trace = _traced(template, self.variables)
         made = [edit for proposal in choice.kept for edit in proposal.edits]
         for proposal in chain(
-            known.proposals(template, examined, self.switch), experiments.proposals(template, examined, self.switch)
+            known.proposals(template, examined, self.switch),
+            experiments.proposals(trace, examined, self.switch) if trace else (),
         ):
             spans = [traced_back(edit.span, made) for edit in proposal.edits]
             edits = tuple(Edit(span, edit.text) for span, edit in zip(spans, proposal.edits, strict=True) if span)
             if len(edits) == len(proposal.edits):
                 yield replace(proposal, at=edits[0].span, edits=edits)
+
+    @cached_property
+    def keeping(self) -> Mapping[str, bool]:
+        """Return the template's own variables that keep reasoning, with the value at which they do."""
+        from template_fix.proposers import switches
+
+        return switches.own_switches(self.examined, self.own_variables)
+
+    @cached_property
+    def own_variables(self) -> tuple[str, ...]:
+        """Return the variables that only a caller who knows the template sets, as far as conversations reach them."""
+        from template_fix.coverage import coverage
+
+        return coverage(self.trace, self.examined, self.examined.probes.values()).unset if self.trace else ()
 
     @cached_property
     def known(self) -> tuple[Proposal, ...]:
@@ -137,16 +157,14 @@ class Study:
         return tuple(known.proposals(self.template, self.examined, self.switch))
 
     @cached_property
-    def found(self) -> tuple[Proposal, ...]:
-        """Return what experiments suggest. They cost more than the known patches."""
-        from template_fix.proposers import experiments
-
-        return tuple(experiments.proposals(self.template, self.examined, self.switch))
+    def trace(self) -> Trace | None:
+        """Return the template with its values and tests recorded, None where it is nested too deeply for that."""
+        return _traced(self.template, self.variables)
 
     @property
     def switch(self) -> str:
         """Return the test that repairs are switched by, in template syntax."""
-        return f"({SWITCH} | default({str(self.setting.default).lower()}))"
+        return guard(self.setting.default)
 
     @cached_property
     def search(self) -> Search:
@@ -182,46 +200,55 @@ class Study:
         return isinstance(text, str) and part.text in text
 
     def cause(self, probe: Probe, part: Part) -> Span | None:
-        """Return the expression that keeps a text from being printed, found by experiment.
+        """Return the expression or test that keeps a text from being printed, found by experiment.
 
-        Each proposed edit is tried by itself. Of those that bring the text back, the first that harms nothing points at
-        the cause; else the first of an expression. Only for lost reasoning are experiments worth what they cost.
+        Of those but for which the text is printed, the first that can be changed without harm counts, else the first.
+        Only for lost reasoning are experiments worth what they cost.
         """
         blamed: list[Span] = []
-        for proposal in self._suspects() if part.kind == "reasoning" else self.known:
-            text = self._with([proposal], probe)
-            if _points(proposal) and isinstance(text, str) and part.text in text:
-                if not self.search.tried([proposal]).verdict.reason:
-                    return proposal.at
-                blamed.append(proposal.at)
+        for at, harmless in self._causes(probe, part):
+            if harmless:
+                return at
+            blamed.append(at)
         return blamed[0] if blamed else None
 
-    def change(self, probe: Probe) -> Span | None:
+    def _causes(self, probe: Probe, part: Part) -> Iterator[tuple[Span, bool]]:
+        from template_fix.proposers import counterfactual
+
+        for proposal in filter(_points, self.known):
+            text = self._with([proposal], probe)
+            if isinstance(text, str) and part.text in text:
+                yield proposal.at, not self.search.tried([proposal]).verdict.reason
+        if part.kind == "reasoning" and self.trace:
+            yield from counterfactual.causes(self.trace, self.examined, probe, part)
+
+    def change(self, seen: Observation) -> Span | None:
         """Return the expression without which a conversation is printed better, found by experiment, or None.
 
-        Known ones are suspected first, by themselves and in pairs: a gate may hide another.
+        Known ones are suspected first, and at last in pairs: a gate may hide another.
         """
-        for chosen in self._blamed():
-            if apart(chosen) and self._mends(chosen, probe):
-                return chosen[-1].at
-        return None
+        return next(self._changes(seen), None)
 
-    def _blamed(self) -> Iterator[Sequence[Proposal]]:
-        yield from ([each] for each in self.known)
-        yield from combinations(self.known, 2)
-        yield from ([each] for each in self.found if _points(each))
+    def _changes(self, seen: Observation) -> Iterator[Span]:
+        from template_fix.proposers import counterfactual, experiments
 
-    def _mends(self, chosen: Sequence[Proposal], probe: Probe) -> bool:
-        case = self.search.candidate(chosen)
-        gained = isinstance(case, Case) and case.itself.observe(probe).held & self.examined.observe(probe).broken
-        return bool(gained) and not self.search.tried(chosen).verdict.hopeless
+        yield from self._blamed(combinations(self.known, 1), seen)
+        if self.trace:
+            rewritings = experiments.rewritings(self.trace, self.examined, self.switch)
+            yield from self._blamed(([each] for each in rewritings if _points(each)), seen)
+            yield from counterfactual.gates(self.trace, self.examined, seen)
+        yield from self._blamed(combinations(self.known, 2), seen)
 
-    def _suspects(self) -> Iterator[Proposal]:
-        yield from (each for each in self.known if apart([each]))
-        yield from (each for each in self.found if apart([each]))
+    def _blamed(self, sets: Iterable[Sequence[Proposal]], seen: Observation) -> Iterator[Span]:
+        """Yield what the last of some proposals points at, where together they mend something without harm."""
+        for chosen in filter(apart, sets):
+            case = self.search.candidates.case(chosen)
+            mends = isinstance(case, Case) and any(case.itself.holds(seen.probe, held) for held in seen.breaks(*SAFE))
+            if mends and not self.search.tried(chosen).verdict.hopeless:
+                yield chosen[-1].at
 
     def _with(self, chosen: Sequence[Proposal], probe: Probe) -> str | Failure:
-        case = self.search.candidate(chosen)
+        case = self.search.candidates.case(chosen)
         return Failure(case) if isinstance(case, str) else case.itself.text(probe)
 
     def evidence(self, seen: Observation, message: int, lost: Sequence[Part] = ()) -> Evidence:
@@ -232,6 +259,15 @@ class Study:
             printed=_printed(seen, message),
             lost=tuple(part.text for part in lost),
         )
+
+
+def _traced(template: Template, variables: Mapping[str, Any]) -> Trace | None:
+    from template_fix.trace import Trace
+
+    try:
+        return Trace(template, variables)
+    except RenderError:
+        return None
 
 
 def _points(proposal: Proposal) -> bool:

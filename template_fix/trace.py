@@ -1,8 +1,8 @@
 """What happens inside of a template while it renders: the values of its expressions, the outcomes of its tests.
 
 The template is compiled once from a tree in which every expression and every test passes its value through a recorder;
-a table then forces tests the other way without compiling again. What is printed stays the same as long as nothing is
-forced.
+tables then force tests the other way, and put the value of one expression in the place of another's, without compiling
+again. What is printed stays the same as long as nothing is forced or put in another's place.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jinja2 import Template as Compiled
-from jinja2 import nodes
+from jinja2 import Undefined, nodes, pass_context
 from jinja2.visitor import NodeTransformer
 
 from template_fix.jinja import Template, environment, walk
@@ -43,30 +43,46 @@ class Recorder:
     """Sees every value on its way.
 
     ``forced`` maps the numbers of tests to the outcome that they shall have, ``outcomes`` to those that they had.
+    ``kept`` maps the numbers of expressions to that of the operand whose value they shall have, ``unset`` are those
+    that had no value.
     ``holders`` are the numbers of expressions whose value held the text ``wanted``, ``drops`` those of expressions out
     of which it didn't come, each with one that went in. ``outputs`` are the expressions printed, with what they gave.
     """
 
     forced: dict[int, bool] = field(default_factory=dict)
     outcomes: dict[int, set[bool]] = field(default_factory=dict)
+    kept: dict[int, int] = field(default_factory=dict)
+    unset: set[int] = field(default_factory=set)
     wanted: str = ""
     drops: set[tuple[int, int]] = field(default_factory=set)
     holders: set[int] = field(default_factory=set)
     outputs: list[tuple[int, str]] = field(default_factory=list)
     inside: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    _operands: dict[int, Any] = field(default_factory=dict)
     _holding: dict[int, tuple[int, bool]] = field(default_factory=dict)
     _last: dict[int, int] = field(default_factory=dict)
     _clock: int = 0
 
-    def __call__(self, number: int, value: Any, kind: str) -> Any:
+    def __call__(self, value: Any, number: int, kind: str) -> Any:
         if kind == "test":
             if number in self.forced:
                 return self.forced[number]
             self.outcomes.setdefault(number, set()).add(bool(value))
         elif kind == "output":
             self.outputs.append((number, str(value)))
+        elif isinstance(value, Undefined):
+            self.unset.add(number)
+        elif self.kept:
+            value = self._kept(number, value)
         elif self.wanted:
             self._follow(number, value)
+        return value
+
+    def _kept(self, number: int, value: Any) -> Any:
+        if number in self.kept:
+            value = self._operands.get(self.kept[number], value)
+        if number in self.kept.values():
+            self._operands[number] = value
         return value
 
     def _follow(self, number: int, value: Any) -> None:
@@ -98,20 +114,20 @@ def holds(value: Any, wanted: str) -> bool:
 class Trace(Renderer):
     """A renderer that records and forces; use it inside `limits.bounded`.
 
-    ``tests``, ``values`` and ``outputs`` are its sites, by number. Raises RenderError where the template is nested so
-    deeply that it compiles by itself alone, and not with its expressions recorded.
+    ``template`` is what it renders; ``tests``, ``values`` and ``outputs`` are its sites, by number. Raises RenderError
+    where the template is nested so deeply that it compiles by itself alone, and not with its expressions recorded.
     """
 
     def __init__(self, template: Template, variables: Mapping[str, Any]) -> None:
-        self.source = template.source
+        self.template, self.variables = template, dict(variables)
         instrument = _Instrument(Template(template.source))  # the tree is rewritten in place
+        self.recorder = Recorder()
         try:
-            self._compiled = instrument.compiled()
+            self._compiled = instrument.compiled(self.recorder)
         except (RecursionError, SyntaxError):
             raise RenderError("the template is nested too deeply to be traced") from None
         self.tests, self.values, self.outputs = instrument.tests, instrument.values, instrument.outputs
-        self.recorder = Recorder(inside={number: site.inside for number, site in self.values.items()})
-        self.variables = {**variables, _RECORDER: self.recorder}
+        self.recorder.inside = {number: site.inside for number, site in self.values.items()}
 
     def follow(self, wanted: str) -> None:
         """Look out for another text from now on, or for none."""
@@ -119,6 +135,10 @@ class Trace(Renderer):
         self.recorder.drops.clear()
         self.recorder.holders.clear()
         self.recorder.outputs.clear()
+
+    def keep(self, operands: Mapping[int, int]) -> None:
+        """Give these expressions the value of the operand named from now on, and no others."""
+        self.recorder.kept = dict(operands)
 
     def force(self, outcomes: Mapping[int, bool]) -> None:
         """Force these tests from now on, and no others; what others come to is noted anew."""
@@ -139,8 +159,10 @@ class _Instrument(NodeTransformer):
         self.kept = frozenset(_kept(template.tree))
         self.numbers = {id(node): number for number, node in enumerate(walk(template.tree))}
 
-    def compiled(self) -> Compiled:
-        env = environment()
+    def compiled(self, recorder: Recorder) -> Compiled:
+        env = environment().overlay()
+        # A filter that takes the context is called as it is, and never while jinja2 compiles.
+        env.filters = {**env.filters, _RECORDER: pass_context(lambda _, *given: recorder(*given))}
         return Compiled.from_code(env, env.compile(self.visit(self.template.tree)), env.make_globals(None))
 
     def visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> Any:
@@ -163,8 +185,7 @@ class _Instrument(NodeTransformer):
 
 
 def _recorded(node: nodes.Expr, number: int, kind: str) -> nodes.Expr:
-    arguments = [nodes.Const(number), node, nodes.Const(kind)]
-    return nodes.Call(nodes.Name(_RECORDER, "load"), arguments, [], None, None)
+    return nodes.Filter(node, _RECORDER, [nodes.Const(number), nodes.Const(kind)], [], None, None)
 
 
 def _truths(tree: nodes.Template) -> Iterator[int]:

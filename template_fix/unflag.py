@@ -155,7 +155,7 @@ def _insertions(checkpoint: Checkpoint, sources: Collection[TokenRecord]) -> Ite
         return
     last = decoder.members[-1] if decoder.members else None
     start = decoder.members[-2].span.end if len(decoder.members) > 1 else decoder.span.start
-    between = document.text[start:last.span.start].lstrip("{").lstrip(",") if last else " "
+    between = document.text[start : last.span.start].lstrip("{").lstrip(",") if last else " "
     entries = [_spelled(document, last, source) for source in sources]
     at = last.span.end if last else decoder.span.start + 1
     text = "".join(f",{between}{entry}" for entry in entries) if last else ", ".join(entries)

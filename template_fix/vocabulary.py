@@ -30,6 +30,8 @@ BARE: dict[str, Any] = {
     "decoder": BYTE_LEVEL,
     "model": {"type": "BPE"},
 }
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """The tokenizer of a checkpoint; where there is no tokenizer.json, a byte-level one with the recorded tokens."""

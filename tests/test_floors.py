@@ -11,15 +11,16 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "template_fix"
 
 FLOORS = """
-text finding lock options version align conversation lines demo_model
+text finding lock options version align conversation lines demo_model sandbox
 outcome jsontext literal jinja limits excerpt journal
 document match fold render
 copies tags
 records probes
 checkpoint
 beside loaders contract trace subject
-vocabulary loadable proposers
-unflag search
+vocabulary loadable proposers coverage
+unflag candidates
+search
 tokens
 study
 rules

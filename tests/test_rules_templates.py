@@ -223,8 +223,7 @@ SOUND = [
     pytest.param(
         "TF206",
         framed(
-            FIELD
-            + "{{- content.split('</think>', 1)[0] ~ '</think>' ~ content.split('</think>', 1)[1]"
+            FIELD + "{{- content.split('</think>', 1)[0] ~ '</think>' ~ content.split('</think>', 1)[1]"
             " if '</think>' in content else content }}"
         ),
         id="TF206: a split at the first tag",

@@ -75,9 +75,10 @@ def test_only_the_bytes_of_flags_and_entries_change() -> None:
 def test_a_mapping_and_an_attribute_lose_the_tag_and_keep_the_others() -> None:
     config = {"extra_special_tokens": {"a_token": "<eos>", "b_token": TAGS[0]}, "think_token": TAGS[1]}
     after = mended(checkpoint(files(config=config)))
-    assert json.loads(after.files["tokenizer_config.json"]) == files(
-        config={"extra_special_tokens": {"a_token": "<eos>"}}
-    )["tokenizer_config.json"]
+    assert (
+        json.loads(after.files["tokenizer_config.json"])
+        == files(config={"extra_special_tokens": {"a_token": "<eos>"}})["tokenizer_config.json"]
+    )
 
 
 def test_an_attribute_that_the_template_prints_stays_and_its_cost_is_told() -> None:

@@ -129,9 +129,7 @@ class Form(NamedTuple):
 
 FORMS = [
     Form(*parts)
-    for parts in product(
-        (None, False, True), ("absent", None, False, True), LISTS, ATTRIBUTES, MAPS, (False, True)
-    )
+    for parts in product((None, False, True), ("absent", None, False, True), LISTS, ATTRIBUTES, MAPS, (False, True))
 ]
 
 

@@ -11,110 +11,132 @@ from collections.abc import Iterator, Sequence
 
 from jinja2 import nodes
 
-from template_fix.contract import SAFE, Examination, Held, Observation
+from template_fix.contract import SAFE, SAMPLE, Examination, Held, Observation
 from template_fix.jinja import Template, walk
-from template_fix.probes import Probe
+from template_fix.probes import Part, Probe
 from template_fix.proposers import Proposal
 from template_fix.proposers.splice import replaced
 from template_fix.text import Span
-from template_fix.trace import Site, Trace
-
-SAMPLE = 12
+from template_fix.trace import Trace
 
 
-def proposals(template: Template, examined: Examination, switch: str) -> Iterator[Proposal]:
+def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
     """Yield what experiments on the conversations that are printed badly suggest.
 
     ``switch`` is the test, in template syntax, that the edits are switched by. Use it inside `limits.bounded`.
     """
-    failing = _sample(examined)
-    trace = Trace(template, examined.renderer.variables)
-    yield from _drops(template, trace, examined, failing, switch)
-    yield from _gates(template, trace, examined, failing, switch)
+    yield from _drops(trace, examined, switch)
+    yield from _gates(trace, examined, switch)
 
 
-def _sample(examined: Examination) -> list[Observation]:
-    """Return conversations that are printed badly, short ones first, each in a way that no shorter one shows."""
-    failing = [seen for seen in examined if examined.owed(seen.probe) and seen.breaks(*SAFE)]
-    shown: set[tuple[str, str, frozenset[tuple[str, str]]]] = set()
-    sample: list[Observation] = []
-    for seen in sorted(failing, key=lambda seen: len(seen.probe.shape)):
-        kinds = frozenset((held.property, _kind(seen, held)) for held in seen.breaks(*SAFE))
-        key = (seen.probe.form, "".join(sorted(set(seen.probe.shape))), kinds)
-        if key not in shown:
-            shown.add(key)
-            sample.append(seen)
-    return sample[:SAMPLE]
+def causes(trace: Trace, examined: Examination, probe: Probe, part: Part) -> Iterator[tuple[Span, bool]]:
+    """Yield each expression and test but for which a lost text would be printed, and whether changing it is harmless.
+
+    Harmless is what leaves the conversations that are printed well as they are. Tests that fail, and so keep a text
+    from its output, come before those that hold.
+    """
+    well = _well(examined)
+    for number, fed in _dropped(trace, examined, probe, part):
+        trace.keep({number: fed})
+        if _prints_part(trace, examined, probe, part):
+            yield trace.values[number].span, _same(trace, examined, well)
+        trace.keep({})
+    for number, outcome in sorted(_flips(trace, probe, examined), key=lambda flip: not flip[1]):
+        trace.force({number: outcome})
+        if _prints_part(trace, examined, probe, part):
+            yield trace.tests[number].span, _same(trace, examined, well)
+        trace.force({})
 
 
-def _kind(seen: Observation, held: Held) -> str:
-    return seen.probe.parts[held.of].kind if held.property in ("printed", "once") else ""
+def gates(trace: Trace, examined: Examination, seen: Observation) -> Iterator[Span]:
+    """Yield each test but for which a conversation would be printed better, and none of the others worse."""
+    well = _well(examined)
+    for number, outcome in _flips(trace, seen.probe, examined):
+        if _gained(trace, number, outcome, seen, examined) and not _harms(trace, number, outcome, well, examined):
+            yield trace.tests[number].span
 
 
-def _drops(
-    template: Template, trace: Trace, examined: Examination, failing: Sequence[Observation], switch: str
-) -> Iterator[Proposal]:
-    found: dict[tuple[int, int], str] = {}
-    for seen in failing:
-        for part in seen.lost:
-            trace.follow(part.text)
-            examination = Examination(trace, [seen.probe], examined.tags)
-            examination.text(seen.probe)
-            code = "TF202" if part.kind == "reasoning" else "TF206"
-            found.update(dict.fromkeys(trace.recorder.drops - found.keys(), code))
+def _well(examined: Examination) -> list[Probe]:
+    return [seen.probe for seen in examined.well[:SAMPLE]]
+
+
+def _same(trace: Trace, examined: Examination, probes: Sequence[Probe]) -> bool:
+    told = Examination(trace, probes, examined.tags)
+    return all(told.text(probe) == examined.text(probe) for probe in probes)
+
+
+def _prints_part(trace: Trace, examined: Examination, probe: Probe, part: Part) -> bool:
+    text = Examination(trace, [probe], examined.tags).text(probe)
+    return isinstance(text, str) and part.text in text
+
+
+def _dropped(trace: Trace, examined: Examination, probe: Probe, part: Part) -> list[tuple[int, int]]:
+    """Return the expressions that a text goes into and doesn't come out of, each with the operand that held it."""
+    trace.follow(part.text)
+    Examination(trace, [probe], examined.tags).text(probe)
+    found = sorted((number, fed) for number, fed in trace.recorder.drops if fed in trace.values)
     trace.follow("")
+    return found
+
+
+def _drops(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
+    found: dict[tuple[int, int], str] = {}
+    for seen in examined.failing[:SAMPLE]:
+        for part in seen.lost:
+            code = "TF202" if part.kind == "reasoning" else "TF206"
+            for number, fed in _dropped(trace, examined, seen.probe, part):
+                trace.keep({number: fed})
+                if not _same(trace, examined, [seen.probe]):
+                    found.setdefault((number, fed), code)
+                trace.keep({})
     for (number, fed), code in found.items():
-        site, operand = trace.values[number], trace.values.get(fed)
-        if operand:
-            whole, kept = site.span.of(template.source), operand.span.of(template.source)
-            yield Proposal(
-                code,
-                "experiment",
-                f"keep what {_short(whole)} drops",
-                f"The text goes into {_short(whole)} and doesn't come out.",
-                site.span,
-                (replaced(site.span, f"{kept} if {switch} else {whole}"),),
-            )
+        site, operand = trace.values[number], trace.values[fed]
+        whole, kept = (each.span.of(trace.template.source) for each in (site, operand))
+        yield Proposal(
+            code,
+            "experiment",
+            f"keep what {_short(whole)} drops",
+            f"The text goes into {_short(whole)} and doesn't come out.",
+            site.span,
+            (replaced(site.span, f"{kept} if {switch} else {whole}"),),
+        )
 
 
-def _gates(
-    template: Template, trace: Trace, examined: Examination, failing: Sequence[Observation], switch: str
-) -> Iterator[Proposal]:
+def _gates(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
     mended: dict[tuple[int, bool], str] = {}
     harmful: set[tuple[int, bool]] = set()
-    well = [probe for probe in examined.probes.values() if examined.safe(probe)][:SAMPLE]
-    for seen in failing:
+    well = _well(examined)
+    for seen in examined.failing[:SAMPLE]:
         for number, outcome in _flips(trace, seen.probe, examined):
             if (number, outcome) not in mended and (number, outcome) not in harmful:
                 gained = _gained(trace, number, outcome, seen, examined)
                 if gained and _harms(trace, number, outcome, well, examined):
                     harmful.add((number, outcome))
                     if outcome:
-                        yield from _guarded(template, trace, number, seen, examined, switch)
+                        yield from _guarded(trace, number, seen, examined, switch)
                 elif gained:
                     mended[number, outcome] = _code(seen, gained)
-    bookkeeping = frozenset(_bookkeeping(template, trace))
+    bookkeeping = frozenset(_bookkeeping(trace))
     for (number, outcome), code in mended.items():
         if number not in bookkeeping:
-            yield _gate(template, trace.tests[number], outcome, code, switch)
+            yield _gate(trace, number, outcome, code, switch)
 
 
-def _guarded(
-    template: Template, trace: Trace, number: int, seen: Observation, examined: Examination, switch: str
-) -> Iterator[Proposal]:
+def _guarded(trace: Trace, number: int, seen: Observation, examined: Examination, switch: str) -> Iterator[Proposal]:
     """Yield a gate that opens only for a turn with reasoning, where opening it for every turn would harm others."""
     part = next((part for part in seen.lost if part.kind == "reasoning"), None)
     if part is None:
         return
+    template = trace.template
     trace.follow(part.text)
     trace.force({number: True})
-    printed = Examination(trace, [seen.probe], examined.tags).text(seen.probe)
+    printed = _prints_part(trace, examined, seen.probe, part)
     site, holders = trace.tests[number], [trace.values[each] for each in sorted(trace.recorder.holders)]
     trace.force({})
     trace.follow("")
     read = (nodes.Name, nodes.Getattr, nodes.Getitem)
     inside = [each for each in holders if isinstance(each.node, read) and _controls(template, site.span, each.span)]
-    if inside and isinstance(printed, str) and part.text in printed:
+    if inside and printed:
         text, value = site.span.of(template.source), inside[0].span.of(template.source)
         yield Proposal(
             "TF202",
@@ -151,27 +173,28 @@ def _flips(trace: Trace, probe: Probe, examined: Examination) -> list[tuple[int,
 def _gained(trace: Trace, number: int, outcome: bool, seen: Observation, examined: Examination) -> list[Held]:
     """Return what of a conversation is printed well once a test is forced, and wasn't before."""
     trace.force({number: outcome})
-    forced = Examination(trace, [seen.probe], examined.tags).observe(seen.probe)
+    forced = Examination(trace, examined.probes.values(), examined.tags)
+    gained = [held for held in seen.breaks(*SAFE) if forced.holds(seen.probe, held)]
     trace.force({})
-    return sorted(held for held in forced.held - seen.held if held.property in SAFE)
+    return gained
 
 
 def _harms(trace: Trace, number: int, outcome: bool, well: Sequence[Probe], examined: Examination) -> bool:
     """Whether forcing a test changes a conversation that is printed well."""
     trace.force({number: outcome})
-    forced = Examination(trace, well, examined.tags)
-    harmed = any(forced.text(probe) != examined.text(probe) for probe in well)
+    harmed = not _same(trace, examined, well)
     trace.force({})
     return harmed
 
 
 def _code(seen: Observation, gained: Sequence[Held]) -> str:
-    kinds = {_kind(seen, held) for held in gained}
+    kinds = {seen.kind(held) for held in gained}
     return "TF202" if "reasoning" in kinds else "TF206" if kinds - {""} else "TF204"
 
 
-def _gate(template: Template, site: Site, outcome: bool, code: str, switch: str) -> Proposal:
-    text = site.span.of(template.source)
+def _gate(trace: Trace, number: int, outcome: bool, code: str, switch: str) -> Proposal:
+    site = trace.tests[number]
+    text = site.span.of(trace.template.source)
     if outcome:
         inner = f"({text})" if isinstance(site.node, nodes.CondExpr) else text
         edited, told = f"{switch} or {inner}", "fails"
@@ -188,11 +211,12 @@ def _gate(template: Template, site: Site, outcome: bool, code: str, switch: str)
     )
 
 
-def _bookkeeping(template: Template, trace: Trace) -> Iterator[int]:
+def _bookkeeping(trace: Trace) -> Iterator[int]:
     """Yield the tests that only decide what is remembered: an edit there changes every later turn, or none that counts.
 
     A test of this kind may pass for a cause in a few conversations; the place to repair is where the text is printed.
     """
+    template = trace.template
     spans = {site.span: number for number, site in trace.tests.items()}
     for node in walk(template.tree):
         if isinstance(node, nodes.If) and not any(_prints(each) for each in (*node.body, *node.else_, *node.elif_)):

@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 
 from template_fix.contract import Examination
-from template_fix.jinja import Template
 from template_fix.proposers import Proposal, counterfactual, fields, history, inline, order, strays
-from template_fix.render import RenderError
-
-Proposer = Callable[[Template, Examination, str], Iterator[Proposal]]
-_REWRITINGS: tuple[Proposer, ...] = (
-    fields.proposals,
-    inline.proposals,
-    history.proposals,
-    strays.proposals,
-    order.proposals,
-)
+from template_fix.trace import Trace
 
 
-def proposals(template: Template, examined: Examination, switch: str) -> Iterator[Proposal]:
+def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
     """Yield what experiments on a template suggest. ``switch`` is the test that the edits are switched by."""
-    yield from rewritings(template, examined, switch)
-    yield from counterfactuals(template, examined, switch)
+    yield from rewritings(trace, examined, switch)
+    yield from counterfactual.proposals(trace, examined, switch)
 
 
-def rewritings(template: Template, examined: Examination, switch: str) -> Iterator[Proposal]:
+def rewritings(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
     """Yield edits that bring a turn into the form that the template prints well."""
-    for propose in _REWRITINGS:
-        yield from _of(propose, template, examined, switch)
-
-
-def counterfactuals(template: Template, examined: Examination, switch: str) -> Iterator[Proposal]:
-    """Yield what following values and forcing tests suggests."""
-    yield from _of(counterfactual.proposals, template, examined, switch)
-
-
-def _of(propose: Proposer, template: Template, examined: Examination, switch: str) -> Iterator[Proposal]:
-    with suppress(RenderError):  # it renders, but is nested too deeply to be traced: known patches have to do
-        yield from propose(template, examined, switch)
+    for proposer in (fields, inline, history, strays, order):
+        yield from proposer.proposals(trace, examined, switch)

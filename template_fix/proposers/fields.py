@@ -22,14 +22,14 @@ from template_fix.trace import Site, Trace
 NAME = "reasoning_content"
 
 
-def proposals(template: Template, examined: Examination, switch: str) -> Iterator[Proposal]:
+def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
     """Yield ways to print ``reasoning_content`` inside of the turn: where its message is bound, or where it is read.
 
     ``switch`` is the test, in template syntax, that the edits are switched by.
     """
     if FIELD not in examined.unsupported:
         return
-    trace = Trace(template, examined.renderer.variables)
+    template = trace.template
     spans = reads(trace, examined)
     bound = bindings(template, spans)
     once = tuple(_rebound(template, binding, examined.tags, switch) for binding in bound)

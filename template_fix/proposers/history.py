@@ -21,7 +21,7 @@ from template_fix.text import Edit
 from template_fix.trace import Trace
 
 
-def proposals(template: Template, examined: Examination, switch: str) -> Iterator[Proposal]:
+def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
     """Yield the edit that prints a turn's reasoning field in front of what is printed first of an earlier turn.
 
     ``switch`` is the test, in template syntax, that the edit is switched by.
@@ -36,7 +36,7 @@ def proposals(template: Template, examined: Examination, switch: str) -> Iterato
     ]
     if not fields or not lost:
         return
-    trace = Trace(template, examined.renderer.variables)
+    template = trace.template
     edits = dict.fromkeys(
         edit for seen, part in lost for edit in _led(template, trace, examined, seen, part, fields[0], switch)
     )

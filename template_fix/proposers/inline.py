@@ -19,17 +19,17 @@ from template_fix.text import Edit
 from template_fix.trace import Trace
 
 
-def proposals(template: Template, examined: Examination, switch: str) -> Iterator[Proposal]:
+def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
     """Yield the edit that hands reasoning inside of content to the template as a field.
 
     ``switch`` is the test, in template syntax, that the edit is switched by.
     """
     bad = any(seen.breaks("printed", "well-formed") for seen in examined if seen.probe.form == "inline")
     supported = [name for name in REASONING_FIELDS if f"field {name} in transformers 4" not in examined.unsupported]
-    fields = supported or [name for name in REASONING_FIELDS if name in template.source]
+    fields = supported or [name for name in REASONING_FIELDS if name in trace.template.source]
     if not bad or not fields:
         return
-    trace = Trace(template, examined.renderer.variables)
+    template = trace.template
     edits = tuple(
         _taken_apart(template, binding, examined.tags, fields[0], switch)
         for binding in bindings(template, reads(trace, examined))

@@ -44,7 +44,7 @@ def reads(trace: Trace, examined: Examination) -> list[Span]:
             holders |= trace.recorder.holders
     tested = {number for test in trace.tests.values() for number in test.inside}
     sites = (trace.values[number] for number in sorted(holders - tested))
-    return [site.span for site in sites if READ.fullmatch(site.span.of(trace.source))]
+    return [site.span for site in sites if READ.fullmatch(site.span.of(trace.template.source))]
 
 
 def bindings(template: Template, spans: Sequence[Span]) -> list[Binding]:

@@ -19,7 +19,7 @@ from template_fix.text import Edit, Span
 from template_fix.trace import Trace
 
 
-def proposals(template: Template, examined: Examination, switch: str) -> Iterator[Proposal]:
+def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
     """Yield the edit that prints the text of a turn before the statement that prints results is reached.
 
     ``switch`` is the test, in template syntax, that the edit is switched by.
@@ -27,7 +27,7 @@ def proposals(template: Template, examined: Examination, switch: str) -> Iterato
     moved = next((seen for seen in examined if _moved(seen)), None)
     if moved is None:
         return
-    trace = Trace(template, examined.renderer.variables)
+    template = trace.template
     result = next(part for part in moved.probe.parts if part.kind == "result")
     answer = next(part for part in moved.probe.parts if part.kind == "answer")
     printed = _printing(trace, examined, moved, answer)

@@ -17,14 +17,15 @@ from template_fix.proposers.messages import READ, Binding
 from template_fix.proposers.splice import literal, replaced
 from template_fix.tags import Tags
 from template_fix.text import Span
+from template_fix.trace import Trace
 
 
-def proposals(template: Template, examined: Examination, switch: str) -> Iterator[Proposal]:
+def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
     """Yield, for each literal that prints a reasoning tag in a loop over messages, its omission beside such content.
 
     ``switch`` is the test, in template syntax, that the edits are switched by.
     """
-    tags = examined.tags
+    template, tags = trace.template, examined.tags
     if not tags.paired or not any(seen.breaks("printed", "well-formed") for seen in examined):
         return
     for node, content in _literals(template):

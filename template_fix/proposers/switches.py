@@ -6,52 +6,45 @@ proposal makes it the default, and ``preserve_thinking=false`` brings the former
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from jinja2 import nodes
 
 from template_fix.contract import SAFE, Examination
 from template_fix.fold import SWITCH
-from template_fix.jinja import Template, undeclared, walk
+from template_fix.jinja import Template, walk
 from template_fix.proposers import Proposal
 from template_fix.text import Edit, Span
 
-# What every caller passes, or decides for a conversation: no default of a template's own.
-_GIVEN = frozenset({"messages", "tools", "documents", "add_generation_prompt", "enable_thinking"})
 
+def proposals(template: Template, keeping: Mapping[str, bool], switch: str) -> Iterator[Proposal]:
+    """Yield, for each variable that keeps reasoning at a value, the edit that makes this value its default.
 
-def proposals(template: Template, examined: Examination, switch: str) -> Iterator[Proposal]:
-    """Yield, for each variable that mends conversations as a boolean, the edit that makes this its default.
-
-    ``switch`` is the test, in template syntax, that the edit is switched by. Use it inside `limits.bounded`.
+    ``keeping`` is what `own_switches` told, ``switch`` the test, in template syntax, that the edit is switched by.
     """
-    for name, value in own_switches(template, examined):
+    for name, value in keeping.items():
         yield from _defaults(template, name, value, switch)
 
 
-def own_variables(template: Template, examined: Examination) -> list[str]:
-    """Return the variables that a template reads and only a caller who knows it sets."""
-    names = undeclared(template.source) - _GIVEN - examined.renderer.variables.keys()
-    return sorted(name for name in names if not name.endswith("_token"))
+def own_switches(examined: Examination, names: Iterable[str]) -> dict[str, bool]:
+    """Return which of a template's own variables keep reasoning, with the value at which they do.
 
-
-def own_switches(template: Template, examined: Examination) -> list[tuple[str, bool]]:
-    """Return the variables that keep reasoning, with the value at which they do."""
-    names = own_variables(template, examined)
-    return [(name, value) for name in names for value in (True, False) if _mends(examined, name, value)]
+    Use it inside `limits.bounded`.
+    """
+    return {name: value for name in names for value in (False, True) if _mends(examined, name, value)}
 
 
 def _mends(examined: Examination, name: str, value: bool) -> bool:
     """Whether a variable, set to a value, mends a conversation and breaks none."""
     told = Examination(examined.renderer, examined.probes.values(), examined.tags, {name: value})
-    gained = False
-    for seen in examined:
-        if seen.text is not None and examined.owed(seen.probe):
-            after = told.observe(seen.probe)
-            if any(held.property in SAFE for held in seen.held - after.held):
-                return False
-            gained = gained or any(held.property in SAFE for held in after.held - seen.held)
-    return gained
+    if not any(told.holds(seen.probe, held) for seen in examined.failing for held in seen.breaks(*SAFE)):
+        return False
+    return not any(
+        held.property in SAFE and not told.holds(seen.probe, held)
+        for seen in examined
+        if examined.owed(seen.probe)
+        for held in seen.held
+    )
 
 
 def _defaults(template: Template, name: str, value: bool, switch: str) -> Iterator[Proposal]:

@@ -36,7 +36,7 @@ def check(study: Study) -> Iterator[Found]:
             fix = "print it everywhere as it is printed when it stands last"
             yield Found(
                 "a turn is printed otherwise once more messages follow it",
-                study.change(seen.probe),
+                study.change(seen),
                 _evidence(study, seen, cuts[0]),
                 fix,
             )

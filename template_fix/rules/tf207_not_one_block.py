@@ -44,7 +44,7 @@ def check(study: Study) -> Iterator[Found]:
             if held.property not in told:
                 told.add(held.property)
                 evidence = study.evidence(seen, _turn(seen))
-                yield Found(_MESSAGES[held.property], study.change(seen.probe), (evidence,))
+                yield Found(_MESSAGES[held.property], study.change(seen), (evidence,))
 
 
 def _turn(seen: Observation) -> int:

@@ -53,9 +53,7 @@ def check(subject: Subject) -> Iterator[Finding]:
             )
 
 
-def _tried(
-    subject: Subject, pair: tuple[str, str], special: Mapping[str, Mapping[str, bool]]
-) -> dict[str, Evidence]:
+def _tried(subject: Subject, pair: tuple[str, str], special: Mapping[str, Mapping[str, bool]]) -> dict[str, Evidence]:
     """Encode and decode a text as each loader has the tokens; loaders that have them alike share the evidence."""
     given = f"{pair[0]}\n6 times 7\n{pair[1]}\n\n42"
     alike: dict[tuple[bool, ...], list[str]] = {}

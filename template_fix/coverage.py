@@ -1,0 +1,63 @@
+"""What conversations reach of a template: the tests they take either way, and the variables that nobody set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from jinja2 import nodes
+
+from template_fix.contract import Examination
+from template_fix.jinja import undeclared, walk
+from template_fix.probes import Probe
+from template_fix.text import Span
+from template_fix.trace import Trace
+
+# What every caller passes, or decides for a conversation: no variables of the template's own.
+_GIVEN = frozenset({"messages", "tools", "documents", "add_generation_prompt", "enable_thinking"})
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What a battery reached of a template.
+
+    ``outcomes`` maps each test, and each operand of one, to the ways that it went; ``unset`` names the variables that
+    were read and that only a caller who knows the template sets.
+    """
+
+    outcomes: Mapping[Span, frozenset[bool]]
+    unset: tuple[str, ...]
+
+    @property
+    def both(self) -> int:
+        """Return how many tests went both ways."""
+        return sum(len(ways) == 2 for ways in self.outcomes.values())
+
+
+def coverage(trace: Trace, examined: Examination, probes: Iterable[Probe]) -> Coverage:
+    """Return what conversations reach, with their generation prompts. Use it inside `limits.bounded`."""
+    trace.force({})
+    trace.recorder.unset.clear()
+    told = Examination(trace, (), examined.tags)
+    for probe in probes:
+        told.text(probe)
+        told.text(probe, prompt=True)
+    outcomes = {site.span: frozenset(trace.recorder.outcomes.get(number, ())) for number, site in trace.tests.items()}
+    unset = (trace.values[number].node for number in trace.recorder.unset)
+    read = {node.name for node in unset if isinstance(node, nodes.Name) and not node.name.endswith("_token")}
+    others = _GIVEN | examined.renderer.variables.keys() | set(_assigned(trace.template.tree))
+    return Coverage(outcomes, tuple(sorted((read & undeclared(trace.template.source)) - others)))
+
+
+def _assigned(node: nodes.Node, asked: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Yield the variables that a template sets, but for those that it sets to a default where nobody else did."""
+    if isinstance(node, nodes.If):
+        asked |= _names(node.test)
+    if isinstance(node, nodes.Assign):
+        yield from (name for name in _names(node.target) if name not in asked | _names(node.node))
+    for child in node.iter_child_nodes():
+        yield from _assigned(child, asked)
+
+
+def _names(node: nodes.Node) -> set[str]:
+    return {each.name for each in walk(node) if isinstance(each, nodes.Name)}
