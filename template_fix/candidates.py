@@ -46,24 +46,13 @@ class Candidates:
         self.source, self.before, self.variables = source, before, variables
         self.flags = ({}, {SWITCH: False}) if default else ({SWITCH: True}, {})
         self.guard = guard(default)
+        self._offered: dict[Proposal, None] = {}
         self._unions: list[_Union] = []
         self._cases: dict[frozenset[Proposal], Case | str] = {}
 
-    def prepare(self, proposals: Iterable[Proposal], made: Sequence[Proposal] = ()) -> None:
-        """Compile proposals together with those ``made``, as far as they are apart from these and from each other."""
-        switched = [each for each in proposals if all(self.guard in edit.text for edit in each.edits)]
-        base = [edit for each in made for edit in each.edits]
-        for layer in _layers(switched, made):
-            names = {each: f"template_fix_{number}" for number, each in enumerate(layer)}
-            edits = [edit for each, name in names.items() for edit in self._behind(name, each)]
-            with suppress(RenderError):  # of one that is no template: each is compiled by itself, and tells
-                renderer = Renderer(apply(self.source, [*base, *edits]), self.variables)
-                self._unions.append(_Union(renderer, frozenset(made), names))
-
-    def _behind(self, name: str, proposal: Proposal) -> Iterator[Edit]:
-        """Yield the edits of a proposal, made only where ``name`` is true, too."""
-        for edit in proposal.edits:
-            yield Edit(edit.span, edit.text.replace(self.guard, f"({name} and {self.guard})"))
+    def offer(self, proposals: Iterable[Proposal]) -> None:
+        """Take note of proposals that are going to be tried, so that they can be compiled in with others."""
+        self._offered.update(dict.fromkeys(proposals))
 
     def edited(self, chosen: Sequence[Proposal]) -> str:
         """Return the template with the edits of these proposals."""
@@ -76,9 +65,40 @@ class Candidates:
         """
         key = frozenset(chosen)
         if key not in self._cases:
-            renderer = next((made for union in self._unions if (made := union.with_made(key))), None)
+            renderer = self._renderer(chosen)
             self._cases[key] = Case(self._examination(renderer, 0), self.before.off) if renderer else self.alone(chosen)
         return self._cases[key]
+
+    def _renderer(self, chosen: Sequence[Proposal]) -> Renderer | None:
+        """Return what renders with just these proposals made, compiled in with others, or None."""
+        for union in self._unions:
+            if renderer := union.with_made(frozenset(chosen)):
+                return renderer
+        with suppress(RenderError):  # of one that is no template: each is compiled by itself, and tells
+            self._unions.append(self._union(chosen))
+            return self._unions[-1].with_made(frozenset(chosen))
+        return None
+
+    def _union(self, chosen: Sequence[Proposal]) -> _Union:
+        """Compile proposals with as many of those offered as are apart from them and from each other."""
+        together = list(chosen)
+        for each in self._offered:
+            if self._switched(each) and each not in chosen and apart([*together, each]):
+                together.append(each)
+        names = {each: f"template_fix_{number}" for number, each in enumerate(together) if self._switched(each)}
+        edits = [
+            edit for each in together for edit in (self._behind(names[each], each) if each in names else each.edits)
+        ]
+        made = frozenset(together) - names.keys()
+        return _Union(Renderer(apply(self.source, edits), self.variables), made, names)
+
+    def _switched(self, proposal: Proposal) -> bool:
+        return all(self.guard in edit.text for edit in proposal.edits)
+
+    def _behind(self, name: str, proposal: Proposal) -> Iterator[Edit]:
+        """Yield the edits of a proposal, made only where ``name`` is true, too."""
+        for edit in proposal.edits:
+            yield Edit(edit.span, edit.text.replace(self.guard, f"({name} and {self.guard})"))
 
     def alone(self, chosen: Sequence[Proposal]) -> Case | str:
         """Return the same of the template that has these proposals made and nothing else compiled in."""
@@ -91,18 +111,6 @@ class Candidates:
     def _examination(self, renderer: Renderer, off: int) -> Examination:
         itself = self.before.itself
         return Examination(renderer, itself.probes.values(), itself.tags, self.flags[off])
-
-
-def _layers(proposals: Sequence[Proposal], made: Sequence[Proposal]) -> list[list[Proposal]]:
-    """Return proposals in as few groups as they fall into where each joins the first that it is apart from."""
-    layers: list[list[Proposal]] = []
-    for each in dict.fromkeys(proposals):
-        free = next((layer for layer in layers if apart([*made, *layer, each])), None)
-        if free is not None:
-            free.append(each)
-        elif apart([*made, each]):
-            layers.append([each])
-    return layers
 
 
 def apart(chosen: Iterable[Proposal]) -> bool:

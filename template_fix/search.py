@@ -42,7 +42,7 @@ class Search:
     def best(self, proposals: Iterable[Proposal], base: Choice | None = None) -> Choice | None:
         """Return the best set of proposals beside those of ``base``, or ``base`` where no other mends more."""
         proposals = tuple(proposals)
-        self.candidates.prepare(proposals, base.kept if base else ())
+        self.candidates.offer(proposals)
         hopeful, best = self._hopeful(proposals, base), base
         while best is None or broken(best.case.itself):
             grown = self._grown(best, hopeful, 1) or self._grown(best, hopeful, 2)

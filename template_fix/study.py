@@ -232,6 +232,7 @@ class Study:
     def _changes(self, seen: Observation) -> Iterator[Span]:
         from template_fix.proposers import counterfactual, experiments
 
+        self.search.candidates.offer(self.known)
         yield from self._blamed(combinations(self.known, 1), seen)
         if self.trace:
             rewritings = experiments.rewritings(self.trace, self.examined, self.switch)
