@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from template_fix.probes import Part, Probe
+from template_fix.probes import REASONS, Part, Probe
 from template_fix.render import Failure, Renderer
 from template_fix.tags import Tags
 from template_fix.text import Span
@@ -145,11 +145,21 @@ class Examination:
             distinct.setdefault((seen.probe.form, "".join(sorted(set(seen.probe.shape))), ways), seen)
         return tuple(distinct.values())
 
+    def in_field(self, probe: Probe) -> Probe | None:
+        """Return the same conversation with its reasoning in a field, if there is one."""
+        return self.probes.get((probe.shape, ("reasoning_content", *probe.key[1:])))
+
     def holds(self, probe: Probe, held: Held) -> bool:
         """Whether one thing is done right in one conversation; no more is rendered than that takes."""
         text = self.text(probe)
         checks = () if isinstance(text, Failure) else self._checks(probe, text, locate(probe.parts, text))
         return any(right() for each, right in checks if each == held)
+
+    def held(self, probe: Probe, *properties: str) -> frozenset[Held]:
+        """Return what is done right in one conversation of these properties; no more is rendered than that takes."""
+        text = self.text(probe)
+        checks = () if isinstance(text, Failure) else self._checks(probe, text, locate(probe.parts, text))
+        return frozenset(each for each, right in checks if each.property in properties and right())
 
     def _observe(self, probe: Probe) -> Observation:
         text = self.text(probe)
@@ -166,17 +176,23 @@ class Examination:
             if _counts(part):
                 yield Held("once", index), partial(_comes_once, text, part)
         yield Held("well-formed"), partial(well_formed, probe, text, spans, self.tags)
-        other = self._in_field(probe) if probe.form == "inline" and None not in spans else None
-        if other is not None:
-            yield Held("alike"), partial(operator.eq, "".join(text.split()), "".join(other.split()))
+        if probe.form in ("inline", "mixed") and None not in spans:
+            yield from ((Held("alike"), right) for right in self._alike(probe, text))
         yield from ((Held("stable", cut), partial(self._stable, probe, cut)) for cut in probe.cuts)
         yield from ((Held("prompted", turn), partial(self._prompted, probe, turn)) for turn in probe.turns())
 
-    def _in_field(self, probe: Probe) -> str | None:
-        """Return what is printed of the same conversation with its reasoning in a field, if all of it is."""
-        field = self.probes.get((probe.shape, ("reasoning_content", *probe.key[1:])))
-        text = self.text(field) if field else None
-        return text if field and isinstance(text, str) and None not in locate(field.parts, text) else None
+    def _alike(self, probe: Probe, text: str) -> Iterator[Callable[[], bool]]:
+        """Yield the check that a conversation is printed like the same with its reasoning in a field, if that is.
+
+        Reasoning in conversations that no field can hold is printed as well as that of the simplest one.
+        """
+        field = self.in_field(probe)
+        other = self.text(field) if field else None
+        simplest = self.probes.get(("ur", ("inline", (), False, False, "")))
+        if field and isinstance(other, str) and None not in locate(field.parts, other):
+            yield partial(operator.eq, "".join(text.split()), "".join(other.split()))
+        elif field is None and simplest not in (None, probe) and set(probe.shape) & set(REASONS):
+            yield lambda: Held("alike") not in self.observe(simplest).broken
 
     def _stable(self, probe: Probe, cut: int) -> bool:
         part, whole = self.text(probe, cut), self.text(probe)
@@ -308,14 +324,22 @@ def _worse(before: Examination, after: Examination, probe: Probe) -> str:
     if new.text is None:
         return f"it would make the template fail: {new.failure}"
     kept = SAFE if before.owed(probe) else ("printed",)
-    worse = sorted(held for held in old.held & new.broken if held.property in kept)
+    broken = [held for held in old.held & new.broken if held.property in kept]
+    worse = sorted(held for held in broken if not _left_out(before, probe, held))
     return f"it would break what the template does right: {worse[0].property}" if worse else ""
+
+
+def _left_out(before: Examination, probe: Probe, held: Held) -> bool:
+    """Whether a caller's variable asks for reasoning to be left out, as it is where it comes in a field."""
+    field = before.in_field(probe) if probe.varied else None
+    text = before.text(field) if field else None
+    return held.property == "printed" and isinstance(text, str) and probe.parts[held.of].text not in text
 
 
 def _not_conservative(before: Case, after: Case, probe: Probe) -> str:
     if after.off.text(probe) != before.off.text(probe):
         return "with preserve_thinking=false it would not print what the template printed before"
-    if probe.fixed and after.itself.text(probe) != before.itself.text(probe):
+    if probe.fixed and _overruled(before.itself.observe(probe), after.itself.observe(probe)):
         return "it would overrule the template's own switch"
     if before.itself.safe(probe) and after.itself.text(probe) != before.itself.text(probe):
         return "it would change a conversation that is printed well"
@@ -328,6 +352,12 @@ def _not_conservative(before: Case, after: Case, probe: Probe) -> str:
         or _reframed(before.itself, after.itself, probe)
         or _not_as_last(before.itself, after.itself, probe)
     )
+
+
+def _overruled(old: Observation, new: Observation) -> bool:
+    """Whether a text comes back that the caller asked to leave out, or anything changes that was printed well."""
+    back = {held for held in new.held - old.held if held.property == "printed"}
+    return bool(back) or (old.text != new.text and not old.breaks(*SAFE))
 
 
 def _reframed(before: Examination, after: Examination, probe: Probe) -> str:
@@ -380,8 +410,12 @@ def _front(probe: Probe, seen: Observation, message: int, upto: Span | None = No
 
 
 def generation_header(examined: Examination, probe: Probe, turn: int) -> str:
-    """Return the generation prompt in front of a turn without any reasoning tag that it ends in."""
-    prompt = _prompt(examined, probe, turn) or ""
+    """Return the generation prompt in front of a turn without any reasoning tag that it ends in.
+
+    Where a template prints no prompt, or prints it always, that is what stands in front of a plain answer.
+    """
+    plain = next((seen for seen in examined if seen.probe.shape == "ua" and seen.text is not None), None)
+    prompt = _prompt(examined, probe, turn) or (_front(plain.probe, plain, 1) if plain else "")
     return min((prompt.partition(tag)[0] for tag in (examined.tags.open, examined.tags.close)), key=len).strip()
 
 

@@ -15,9 +15,13 @@ from template_fix.contract import SAFE, SAMPLE, Examination, Held, Observation
 from template_fix.jinja import Template, walk
 from template_fix.probes import Part, Probe
 from template_fix.proposers import Proposal
+from template_fix.proposers.messages import access, enclosing_loops
 from template_fix.proposers.splice import replaced
 from template_fix.text import Span
 from template_fix.trace import Trace
+
+# What shows in the text of a conversation, without those of its beginnings.
+_AT_ONCE = ("printed", "once", "well-formed")
 
 
 def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
@@ -50,9 +54,8 @@ def causes(trace: Trace, examined: Examination, probe: Probe, part: Part) -> Ite
 
 def gates(trace: Trace, examined: Examination, seen: Observation) -> Iterator[Span]:
     """Yield each test but for which a conversation would be printed better, and none of the others worse."""
-    well = _well(examined)
     for number, outcome in _flips(trace, seen.probe, examined):
-        if _gained(trace, number, outcome, seen, examined) and not _harms(trace, number, outcome, well, examined):
+        if _gained(trace, number, outcome, seen, examined) and not _harms(trace, number, outcome, examined):
             yield trace.tests[number].span
 
 
@@ -105,15 +108,15 @@ def _drops(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposa
 def _gates(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
     mended: dict[tuple[int, bool], str] = {}
     harmful: set[tuple[int, bool]] = set()
-    well = _well(examined)
     for seen in examined.failing[:SAMPLE]:
         for number, outcome in _flips(trace, seen.probe, examined):
             if (number, outcome) not in mended and (number, outcome) not in harmful:
                 gained = _gained(trace, number, outcome, seen, examined)
-                if gained and _harms(trace, number, outcome, well, examined):
+                if gained and _harms(trace, number, outcome, examined):
                     harmful.add((number, outcome))
                     if outcome:
                         yield from _guarded(trace, number, seen, examined, switch)
+                        yield from _restricted(trace, number, _code(seen, gained), switch)
                 elif gained:
                     mended[number, outcome] = _code(seen, gained)
     bookkeeping = frozenset(_bookkeeping(trace))
@@ -138,14 +141,25 @@ def _guarded(trace: Trace, number: int, seen: Observation, examined: Examination
     inside = [each for each in holders if isinstance(each.node, read) and _controls(template, site.span, each.span)]
     if inside and printed:
         text, value = site.span.of(template.source), inside[0].span.of(template.source)
-        yield Proposal(
-            "TF202",
-            "experiment",
-            f"print {_short(value)} wherever there is some",
-            f"Where {_short(text)} fails, {_short(value)} isn't printed.",
-            site.span,
-            (replaced(site.span, f"{switch} and {value} or {text}"),),
-        )
+        for once in ("", " and loop.first") if len(list(enclosing_loops(template, site.span))) > 1 else ("",):
+            yield Proposal(
+                "TF202",
+                "experiment",
+                f"print {_short(value)} wherever there is some",
+                f"Where {_short(text)} fails, {_short(value)} isn't printed.",
+                site.span,
+                (replaced(site.span, f"{switch} and {value}{once} or {text}"),),
+            )
+
+
+def _restricted(trace: Trace, number: int, code: str, switch: str) -> Iterator[Proposal]:
+    """Yield gates that open only for turns of the assistant, or for contents that are texts."""
+    template, site = trace.template, trace.tests[number]
+    loops = list(enclosing_loops(template, site.span))
+    if loops and isinstance(loops[0].target, nodes.Name) and "role" not in site.span.of(template.source):
+        role, content = (access(template, loops[0].target.name, key) for key in ("role", "content"))
+        for guard in (f"{role} == 'assistant'", f"{content} is string"):
+            yield _gate(trace, number, True, code, f"{switch} and {guard}")
 
 
 def _controls(template: Template, test: Span, place: Span) -> bool:
@@ -179,10 +193,14 @@ def _gained(trace: Trace, number: int, outcome: bool, seen: Observation, examine
     return gained
 
 
-def _harms(trace: Trace, number: int, outcome: bool, well: Sequence[Probe], examined: Examination) -> bool:
-    """Whether forcing a test changes a conversation that is printed well."""
+def _harms(trace: Trace, number: int, outcome: bool, examined: Examination) -> bool:
+    """Whether forcing a test changes a conversation that is printed well, or makes any worse."""
     trace.force({number: outcome})
-    harmed = not _same(trace, examined, well)
+    forced = Examination(trace, examined.probes.values(), examined.tags)
+    harmed = not _same(trace, examined, _well(examined)) or any(
+        {held for held in seen.held if held.property in _AT_ONCE} - forced.held(seen.probe, *_AT_ONCE)
+        for seen in examined
+    )
     trace.force({})
     return harmed
 

@@ -13,7 +13,16 @@ from jinja2 import nodes
 from template_fix.contract import FIELD, Examination, generation_header
 from template_fix.jinja import Template
 from template_fix.proposers import Proposal
-from template_fix.proposers.messages import Binding, bindings, enclosing_loops, first_output, leftmost, reads, rebind
+from template_fix.proposers.messages import (
+    Binding,
+    access,
+    bindings,
+    enclosing_loops,
+    first_output,
+    leftmost,
+    reads,
+    rebind,
+)
 from template_fix.proposers.splice import literal, replaced
 from template_fix.tags import Tags
 from template_fix.text import Edit, Span
@@ -89,7 +98,7 @@ def _led(template: Template, site: Site, header: str, tags: Tags, switch: str) -
     if not loops or not isinstance(loops[0].target, nodes.Name):
         return
     text, name = span.of(template.source), loops[0].target.name
-    field = f"{name}['{NAME}']" if f"{name}[" in template.source else f"{name}.{NAME}"
+    field = access(template, name, NAME)
     whole = f"{_block(field, tags)} ~ {text}"
     if text[0] in "'\"" and header and text.count(header) == 1:
         front, back = text.split(header)

@@ -14,7 +14,7 @@ from template_fix.contract import Examination, Observation, common_prefix
 from template_fix.jinja import Template
 from template_fix.probes import Part
 from template_fix.proposers import Proposal
-from template_fix.proposers.messages import enclosing_loops, first_output, leftmost
+from template_fix.proposers.messages import access, enclosing_loops, first_output, leftmost
 from template_fix.proposers.splice import literal, replaced
 from template_fix.render import REASONING_FIELDS
 from template_fix.text import Edit
@@ -60,7 +60,7 @@ def _led(
     if around and site and loops and isinstance(loops[0].target, nodes.Name):
         span, name = leftmost(template, site), loops[0].target.name
         text = span.of(template.source)
-        read = f"{name}['{field}']" if f"{name}[" in template.source else f"{name}.{field}"
+        read = access(template, name, field)
         before, behind = around
         yield replaced(
             span, f"{literal(before)} ~ {read} ~ {literal(behind)} ~ {text} if {switch} and {read} else {text}"

@@ -24,7 +24,7 @@ def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Prop
 
     ``switch`` is the test, in template syntax, that the edit is switched by.
     """
-    bad = any(seen.breaks("printed", "well-formed") for seen in examined if seen.probe.form == "inline")
+    bad = any(seen.breaks("printed", "well-formed", "alike") for seen in examined if seen.probe.form == "inline")
     supported = [name for name in REASONING_FIELDS if f"field {name} in transformers 4" not in examined.unsupported]
     fields = supported or [name for name in REASONING_FIELDS if name in trace.template.source]
     if not bad or not fields:

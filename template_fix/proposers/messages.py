@@ -15,7 +15,9 @@ from template_fix.probes import Probe
 from template_fix.text import Edit, Span
 from template_fix.trace import Site, Trace
 
-READ = re.compile(r"""\w+\s*(\.\s*content|\[\s*(['"])content\2\s*\])""")
+READ = re.compile(
+    r"""\w+\s*(\.\s*content|\[\s*(['"])content\2\s*\]|\.\s*get\(\s*(['"])content\3\s*(,[^()]*)?\))""",
+)
 
 
 class Binding(NamedTuple):
@@ -73,6 +75,11 @@ def _head(template: Template, name: str, read: Span) -> Span | None:
 
 def _sets(node: nodes.For | nodes.Assign, name: str) -> bool:
     return isinstance(node.target, nodes.Name) and node.target.name == name
+
+
+def access(template: Template, name: str, key: str) -> str:
+    """Return the expression that reads a key of a message, in the style that the template has for this variable."""
+    return f"{name}['{key}']" if f"{name}[" in template.source else f"{name}.{key}"
 
 
 def rebind(template: Template, binding: Binding, test: str, assigned: str) -> Edit:
