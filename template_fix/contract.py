@@ -373,9 +373,13 @@ def _reframed(before: Examination, after: Examination, probe: Probe) -> str:
 
 
 def _frames(seen: Observation) -> dict[tuple[Part, Part | None], str]:
-    """Return what is printed between neighbouring texts and behind the last one, reasoning and headers left out."""
+    """Return what is printed between neighbouring texts and behind the last one, reasoning and headers left out.
+
+    A text that is printed twice has no place of its own.
+    """
     parts, text = seen.probe.parts, seen.text or ""
-    placed = sorted((span, index) for index, span in enumerate(seen.spans) if span)
+    twice = {held.of for held in seen.broken if held.property == "once"}
+    placed = sorted((span, index) for index, span in enumerate(seen.spans) if span and index not in twice)
     between: list[tuple[Part, Part | None, str]] = [
         (parts[one], parts[other], text[span.end : next_.start])
         for (span, one), (next_, other) in pairwise(placed)

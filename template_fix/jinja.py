@@ -106,8 +106,14 @@ def _tojson(
     return json.dumps(x, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
+@lru_cache(maxsize=1)
+def _now() -> datetime:
+    """Return one time for all renderings: a clock that goes on would pass for a change of the template's own."""
+    return datetime.now()
+
+
 def _strftime_now(format: str) -> str:
-    return datetime.now().strftime(format)
+    return _now().strftime(format)
 
 
 @lru_cache(maxsize=1)

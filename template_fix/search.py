@@ -43,13 +43,24 @@ class Search:
         """Return the best set of proposals beside those of ``base``, or ``base`` where no other mends more."""
         proposals = tuple(proposals)
         self.candidates.offer(proposals)
-        hopeful, best = self._hopeful(proposals, base), base
+        hopeful = self._hopeful(proposals, base)
+        best = self._fullest(base, hopeful)
+        if best and broken(best.case.itself):
+            # What mends most at first may stand in the way of what mends everything.
+            added = [each for each in best.kept if base is None or each not in base.kept]
+            others = (self._fullest(base, [each for each in hopeful if each is not one]) for one in added)
+            best = min([best, *(each for each in others if each)], key=lambda each: wrong(each.case.itself))
+        return self._confirmed(self._needed(best)) if best else None
+
+    def _fullest(self, base: Choice | None, hopeful: Sequence[Proposal]) -> Choice | None:
+        """Return what grows out of a choice, each time by what mends most, until nothing more can be mended."""
+        best = base
         while best is None or broken(best.case.itself):
             grown = self._grown(best, hopeful, 1) or self._grown(best, hopeful, 2)
             if grown is None:
                 break
             best = grown
-        return self._confirmed(self._needed(best)) if best else None
+        return best
 
     def _confirmed(self, choice: Choice) -> Choice | None:
         """Return a choice as it is compiled by itself, if it stands there and renders as the original when off."""
@@ -119,7 +130,10 @@ class Search:
             return False
         before, after = (base.case if base else self.before).itself, case.itself
         return any(
-            after.text(probe) != before.text(probe) for probe in before.probes.values() if not before.safe(probe)
+            after.text(seen.probe, upto) != before.text(seen.probe, upto)
+            for seen in before
+            if not before.safe(seen.probe)
+            for upto in (None, *(held.of for held in seen.breaks("stable")))
         )
 
 

@@ -140,7 +140,7 @@ class Study:
         """Return the template's own variables that keep reasoning, with the value at which they do."""
         from template_fix.proposers import switches
 
-        return switches.own_switches(self.examined, self.own_variables)
+        return switches.own_switches(self.template, self.examined, self.own_variables)
 
     @cached_property
     def own_variables(self) -> tuple[str, ...]:

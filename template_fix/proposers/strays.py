@@ -16,7 +16,7 @@ from template_fix.proposers import Proposal
 from template_fix.proposers.messages import READ, Binding
 from template_fix.proposers.splice import literal, replaced
 from template_fix.tags import Tags
-from template_fix.text import Span
+from template_fix.text import Edit, Span
 from template_fix.trace import Trace
 
 
@@ -28,27 +28,47 @@ def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Prop
     template, tags = trace.template, examined.tags
     if not tags.paired or not any(seen.breaks("printed", "well-formed") for seen in examined):
         return
+    blocks: list[Edit] = []
     for node, content in _literals(template):
         span = template.span(node)
         if span is not None and isinstance(node.value, str):
             yield from _left_out(span, span.of(template.source), content, tags, switch)
             if _empty_block(node.value, tags):
                 yield _filled(span, span.of(template.source), content, tags, switch)
+                blocks.append(_without_block(span, span.of(template.source), content, tags, switch))
+    if blocks:
+        yield Proposal(
+            "TF207",
+            "stray tag",
+            "leave the empty block out where the content brings its own",
+            "An empty block is printed in front of the turn, whatever the content holds.",
+            blocks[0].span,
+            tuple(blocks),
+        )
 
 
 def _left_out(span: Span, whole: str, content: str, tags: Tags, switch: str) -> Iterator[Proposal]:
     for tag in (tags.open, tags.close):
         if whole.count(tag) == 1 and tags.open not in whole.replace(tag, "", 1):
-            without = whole.replace(tag, "")
-            test = f"{switch} and '{tags.close}' in ({content} or '')"
             yield Proposal(
                 "TF207",
                 "stray tag",
                 f"leave {tag} out where the content brings its own tags",
                 f"{tag} is printed in front of the turn, whatever the content holds.",
                 span,
-                (replaced(span, f"{without} if {test} else {whole}"),),
+                (_beside_content(span, whole, whole.replace(tag, ""), content, tags, switch),),
             )
+
+
+def _beside_content(span: Span, whole: str, without: str, content: str, tags: Tags, switch: str) -> Edit:
+    """Return the edit that prints a literal otherwise in turns whose content brings tags."""
+    return replaced(span, f"{without} if {switch} and '{tags.close}' in ({content} or '') else {whole}")
+
+
+def _without_block(span: Span, whole: str, content: str, tags: Tags, switch: str) -> Edit:
+    front, _, rest = whole.partition(tags.open)
+    _, _, back = rest.partition(tags.close)
+    return _beside_content(span, whole, front + back, content, tags, switch)
 
 
 def _empty_block(text: str, tags: Tags) -> bool:

@@ -26,12 +26,36 @@ def proposals(template: Template, keeping: Mapping[str, bool], switch: str) -> I
         yield from _defaults(template, name, value, switch)
 
 
-def own_switches(examined: Examination, names: Iterable[str]) -> dict[str, bool]:
+def own_switches(template: Template, examined: Examination, names: Iterable[str]) -> dict[str, bool]:
     """Return which of a template's own variables keep reasoning, with the value at which they do.
 
     Use it inside `limits.bounded`.
     """
-    return {name: value for name in names for value in (False, True) if _mends(examined, name, value)}
+    asked = [name for name in names if _is_boolean(template, name)]
+    return {name: value for name in asked for value in (False, True) if _mends(examined, name, value)}
+
+
+def _is_boolean(template: Template, name: str) -> bool:
+    """Whether a variable is asked for its truth, or defaults to one."""
+    for node in walk(template.tree):
+        if isinstance(node, nodes.If | nodes.CondExpr) and any(_is(each, name) for each in _operands(node.test)):
+            return True
+        default = isinstance(node, nodes.Filter) and node.name in ("default", "d") and _is(node.node, name)
+        if default or (isinstance(node, nodes.Assign) and _is(node.target, name)):
+            if any(isinstance(each, nodes.Const) and isinstance(each.value, bool) for each in walk(node)):
+                return True
+    return False
+
+
+def _operands(node: nodes.Node) -> Iterator[nodes.Node]:
+    """Yield what a test asks for its truth."""
+    if isinstance(node, nodes.And | nodes.Or):
+        yield from _operands(node.left)
+        yield from _operands(node.right)
+    elif isinstance(node, nodes.Not):
+        yield from _operands(node.node)
+    else:
+        yield node
 
 
 def _mends(examined: Examination, name: str, value: bool) -> bool:
