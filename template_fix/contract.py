@@ -145,9 +145,9 @@ class Examination:
             distinct.setdefault((seen.probe.form, "".join(sorted(set(seen.probe.shape))), ways), seen)
         return tuple(distinct.values())
 
-    def in_field(self, probe: Probe) -> Probe | None:
-        """Return the same conversation with its reasoning in a field, if there is one."""
-        return self.probes.get((probe.shape, ("reasoning_content", *probe.key[1:])))
+    def in_form(self, probe: Probe, form: str) -> Probe | None:
+        """Return the same conversation with its reasoning in another form, if there is one."""
+        return self.probes.get((probe.shape, (form, *probe.key[1:])))
 
     def holds(self, probe: Probe, held: Held) -> bool:
         """Whether one thing is done right in one conversation; no more is rendered than that takes."""
@@ -186,7 +186,7 @@ class Examination:
 
         Reasoning in conversations that no field can hold is printed as well as that of the simplest one.
         """
-        field = self.in_field(probe)
+        field = self.in_form(probe, "reasoning_content")
         other = self.text(field) if field else None
         simplest = self.probes.get(("ur", ("inline", (), False, False, "")))
         if field and isinstance(other, str) and None not in locate(field.parts, other):
@@ -331,7 +331,7 @@ def _worse(before: Examination, after: Examination, probe: Probe) -> str:
 
 def _left_out(before: Examination, probe: Probe, held: Held) -> bool:
     """Whether a caller's variable asks for reasoning to be left out, as it is where it comes in a field."""
-    field = before.in_field(probe) if probe.varied else None
+    field = before.in_form(probe, "reasoning_content") if probe.varied else None
     text = before.text(field) if field else None
     return held.property == "printed" and isinstance(text, str) and probe.parts[held.of].text not in text
 
@@ -339,7 +339,7 @@ def _left_out(before: Examination, probe: Probe, held: Held) -> bool:
 def _not_conservative(before: Case, after: Case, probe: Probe) -> str:
     if after.off.text(probe) != before.off.text(probe):
         return "with preserve_thinking=false it would not print what the template printed before"
-    if probe.fixed and _overruled(before.itself.observe(probe), after.itself.observe(probe)):
+    if probe.fixed and _overruled(before.itself, after.itself, probe):
         return "it would overrule the template's own switch"
     if before.itself.safe(probe) and after.itself.text(probe) != before.itself.text(probe):
         return "it would change a conversation that is printed well"
@@ -354,10 +354,22 @@ def _not_conservative(before: Case, after: Case, probe: Probe) -> str:
     )
 
 
-def _overruled(old: Observation, new: Observation) -> bool:
-    """Whether a text comes back that the caller asked to leave out, or anything changes that was printed well."""
-    back = {held for held in new.held - old.held if held.property == "printed"}
-    return bool(back) or (old.text != new.text and not old.breaks(*SAFE))
+def _overruled(before: Examination, after: Examination, probe: Probe) -> bool:
+    """Whether a text comes back that the caller asked to leave out, or anything changes that was printed well.
+
+    What the template prints of it in the other form, inside of content or in a field, was not asked to be left out.
+    """
+    old, new, other = (
+        before.observe(probe),
+        after.observe(probe),
+        before.in_form(probe, "inline" if probe.form == "reasoning_content" else "reasoning_content"),
+    )
+    printed = before.text(other) if other else ""
+    kept = printed if isinstance(printed, str) else ""
+    back = [held for held in new.held - old.held if held.property == "printed"]
+    return any(probe.parts[held.of].text not in kept for held in back) or (
+        old.text != new.text and not old.breaks(*SAFE)
+    )
 
 
 def _reframed(before: Examination, after: Examination, probe: Probe) -> str:

@@ -38,10 +38,10 @@ TOOLS: tuple[dict[str, Any], ...] = (
     },
 )
 PLAIN = ("ua", "uaua", "sua", "uauaua")
-REASONED = ("ur", "urur", "sur", "surur", "ururur", "uaur", "urua")
+REASONED = ("ur", "urur", "sur", "surur", "ururur", "uaur", "urua", "uru")
 TOOL_CHAINS = (
     *("uktr", "uctr", "ucta", "ukta", "uktktr", "udttr", "uktrur", "uruktr", "uwtr", "uvta", "suktr"),
-    *("uktrua", "uktruktr", "uktktrur", "uctaua"),
+    *("uktrua", "uktruktr", "uktktrur", "uctaua", "ukt", "uktru"),
 )
 SEVERAL_BLOCKS = ("ub", "ubua", "urub", "ubur")
 LONE_CLOSING_TAG = ("um", "umua", "ul", "ulua", "urum", "umur")
@@ -253,12 +253,12 @@ def probe(
     )
 
 
-def varied(tags: Tags, arguments: type, name: str, value: bool, *, fixed: bool) -> tuple[Probe, ...]:
+def varied(tags: Tags, arguments: type, name: str, value: bool) -> tuple[Probe, ...]:
     """Return conversations that set a variable of the template's own."""
     shapes = product(("ur", "urur", "uaur", "uktr", "uktrur"), ("inline", "reasoning_content"))
     probes = [probe(shape, tags, form, arguments=arguments, flags=((name, value),)) for shape, form in shapes]
     probes.append(probe("uaua", tags, "plain", arguments=arguments, flags=((name, value),)))
-    return tuple(replace(each, ordinary=False, varied=True, fixed=fixed) for each in probes)
+    return tuple(replace(each, ordinary=False, varied=True) for each in probes)
 
 
 def battery(tags: Tags, arguments: type) -> tuple[Probe, ...]:

@@ -72,18 +72,20 @@ class Study:
 
     def enlarge(self) -> None:
         """Let the battery set the template's own variables, too: a repair has to hold whatever they are."""
-        arguments = _arguments(self.examined.renderer, self.tags)
-        more = [
-            each
-            for name in self.own_variables
-            for value in ((True, False) if name in self.keeping else (True,))
-            for each in varied(self.tags, arguments, name, value, fixed=self.keeping.get(name, value) is not value)
-            if name != SWITCH
-        ]
+        more = [each for name in self.own_variables if name != SWITCH for each in self._varied(name)]
         same = self.case.off is self.case.itself
         itself = self.case.itself.enlarged(more)
         self.case = Case(itself, itself if same else self.case.off.enlarged(more))
         self.__dict__.pop("search", None)  # what was tried was judged by the smaller battery
+
+    def _varied(self, name: str) -> Iterator[Probe]:
+        """Yield conversations that set a variable; what it changes where it is set against reasoning is asked for."""
+        arguments, keeping = _arguments(self.examined.renderer, self.tags), self.keeping.get(name, True)
+        kept = varied(self.tags, arguments, name, keeping)
+        yield from kept
+        if name in self.keeping:
+            for probe, other in zip(varied(self.tags, arguments, name, not keeping), kept, strict=True):
+                yield replace(probe, fixed=self.examined.text(probe) != self.examined.text(other))
 
     def _case(self, renderer: Renderer, tags: Tags) -> Case:
         probes = battery(tags, _arguments(renderer, tags))

@@ -55,7 +55,7 @@ def causes(trace: Trace, examined: Examination, probe: Probe, part: Part) -> Ite
 def gates(trace: Trace, examined: Examination, seen: Observation) -> Iterator[Span]:
     """Yield each test but for which a conversation would be printed better, and none of the others worse."""
     for number, outcome in _flips(trace, seen.probe, examined):
-        if _gained(trace, number, outcome, seen, examined) and not _harms(trace, number, outcome, examined):
+        if _gained(trace, number, outcome, seen, examined) and not any(_harms(trace, number, outcome, examined)):
             yield trace.tests[number].span
 
 
@@ -107,17 +107,17 @@ def _drops(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposa
 
 def _gates(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
     mended: dict[tuple[int, bool], str] = {}
-    harmful: set[tuple[int, bool]] = set()
+    tried: set[tuple[int, bool]] = set()
     for seen in examined.failing[:SAMPLE]:
         for number, outcome in _flips(trace, seen.probe, examined):
-            if (number, outcome) not in mended and (number, outcome) not in harmful:
-                gained = _gained(trace, number, outcome, seen, examined)
-                if gained and _harms(trace, number, outcome, examined):
-                    harmful.add((number, outcome))
-                    if outcome:
-                        yield from _guarded(trace, number, seen, examined, switch)
-                        yield from _restricted(trace, number, _code(seen, gained), switch)
-                elif gained:
+            gained = [] if (number, outcome) in tried else _gained(trace, number, outcome, seen, examined)
+            if gained:
+                tried.add((number, outcome))
+                changes, worsens = _harms(trace, number, outcome, examined)
+                if outcome and (changes or worsens):
+                    yield from _guarded(trace, number, seen, examined, switch)
+                    yield from _restricted(trace, number, _code(seen, gained), switch)
+                if not changes:
                     mended[number, outcome] = _code(seen, gained)
     bookkeeping = frozenset(_bookkeeping(trace))
     for (number, outcome), code in mended.items():
@@ -193,16 +193,17 @@ def _gained(trace: Trace, number: int, outcome: bool, seen: Observation, examine
     return gained
 
 
-def _harms(trace: Trace, number: int, outcome: bool, examined: Examination) -> bool:
-    """Whether forcing a test changes a conversation that is printed well, or makes any worse."""
+def _harms(trace: Trace, number: int, outcome: bool, examined: Examination) -> tuple[bool, bool]:
+    """Whether forcing a test changes a conversation that is printed well, and whether it makes any other worse."""
     trace.force({number: outcome})
     forced = Examination(trace, examined.probes.values(), examined.tags)
-    harmed = not _same(trace, examined, _well(examined)) or any(
+    changes = not _same(trace, examined, _well(examined))
+    worsens = not changes and any(
         {held for held in seen.held if held.property in _AT_ONCE} - forced.held(seen.probe, *_AT_ONCE)
         for seen in examined
     )
     trace.force({})
-    return harmed
+    return changes, worsens
 
 
 def _code(seen: Observation, gained: Sequence[Held]) -> str:
