@@ -71,7 +71,7 @@ class Search:
         return None if verdict.reason else Choice(choice.kept, verdict, choice.source, case)
 
     def _hopeful(self, proposals: Iterable[Proposal], base: Choice | None) -> list[Proposal]:
-        """Return the proposals that matter and harm nothing by themselves; of those that do the same, the first.
+        """Return the proposals that matter and harm nothing by themselves; of those that do the same, the smallest.
 
         Beside a base, what they do there counts.
         """
@@ -82,7 +82,8 @@ class Search:
             if apart(together) and self._matters(together, base) and not self.tried(together).verdict.hopeless:
                 case = self.candidates.case(together)
                 assert isinstance(case, Case)
-                kept.setdefault(tuple(_effect(case.itself)), proposal)
+                effect = tuple(_effect(case.itself))
+                kept[effect] = min(kept.get(effect, proposal), proposal, key=_size)
         return list(kept.values())
 
     def _grown(self, base: Choice | None, proposals: Sequence[Proposal], by: int) -> Choice | None:
@@ -150,6 +151,12 @@ def broken(examined: Examination) -> int:
         for seen in examined
         if seen.probe.ordinary and not seen.probe.features & examined.unsupported - {FIELD}
     )
+
+
+def _size(proposal: Proposal) -> tuple[bool, int]:
+    """Return how much a proposal adds; a switch that the template already has is no addition."""
+    added = sum(len(edit.text) - (edit.span.end - edit.span.start) for edit in proposal.edits)
+    return proposal.source != "switch", added
 
 
 def _effect(examined: Examination) -> Iterator[object]:

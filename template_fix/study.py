@@ -105,7 +105,7 @@ class Study:
 
     @property
     def proposals(self) -> Iterator[Proposal]:
-        """Yield what costs little to suggest. Of two that do the same the first counts: a template's own switch."""
+        """Yield what costs little to suggest."""
         from template_fix.proposers import experiments, switches
 
         yield from switches.proposals(self.template, self.keeping, self.switch)
