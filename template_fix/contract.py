@@ -188,7 +188,7 @@ class Examination:
         """
         field = self.in_form(probe, "reasoning_content")
         other = self.text(field) if field else None
-        simplest = self.probes.get(("ur", ("inline", (), False, False, "")))
+        simplest = self.probes.get(("ur", ("inline", (), False, False, "", False)))
         if field and isinstance(other, str) and None not in locate(field.parts, other):
             yield partial(operator.eq, "".join(text.split()), "".join(other.split()))
         elif field is None and simplest not in (None, probe) and set(probe.shape) & set(REASONS):

@@ -22,31 +22,59 @@ class Coverage:
     """What a battery reached of a template.
 
     ``outcomes`` maps each test, and each operand of one, to the ways that it went; ``unset`` names the variables that
-    were read and that only a caller who knows the template sets.
+    were read and that only a caller who knows the template sets. ``sites`` are the expressions that were evaluated.
     """
 
     outcomes: Mapping[Span, frozenset[bool]]
     unset: tuple[str, ...]
+    sites: tuple[Span, ...]
 
     @property
     def both(self) -> int:
         """Return how many tests went both ways."""
         return sum(len(ways) == 2 for ways in self.outcomes.values())
 
+    def reaches(self, span: Span) -> bool:
+        """Whether an expression was evaluated, or one that it is part of, or that is part of it."""
+        return any(site.start < span.end and span.start < site.end for site in self.sites)
 
-def coverage(trace: Trace, examined: Examination, probes: Iterable[Probe]) -> Coverage:
-    """Return what conversations reach, with their generation prompts. Use it inside `limits.bounded`."""
+
+def coverage(trace: Trace, examined: Examination) -> Coverage:
+    """Return what the battery reaches, with generation prompts. Use it inside `limits.bounded`."""
     trace.force({})
     trace.recorder.unset.clear()
-    told = Examination(trace, (), examined.tags)
-    for probe in probes:
-        told.text(probe)
-        told.text(probe, prompt=True)
+    trace.recorder.reached.clear()
+    for probe in examined.probes.values():
+        _rendered(trace, examined, probe)
     outcomes = {site.span: frozenset(trace.recorder.outcomes.get(number, ())) for number, site in trace.tests.items()}
     unset = (trace.values[number].node for number in trace.recorder.unset)
     read = {node.name for node in unset if isinstance(node, nodes.Name) and not node.name.endswith("_token")}
     others = _GIVEN | examined.renderer.variables.keys() | set(_assigned(trace.template.tree))
-    return Coverage(outcomes, tuple(sorted((read & undeclared(trace.template.source)) - others)))
+    own = tuple(sorted((read & undeclared(trace.template.source)) - others))
+    sites = {**trace.values, **trace.tests, **trace.outputs}
+    return Coverage(outcomes, own, tuple(sites[number].span for number in trace.recorder.reached))
+
+
+def reaching(trace: Trace, examined: Examination, probes: Iterable[Probe]) -> Iterator[Probe]:
+    """Yield the conversations that take a test in a way that neither the battery nor one before them takes it."""
+    trace.force({})
+    for probe in examined.probes.values():
+        _rendered(trace, examined, probe)
+    for probe in probes:
+        before = _taken(trace)
+        _rendered(trace, examined, probe)
+        if _taken(trace) > before:
+            yield probe
+
+
+def _rendered(trace: Trace, examined: Examination, probe: Probe) -> None:
+    told = Examination(trace, (), examined.tags, examined.flags)
+    told.text(probe)
+    told.text(probe, prompt=True)
+
+
+def _taken(trace: Trace) -> int:
+    return sum(map(len, trace.recorder.outcomes.values()))
 
 
 def _assigned(node: nodes.Node, asked: frozenset[str] = frozenset()) -> Iterator[str]:

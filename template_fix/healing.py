@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from template_fix.candidates import apart
 from template_fix.options import Options
 from template_fix.proposers import Proposal
 from template_fix.proposers.splice import tidied
@@ -12,6 +14,8 @@ from template_fix.search import Choice, broken
 from template_fix.study import Found, Study
 from template_fix.text import Edit
 
+_UNREACHED = "no conversation that it was tried on gets there, so nothing proves it"
+_TOLD = 1
 Kept = tuple[tuple[Proposal, tuple[str, ...], tuple[Edit, ...]], ...]
 Refused = tuple[tuple[Proposal, str], ...]
 
@@ -30,7 +34,7 @@ def healed(study: Study, found: Iterable[tuple[str, Found]], options: Options) -
     best: Choice | None = None
     for suggest in (study.proposals, study.experiments):
         proposals += [each for each in suggest if _asked_for(each, wanted, options)]
-        best = study.search.best(proposals, best)
+        best = study.search.best([each for each in proposals if _reached(study, each)], best)
         if best is not None and not broken(best.case.itself):
             break
     while best is not None and broken(best.case.itself):
@@ -38,9 +42,9 @@ def healed(study: Study, found: Iterable[tuple[str, Found]], options: Options) -
         if better is None or better.kept == best.kept:
             break
         best = better
-    if best is None:
-        return (), tuple(_refusals(study, proposals))
-    return tuple(_final(study, found, best)), ()
+    kept = tuple(_final(study, found, best)) if best else ()
+    left = best is None or broken(best.case.itself)
+    return kept, tuple(_refusals(study, proposals, best, wanted)) if left else ()
 
 
 def _asked_for(proposal: Proposal, wanted: set[str], options: Options) -> bool:
@@ -48,6 +52,12 @@ def _asked_for(proposal: Proposal, wanted: set[str], options: Options) -> bool:
     if proposal.code == "TF203" or options.wants(proposal.code):
         return options.wants(proposal.code)
     return bool(wanted - {"TF203"}) and not any(proposal.code.startswith(prefix) for prefix in options.ignore)
+
+
+def _reached(study: Study, proposal: Proposal) -> bool:
+    """Whether conversations reach all that a proposal replaces: what they don't reach, they can't prove."""
+    spans = [edit.span for edit in proposal.edits if edit.span.start < edit.span.end]
+    return study.coverage is None or all(map(study.coverage.reaches, spans))
 
 
 def _final(
@@ -58,8 +68,17 @@ def _final(
         yield proposal, codes, tuple(next(tidy) for _ in proposal.edits)
 
 
-def _refusals(study: Study, proposals: Sequence[Proposal]) -> Iterator[tuple[Proposal, str]]:
-    for proposal in proposals:
-        reason = study.search.tried([proposal]).verdict.reason
-        if reason:
-            yield proposal, reason
+def _refusals(
+    study: Study, proposals: Sequence[Proposal], best: Choice | None, wanted: set[str]
+) -> Iterator[tuple[Proposal, str]]:
+    """Yield why proposals can't stand, beside those that do: one for each code, those for what was found first."""
+    made = best.kept if best else ()
+    told: Counter[str] = Counter()
+    for proposal in sorted(proposals, key=lambda each: each.code not in wanted):
+        if told[proposal.code] < _TOLD and apart([*made, proposal]):
+            reason = _UNREACHED
+            if _reached(study, proposal):
+                reason = study.search.tried([*made, proposal]).verdict.reason
+            if reason and proposal not in made:
+                told[proposal.code] += 1
+                yield proposal, reason

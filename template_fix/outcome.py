@@ -14,7 +14,8 @@ class TemplateSummary:
     """What was learned about one chat template.
 
     ``tags`` are its reasoning delimiters, as pairs of opening and closing text; ``reasoning`` tells whether the
-    template has any notion of reasoning; of ``probes`` conversations it rendered ``accepted``.
+    template has any notion of reasoning; of ``probes`` conversations it rendered ``accepted``. Where a repair was
+    looked for, its conversations took ``exercised`` of the template's ``tests`` both ways.
     """
 
     file: str
@@ -23,6 +24,8 @@ class TemplateSummary:
     tags: tuple[tuple[str, str], ...]
     probes: int
     accepted: int
+    tests: int = 0
+    exercised: int = 0
 
 
 @dataclass(frozen=True)

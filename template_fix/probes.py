@@ -45,6 +45,7 @@ TOOL_CHAINS = (
 )
 SEVERAL_BLOCKS = ("ub", "ubua", "urub", "ubur")
 LONE_CLOSING_TAG = ("um", "umua", "ul", "ulua", "urum", "umur")
+_BOTH = ("inline", "reasoning_content")
 REASONS = "rkwdb"
 CALLS = "ckvwd"
 
@@ -69,7 +70,8 @@ class Probe:
     ``ordinary`` conversations are owed the contract; on others nothing may be lost that was kept. ``flags`` are the
     template variables, ``cuts`` the numbers of messages after which the conversation could have ended. ``varied`` ones
     set a variable of the template's own; where they are ``fixed``, too, that is a switch by which the caller
-    asks for reasoning to be left out, and gets what is asked for.
+    asks for reasoning to be left out, and gets what is asked for. Those who call tools are given some; where tools are
+    ``offered``, so are others.
     """
 
     shape: str
@@ -84,6 +86,7 @@ class Probe:
     cuts: tuple[int, ...] = field(default=())
     varied: bool = False
     fixed: bool = False
+    offered: bool = False
 
     @cached_property
     def features(self) -> frozenset[str]:
@@ -93,12 +96,12 @@ class Probe:
     @property
     def key(self) -> tuple[Any, ...]:
         """Tell this probe from every other; a prefix of it has the same key but for the shape."""
-        return (self.form, self.flags, self.legacy, self.text_lists, self.empty)
+        return (self.form, self.flags, self.legacy, self.text_lists, self.empty, self.offered)
 
     @property
     def tools(self) -> tuple[dict[str, Any], ...] | None:
-        """Return the tools that this conversation may use: those who call tools are given some."""
-        return TOOLS if set(self.shape) & set(CALLS) else None
+        """Return the tools that this conversation may use."""
+        return TOOLS if self.offered or set(self.shape) & set(CALLS) else None
 
     def turns(self) -> Iterator[int]:
         """Yield the index of each assistant message that answers somebody else's."""
@@ -115,7 +118,8 @@ class Probe:
         form = "; reasoning inside of content, then in a field" if self.form == "mixed" else form
         flags = "".join(f"; {name}={value}" for name, value in self.flags)
         lists = "; contents as lists of text blocks" if self.text_lists else ""
-        return f"{told}{form}{flags}{lists}" + ("; as transformers 4 passes it" if self.legacy else "")
+        tools = "; tools that aren't called" if self.offered else ""
+        return f"{told}{form}{flags}{lists}{tools}" + ("; as transformers 4 passes it" if self.legacy else "")
 
 
 _WORDS = {
@@ -255,10 +259,22 @@ def probe(
 
 def varied(tags: Tags, arguments: type, name: str, value: bool) -> tuple[Probe, ...]:
     """Return conversations that set a variable of the template's own."""
-    shapes = product(("ur", "urur", "uaur", "uktr", "uktrur"), ("inline", "reasoning_content"))
+    shapes = product(("ur", "urur", "uaur", "uktr", "uktrur"), _BOTH)
     probes = [probe(shape, tags, form, arguments=arguments, flags=((name, value),)) for shape, form in shapes]
     probes.append(probe("uaua", tags, "plain", arguments=arguments, flags=((name, value),)))
     return tuple(replace(each, ordinary=False, varied=True) for each in probes)
+
+
+def further(tags: Tags, arguments: type) -> Iterator[Probe]:
+    """Yield conversations that are less ordinary, for tests of a template that the battery doesn't take either way."""
+    for shape, form in product(("ur", "urur", "uur", "urr", "usur", "aur", "ukur", "udtr"), _BOTH):
+        yield replace(probe(shape, tags, form, arguments=arguments), ordinary=False, offered=shape in ("ur", "urur"))
+    for shape, form in product(("ur", "urur", "uktrur"), _BOTH):
+        yield replace(
+            probe(shape, tags, form, arguments=arguments, flags=(("enable_thinking", False),)), ordinary=False
+        )
+    for shape in ("uktr", "udttr", "suktrur"):
+        yield probe(shape, tags, "reasoning_content", arguments=arguments, text_lists=True)
 
 
 def battery(tags: Tags, arguments: type) -> tuple[Probe, ...]:
@@ -271,7 +287,7 @@ def _battery(tags: Tags, arguments: type) -> Iterator[Probe]:
     plain = (*PLAIN, *(shape for shape in TOOL_CHAINS if not set(shape) & set(REASONS)))
     for shape in plain:
         yield probe(shape, tags, "plain", arguments=arguments)
-    for shape, form in product(reasoned, ("inline", "reasoning_content")):
+    for shape, form in product(reasoned, _BOTH):
         yield probe(shape, tags, form, arguments=arguments)
     for shape in ("urur", "uruktr", "uktrur", "urub"):
         yield probe(shape, tags, "mixed", arguments=arguments)
@@ -279,7 +295,7 @@ def _battery(tags: Tags, arguments: type) -> Iterator[Probe]:
         yield probe(shape, tags, "inline", arguments=arguments)
     yield from _other_conventions(tags, arguments)
     for value, shapes in ((True, ("ur", "urur", "uktr", "uktrur")), (False, ("ua", "uaua", "ucta"))):
-        for shape, form in product(shapes, ("inline", "reasoning_content") if value else ("plain",)):
+        for shape, form in product(shapes, _BOTH if value else ("plain",)):
             yield probe(shape, tags, form, arguments=arguments, flags=(("enable_thinking", value),))
     for shape, form in (("ur", "inline"), ("urur", "inline"), ("urur", "reasoning_content"), ("uaua", "plain")):
         yield probe(shape, tags, form, arguments=arguments, text_lists=True)

@@ -37,6 +37,8 @@ class Studied:
     tags: tuple[tuple[str, str], ...] = ()
     probes: int = 0
     accepted: int = 0
+    tests: int = 0
+    exercised: int = 0
     variables: frozenset[str] = frozenset()
     kept: tuple[tuple[Proposal, tuple[str, ...], tuple[Edit, ...]], ...] = ()
     refused: tuple[tuple[Proposal, str], ...] = ()
@@ -156,7 +158,8 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
     from template_fix.healing import healed
 
     kept, refused = healed(study, studied.found, options)
-    return replace(studied, kept=kept, refused=refused)
+    tests, exercised = (len(study.coverage.outcomes), study.coverage.both) if study.coverage else (0, 0)
+    return replace(studied, kept=kept, refused=refused, tests=tests, exercised=exercised)
 
 
 def _report(checkpoint: Checkpoint, studied: Mapping[Copies, Studied], options: Options) -> Report:
@@ -165,7 +168,16 @@ def _report(checkpoint: Checkpoint, studied: Mapping[Copies, Studied], options: 
     findings += [finding for rule in CHECKPOINT_RULES for finding in rule.check(subject)]
     wanted = [finding for finding in findings if options.wants(finding.code)]
     summaries = [
-        TemplateSummary(copy.file, copy.variant, study.reasoning, study.tags, study.probes, study.accepted)
+        TemplateSummary(
+            copy.file,
+            copy.variant,
+            study.reasoning,
+            study.tags,
+            study.probes,
+            study.accepted,
+            study.tests,
+            study.exercised,
+        )
         for copies, study in studied.items()
         for copy in copies
     ]

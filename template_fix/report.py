@@ -190,6 +190,9 @@ def _origin(repair: Repair) -> str:
 def _proof(result: PatchResult) -> Iterator[Line]:
     before, after = result.before.findings, result.after.findings
     yield line("Proof: before: ", *tally(before), "; after: ", *tally(after), f"; {_rendered(result)}.", hang=7)
+    tests, exercised = (sum(getattr(t, name) for t in result.before.templates) for name in ("tests", "exercised"))
+    if tests:
+        yield line(f"The conversations took {exercised} of the template's {counted(tests, 'test')} both ways.", hang=7)
     gone = sorted({finding.code for finding in before} - {finding.code for finding in after})
     if gone:
         yield line(f"Gone: {', '.join(gone)}.", hang=6)

@@ -14,7 +14,7 @@ from template_fix.finding import Evidence
 from template_fix.fold import SWITCH, guard
 from template_fix.jinja import ParseError, Template, undeclared
 from template_fix.limits import LimitExceeded, step
-from template_fix.probes import LONE_CLOSING_TAG, SEVERAL_BLOCKS, Part, Probe, battery, probe, varied
+from template_fix.probes import LONE_CLOSING_TAG, SEVERAL_BLOCKS, Part, Probe, battery, further, probe, varied
 from template_fix.proposers import Proposal
 from template_fix.render import Failure, Renderer, RenderError
 from template_fix.search import Choice, Search
@@ -22,6 +22,7 @@ from template_fix.tags import Tags, discover
 from template_fix.text import Edit, Span, traced_back
 
 if TYPE_CHECKING:
+    from template_fix.coverage import Coverage
     from template_fix.trace import Trace
 
 # What the battery is spelled with for a template that has no tags of its own: to it they are text like any other.
@@ -71,12 +72,18 @@ class Study:
             self.unreadable = error
 
     def enlarge(self) -> None:
-        """Let the battery set the template's own variables, too: a repair has to hold whatever they are."""
+        """Let the battery grow with the template: a repair has to hold whatever its variables are, and its tests."""
+        from template_fix.coverage import reaching
+
         more = [each for name in self.own_variables if name != SWITCH for each in self._varied(name)]
+        if self.trace:
+            further_ones = further(self.tags, _arguments(self.examined.renderer, self.tags))
+            more += reaching(self.trace, self.examined.enlarged(more), further_ones)
         same = self.case.off is self.case.itself
         itself = self.case.itself.enlarged(more)
         self.case = Case(itself, itself if same else self.case.off.enlarged(more))
-        self.__dict__.pop("search", None)  # what was tried was judged by the smaller battery
+        for known in ("search", "coverage"):  # what was found out was found out by the smaller battery
+            self.__dict__.pop(known, None)
 
     def _varied(self, name: str) -> Iterator[Probe]:
         """Yield conversations that set a variable; what it changes where it is set against reasoning is asked for."""
@@ -147,9 +154,14 @@ class Study:
     @cached_property
     def own_variables(self) -> tuple[str, ...]:
         """Return the variables that only a caller who knows the template sets, as far as conversations reach them."""
+        return self.coverage.unset if self.coverage else ()
+
+    @cached_property
+    def coverage(self) -> Coverage | None:
+        """Return what the battery reaches of the template, None where that can't be traced."""
         from template_fix.coverage import coverage
 
-        return coverage(self.trace, self.examined, self.examined.probes.values()).unset if self.trace else ()
+        return coverage(self.trace, self.examined) if self.trace else None
 
     @cached_property
     def known(self) -> tuple[Proposal, ...]:

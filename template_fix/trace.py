@@ -44,7 +44,7 @@ class Recorder:
 
     ``forced`` maps the numbers of tests to the outcome that they shall have, ``outcomes`` to those that they had.
     ``kept`` maps the numbers of expressions to that of the operand whose value they shall have, ``unset`` are those
-    that had no value.
+    that had no value, ``reached`` all that were asked for one.
     ``holders`` are the numbers of expressions whose value held the text ``wanted``, ``drops`` those of expressions out
     of which it didn't come, each with one that went in. ``outputs`` are the expressions printed, with what they gave.
     """
@@ -53,6 +53,7 @@ class Recorder:
     outcomes: dict[int, set[bool]] = field(default_factory=dict)
     kept: dict[int, int] = field(default_factory=dict)
     unset: set[int] = field(default_factory=set)
+    reached: set[int] = field(default_factory=set)
     wanted: str = ""
     drops: set[tuple[int, int]] = field(default_factory=set)
     holders: set[int] = field(default_factory=set)
@@ -64,6 +65,7 @@ class Recorder:
     _clock: int = 0
 
     def __call__(self, value: Any, number: int, kind: str) -> Any:
+        self.reached.add(number)
         if kind == "test":
             if number in self.forced:
                 return self.forced[number]

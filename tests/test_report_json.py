@@ -35,6 +35,8 @@ def test_a_check_tells_of_each_model_and_of_those_that_failed():
             "tags": [["<think>", "</think>"]],
             "probes": 424,
             "accepted": 412,
+            "tests": 0,
+            "exercised": 0,
         }
     ]
 
