@@ -41,11 +41,11 @@ class Coverage:
 
 def coverage(trace: Trace, examined: Examination) -> Coverage:
     """Return what the battery reaches, with generation prompts. Use it inside `limits.bounded`."""
-    trace.force({})
     trace.recorder.unset.clear()
     trace.recorder.reached.clear()
-    for probe in examined.probes.values():
-        _rendered(trace, examined, probe)
+    with trace.changed():
+        for probe in examined.probes.values():
+            _rendered(trace, examined, probe)
     outcomes = {site.span: frozenset(trace.recorder.outcomes.get(number, ())) for number, site in trace.tests.items()}
     unset = (trace.values[number].node for number in trace.recorder.unset)
     read = {node.name for node in unset if isinstance(node, nodes.Name) and not node.name.endswith("_token")}
@@ -57,14 +57,14 @@ def coverage(trace: Trace, examined: Examination) -> Coverage:
 
 def reaching(trace: Trace, examined: Examination, probes: Iterable[Probe]) -> Iterator[Probe]:
     """Yield the conversations that take a test in a way that neither the battery nor one before them takes it."""
-    trace.force({})
-    for probe in examined.probes.values():
-        _rendered(trace, examined, probe)
-    for probe in probes:
-        before = _taken(trace)
-        _rendered(trace, examined, probe)
-        if _taken(trace) > before:
-            yield probe
+    with trace.changed():
+        for probe in examined.probes.values():
+            _rendered(trace, examined, probe)
+        for probe in probes:
+            before = _taken(trace)
+            _rendered(trace, examined, probe)
+            if _taken(trace) > before:
+                yield probe
 
 
 def _rendered(trace: Trace, examined: Examination, probe: Probe) -> None:

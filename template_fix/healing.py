@@ -10,7 +10,7 @@ from template_fix.options import Options
 from template_fix.proposers import Proposal
 from template_fix.proposers.splice import tidied
 from template_fix.resolved import resolved
-from template_fix.search import Choice, broken
+from template_fix.search import Choice, broken, wrong
 from template_fix.study import Found, Study
 from template_fix.text import Edit
 
@@ -34,7 +34,8 @@ def healed(study: Study, found: Iterable[tuple[str, Found]], options: Options) -
     best: Choice | None = None
     for suggest in (study.proposals, study.experiments):
         proposals += [each for each in suggest if _asked_for(each, wanted, options)]
-        best = study.search.best([each for each in proposals if _reached(study, each)], best)
+        choices = (best, study.search.best([each for each in proposals if _reached(study, each)]))
+        best = min(filter(None, choices), key=lambda choice: wrong(choice.case.itself), default=None)
         if best is not None and not broken(best.case.itself):
             break
     while best is not None and broken(best.case.itself):

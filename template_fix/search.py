@@ -8,7 +8,7 @@ more can be mended; then every proposal that isn't needed goes again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -100,12 +100,24 @@ class Search:
         return best
 
     def _needed(self, choice: Choice) -> Choice:
-        """Return a choice without the proposals that it mends as much without."""
+        """Return a choice without the proposals, and the single edits of one, that it mends as much without."""
         for proposal in choice.kept:
-            fewer = self.tried([each for each in choice.kept if each is not proposal]) if len(choice.kept) > 1 else None
-            if fewer and not fewer.verdict.reason and wrong(fewer.case.itself) <= wrong(choice.case.itself):
-                choice = fewer
+            choice = self._if_as_good(choice, [each for each in choice.kept if each is not proposal])
+        for proposal in choice.kept:
+            for edit in proposal.edits:
+                fewer = replace(proposal, edits=tuple(each for each in proposal.edits if each is not edit))
+                if fewer.edits:
+                    kept = [fewer if each is proposal else each for each in choice.kept]
+                    smaller = self._if_as_good(choice, kept)
+                    proposal = fewer if smaller is not choice else proposal
+                    choice = smaller
         return choice
+
+    def _if_as_good(self, choice: Choice, kept: Sequence[Proposal]) -> Choice:
+        """Return the choice of these proposals if it may stand and mends as much as another, else the other."""
+        fewer = self.tried(kept) if kept else None
+        as_good = fewer and not fewer.verdict.reason and wrong(fewer.case.itself) <= wrong(choice.case.itself)
+        return fewer if fewer and as_good else choice
 
     def tried(self, chosen: Sequence[Proposal]) -> Choice:
         """Return the judge's verdict on a set of proposals."""

@@ -8,6 +8,7 @@ again. What is printed stays the same as long as nothing is forced or put in ano
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -138,14 +139,17 @@ class Trace(Renderer):
         self.recorder.holders.clear()
         self.recorder.outputs.clear()
 
-    def keep(self, operands: Mapping[int, int]) -> None:
-        """Give these expressions the value of the operand named from now on, and no others."""
-        self.recorder.kept = dict(operands)
-
-    def force(self, outcomes: Mapping[int, bool]) -> None:
-        """Force these tests from now on, and no others; what others come to is noted anew."""
-        self.recorder.forced = dict(outcomes)
+    @contextmanager
+    def changed(
+        self, tests: Mapping[int, bool] | None = None, operands: Mapping[int, int] | None = None
+    ) -> Iterator[None]:
+        """Force tests to an outcome for a while, and give expressions the value of an operand; note outcomes anew."""
         self.recorder.outcomes.clear()
+        self.recorder.forced, self.recorder.kept = dict(tests or {}), dict(operands or {})
+        try:
+            yield
+        finally:
+            self.recorder.forced, self.recorder.kept = {}, {}
 
 
 class _Instrument(NodeTransformer):

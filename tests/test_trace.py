@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shelf import NAMES, source, study
+from shelf import NAMES, chat, source, study
 
 from template_fix.contract import Examination
 from template_fix.jinja import ParseError, Template
@@ -217,18 +217,38 @@ def test_tests_and_their_operands_are_seen_with_the_outcomes_that_they_had() -> 
 def test_a_test_can_be_forced(test: str, outcome: bool, printed: str) -> None:
     messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     trace = traced(GATED)
-    trace.force({sites(trace, GATED)[test]: outcome})
-    assert trace(messages) == printed
-    trace.force({})
+    with trace.changed(tests={sites(trace, GATED)[test]: outcome}):
+        assert trace(messages) == printed
     assert trace(messages) == "--"
+
+
+def test_an_expression_can_be_given_the_value_of_its_operand() -> None:
+    text = "{% for m in messages %}{{ m.content.split('/')[-1] | upper }};{% endfor %}"
+    messages = [{"role": "user", "content": "a/b"}, {"role": "user", "content": "c"}]
+    trace = traced(text)
+    number = {site.span.of(text): number for number, site in trace.values.items()}
+    with trace.changed(operands={number["m.content.split('/')[-1]"]: number["m.content"]}):
+        assert trace(messages) == "A/B;C;"
+    assert trace(messages) == "B;C;"
+
+
+def test_a_cause_that_was_found_leaves_the_template_as_it_was() -> None:
+    text = chat("{{ content.split('</think>') | last }}")
+    made = study(text)
+    lost = made.reasoning_lost(last=True)
+    assert lost is not None and made.trace is not None
+    at = made.cause(lost[0].probe, lost[1])
+    assert at is not None and at.of(text) == "content.split('</think>') | last"
+    assert made.trace(list(REASONED.messages)) == Renderer(text)(list(REASONED.messages))
 
 
 def test_the_filter_of_a_loop_and_a_conditional_are_tests_too() -> None:
     text = "{% for m in messages if m.role == 'user' %}{{ 'x' if m.content else 'y' }}{% endfor %}"
     trace = traced(text)
     assert set(sites(trace, text)) == {"m.role == 'user'", "m.content"}
-    trace.force({sites(trace, text)["m.role == 'user'"]: True, sites(trace, text)["m.content"]: False})
-    assert trace([{"role": "assistant", "content": "b"}]) == "y"
+    forced = {sites(trace, text)["m.role == 'user'"]: True, sites(trace, text)["m.content"]: False}
+    with trace.changed(tests=forced):
+        assert trace([{"role": "assistant", "content": "b"}]) == "y"
 
 
 def test_what_is_printed_is_seen_piece_by_piece() -> None:

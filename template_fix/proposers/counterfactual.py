@@ -41,15 +41,13 @@ def causes(trace: Trace, examined: Examination, probe: Probe, part: Part) -> Ite
     """
     well = _well(examined)
     for number, fed in _dropped(trace, examined, probe, part):
-        trace.keep({number: fed})
-        if _prints_part(trace, examined, probe, part):
-            yield trace.values[number].span, _same(trace, examined, well)
-        trace.keep({})
+        with trace.changed(operands={number: fed}):
+            if _prints_part(trace, examined, probe, part):
+                yield trace.values[number].span, _same(trace, examined, well)
     for number, outcome in sorted(_flips(trace, probe, examined), key=lambda flip: not flip[1]):
-        trace.force({number: outcome})
-        if _prints_part(trace, examined, probe, part):
-            yield trace.tests[number].span, _same(trace, examined, well)
-        trace.force({})
+        with trace.changed(tests={number: outcome}):
+            if _prints_part(trace, examined, probe, part):
+                yield trace.tests[number].span, _same(trace, examined, well)
 
 
 def gates(trace: Trace, examined: Examination, seen: Observation) -> Iterator[Span]:
@@ -88,10 +86,9 @@ def _drops(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposa
         for part in seen.lost:
             code = "TF202" if part.kind == "reasoning" else "TF206"
             for number, fed in _dropped(trace, examined, seen.probe, part):
-                trace.keep({number: fed})
-                if not _same(trace, examined, [seen.probe]):
-                    found.setdefault((number, fed), code)
-                trace.keep({})
+                with trace.changed(operands={number: fed}):
+                    if not _same(trace, examined, [seen.probe]):
+                        found.setdefault((number, fed), code)
     for (number, fed), code in found.items():
         site, operand = trace.values[number], trace.values[fed]
         whole, kept = (each.span.of(trace.template.source) for each in (site, operand))
@@ -132,10 +129,9 @@ def _guarded(trace: Trace, number: int, seen: Observation, examined: Examination
         return
     template = trace.template
     trace.follow(part.text)
-    trace.force({number: True})
-    printed = _prints_part(trace, examined, seen.probe, part)
+    with trace.changed(tests={number: True}):
+        printed = _prints_part(trace, examined, seen.probe, part)
     site, holders = trace.tests[number], [trace.values[each] for each in sorted(trace.recorder.holders)]
-    trace.force({})
     trace.follow("")
     read = (nodes.Name, nodes.Getattr, nodes.Getitem)
     inside = [each for each in holders if isinstance(each.node, read) and _controls(template, site.span, each.span)]
@@ -176,33 +172,30 @@ def _controls(template: Template, test: Span, place: Span) -> bool:
 
 def _flips(trace: Trace, probe: Probe, examined: Examination) -> list[tuple[int, bool]]:
     """Return each test that is reached in a conversation, with each outcome that it could be forced to."""
-    trace.force({})
     examination = Examination(trace, [probe], examined.tags)
-    for cut in (*probe.cuts, len(probe.messages)):
-        examination.text(probe, cut)
+    with trace.changed():
+        for cut in (*probe.cuts, len(probe.messages)):
+            examination.text(probe, cut)
     seen = trace.recorder.outcomes
     return [(number, not outcome) for number, outcomes in sorted(seen.items()) for outcome in sorted(outcomes)]
 
 
 def _gained(trace: Trace, number: int, outcome: bool, seen: Observation, examined: Examination) -> list[Held]:
     """Return what of a conversation is printed well once a test is forced, and wasn't before."""
-    trace.force({number: outcome})
     forced = Examination(trace, examined.probes.values(), examined.tags)
-    gained = [held for held in seen.breaks(*SAFE) if forced.holds(seen.probe, held)]
-    trace.force({})
-    return gained
+    with trace.changed(tests={number: outcome}):
+        return [held for held in seen.breaks(*SAFE) if forced.holds(seen.probe, held)]
 
 
 def _harms(trace: Trace, number: int, outcome: bool, examined: Examination) -> tuple[bool, bool]:
     """Whether forcing a test changes a conversation that is printed well, and whether it makes any other worse."""
-    trace.force({number: outcome})
     forced = Examination(trace, examined.probes.values(), examined.tags)
-    changes = not _same(trace, examined, _well(examined))
-    worsens = not changes and any(
-        {held for held in seen.held if held.property in _AT_ONCE} - forced.held(seen.probe, *_AT_ONCE)
-        for seen in examined
-    )
-    trace.force({})
+    with trace.changed(tests={number: outcome}):
+        changes = not _same(trace, examined, _well(examined))
+        worsens = not changes and any(
+            {held for held in seen.held if held.property in _AT_ONCE} - forced.held(seen.probe, *_AT_ONCE)
+            for seen in examined
+        )
     return changes, worsens
 
 
