@@ -6,7 +6,7 @@
 TRL ships a training version beside each template whose text it knows, as ``name_training.jinja`` beside ``name.jinja``
 (trl 1.16.0: 41 originals). FILE is its wheel, DIR its directory ``trl/chat_templates``. Each original, TRL's version
 and ours are rendered over the original's battery. A version is *safe* where no ordinary conversation is left on which
-it isn't lossless, well-formed and stable. Where both are, their renderings are compared, conversation by conversation.
+it isn't lossless, well-formed and stable. Conversations that both print well are compared, rendering by rendering.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import json
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from corpus import Examined, examined
 
@@ -65,9 +66,7 @@ def compared(name: str, source: str, training: str | None, patched: str) -> Row:
     trl, ours = ((Study(text, setting) if text is not None else None) for text in (training, patched))
     assert ours is not None
     row = Row(name, examined(study, study), trl and seen_as(trl, study), seen_as(ours, study), patched != source)
-    if trl is None or not safe(row.trl) or not safe(row.ours):
-        return row
-    return Row(**{**vars(row), **alike(study, training or "", patched)})
+    return replace(row, **alike(study, training, patched)) if training is not None else row
 
 
 def seen_as(version: Study, original: Study) -> Examined:
@@ -83,11 +82,11 @@ def safe(version: Examined | None) -> bool:
     return version is not None and not version.broken
 
 
-def alike(study: Study, training: str, patched: str) -> dict[str, object]:
-    """Return how often, and where first, TRL's version and ours print a conversation that is owed something."""
-    seen = study.examined
-    trl, ours = (Examination(Renderer(text, study.variables), (), study.tags) for text in (training, patched))
-    probes = [probe for probe in seen.probes.values() if seen.owed(probe)]
+def alike(study: Study, training: str, patched: str) -> dict[str, Any]:
+    """Return how often, and where first, two versions print otherwise what both print well."""
+    battery = study.examined.probes.values()
+    trl, ours = (Examination(Renderer(text, study.variables), battery, study.tags) for text in (training, patched))
+    probes = [probe for probe in battery if trl.safe(probe) and ours.safe(probe)]
     differing = [probe for probe in probes if trl.text(probe) != ours.text(probe)]
     first = differing[0] if differing else None
     example = (first.describe(), str(trl.text(first)), str(ours.text(first))) if first else ("", "", "")
@@ -105,7 +104,7 @@ def templates(arguments: argparse.Namespace) -> Mapping[str, str]:
 
 def table(rows: Sequence[Row]) -> Iterator[str]:
     """Yield a line for each template that knows reasoning, and the counts."""
-    yield f"{'':34}{'original':>16}{'TRL':>16}{'ours':>16}   rendered alike"
+    yield f"{'':34}{'original':>16}{'TRL':>16}{'ours':>16}   rendered alike, of what both print well"
     for row in sorted(rows, key=lambda row: row.name):
         if row.original and row.original.reasoning:
             told = (told_of(each) for each in (row.original, row.trl, row.ours))

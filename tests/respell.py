@@ -8,7 +8,7 @@ from random import Random
 
 from jinja2 import nodes
 
-from template_fix.jinja import Template, Token, lex, walk
+from template_fix.jinja import Template, Token, lex, undeclared, walk
 
 Spelling = Callable[[str, Random], str]
 
@@ -67,6 +67,7 @@ def names(source: str, random: Random) -> str:
     tree = Template(source).tree
     own = {node.name for node in walk(tree) if isinstance(node, nodes.Name) and node.ctx != "load"}
     own |= {node.name for node in walk(tree) if isinstance(node, nodes.Macro)}
+    own -= undeclared(source)  # what a caller may pass has to keep its name
     other = {name: f"{random.choice(['my_', 'x', 'the_'])}{name}{number}" for number, name in enumerate(sorted(own))}
     tokens = lex(source)
     told = [index for index, token in enumerate(tokens) if token.kind not in ("whitespace", "gap")]

@@ -28,7 +28,8 @@ CHANNELS = (
 NEVER_RESET = (
     "{% set ns = namespace(called=false) %}{% for m in messages %}{% if m.role == 'assistant' and m.tool_calls %}"
     "{% for call in m.tool_calls %}{% if not ns.called %}A:{{ m.content or '' }}"
-    "[{{ call.function.arguments | tojson }}]{% set ns.called = true %}{% else %},[{{ call.function.arguments | tojson }}]{% endif %}{% endfor %};\n"
+    "[{{ call.function.arguments | tojson }}]{% set ns.called = true %}"
+    "{% else %},[{{ call.function.arguments | tojson }}]{% endif %}{% endfor %};\n"
     "{% elif m.role == 'assistant' %}A:{{ m.content.split('</think>') | last }};\n"
     "{% else %}{{ m.role }}: {{ m.content }};\n{% endif %}{% endfor %}" + PROMPT
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,8 +24,7 @@ def printed(text: str, like: str, every: int = 1) -> list[str | None]:
     return [None if isinstance(each, Failure) else each for each in texts]
 
 
-def repaired_alike(name: str, chosen: list[str], seed: int) -> None:
-    text = source(name)
+def repaired_alike(text: str, chosen: list[str], seed: int) -> None:
     other = respelled(text, chosen, seed)
     assert codes(patched(other)) == codes(patched(text))
     assert {finding.code for finding in patched(other).after.findings} == {
@@ -57,7 +58,7 @@ def test_another_spelling_is_the_same_template(name: str, spelling: str) -> None
     ],
 )
 def test_another_spelling_is_repaired_alike(name: str, chosen: list[str]) -> None:
-    repaired_alike(name, chosen, seed=1)
+    repaired_alike(source(name), chosen, seed=1)
 
 
 @pytest.mark.slow
@@ -65,4 +66,14 @@ def test_another_spelling_is_repaired_alike(name: str, chosen: list[str]) -> Non
 @settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow])
 @given(chosen=st.lists(st.sampled_from(list(SPELLINGS)), min_size=1, unique=True), seed=st.integers(0, 999))
 def test_any_spelling_is_repaired_alike(name: str, chosen: list[str], seed: int) -> None:
-    repaired_alike(name, chosen, seed)
+    repaired_alike(source(name), chosen, seed)
+
+
+@pytest.mark.slow
+def test_real_templates_in_another_spelling_are_repaired_alike(shared: Path) -> None:
+    """A sample of those that know reasoning, each with everything but its line breaks spelled anew."""
+    families = [path for path in sorted((shared / "corpus/templates").iterdir()) if path.name != "no-reasoning"]
+    texts = [path.read_bytes().decode() for family in families for path in sorted(family.glob("*.jinja"))]
+    for seed, text in enumerate(texts[::16]):
+        if study(text).unreadable is None:
+            repaired_alike(text, ["spacing", "quotes", "names", "dashes", "comments"], seed)
