@@ -13,8 +13,9 @@ from itertools import combinations
 from typing import Any
 
 from template_fix.candidates import Candidates, apart
-from template_fix.contract import FIELD, SAFE, Case, Examination, Verdict, judge
+from template_fix.contract import FIELD, SAFE, Case, Examination
 from template_fix.fold import SWITCH, equal_when_off
+from template_fix.judge import Verdict, judge
 from template_fix.proposers import Proposal
 
 

@@ -18,7 +18,7 @@ copies tags
 records probes
 checkpoint
 beside loaders contract trace subject
-vocabulary loadable proposers coverage
+vocabulary loadable proposers coverage judge
 unflag candidates
 search
 tokens
