@@ -1,1 +1,48 @@
-"""Finds and repairs chat templates and tokenizers that lose the reasoning of reasoning models."""
+"""Finds and repairs chat templates and tokenizers that lose the reasoning of reasoning models.
+
+    from template_fix import check, patch
+
+Each does what the command of its name does, and returns a value or raises an error whose message is one line.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from template_fix.api import check, patch
+    from template_fix.checkpoint import CheckpointError
+    from template_fix.hub import HubError
+    from template_fix.journal import WriteError
+    from template_fix.options import Options
+    from template_fix.outcome import Patched, Report
+
+__all__ = [
+    "CheckpointError",
+    "HubError",
+    "Options",
+    "Patched",
+    "Report",
+    "WriteError",
+    "check",
+    "patch",
+]
+
+_HOMES = {
+    "CheckpointError": "checkpoint",
+    "HubError": "hub",
+    "Options": "options",
+    "Patched": "outcome",
+    "Report": "outcome",
+    "WriteError": "journal",
+    "check": "api",
+    "patch": "api",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is asked for: the command line is to answer before all of it would be there."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

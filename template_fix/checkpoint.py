@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -34,13 +34,14 @@ class Checkpoint:
     """The tokenizer files of one model.
 
     ``files`` maps relative paths with forward slashes to the files' text, a BOM and line ends included; ``others``
-    are the names of files that lie beside them unread. Reading a part that is malformed raises CheckpointError;
-    ``Checkpoint.read`` has looked at all of it already.
+    are the names of files that lie beside them unread; ``revision`` is the commit of a model on the Hub. Reading a
+    part that is malformed raises CheckpointError; ``Checkpoint.read`` has looked at all of it already.
     """
 
     name: str
     files: Mapping[str, str] = field(repr=False)
     others: frozenset[str] = frozenset()
+    revision: str | None = None
     _documents: dict[str, Document] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -123,7 +124,7 @@ class Checkpoint:
             by_file.setdefault(file, []).append(edit)
         changed = {file: apply_edits(self.files[file], some) for file, some in by_file.items()}
         unchanged = {file: json for file, json in self._documents.items() if file not in changed}
-        return Checkpoint(self.name, {**self.files, **changed}, self.others, unchanged)
+        return replace(self, files={**self.files, **changed}, _documents=unchanged)
 
 
 def _listing(root: Path, name: str) -> frozenset[str]:
@@ -152,18 +153,23 @@ def _read(path: Path, name: str, file: str) -> str:
         if not stat.S_ISREG(status.st_mode):
             what = "directory" if stat.S_ISDIR(status.st_mode) else "device or pipe"
             raise CheckpointError(f"{where}: this is a {what}, not a file")
-        largest = LARGEST.get(file, LARGEST_OTHER)
-        if status.st_size > largest:
-            raise CheckpointError(
-                f"{where}: {status.st_size / 2**20:,.0f} MB are more than a file of this kind holds; "
-                f"at most {largest // 2**20} MB are read"
-            )
+        refuse_large(where, file, status.st_size)
         return _decoded(path.read_bytes(), where)
     except FileNotFoundError:
         advice = "download the file itself" if path.is_symlink() else "it vanished while it was read"
         raise CheckpointError(f"{where}: the link leads nowhere; {advice}") from None
     except OSError as error:
         raise CheckpointError(f"{where}: the file can't be read: {_reason(error)}") from None
+
+
+def refuse_large(where: str, file: str, size: int) -> None:
+    """Raise CheckpointError where a file is larger than one of its name is read."""
+    largest = LARGEST.get(file, LARGEST_OTHER)
+    if size > largest:
+        raise CheckpointError(
+            f"{where}: {size / 2**20:,.0f} MB are more than a file of this kind holds; "
+            f"at most {largest // 2**20} MB are read"
+        )
 
 
 def _decoded(raw: bytes, where: str) -> str:

@@ -21,7 +21,7 @@ Exit codes:
   0  nothing is wrong, or nothing is left that counts
   1  errors were found or remain (check --strict: warnings too)
   2  the work could not be done: bad usage, files that can't be read or written,
-     a template that doesn't parse or run
+     a template that doesn't parse or run, a Hub that doesn't do what is asked
 """
 
 
@@ -57,7 +57,8 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 def cli() -> None:
     """Find and repair chat templates and tokenizers that lose the reasoning of reasoning models.
 
-    A MODEL is a directory with tokenizer files. Begin with `template-fix demo`.
+    A MODEL is a directory with tokenizer files, or a repository on the Hugging Face Hub, such as org/model. Begin with
+    `template-fix demo`.
     """
 
 
@@ -94,9 +95,19 @@ _select = click.option(
 )
 _ignore = click.option("--ignore", multiple=True, callback=_codes, metavar="CODES", help="All rules but these.")
 
+_revision = click.option("--revision", metavar="REV", help="The branch, tag or commit of a repository on the Hub.")
+_default = click.option(
+    "--default",
+    type=click.Choice(["preserve", "original"]),
+    default="preserve",
+    show_default=True,
+    help="What a repaired template does where preserve_thinking isn't passed: keep reasoning, or do what it used to.",
+)
+
 
 @cli.command(epilog=EXIT_CODES)
 @_models
+@_revision
 @_select
 @_ignore
 @_tags
@@ -104,6 +115,7 @@ _ignore = click.option("--ignore", multiple=True, callback=_codes, metavar="CODE
 @_format("text", "json", "sarif")
 def check(
     models: tuple[str, ...],
+    revision: str | None,
     select: frozenset[str],
     ignore: frozenset[str],
     tags: tuple[tuple[str, str], ...],
@@ -113,21 +125,16 @@ def check(
     """Say what is wrong with models, and change nothing."""
     from template_fix import run, tell
 
-    return tell.told_check(run.check(models, _options(select, ignore, tags)), form, strict=strict)
+    return tell.told_check(run.check(models, _options(select, ignore, tags), revision), form, strict=strict)
 
 
 @cli.command(epilog=EXIT_CODES)
 @_models
+@_revision
 @_select
 @_ignore
 @_tags
-@click.option(
-    "--default",
-    type=click.Choice(["preserve", "original"]),
-    default="preserve",
-    show_default=True,
-    help="What a repaired template does where preserve_thinking isn't passed: keep reasoning, or do what it used to.",
-)
+@_default
 @click.option("--diff", is_flag=True, help="Print the changes as a unified diff, and write nothing.")
 @click.option(
     "--output",
@@ -137,6 +144,7 @@ def check(
 @_format("text", "json")
 def patch(
     models: tuple[str, ...],
+    revision: str | None,
     select: frozenset[str],
     ignore: frozenset[str],
     tags: tuple[tuple[str, str], ...],
@@ -154,7 +162,7 @@ def patch(
     from template_fix import run, tell
 
     options = _options(select, ignore, tags, default)
-    return tell.told_patch(run.patch(models, options, output, write=not diff), form, diff=diff)
+    return tell.told_patch(run.patch(models, options, output, write=not diff, revision=revision), form, diff=diff)
 
 
 @cli.command(epilog=EXIT_CODES)
@@ -179,15 +187,23 @@ def explain(code: str | None, form: Format) -> int:
 
 @cli.command(epilog=EXIT_CODES)
 @click.argument("model")
+@_revision
 @click.option("--messages", metavar="FILE", help="A conversation: JSON, or the first line of a JSONL file.")
 @click.option("--variant", metavar="NAME", help="The template of this name, such as tool_use.")
 @click.option("--tag", "tags", nargs=2, metavar="OPEN CLOSE", help="The reasoning tags.")
 @_format("text", "json")
-def show(model: str, messages: str | None, variant: str | None, tags: tuple[str, str] | None, form: Format) -> int:
+def show(
+    model: str,
+    revision: str | None,
+    messages: str | None,
+    variant: str | None,
+    tags: tuple[str, str] | None,
+    form: Format,
+) -> int:
     """Render a conversation, with what is dropped struck out."""
     from template_fix import run, tell
 
-    return tell.told_show(run.show(model, messages, tags, variant), form)
+    return tell.told_show(run.show(model, messages, tags, variant, revision), form)
 
 
 @cli.command(epilog=EXIT_CODES)
@@ -213,6 +229,10 @@ def _options(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line on ``arguments``, by default the process's own, and return the exit code."""
+    # A failure is one line: huggingface_hub says more to those who ask for it, and draws its bars on terminals alone.
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -4,6 +4,7 @@ In the model directory it looks like this::
 
     .template-fix/.cache/huggingface/     STORE
         lock                held by the run that is writing
+        origin.json         the repository and commit that the directory was made from, see ``origin``
         1/before/…          each file that the first patch changed, as it was
         1/after/…           what replaces it: exists only until it has been moved into place
         1/manifest.json     {"file": ["sha256 before", "sha256 after"]}
@@ -33,6 +34,7 @@ from template_fix.lock import LockedError, locked
 STORE = PurePosixPath(".template-fix/.cache/huggingface")
 PATIENCE = 5.0
 
+ORIGIN = STORE / "origin.json"
 _LOCK = "lock"
 _IGNORE = ".gitignore"
 _MANIFEST = "manifest.json"
@@ -73,9 +75,9 @@ def session(directory: Path) -> Iterator[Path]:
 
 
 def _tidy(store: Path) -> None:
-    """Remove the lock where it is all there is; only its holder may do this."""
+    """Remove the lock where there is nothing to undo; only its holder may do this."""
     with suppress(OSError):
-        if not {path.name for path in store.iterdir()} - {_LOCK, _IGNORE}:
+        if not {path.name for path in store.iterdir()} - {_LOCK, _IGNORE, ORIGIN.name}:
             (store / _IGNORE).unlink(missing_ok=True)
             (store / _LOCK).unlink()
 

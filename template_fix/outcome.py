@@ -30,11 +30,15 @@ class TemplateSummary:
 
 @dataclass(frozen=True)
 class Report:
-    """What ``check`` has to say of one model; ``findings`` are in the order of their codes and places."""
+    """What ``check`` has to say of one model; ``findings`` are in the order of their codes and places.
+
+    ``revision`` is the commit that was looked at where the model lies on the Hub, None where it is a directory.
+    """
 
     model: str
     findings: tuple[Finding, ...]
     templates: tuple[TemplateSummary, ...]
+    revision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,3 +77,17 @@ class PatchResult:
     kept: tuple[Repair, ...]
     refused: tuple[Refusal, ...]
     changed: Mapping[str, tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Patched:
+    """What became of a model's patch.
+
+    ``written`` is the directory that it was written to, None where nothing was to be written. Where that isn't the
+    model's own, ``left`` are the files that stayed behind, ``copied`` those that went along unchanged.
+    """
+
+    result: PatchResult
+    written: str | None
+    left: tuple[str, ...] = ()
+    copied: tuple[str, ...] = ()

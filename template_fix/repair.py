@@ -181,7 +181,7 @@ def _report(checkpoint: Checkpoint, studied: Mapping[Copies, Studied], options: 
         for copies, study in studied.items()
         for copy in copies
     ]
-    return Report(checkpoint.name, tuple(sorted(wanted, key=_order)), tuple(summaries))
+    return Report(checkpoint.name, tuple(sorted(wanted, key=_order)), tuple(summaries), checkpoint.revision)
 
 
 def _order(finding: Finding) -> tuple[str, str, int, int]:

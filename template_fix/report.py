@@ -125,7 +125,8 @@ def _learned(template: TemplateSummary) -> str:
 
 def _next_after_check(report: Report) -> Iterator[Line]:
     if any(finding.fix and finding.code not in BY_HAND for finding in report.findings):
-        yield _advice("Next", f"patch {shlex.quote(report.model)}", "repairs what it can.")
+        output = " --output DIR" if report.revision else ""
+        yield _advice("Next", f"patch {shlex.quote(report.model)}{output}", "repairs what it can.")
     yield _explain(report.findings)
 
 
@@ -215,9 +216,9 @@ def _next_after_patch(
         for told, names in (("Copied unchanged", copied), ("Not copied", left)):
             if names:
                 yield line(f"{told}: {visible(_some(names))}.", hang=2)
-    elif result.changed and written is None:
+    elif result.changed and written is None and not result.before.revision:
         yield _advice("Next", f"patch {name}", "writes these changes.")
-    elif result.changed:
+    elif result.changed and written == model:
         yield _advice("Undo", f"undo {name}", "restores the former bytes.")
 
 

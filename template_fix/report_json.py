@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from template_fix.outcome import Refusal, Repair, Report
+from template_fix.outcome import Patched, PatchResult, Refusal, Repair, Report
 from template_fix.report import diff_text
-from template_fix.run import Failure, Outcome, Patched
+from template_fix.run import Failure, Outcome
 from template_fix.version import version
 
 if TYPE_CHECKING:
@@ -72,6 +72,12 @@ def _patched(patched: Patched) -> dict[str, Any]:
         "changed": sorted(result.changed),
         "copied": list(patched.copied),
         "left": list(patched.left),
+        **_repaired(result),
+    }
+
+
+def _repaired(result: PatchResult) -> dict[str, Any]:
+    return {
         "before": report_json(result.before),
         "after": report_json(result.after),
         "kept": [_repair(repair) for repair in result.kept],

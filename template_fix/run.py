@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from template_fix.finding import Finding, Level
-from template_fix.outcome import PatchResult, Report
+from template_fix.outcome import Patched, Report
 
 if TYPE_CHECKING:
     from template_fix.repair import Options
     from template_fix.show import Showing
+
+Value = TypeVar("Value")
 
 CLEAN, FINDINGS, FAILED = 0, 1, 2
 # A template that doesn't parse or run can't be looked at: nothing else is known of it.
@@ -27,83 +30,36 @@ class Failure:
     message: str
 
 
-@dataclass(frozen=True)
-class Patched:
-    """What became of a model's patch.
-
-    ``written`` is the directory that it was written to, None where nothing was to be written. Where that isn't the
-    model's own, ``left`` are the files that stayed behind, ``copied`` those that went along unchanged.
-    """
-
-    result: PatchResult
-    written: str | None
-    left: tuple[str, ...] = ()
-    copied: tuple[str, ...] = ()
-
-
 Outcome = Report | Patched | Failure
 
 
-def check(models: Iterable[str], options: Options) -> Iterator[Report | Failure]:
+def check(models: Iterable[str], options: Options, revision: str | None = None) -> Iterator[Report | Failure]:
     """Yield the report of each model, or why there is none."""
-    from template_fix.checkpoint import Checkpoint, CheckpointError
-    from template_fix.repair import check as check_one
+    from template_fix import api
 
     for model in models:
-        try:
-            yield check_one(Checkpoint.read(model), options)
-        except CheckpointError as error:
-            yield Failure(model, str(error))
+        yield _tried(model, partial(api.check, model, options, revision=revision))
 
 
-def patch(models: Iterable[str], options: Options, output: str | None, *, write: bool) -> Iterator[Patched | Failure]:
+def patch(
+    models: Iterable[str], options: Options, output: str | None, *, write: bool, revision: str | None = None
+) -> Iterator[Patched | Failure]:
     """Yield what became of each model's patch: written in place, or to ``output``, or not at all."""
+    from template_fix import api
+
+    for model in models:
+        yield _tried(model, partial(api.patch, model, options, revision=revision, output=output, write=write))
+
+
+def _tried(model: str, call: Callable[[], Value]) -> Value | Failure:
     from template_fix.checkpoint import CheckpointError
+    from template_fix.hub import HubError
     from template_fix.journal import WriteError
 
-    for model in models:
-        try:
-            if not write:
-                yield _previewed(model, options)
-            elif output is not None:
-                yield _copied(model, options, output)
-            else:
-                yield _replaced(model, options)
-        except (CheckpointError, WriteError) as error:
-            yield Failure(model, str(error))
-
-
-def _previewed(model: str, options: Options) -> Patched:
-    from template_fix.checkpoint import Checkpoint
-    from template_fix.repair import patch as patch_one
-
-    return Patched(patch_one(Checkpoint.read(model), options), None)
-
-
-def _copied(model: str, options: Options, output: str) -> Patched:
-    from template_fix.beside import beside
-    from template_fix.checkpoint import Checkpoint
-    from template_fix.repair import patch as patch_one
-    from template_fix.writing import write_elsewhere
-
-    checkpoint = Checkpoint.read(model)
-    result = patch_one(checkpoint, options)
-    after = {file: text for file, (_, text) in result.changed.items()}
-    unchanged, left = beside(Path(model), checkpoint.others)
-    write_elsewhere(Path(output), {**checkpoint.files, **after, **unchanged})
-    return Patched(result, output, left, tuple(sorted({*checkpoint.files, *unchanged} - after.keys())))
-
-
-def _replaced(model: str, options: Options) -> Patched:
-    from template_fix.checkpoint import Checkpoint
-    from template_fix.repair import patch as patch_one
-    from template_fix.writing import recover, replace
-
-    # What a killed run has decided must be finished before the files are read.
-    recover(Path(model))
-    result = patch_one(Checkpoint.read(model), options)
-    replace(Path(model), result.changed)
-    return Patched(result, model)
+    try:
+        return call()
+    except (CheckpointError, HubError, WriteError) as error:
+        return Failure(model, str(error))
 
 
 def undo(directory: str) -> tuple[str, ...] | Failure:
@@ -118,18 +74,24 @@ def undo(directory: str) -> tuple[str, ...] | Failure:
 
 
 def show(
-    model: str, messages: str | None, tags: tuple[str, str] | None, variant: str | None = None
+    model: str,
+    messages: str | None,
+    tags: tuple[str, str] | None,
+    variant: str | None = None,
+    revision: str | None = None,
 ) -> Showing | Failure:
     """Return what a model's template makes of the conversation in the file ``messages``, or of the built-in one."""
-    from template_fix.checkpoint import Checkpoint, CheckpointError
+    from template_fix.checkpoint import CheckpointError
     from template_fix.conversation import ConversationError, read_conversation
+    from template_fix.hub import HubError
+    from template_fix.models import opened
     from template_fix.render import RenderError
     from template_fix.show import show as show_one
 
     try:
         conversation = read_conversation(Path(messages)) if messages else None
-        return show_one(Checkpoint.read(model), conversation, tags, variant)
-    except (CheckpointError, ConversationError, RenderError) as error:
+        return show_one(opened(model, revision).checkpoint, conversation, tags, variant)
+    except (CheckpointError, ConversationError, HubError, RenderError) as error:
         return Failure(model, str(error))
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from template_fix.lines import Line, line, printer, visible, width_of
-from template_fix.outcome import Report
+from template_fix.outcome import Patched, Report
 from template_fix.report import check_lines, diff_text, patch_lines
-from template_fix.run import CLEAN, FAILED, Failure, Outcome, Patched, exit_code
+from template_fix.run import CLEAN, FAILED, Failure, Outcome, exit_code
 
 if TYPE_CHECKING:
     from template_fix.show import Showing

@@ -1,15 +1,46 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from hub_server import Hub, Server
 from hypothesis import settings
 
 # How long one example takes says more about the machine than about the code.
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+# huggingface_hub reads this when it is imported. No test, nor what a test starts, is to reach the real Hub.
+SERVER = Server()
+os.environ.update(HF_ENDPOINT=SERVER.endpoint, HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
+
+
+@pytest.fixture(scope="session")
+def _served() -> Iterator[None]:
+    with SERVER.running():
+        yield
+
+
+@pytest.fixture
+def hub(_served: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """An empty Hub that the client speaks to, with an empty cache and no token; the client doesn't wait to retry."""
+    from huggingface_hub import constants, file_download
+    from huggingface_hub.utils import _http
+
+    for name, path in (("HF_HUB_CACHE", "cache"), ("HF_TOKEN_PATH", "token"), ("HF_STORED_TOKENS_PATH", "tokens")):
+        monkeypatch.setattr(constants, name, str(tmp_path / "hf" / path))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hf" / "cache"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    for module in (_http, file_download):
+        monkeypatch.setattr(module, "time", SimpleNamespace(**{**vars(time), "sleep": lambda seconds: None}))
+    SERVER.hub = Hub(SERVER.endpoint)
+    return SERVER.hub
 
 
 @pytest.fixture(scope="session")

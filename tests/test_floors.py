@@ -12,14 +12,14 @@ PACKAGE = Path(__file__).resolve().parents[1] / "template_fix"
 
 FLOORS = """
 text finding lock options version align conversation lines demo_model sandbox
-outcome jsontext literal jinja limits excerpt journal
+outcome jsontext literal jinja limits excerpt journal hub
 document match fold render
 copies tags
 records probes
 checkpoint
-beside loaders contract trace subject
-vocabulary loadable proposers coverage judge
-unflag candidates
+beside belongings own_code loaders contract trace subject
+models vocabulary loadable proposers coverage judge
+unflag candidates origin
 search
 tokens
 study
@@ -28,6 +28,7 @@ token_repair resolved
 healing
 repair
 writing report show
+api
 run pages
 report_json sarif
 tell

@@ -6,8 +6,9 @@ from pathlib import Path
 from samples import AT, FOUND, PATCHED
 
 from template_fix.align import Run
+from template_fix.outcome import Patched
 from template_fix.report_json import document, outcomes_json, showing_json
-from template_fix.run import Failure, Patched
+from template_fix.run import Failure
 from template_fix.show import Showing, Shown, TagTokens, Turn
 
 
@@ -26,7 +27,7 @@ def test_a_check_tells_of_each_model_and_of_those_that_failed():
     assert told["exit_code"] == 2
     report, failure = told["models"]
     assert failure == {"model": "nope", "error": "nope: no such directory"}
-    assert list(report) == ["model", "findings", "templates"]
+    assert list(report) == ["model", "findings", "templates", "revision"]
     assert report["templates"] == [
         {
             "file": "tokenizer_config.json",
@@ -105,7 +106,10 @@ def test_every_key_is_documented():
     showing = Showing(
         "m", "t", (Shown("x", (Turn("user", (Run("kept", "a"),)),)),), (TagTokens("<t>", ((3, "<"),), True),)
     )
-    told = [answer("check", outcomes_json(outcomes, 2)), answer("show", showing_json(showing))]
+    told = [
+        answer("check", outcomes_json(outcomes, 2)),
+        answer("show", showing_json(showing)),
+    ]
     assert {key for key in keys(told) if f"`{key}`" not in docs} == set()
 
 
