@@ -1,6 +1,6 @@
 """Finds and repairs chat templates and tokenizers that lose the reasoning of reasoning models.
 
-    from template_fix import check, patch
+    from template_fix import check, patch, push
 
 Each does what the command of its name does, and returns a value or raises an error whose message is one line.
 """
@@ -11,22 +11,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from template_fix.api import check, patch
+    from template_fix.api import check, patch, push
     from template_fix.checkpoint import CheckpointError
     from template_fix.hub import HubError
     from template_fix.journal import WriteError
     from template_fix.options import Options
     from template_fix.outcome import Patched, Report
+    from template_fix.sending import Pushed
 
 __all__ = [
     "CheckpointError",
     "HubError",
     "Options",
     "Patched",
+    "Pushed",
     "Report",
     "WriteError",
     "check",
     "patch",
+    "push",
 ]
 
 _HOMES = {
@@ -34,10 +37,12 @@ _HOMES = {
     "HubError": "hub",
     "Options": "options",
     "Patched": "outcome",
+    "Pushed": "sending",
     "Report": "outcome",
     "WriteError": "journal",
     "check": "api",
     "patch": "api",
+    "push": "api",
 }
 
 

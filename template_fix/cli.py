@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from template_fix.plan import Plan
     from template_fix.repair import Options
     from template_fix.tell import Format
 
@@ -21,7 +22,8 @@ Exit codes:
   0  nothing is wrong, or nothing is left that counts
   1  errors were found or remain (check --strict: warnings too)
   2  the work could not be done: bad usage, files that can't be read or written,
-     a template that doesn't parse or run, a Hub that doesn't do what is asked
+     a template that doesn't parse or run, a Hub that doesn't do what is asked,
+     a push that is refused or declined
 """
 
 
@@ -163,6 +165,69 @@ def patch(
 
     options = _options(select, ignore, tags, default)
     return tell.told_patch(run.patch(models, options, output, write=not diff, revision=revision), form, diff=diff)
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("source")
+@click.option("--to", metavar="REPO", required=True, help="The repository, as user/name; one that isn't there is made.")
+@click.option("--create-pr", is_flag=True, help="Open a pull request instead of committing to REPO.")
+@click.option("--branch", metavar="B", help="The branch to commit to, or to open a pull request on.  [default: main]")
+@click.option("--private", is_flag=True, help="Make the repository a private one.")
+@click.option("--message", metavar="M", help="The commit's message and the pull request's title.")
+@click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
+@click.option("--yes", is_flag=True, help="Don't ask before writing to what isn't yours, or over other files.")
+@click.option("--allow-errors", is_flag=True, help="Push although errors remain that could not be repaired.")
+@_revision
+@_select
+@_ignore
+@_tags
+@_default
+@_format("text", "json")
+def push(
+    source: str,
+    to: str,
+    create_pr: bool,
+    branch: str | None,
+    private: bool,
+    message: str | None,
+    dry_run: bool,
+    yes: bool,
+    allow_errors: bool,
+    revision: str | None,
+    select: frozenset[str],
+    ignore: frozenset[str],
+    tags: tuple[tuple[str, str], ...],
+    default: str,
+    form: Format,
+) -> int:
+    """Share a repaired tokenizer on the Hub: with the model it is of, or as a repository of your own.
+
+    SOURCE is a patched directory, or a repository on the Hub, which is then checked and patched on the way. What is
+    sent to the model that the repair is of are the changed files alone; a repository of your own gets the whole
+    tokenizer and a model card.
+    """
+    from template_fix import run, tell
+    from template_fix.plan import Wish
+
+    options = _options(select, ignore, tags, default)
+    wish = Wish(source, to, options, revision, create_pr, branch, private, message, allow_errors)
+    confirm = None if yes else _confirmed
+    return tell.told_push(run.push(wish, dry_run=dry_run, confirm=confirm, again=_again), form)
+
+
+def _confirmed(plan: Plan, doubt: str) -> bool:
+    """Show what is about to be sent and ask; where nobody can answer, refuse."""
+    from template_fix.plan import PushError
+    from template_fix.tell import told_plan
+
+    if not sys.stdin.isatty():
+        raise PushError(f"{plan.repo}: {doubt}, so this needs --yes; --dry-run shows what would be sent")
+    told_plan(plan)
+    return click.confirm(f"{plan.repo} {doubt}. Send this? (--dry-run shows all of it)", err=True)
+
+
+def _again(why: str) -> bool:
+    return sys.stdin.isatty() and click.confirm(f"{why}. Check it as it is now?", err=True)
 
 
 @cli.command(epilog=EXIT_CODES)

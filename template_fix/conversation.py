@@ -36,6 +36,24 @@ def built_in(tags: tuple[str, str]) -> tuple[Conversation, ...]:
     )
 
 
+def unusual(tags: tuple[str, str]) -> tuple[Conversation, ...]:
+    """Return conversations that templates take apart in other ways than the built-in ones."""
+    opening, closing = tags
+    (question, other), ((reasoning, answer), (second, correction)) = _QUESTIONS, _TURNS
+    blocks = (f"{opening}\n{text}\n{closing}\n\n{said}" for text, said in ((reasoning, answer), (second, correction)))
+    call = {"type": "function", "function": {"name": "multiply", "arguments": {"legs": 8, "spiders": 3}}}
+    mention = f"I write {closing} where my reasoning ends."
+    asked, reply = {"role": "user", "content": question}, {"role": "assistant", "content": answer}
+    calls = {"role": "assistant", "content": f"{opening}\n{reasoning}\n{closing}\n\n", "tool_calls": [call]}
+    turns = (
+        ("a message with two blocks of reasoning", (asked, {"role": "assistant", "content": "\n\n".join(blocks)})),
+        ("an answer that mentions the closing tag", (asked, {"role": "assistant", "content": mention})),
+        ("a call between reasoning and answer", (asked, calls, {"role": "tool", "content": "24"}, reply)),
+    )
+    more = ({"role": "user", "content": other}, {"role": "assistant", "content": correction})
+    return tuple(Conversation(title, (*messages, *more)) for title, messages in turns)
+
+
 _QUESTIONS = ("How many legs do three spiders have?", "And if one of them loses two?")
 _TURNS = (
     ("Each spider has eight legs, so three times eight.", "They have 24 legs."),

@@ -55,7 +55,7 @@ def patch_lines(
         yield from finding_lines(finding, width, brief=True)
     yield line("")
     if result.kept:
-        yield from _proof(result)
+        yield from proof_lines(result)
     if after:
         yield _explain(after)
     yield from _next_after_patch(result, written, left, copied)
@@ -188,7 +188,8 @@ def _origin(repair: Repair) -> str:
     return f"proposed by {visible(repair.source)}"
 
 
-def _proof(result: PatchResult) -> Iterator[Line]:
+def proof_lines(result: PatchResult) -> Iterator[Line]:
+    """Yield what the checks before and after a repair came to."""
     before, after = result.before.findings, result.after.findings
     yield line("Proof: before: ", *tally(before), "; after: ", *tally(after), f"; {_rendered(result)}.", hang=7)
     tests, exercised = (sum(getattr(t, name) for t in result.before.templates) for name in ("tests", "exercised"))
@@ -216,7 +217,10 @@ def _next_after_patch(
         for told, names in (("Copied unchanged", copied), ("Not copied", left)):
             if names:
                 yield line(f"{told}: {visible(_some(names))}.", hang=2)
-    elif result.changed and written is None and not result.before.revision:
+    if result.changed and result.before.revision:
+        source = name if written is None else shlex.quote(written)
+        yield _advice("Next", f"push {source} --to {name} --create-pr", "offers the repair to its maintainers.")
+    elif result.changed and written is None:
         yield _advice("Next", f"patch {name}", "writes these changes.")
     elif result.changed and written == model:
         yield _advice("Undo", f"undo {name}", "restores the former bytes.")

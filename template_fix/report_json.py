@@ -13,6 +13,7 @@ from template_fix.run import Failure, Outcome
 from template_fix.version import version
 
 if TYPE_CHECKING:
+    from template_fix.sending import Pushed
     from template_fix.show import Showing, Shown, TagTokens
 
 SCHEMA = 1
@@ -31,6 +32,27 @@ def outcomes_json(outcomes: Sequence[Outcome], exit_code: int) -> dict[str, Any]
 def report_json(report: Report) -> dict[str, Any]:
     """Return the findings and templates of one model."""
     return asdict(report)
+
+
+def pushed_json(pushed: Pushed) -> dict[str, Any]:
+    """Return what ``push`` answers: what was sent, or would be, and where it is."""
+    plan = pushed.plan
+    return {
+        "source": plan.source,
+        "repo": plan.repo,
+        "state": pushed.state,
+        "commit": pushed.commit,
+        "url": pushed.url,
+        "pull_request": pushed.pull_request,
+        "branch": plan.branch,
+        "parent": plan.parent,
+        "files": [{"file": file, "size": len(content)} for file, content in sorted(plan.files.items())],
+        "same": list(plan.same),
+        "replaces": list(plan.replaces),
+        "message": plan.message,
+        "description": plan.description,
+        **_repaired(plan.result),
+    }
 
 
 def showing_json(showing: Showing) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from template_fix.finding import Finding, Level
 from template_fix.outcome import Patched, Report
 
 if TYPE_CHECKING:
+    from template_fix.plan import Plan, Wish
     from template_fix.repair import Options
+    from template_fix.sending import Pushed
     from template_fix.show import Showing
 
 Value = TypeVar("Value")
@@ -71,6 +73,27 @@ def undo(directory: str) -> tuple[str, ...] | Failure:
         return undo_one(Path(directory))
     except WriteError as error:
         return Failure(directory, str(error))
+
+
+def push(
+    wish: Wish, *, dry_run: bool, confirm: Callable[[Plan, str], bool] | None, again: Callable[[str], bool]
+) -> Pushed | Failure:
+    """Return what became of a push, or why nothing was pushed.
+
+    Where the repository has changed meanwhile, ``again`` is told so, and says whether to check it as it is now.
+    """
+    from template_fix.hub import Moved
+    from template_fix.sending import pushed
+
+    def push_once() -> Pushed:
+        try:
+            return pushed(wish, dry_run=dry_run, confirm=confirm)
+        except Moved as error:
+            if not again(str(error)):
+                raise
+            return push_once()
+
+    return _tried(wish.source, push_once)
 
 
 def show(

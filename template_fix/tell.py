@@ -12,6 +12,8 @@ from template_fix.report import check_lines, diff_text, patch_lines
 from template_fix.run import CLEAN, FAILED, Failure, Outcome, exit_code
 
 if TYPE_CHECKING:
+    from template_fix.plan import Plan
+    from template_fix.sending import Pushed
     from template_fix.show import Showing
 
 Format = Literal["text", "json", "sarif"]
@@ -49,6 +51,28 @@ def told_undo(directory: str, restored: tuple[str, ...] | Failure, form: Format)
     else:
         printer(sys.stdout)([line(f"{visible(directory)}: restored {visible(', '.join(restored))}", hang=2)])
     return CLEAN
+
+
+def told_push(pushed: Pushed | Failure, form: Format) -> int:
+    """Tell what became of a push; it has failed where the user declined it."""
+    from template_fix.report_push import push_lines
+
+    if isinstance(pushed, Failure):
+        return _failed("push", pushed, form)
+    if form == "json":
+        from template_fix.report_json import pushed_json
+
+        _json("push", pushed_json(pushed))
+    else:
+        printer(sys.stdout)(push_lines(pushed))
+    return FAILED if pushed.state == "declined" else exit_code([pushed.plan.result.after])
+
+
+def told_plan(plan: Plan) -> None:
+    """Tell on stderr, in short, what is about to be sent."""
+    from template_fix.report_push import summary_lines
+
+    printer(sys.stderr)(summary_lines(plan))
 
 
 def told_show(showing: Showing | Failure, form: Format) -> int:

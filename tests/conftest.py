@@ -3,12 +3,18 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from hub_server import Hub, Server
 from hypothesis import settings
+
+from template_fix.checkpoint import Checkpoint
+from template_fix.options import Options
+from template_fix.outcome import PatchResult
+from template_fix.repair import patch as repair
 
 # How long one example takes says more about the machine than about the code.
 settings.register_profile("default", deadline=None)
@@ -41,6 +47,27 @@ def hub(_served: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
         monkeypatch.setattr(module, "time", SimpleNamespace(**{**vars(time), "sleep": lambda seconds: None}))
     SERVER.hub = Hub(SERVER.endpoint)
     return SERVER.hub
+
+
+@pytest.fixture(scope="session")
+def _results() -> dict[object, PatchResult]:
+    return {}
+
+
+@pytest.fixture
+def remembered(_results: dict[object, PatchResult], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repair takes the engine half a second, and is the same each time: here it is worked out once a session."""
+
+    def patch(checkpoint: Checkpoint, options: Options | None = None) -> PatchResult:
+        key = (frozenset(checkpoint.files.items()), options)
+        if key not in _results:
+            _results[key] = repair(checkpoint, options)
+        named = {"model": checkpoint.name, "revision": checkpoint.revision}
+        found = _results[key]
+        return replace(found, before=replace(found.before, **named), after=replace(found.after, **named))
+
+    for place in ("template_fix.repair.patch", "template_fix.plan.patch"):
+        monkeypatch.setattr(place, patch)
 
 
 @pytest.fixture(scope="session")

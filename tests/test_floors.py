@@ -28,9 +28,13 @@ token_repair resolved
 healing
 repair
 writing report show
+account
+offer card
+plan
+sending
 api
 run pages
-report_json sarif
+report_json report_push sarif
 tell
 demo
 cli

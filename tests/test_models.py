@@ -112,7 +112,7 @@ def test_the_cache_is_never_written_into(hub, repo, tmp_path):
 
 def test_a_repository_is_not_patched_in_place(hub, repo, capsys):
     assert main(["patch", "org/model"]) == 2
-    assert "name a directory with --output DIR" in capsys.readouterr().err
+    assert "name a directory with --output DIR, or share the repair with template-fix push" in capsys.readouterr().err
     assert hub.log == []
 
 
@@ -129,6 +129,8 @@ def test_a_conversation_is_shown_with_a_repository_s_template(repo, capsys):
 def test_the_next_step_is_one_that_works(repo, capsys):
     main(["check", "org/model"])
     assert "Next: template-fix patch org/model --output DIR" in capsys.readouterr().out
+    main(["patch", "org/model", "--diff"])
+    assert "Next: template-fix push org/model --to org/model --create-pr" in capsys.readouterr().err
 
 
 def test_private_and_gated_repositories_open_with_the_user_s_token(hub, monkeypatch):

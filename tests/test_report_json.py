@@ -7,8 +7,10 @@ from samples import AT, FOUND, PATCHED
 
 from template_fix.align import Run
 from template_fix.outcome import Patched
-from template_fix.report_json import document, outcomes_json, showing_json
+from template_fix.plan import Plan
+from template_fix.report_json import document, outcomes_json, pushed_json, showing_json
 from template_fix.run import Failure
+from template_fix.sending import Pushed
 from template_fix.show import Showing, Shown, TagTokens, Turn
 
 
@@ -106,8 +108,10 @@ def test_every_key_is_documented():
     showing = Showing(
         "m", "t", (Shown("x", (Turn("user", (Run("kept", "a"),)),)),), (TagTokens("<t>", ((3, "<"),), True),)
     )
+    plan = Plan("m", "r", "main", None, {"t": b""}, "message", "description", PATCHED)
     told = [
         answer("check", outcomes_json(outcomes, 2)),
+        answer("push", pushed_json(Pushed(plan, "planned"))),
         answer("show", showing_json(showing)),
     ]
     assert {key for key in keys(told) if f"`{key}`" not in docs} == set()

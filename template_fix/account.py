@@ -1,0 +1,181 @@
+"""What a repair is told of in Markdown: what was wrong, what shows it, what changes, the proof, and the way back."""
+
+from __future__ import annotations
+
+import difflib
+import html
+import re
+from collections.abc import Iterator, Mapping
+
+from template_fix.checkpoint import Checkpoint, CheckpointError, TemplateCopy
+from template_fix.conversation import unusual
+from template_fix.finding import Evidence, Finding
+from template_fix.lines import visible
+from template_fix.outcome import PatchResult
+from template_fix.render import RenderError
+from template_fix.report import by_gravity, proof_lines, where
+from template_fix.show import DEFAULT, Showing, Shown, show
+from template_fix.text import unified_diff
+from template_fix.version import version
+
+_LONGEST_LINE, _LONGEST_DIFF, _EXAMPLES = 400, 20_000, 3
+
+
+def wrong(result: PatchResult) -> str:
+    """Return what was found wrong and is so no longer, and what remains."""
+    left = by_gravity(result.after.findings)
+    gone = [finding for finding in by_gravity(result.before.findings) if finding not in left]
+    parts = ["\n".join(map(_item, gone)), "What remains:" if gone and left else "", "\n".join(map(_item, left))]
+    return "\n\n".join(filter(None, parts))
+
+
+def _item(finding: Finding) -> str:
+    place = f" (`{visible(where(finding.place))}`)" if finding.place else ""
+    return f"- {finding.level.value} {finding.code}: {_prose(finding.message)}{place}"
+
+
+def evidence(result: PatchResult, before: Checkpoint, after: Checkpoint) -> str:
+    """Return the same conversation before and after, and what decoding keeps; without these, what the rules saw."""
+    try:
+        one, other = show(before, None, None), show(after, None, None)
+        renderings = list(_renderings(one, other)) or list(_unusual(result, before, after))
+        parts = [*renderings, *_decodings(one, other)]
+    except (CheckpointError, RenderError):
+        parts = []
+    return "\n\n".join(parts or _seen(result))
+
+
+def _unusual(result: PatchResult, before: Checkpoint, after: Checkpoint) -> Iterator[str]:
+    tags = next((pair for template in result.before.templates for pair in template.tags), DEFAULT)
+    for conversation in unusual(tags):
+        yield from _renderings(show(before, conversation, None), show(after, conversation, None))
+
+
+def _renderings(before: Showing, after: Showing) -> Iterator[str]:
+    for one, other in zip(before.shown, after.shown, strict=True):
+        if rows := list(difflib.unified_diff(_rows(one), _rows(other), lineterm="", n=99))[3:]:
+            told = "\n".join(map(_row, rows))
+            yield f"{_prose(one.title)}:\n\n{_fenced(told, 'diff')}"
+
+
+def _rows(shown: Shown) -> list[str]:
+    if shown.failure is not None:
+        return [f"the template refuses it: {shown.failure}"]
+    text = "".join(run.text for turn in shown.turns for run in turn.runs if run.kind != "dropped")
+    return text.removesuffix("\n").split("\n")
+
+
+def _decodings(before: Showing, after: Showing) -> Iterator[str]:
+    special = {tag.tag: tag.special for tag in before.tags}
+    changed = [tag for tag in after.tags if special.get(tag.tag, tag.special) != tag.special]
+    if changed:
+        told = {True: "dropped", False: "kept"}
+        rows = [f"| `{visible(tag.tag)}` | {told[special[tag.tag]]} | {told[tag.special]} |" for tag in changed]
+        yield "\n".join(["| `decode(…, skip_special_tokens=True)` | before | after |", "|---|---|---|", *rows])
+
+
+def _seen(result: PatchResult) -> Iterator[str]:
+    left = set(result.after.findings)
+    seen = [each for finding in result.before.findings if finding not in left for each in finding.evidence]
+    yield from map(_example, seen[:_EXAMPLES])
+
+
+def _example(evidence: Evidence) -> str:
+    texts = zip(evidence.labels, (evidence.given, evidence.printed), strict=True)
+    told = "\n\n".join(f"{label}:\n{text}" for label, text in texts if text)
+    return f"{_prose(evidence.subject)}:\n\n{_fenced(told)}"
+
+
+def changes(result: PatchResult, before: Checkpoint, after: Checkpoint) -> str:
+    """Return what each repair does, and the diff, with templates as their own text wherever they are stored."""
+    made = "\n".join(f"- {_prose(repair.title)}: {_prose(repair.why)}" for repair in result.kept)
+    diff = "".join([*_template_diffs(before, after), *_file_diffs(result, before, after)])
+    return f"{made}\n\n{_fenced(_cut(diff), 'diff')}"
+
+
+def _template_diffs(before: Checkpoint, after: Checkpoint) -> Iterator[str]:
+    for one, other in zip(before.templates, after.templates, strict=True):
+        if one.source != other.source:
+            name = one.file if one.literal is None else f"{one.file}, its {one.variant} template"
+            yield unified_diff(one.source, other.source, name)
+
+
+def _file_diffs(result: PatchResult, before: Checkpoint, after: Checkpoint) -> Iterator[str]:
+    for file in sorted(result.changed):
+        if not file.endswith(".jinja"):
+            yield unified_diff(_without_templates(before, file), _without_templates(after, file), file)
+
+
+def _without_templates(checkpoint: Checkpoint, file: str) -> str:
+    text = checkpoint.files[file]
+    for copy in sorted((each for each in checkpoint.templates if each.file == file), key=_start, reverse=True):
+        if copy.literal is not None:
+            text = f'{text[: copy.literal.span.start]}"…"{text[copy.literal.span.end :]}'
+    return text
+
+
+def _start(copy: TemplateCopy) -> int:
+    return copy.literal.span.start if copy.literal else 0
+
+
+def _cut(diff: str) -> str:
+    rows = [row if len(row) <= _LONGEST_LINE else f"{row[:_LONGEST_LINE]} …" for row in diff.splitlines()]
+    text = "\n".join(map(_row, rows))
+    if len(text) <= _LONGEST_DIFF:
+        return text
+    return f"{text[:_LONGEST_DIFF].rpartition(chr(10))[0]}\n… the commit shows the rest"
+
+
+def proof(result: PatchResult) -> str:
+    """Return how the repair was verified."""
+    told = "\n".join("".join(piece.text for piece in line.pieces) for line in proof_lines(result))
+    parts = [f"template-fix {version()} ran the files as they were and as they are repaired.", told]
+    if switched(result):
+        parts.append(
+            "With the tests that it adds folded away, the repaired template is the original's syntax tree. Where the "
+            "original was right already, it prints the same, and the generation prompt never changes."
+        )
+    return "\n\n".join([*parts, "No token's id changes, and only the bytes of the edits do."])
+
+
+def way_back(result: PatchResult, default: str) -> str:
+    """Return how to get what the files did before; ``default`` is what the template does without being asked."""
+    if not switched(result):
+        return "Revert the commit; no token's id changes either way."
+    if default == "original":
+        return "The template prints what the original prints until `preserve_thinking=True` is passed."
+    call = "tokenizer.apply_chat_template(messages, preserve_thinking=False)"
+    return f"{_fenced(call, 'python')}\n\nprints, byte for byte, what the original prints."
+
+
+def switched(result: PatchResult) -> bool:
+    """Whether the repair put the switch ``preserve_thinking`` into a template."""
+    return any("preserve_thinking" in edit.text for repair in result.kept for _, edit in repair.edits)
+
+
+def document(opening: str, sections: Mapping[str, str]) -> str:
+    """Return a text with its sections by their titles; those that have nothing to say are left out."""
+    parts = [f"## {title}\n\n{text}" for title, text in sections.items() if text]
+    return "\n\n".join([opening, *parts]) + "\n"
+
+
+def summary(result: PatchResult) -> str:
+    """Return what the repair is, in one line."""
+    codes = {code for repair in result.kept for code in repair.codes}
+    parts = ["the chat template"] * any(code < "TF3" for code in codes)
+    parts += ["the reasoning tags"] * any(code.startswith("TF3") for code in codes)
+    return f"Repair {' and '.join(parts or ['the tokenizer files'])}, so that no reasoning is lost"
+
+
+def _row(text: str) -> str:
+    return "\t".join(map(visible, text.split("\t")))
+
+
+def _fenced(text: str, language: str = "") -> str:
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _prose(text: str) -> str:
+    return html.escape(visible(text), quote=False)

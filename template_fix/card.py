@@ -1,0 +1,36 @@
+"""The model card of a repository that holds a repaired tokenizer of one's own."""
+
+from __future__ import annotations
+
+from template_fix import account
+from template_fix.checkpoint import Checkpoint
+from template_fix.outcome import PatchResult
+
+
+def card(
+    repo: str, base: str | None, result: PatchResult, default: str, before: Checkpoint, after: Checkpoint
+) -> str:
+    """Return the text of the card; ``base`` names the model that was repaired, where that is known.
+
+    ``default`` is what the repaired template does without being asked: ``preserve`` or ``original``.
+    """
+    model = f"`{base}`" if base else "a model"
+    commit = f" at commit `{before.revision}`" if before.revision else ""
+    opening = (
+        f"The tokenizer of {model}{commit}, with a chat template and tokens that keep its reasoning. There are no "
+        "weights here."
+    )
+    use = (
+        "```python\nfrom transformers import AutoTokenizer\n\n"
+        f'tokenizer = AutoTokenizer.from_pretrained("{repo}")\n```'
+    )
+    sections = {"How to use it": use}
+    if result.kept:
+        sections |= {
+            "What was wrong": account.wrong(result),
+            "Before and after": account.evidence(result, before, after),
+            "What changed": account.changes(result, before, after),
+            "How to get the old behaviour back": account.way_back(result, default),
+        }
+    sections["How it was verified"] = account.proof(result)
+    return account.document(f"# {repo.rpartition('/')[2]}\n\n{opening}", sections)

@@ -1,0 +1,29 @@
+"""The description of a pull request, for the maintainer who will read it."""
+
+from __future__ import annotations
+
+from template_fix import account
+from template_fix.checkpoint import Checkpoint
+from template_fix.outcome import PatchResult
+
+
+def offer(repo: str, result: PatchResult, default: str, before: Checkpoint, after: Checkpoint) -> str:
+    """Return the description of a pull request on ``repo`` that makes ``after`` of ``before``.
+
+    ``default`` is what the repaired template does without being asked: ``preserve`` or ``original``.
+    """
+    again = f"```sh\npip install template-fix\ntemplate-fix check {repo} --revision refs/pr/NUMBER\n```"
+    verified = f"{account.proof(result)}\n\nTo see for yourself, with this pull request's number:\n\n{again}"
+    sections = {
+        "What was wrong": account.wrong(result),
+        "Before and after": account.evidence(result, before, after),
+        "What changes": account.changes(result, before, after),
+        "How it was verified": verified,
+        "How to get the old behaviour back": account.way_back(result, default),
+    }
+    files = ", ".join(f"`{file}`" for file in sorted(result.changed))
+    opening = (
+        f"`{repo}` loses what is listed here, as running its template and its tokenizer shows. This repairs it with "
+        f"the smallest edits that provably work, in {files}; no other byte is touched."
+    )
+    return account.document(opening, sections)

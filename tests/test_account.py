@@ -1,0 +1,120 @@
+"""What pull requests and cards say of a repair."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from shelf import chat, patched, source
+
+from template_fix import account
+from template_fix.checkpoint import Checkpoint
+from template_fix.demo_model import files
+from template_fix.offer import offer
+from template_fix.outcome import PatchResult
+from template_fix.repair import patch
+
+FILE = "chat_template.jinja"
+
+
+def repaired(texts: dict[str, str]) -> tuple[PatchResult, Checkpoint, Checkpoint]:
+    before = Checkpoint("model", texts)
+    result = patched(texts[FILE]) if set(texts) == {FILE} else patch(before)
+    after = {file: text for file, (_, text) in result.changed.items()}
+    return result, before, Checkpoint("model", {**texts, **after})
+
+
+def test_the_same_conversation_is_shown_before_and_after():
+    told = account.evidence(*repaired({FILE: source("strip")}))
+    assert told.count("```diff\n") == 2
+    assert "\n+Each spider has eight legs, so three times eight.\n" in told
+    assert "reasoning inline, between &lt;think&gt; and &lt;/think&gt;:" in told
+
+
+def test_of_the_tokens_alone_their_decoding_is_shown():
+    texts = {"tokenizer.json": files()["tokenizer.json"]}
+    result, before, after = repaired(texts)
+    told = offer("org/model", result, "preserve", before, after)
+    assert "decoding with skip_special_tokens=True drops &lt;think&gt; and &lt;/think&gt;" in told
+    assert '-      "special": true\n+      "special": false\n' in told
+    assert "Revert the commit; no token's id changes either way." in told
+    assert "preserve_thinking" not in told
+
+
+@pytest.mark.parametrize(
+    "turn, title, kept",
+    [
+        pytest.param(
+            "{{ content.split('</think>')[0] ~ '</think>' ~ content.split('</think>')[-1] if '</think>' in content "
+            "else content }}",
+            "a message with two blocks of reasoning",
+            "They have 24 legs.",
+            id="two blocks",
+        ),
+        pytest.param(
+            "{{ content.split('</think>')[-1] if '</think>' in content and '<think>' not in content else content }}",
+            "an answer that mentions the closing tag",
+            "I write",
+            id="a lone tag",
+        ),
+    ],
+)
+def test_what_only_other_conversations_show_is_shown_in_them(turn, title, kept):
+    field = (
+        "{% if m.reasoning_content %}"
+        "{% set content = '<think>\\n' ~ m.reasoning_content ~ '\\n</think>\\n\\n' ~ content %}"
+        "{% endif %}"
+    )
+    told = account.evidence(*repaired({FILE: chat(field + turn)}))
+    assert told.startswith(f"{title}:\n\n```diff\n")
+    assert any(kept in row for row in told.splitlines() if row.startswith("+"))
+
+
+def test_what_the_built_in_conversations_do_not_show_is_shown_as_the_rules_saw_it():
+    texts = {FILE: source("safe"), "additional_chat_templates/tool_use.jinja": source("ignores_field")}
+    told = account.evidence(*repaired(texts))
+    assert "```diff" not in told
+    assert "in:\n" in told and "out:\n" in told
+
+
+def test_a_template_inside_a_config_is_diffed_as_its_own_text():
+    config = json.dumps({"chat_template": source("ignores_field"), "model_max_length": 1}, indent=2)
+    told = account.changes(*repaired({"tokenizer_config.json": config}))
+    assert "--- a/tokenizer_config.json, its default template\n" in told
+    assert "+++ b/tokenizer_config.json\n" not in told
+
+
+def test_a_fence_is_longer_than_any_in_the_text():
+    told = account.changes(*repaired({FILE: "{# ````` #}" + source("ignores_field")}))
+    assert "\n``````diff\n" in told and told.endswith("\n``````")
+
+
+def test_characters_that_would_hide_or_move_are_spelled():
+    told = account.changes(*repaired({FILE: "{# \x1b[31m\u202e\t #}" + source("ignores_field")}))
+    assert "\x1b" not in told and "\u202e" not in told and "\\x1b[31m\\u202e\t" in told
+
+
+def test_a_file_on_one_long_line_is_cut():
+    compact = json.dumps(json.loads(files()["tokenizer.json"]))
+    told = account.changes(*repaired({"tokenizer.json": compact}))
+    assert max(map(len, told.splitlines())) < 500
+
+
+@pytest.mark.parametrize(
+    "name, switch", [("own_switch", True), ("safe", False)], ids=["a switch of its own", "nothing to repair"]
+)
+def test_the_way_back_is_told_where_there_is_one(name, switch):
+    result, *_ = repaired({FILE: source(name)})
+    assert account.switched(result) is switch
+
+
+@pytest.mark.parametrize(
+    "texts, summary",
+    [
+        ({FILE: source("strip")}, "Repair the chat template, so that no reasoning is lost"),
+        ({"tokenizer.json": files()["tokenizer.json"]}, "Repair the reasoning tags, so that no reasoning is lost"),
+    ],
+    ids=["a template", "tokens"],
+)
+def test_the_summary_names_what_is_repaired(texts, summary):
+    assert account.summary(repaired(texts)[0]) == summary
