@@ -7,9 +7,7 @@ from template_fix.checkpoint import Checkpoint
 from template_fix.outcome import PatchResult
 
 
-def card(
-    repo: str, base: str | None, result: PatchResult, default: str, before: Checkpoint, after: Checkpoint
-) -> str:
+def card(repo: str, base: str | None, result: PatchResult, default: str, before: Checkpoint, after: Checkpoint) -> str:
     """Return the text of the card; ``base`` names the model that was repaired, where that is known.
 
     ``default`` is what the repaired template does without being asked: ``preserve`` or ``original``.
@@ -21,8 +19,7 @@ def card(
         "weights here."
     )
     use = (
-        "```python\nfrom transformers import AutoTokenizer\n\n"
-        f'tokenizer = AutoTokenizer.from_pretrained("{repo}")\n```'
+        f'```python\nfrom transformers import AutoTokenizer\n\ntokenizer = AutoTokenizer.from_pretrained("{repo}")\n```'
     )
     sections = {"How to use it": use}
     if result.kept:

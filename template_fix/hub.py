@@ -116,9 +116,7 @@ def cached(repo: str, revision: str | None, patterns: Sequence[str]) -> Path:
     Raises HubError where nothing was, or not all that ``patterns`` match, as far as huggingface_hub knows.
     """
     with _told(repo, revision):
-        folder = _api().snapshot_download(
-            repo, revision=revision, allow_patterns=list(patterns), local_files_only=True
-        )
+        folder = _api().snapshot_download(repo, revision=revision, allow_patterns=list(patterns), local_files_only=True)
     return Path(folder)
 
 

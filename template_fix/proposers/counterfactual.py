@@ -247,7 +247,9 @@ def _prints(node: nodes.Node) -> bool:
 
 
 def _remembers(node: nodes.If) -> bool:
-    return any(isinstance(each, nodes.NSRef) for each in walk(node))
+    """Whether values are noted in a namespace, and nowhere else: to take messages apart is more than to remember."""
+    targets = [each.target for each in walk(node) if isinstance(each, nodes.Assign)]
+    return bool(targets) and all(isinstance(target, nodes.NSRef) for target in targets)
 
 
 def _short(text: str) -> str:

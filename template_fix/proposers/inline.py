@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.contract import Examination
+from template_fix.contract import FIELD, Examination
 from template_fix.jinja import Template
 from template_fix.proposers import Proposal
 from template_fix.proposers.messages import Binding, bindings, reads, rebind
@@ -17,6 +17,8 @@ from template_fix.render import REASONING_FIELDS
 from template_fix.tags import Tags
 from template_fix.text import Edit
 from template_fix.trace import Trace
+
+FOLDED = "reasoning_content"
 
 
 def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
@@ -30,10 +32,18 @@ def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Prop
     if not bad or not fields:
         return
     template = trace.template
-    edits = tuple(
-        _taken_apart(template, binding, examined.tags, fields[0], switch)
-        for binding in bindings(template, reads(trace, examined))
-    )
+    bound = bindings(template, reads(trace, examined))
+    alias = fields[0] != FOLDED and FIELD in examined.unsupported
+    for begun in (True, False):
+        edits = tuple(_taken_apart(template, each, examined.tags, fields[0], switch, begun=begun) for each in bound)
+        yield from _proposal(edits)
+        if alias:
+            yield from _proposal(
+                tuple(map(_together, edits, (_renamed(template, each, fields[0], switch) for each in bound)))
+            )
+
+
+def _proposal(edits: tuple[Edit, ...]) -> Iterator[Proposal]:
     if edits:
         yield Proposal(
             "TF201",
@@ -45,11 +55,25 @@ def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Prop
         )
 
 
-def _taken_apart(template: Template, binding: Binding, tags: Tags, field: str, switch: str) -> Edit:
-    """Return the edit that splits the content at its reasoning tags where the message is bound."""
+def _together(one: Edit, other: Edit) -> Edit:
+    return Edit(one.span, one.text + other.text)
+
+
+def _renamed(template: Template, binding: Binding, field: str, switch: str) -> Edit:
+    """Return the edit that hands the field that most callers use to the template by the name that it reads."""
+    given, read = binding.access(FOLDED), binding.access(field)
+    return rebind(template, binding, f"{switch} and {given} and not {read}", f"dict({binding.name}, {field}={given})")
+
+
+def _taken_apart(template: Template, binding: Binding, tags: Tags, field: str, switch: str, *, begun: bool) -> Edit:
+    """Return the edit that splits the content at its reasoning tags where the message is bound.
+
+    ``begun`` asks for content that begins with the opening tag; otherwise that may have been in the prompt.
+    """
     content, opening, closing = binding.access("content"), literal(tags.open), literal(tags.close)
     turn = f"{binding.access('role')} == 'assistant' and {content} is string"
-    test = f"{switch} and {turn} and {content}.strip().startswith({opening}) and {closing} in {content}"
-    reasoning = f"{content}.split({closing}, 1)[0].split({opening}, 1)[1].strip()"
+    start = f" and {content}.strip().startswith({opening})" if begun else ""
+    test = f"{switch} and {turn}{start} and {closing} in {content}"
+    reasoning = f"{content}.split({closing}, 1)[0].split({opening}, 1)[{1 if begun else -1}].strip()"
     answer = f"{content}.split({closing}, 1)[1].lstrip()"
     return rebind(template, binding, test, f"dict({binding.name}, {field}={reasoning}, content={answer})")
