@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from jinja2 import nodes
 
@@ -19,62 +20,75 @@ _GIVEN = frozenset({"messages", "tools", "documents", "add_generation_prompt", "
 
 @dataclass(frozen=True)
 class Coverage:
-    """What a battery reached of a template.
+    """What conversations reached of a traced template, by the numbers of its sites.
 
-    ``outcomes`` maps each test, and each operand of one, to the ways that it went; ``unset`` names the variables that
-    were read and that only a caller who knows the template sets. ``sites`` are the expressions that were evaluated.
+    ``taken`` are the tests, and the operands of tests, with each way that they went; ``reached`` are the expressions
+    that were evaluated, ``empty`` those that had no value.
     """
 
-    outcomes: Mapping[Span, frozenset[bool]]
-    unset: tuple[str, ...]
-    sites: tuple[Span, ...]
+    trace: Trace
+    taken: frozenset[tuple[int, bool]] = frozenset()
+    reached: frozenset[int] = frozenset()
+    empty: frozenset[int] = frozenset()
+
+    def joined_by(self, examined: Examination, probes: Iterable[Probe]) -> Coverage:
+        """Return what is reached with these conversations, too. Use it inside `limits.bounded`."""
+        recorder = self.trace.recorder
+        self.trace.follow("")
+        recorder.unset.clear()
+        recorder.reached.clear()
+        told = Examination(self.trace, (), examined.tags)
+        with self.trace.changed():
+            for probe in probes:
+                told.text(probe)
+                told.text(probe, prompt=True)
+        taken = {(number, way) for number, ways in recorder.outcomes.items() for way in ways}
+        return Coverage(self.trace, self.taken | taken, self.reached | recorder.reached, self.empty | recorder.unset)
+
+    @cached_property
+    def outcomes(self) -> Mapping[Span, frozenset[bool]]:
+        """Return the ways that each test went, and each operand of one."""
+        return {
+            site.span: frozenset(way for way in (True, False) if (number, way) in self.taken)
+            for number, site in self.trace.tests.items()
+        }
 
     @property
     def both(self) -> int:
         """Return how many tests went both ways."""
         return sum(len(ways) == 2 for ways in self.outcomes.values())
 
+    @cached_property
+    def unset(self) -> tuple[str, ...]:
+        """Return the variables that were read, and that only a caller who knows the template sets."""
+        template = self.trace.template
+        read = {node.name for number in self.empty if isinstance(node := self.trace.values[number].node, nodes.Name)}
+        others = _GIVEN | self.trace.variables.keys() | set(_assigned(template.tree))
+        own = (read & undeclared(template.source)) - others
+        return tuple(sorted(name for name in own if not name.endswith("_token")))
+
+    @cached_property
+    def _spans(self) -> tuple[Span, ...]:
+        sites = {**self.trace.values, **self.trace.tests, **self.trace.outputs}
+        return tuple(sites[number].span for number in self.reached)
+
     def reaches(self, span: Span) -> bool:
         """Whether an expression was evaluated, or one that it is part of, or that is part of it."""
-        return any(site.start < span.end and span.start < site.end for site in self.sites)
+        return any(site.start < span.end and span.start < site.end for site in self._spans)
 
 
 def coverage(trace: Trace, examined: Examination) -> Coverage:
     """Return what the battery reaches, with generation prompts. Use it inside `limits.bounded`."""
-    trace.recorder.unset.clear()
-    trace.recorder.reached.clear()
-    with trace.changed():
-        for probe in examined.probes.values():
-            _rendered(trace, examined, probe)
-    outcomes = {site.span: frozenset(trace.recorder.outcomes.get(number, ())) for number, site in trace.tests.items()}
-    unset = (trace.values[number].node for number in trace.recorder.unset)
-    read = {node.name for node in unset if isinstance(node, nodes.Name) and not node.name.endswith("_token")}
-    others = _GIVEN | examined.renderer.variables.keys() | set(_assigned(trace.template.tree))
-    own = tuple(sorted((read & undeclared(trace.template.source)) - others))
-    sites = {**trace.values, **trace.tests, **trace.outputs}
-    return Coverage(outcomes, own, tuple(sites[number].span for number in trace.recorder.reached))
+    return Coverage(trace).joined_by(examined, examined.probes.values())
 
 
-def reaching(trace: Trace, examined: Examination, probes: Iterable[Probe]) -> Iterator[Probe]:
-    """Yield the conversations that take a test in a way that neither the battery nor one before them takes it."""
-    with trace.changed():
-        for probe in examined.probes.values():
-            _rendered(trace, examined, probe)
-        for probe in probes:
-            before = _taken(trace)
-            _rendered(trace, examined, probe)
-            if _taken(trace) > before:
-                yield probe
-
-
-def _rendered(trace: Trace, examined: Examination, probe: Probe) -> None:
-    told = Examination(trace, (), examined.tags, examined.flags)
-    told.text(probe)
-    told.text(probe, prompt=True)
-
-
-def _taken(trace: Trace) -> int:
-    return sum(map(len, trace.recorder.outcomes.values()))
+def reaching(known: Coverage, examined: Examination, probes: Iterable[Probe]) -> Iterator[tuple[Probe, Coverage]]:
+    """Yield the conversations that take a test in a way that it wasn't known to take, and what is known with each."""
+    for probe in probes:
+        more = known.joined_by(examined, [probe])
+        if more.taken > known.taken:
+            known = more
+            yield probe, known
 
 
 def _assigned(node: nodes.Node, asked: frozenset[str] = frozenset()) -> Iterator[str]:

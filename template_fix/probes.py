@@ -93,12 +93,12 @@ class Probe:
         """Return what a template has to support to print this conversation."""
         return frozenset(part.feature for part in self.parts if part.feature)
 
-    @property
+    @cached_property
     def key(self) -> tuple[Any, ...]:
         """Tell this probe from every other; a prefix of it has the same key but for the shape."""
         return (self.form, self.flags, self.legacy, self.text_lists, self.empty, self.offered)
 
-    @property
+    @cached_property
     def tools(self) -> tuple[dict[str, Any], ...] | None:
         """Return the tools that this conversation may use."""
         return TOOLS if self.offered or set(self.shape) & set(CALLS) else None

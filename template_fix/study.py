@@ -76,14 +76,16 @@ class Study:
         from template_fix.coverage import reaching
 
         more = [each for name in self.own_variables if name != SWITCH for each in self._varied(name)]
-        if self.trace:
-            further_ones = further(self.tags, _arguments(self.examined.renderer, self.tags))
-            more += reaching(self.trace, self.examined.enlarged(more), further_ones)
+        if self.coverage:
+            self.coverage = self.coverage.joined_by(self.examined, more)
+            unusual = further(self.tags, _arguments(self.examined.renderer, self.tags))
+            for probe, known in reaching(self.coverage, self.examined, unusual):
+                more.append(probe)
+                self.coverage = known
         same = self.case.off is self.case.itself
         itself = self.case.itself.enlarged(more)
         self.case = Case(itself, itself if same else self.case.off.enlarged(more))
-        for known in ("search", "coverage"):  # what was found out was found out by the smaller battery
-            self.__dict__.pop(known, None)
+        self.__dict__.pop("search", None)  # what was tried was judged by the smaller battery
 
     def _varied(self, name: str) -> Iterator[Probe]:
         """Yield conversations that set a variable; what it changes where it is set against reasoning is asked for."""

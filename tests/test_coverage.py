@@ -71,4 +71,7 @@ def test_a_conversation_is_worth_adding_where_it_takes_a_test_another_way() -> N
     made = study(text)
     assert made.trace is not None
     same, other = probe("uaua", NEUTRAL, "plain"), probe("uc", NEUTRAL, "plain")
-    assert list(reaching(made.trace, made.examined, [same, other, other])) == [other]
+    known = coverage(made.trace, made.examined)
+    found = list(reaching(known, made.examined, [same, other, other]))
+    assert [each for each, _ in found] == [other]
+    assert found[0][1].both > known.both
