@@ -188,7 +188,9 @@ class Examination:
         if field and isinstance(other, str) and None not in locate(field.parts, other):
             yield partial(operator.eq, "".join(text.split()), "".join(other.split()))
         elif field is None and simplest not in (None, probe) and set(probe.shape) & set(REASONS):
-            yield lambda: Held("alike") not in self.observe(simplest).broken
+            seen = self.observe(simplest)
+            if Held("alike") in seen.held | seen.broken:
+                yield partial(seen.held.__contains__, Held("alike"))
 
     def _stable(self, probe: Probe, cut: int) -> bool:
         part, whole = self.text(probe, cut), self.text(probe)

@@ -67,14 +67,14 @@ class Coverage:
         own = (read & undeclared(template.source)) - others
         return tuple(sorted(name for name in own if not name.endswith("_token")))
 
-    @cached_property
-    def _spans(self) -> tuple[Span, ...]:
-        sites = {**self.trace.values, **self.trace.tests, **self.trace.outputs}
-        return tuple(sites[number].span for number in self.reached)
-
     def reaches(self, span: Span) -> bool:
-        """Whether an expression was evaluated, or one that it is part of, or that is part of it."""
-        return any(site.start < span.end and span.start < site.end for site in self._spans)
+        """Whether an expression was evaluated, or one that it is part of, or that is part of it.
+
+        Of a constant that stands by itself, as in ``{% set x = true %}``, nothing is known, nor held against it.
+        """
+        sites = {**self.trace.values, **self.trace.tests, **self.trace.outputs}
+        around = [number for number, site in sites.items() if site.span.start < span.end and span.start < site.span.end]
+        return not around or any(number in self.reached for number in around)
 
 
 def coverage(trace: Trace, examined: Examination) -> Coverage:

@@ -115,16 +115,19 @@ def _overruled(before: Examination, after: Examination, probe: Probe) -> bool:
 def _reframed(before: Examination, after: Examination, probe: Probe) -> str:
     """Hold what ends a turn and what stands between its texts, such as the markup of tool calls, against the original.
 
-    What stands in front of a turn or beside reasoning may change: there a repair has its work to do.
+    What stands in front of a turn or beside reasoning may change: there a repair has its work to do. And where
+    reasoning inside of content leaves a content of another kind, the turn may be framed as with reasoning in a field.
     """
     if before.owed(probe):
+        field = before.in_form(probe, "reasoning_content")
         was, now = _frames(before.observe(probe)), _frames(after.observe(probe))
-        if any(was[pair] != now[pair] for pair in was.keys() & now.keys()):
+        also = _frames(before.observe(field)) if field else {}
+        if any(now[pair] not in (was[pair], also.get(pair)) for pair in was.keys() & now.keys()):
             return "it would change what stands around the texts of a turn"
     return ""
 
 
-def _frames(seen: Observation) -> dict[tuple[Part, Part | None], str]:
+def _frames(seen: Observation) -> dict[tuple[str, str], str]:
     """Return what is printed between neighbouring texts and behind the last one, reasoning and headers left out.
 
     A text that is printed twice has no place of its own.
@@ -140,7 +143,7 @@ def _frames(seen: Observation) -> dict[tuple[Part, Part | None], str]:
     if placed:
         between.append((parts[placed[-1][1]], None, text[placed[-1][0].end :]))
     return {
-        (one, other): frame
+        (one.text, other.text if other else ""): frame
         for one, other, frame in between
         if one.kind not in ("reasoning", "before") and (other is None or other.kind != "reasoning")
     }

@@ -66,6 +66,12 @@ def test_what_no_conversation_evaluates_is_not_reached() -> None:
     assert told.reaches(Span(always, always + 7)) and not told.reaches(Span(never, never + len("content | upper")))
 
 
+def test_a_constant_by_itself_is_not_held_to_be_out_of_reach() -> None:
+    text = "{% if keep is not defined %}{% set keep = false %}{% endif %}" + chat("{{ content if keep else '' }}")
+    at = text.index("false")
+    assert covered(text).reaches(Span(at, at + 5))
+
+
 def test_a_conversation_is_worth_adding_where_it_takes_a_test_another_way() -> None:
     text = chat("{{ 'offered' if tools and messages | length == 2 }}{{ content }}")
     made = study(text)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -139,6 +140,8 @@ def test_rendering_equals_that_of_transformers_over_the_corpus(shared: Any) -> N
                 flags = dict(probe.flags)
                 ours = renderer(probe.messages, probe.tools, prompt, **flags)
                 theirs = _theirs(chat, source, probe.messages, probe.tools, prompt, {**TOKENS, **flags}, probe.legacy)
+                if "strftime_now" in source and isinstance(ours, str) and theirs is not None:
+                    ours, theirs = (re.sub(r"\d\d:\d\d:\d\d", "now", text) for text in (ours, theirs))
                 assert (ours if isinstance(ours, str) else None) == theirs, (path.name, probe.describe(), prompt)
                 compared += isinstance(ours, str)
     assert compared > 40_000

@@ -71,9 +71,13 @@ def test_any_spelling_is_repaired_alike(name: str, chosen: list[str], seed: int)
 
 @pytest.mark.slow
 def test_real_templates_in_another_spelling_are_repaired_alike(shared: Path) -> None:
-    """A sample of those that know reasoning, each with everything but its line breaks spelled anew."""
+    """A sample of those that know reasoning: with other blanks, quotes and names, and every other with line ends."""
     families = [path for path in sorted((shared / "corpus/templates").iterdir()) if path.name != "no-reasoning"]
     texts = [path.read_bytes().decode() for family in families for path in sorted(family.glob("*.jinja"))]
     for seed, text in enumerate(texts[::16]):
         if study(text).unreadable is None:
-            repaired_alike(text, ["spacing", "quotes", "names", "dashes", "comments"], seed)
+            chosen = ["spacing", "quotes", "names", *(["carriage returns"] if seed % 2 else [])]
+            # A name may be that of something else as well, such as a filter: then it stays.
+            if printed(respelled(text, chosen, seed), text, every=9) != printed(text, text, every=9):
+                chosen.remove("names")
+            repaired_alike(text, chosen, seed)

@@ -24,6 +24,7 @@ from template_fix.proposers.messages import (
     rebind,
 )
 from template_fix.proposers.splice import literal, replaced
+from template_fix.render import REASONING_FIELDS
 from template_fix.tags import Tags
 from template_fix.text import Edit, Span
 from template_fix.trace import Site, Trace
@@ -48,9 +49,17 @@ def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Prop
     openings = tuple(dict.fromkeys(_openings(template, trace, examined, switch)))
     title = f"print {NAME} inside of the turn"
     why = f"The template reads no reasoning field; with this edit, {NAME} is printed as reasoning in content is."
-    for edits in (once, each, texts, *((each + openings, texts + openings) if openings else ())):
+    read = (name for name in REASONING_FIELDS if f"field {name} in transformers 4" not in examined.unsupported)
+    named = tuple(renamed(template, binding, name, switch) for name in read for binding in bound)
+    for edits in (named, once, each, texts, *((each + openings, texts + openings) if openings else ())):
         if edits:
             yield Proposal("TF203", "field fold", title, why, spans[0] if spans else edits[0].span, edits)
+
+
+def renamed(template: Template, binding: Binding, field: str, switch: str) -> Edit:
+    """Return the edit that hands the field on by the name of the one that the template reads."""
+    given, read = binding.access(NAME), binding.access(field)
+    return rebind(template, binding, f"{switch} and {given} and not {read}", f"dict({binding.name}, {field}={given})")
 
 
 def _rebound(template: Template, binding: Binding, tags: Tags, switch: str) -> Edit:

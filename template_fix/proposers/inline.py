@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from template_fix.contract import FIELD, Examination
 from template_fix.jinja import Template
 from template_fix.proposers import Proposal
+from template_fix.proposers.fields import NAME, renamed
 from template_fix.proposers.messages import Binding, bindings, reads, rebind
 from template_fix.proposers.splice import literal
 from template_fix.render import REASONING_FIELDS
 from template_fix.tags import Tags
 from template_fix.text import Edit
 from template_fix.trace import Trace
-
-FOLDED = "reasoning_content"
 
 
 def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
@@ -33,13 +32,13 @@ def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Prop
         return
     template = trace.template
     bound = bindings(template, reads(trace, examined))
-    alias = fields[0] != FOLDED and FIELD in examined.unsupported
+    alias = fields[0] != NAME and FIELD in examined.unsupported
     for begun in (True, False):
         edits = tuple(_taken_apart(template, each, examined.tags, fields[0], switch, begun=begun) for each in bound)
         yield from _proposal(edits)
         if alias:
             yield from _proposal(
-                tuple(map(_together, edits, (_renamed(template, each, fields[0], switch) for each in bound)))
+                tuple(map(_together, edits, (renamed(template, each, fields[0], switch) for each in bound)))
             )
 
 
@@ -57,12 +56,6 @@ def _proposal(edits: tuple[Edit, ...]) -> Iterator[Proposal]:
 
 def _together(one: Edit, other: Edit) -> Edit:
     return Edit(one.span, one.text + other.text)
-
-
-def _renamed(template: Template, binding: Binding, field: str, switch: str) -> Edit:
-    """Return the edit that hands the field that most callers use to the template by the name that it reads."""
-    given, read = binding.access(FOLDED), binding.access(field)
-    return rebind(template, binding, f"{switch} and {given} and not {read}", f"dict({binding.name}, {field}={given})")
 
 
 def _taken_apart(template: Template, binding: Binding, tags: Tags, field: str, switch: str, *, begun: bool) -> Edit:

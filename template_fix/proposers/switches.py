@@ -41,6 +41,7 @@ def _is_boolean(template: Template, name: str) -> bool:
         if isinstance(node, nodes.If | nodes.CondExpr) and any(_is(each, name) for each in _operands(node.test)):
             return True
         default = isinstance(node, nodes.Filter) and node.name in ("default", "d") and _is(node.node, name)
+        default = default or (isinstance(node, nodes.CondExpr) and _is(node.expr1, name))
         if (default or (isinstance(node, nodes.Assign) and _is(node.target, name))) and any(
             isinstance(each, nodes.Const) and isinstance(each.value, bool) for each in walk(node)
         ):
