@@ -147,15 +147,15 @@ class Examination:
 
     def holds(self, probe: Probe, held: Held) -> bool:
         """Whether one thing is done right in one conversation; no more is rendered than that takes."""
-        text = self.text(probe)
-        checks = () if isinstance(text, Failure) else self._checks(probe, text, locate(probe.parts, text))
-        return any(right() for each, right in checks if each == held)
+        return any(right() for each, right in self._checks_of(probe) if each == held)
 
     def held(self, probe: Probe, *properties: str) -> frozenset[Held]:
         """Return what is done right in one conversation of these properties; no more is rendered than that takes."""
+        return frozenset(each for each, right in self._checks_of(probe) if each.property in properties and right())
+
+    def _checks_of(self, probe: Probe) -> Iterable[Check]:
         text = self.text(probe)
-        checks = () if isinstance(text, Failure) else self._checks(probe, text, locate(probe.parts, text))
-        return frozenset(each for each, right in checks if each.property in properties and right())
+        return () if isinstance(text, Failure) else self._checks(probe, text, locate(probe.parts, text))
 
     def _observe(self, probe: Probe) -> Observation:
         text = self.text(probe)

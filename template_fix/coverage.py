@@ -72,9 +72,13 @@ class Coverage:
 
         Of a constant that stands by itself, as in ``{% set x = true %}``, nothing is known, nor held against it.
         """
-        sites = {**self.trace.values, **self.trace.tests, **self.trace.outputs}
-        around = [number for number, site in sites.items() if site.span.start < span.end and span.start < site.span.end]
+        around = [number for number, at in self._spans.items() if at.start < span.end and span.start < at.end]
         return not around or any(number in self.reached for number in around)
+
+    @cached_property
+    def _spans(self) -> Mapping[int, Span]:
+        sites = {**self.trace.values, **self.trace.tests, **self.trace.outputs}
+        return {number: site.span for number, site in sites.items()}
 
 
 def coverage(trace: Trace, examined: Examination) -> Coverage:

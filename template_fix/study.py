@@ -78,7 +78,7 @@ class Study:
         more = [each for name in self.own_variables if name != SWITCH for each in self._varied(name)]
         if self.coverage:
             self.coverage = self.coverage.joined_by(self.examined, more)
-            unusual = further(self.tags, _arguments(self.examined.renderer, self.tags))
+            unusual = further(self.tags, self._arguments)
             for probe, known in reaching(self.coverage, self.examined, unusual):
                 more.append(probe)
                 self.coverage = known
@@ -89,12 +89,16 @@ class Study:
 
     def _varied(self, name: str) -> Iterator[Probe]:
         """Yield conversations that set a variable; what it changes where it is set against reasoning is asked for."""
-        arguments, keeping = _arguments(self.examined.renderer, self.tags), self.keeping.get(name, True)
-        kept = varied(self.tags, arguments, name, keeping)
+        keeping = self.keeping.get(name, True)
+        kept = varied(self.tags, self._arguments, name, keeping)
         yield from kept
         if name in self.keeping:
-            for probe, other in zip(varied(self.tags, arguments, name, not keeping), kept, strict=True):
+            for probe, other in zip(varied(self.tags, self._arguments, name, not keeping), kept, strict=True):
                 yield replace(probe, fixed=self.examined.text(probe) != self.examined.text(other))
+
+    @cached_property
+    def _arguments(self) -> type:
+        return _arguments(self.examined.renderer, self.tags)
 
     def _case(self, renderer: Renderer, tags: Tags) -> Case:
         probes = battery(tags, _arguments(renderer, tags))
