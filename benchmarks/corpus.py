@@ -202,9 +202,14 @@ def worse_on(probe: Probe, old: Examination, new: Examination) -> Iterator[str]:
             yield f"{held.property} no longer holds"
     if owed and not was.breaks(*SAFE) and was.text != now.text:
         yield "a conversation that was printed well is printed otherwise"
-    prompts = ((prompt_of(old, probe, turn), prompt_of(new, probe, turn)) for turn in probe.turns())
-    if any(before not in (None, after) for before, after in prompts):
+    if any(prompted_otherwise(old, new, probe, turn) for turn in probe.turns()):
         yield "the generation prompt is another"
+
+
+def prompted_otherwise(old: Examination, new: Examination, probe: Probe, turn: int) -> bool:
+    """Whether a prompt is another; one that was printed unasked may be printed only where it is asked for."""
+    before, after = (prompt_of(seen, probe, turn) for seen in (old, new))
+    return before not in (None, after) and _behind(old, probe, turn, True) != _behind(new, probe, turn, True)
 
 
 def prompt_of(seen: Examination, probe: Probe, turn: int) -> str | None:

@@ -7,17 +7,18 @@ with some names set. What a search comes to is compiled by itself in the end.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from template_fix.contract import Case, Examination
-from template_fix.fold import SWITCH, guard
+from template_fix.fold import CAPTURED, SWITCH, capture, guard
 from template_fix.proposers import Proposal
+from template_fix.proposers.splice import in_front
 from template_fix.render import Renderer, RenderError
-from template_fix.text import Edit, apply
+from template_fix.text import Edit, Span, apply
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,16 @@ class Candidates:
     """One template with any set of proposals made. Use it inside `limits.bounded`.
 
     ``before`` is the template's own case, ``default`` what an absent switch is taken for in the edits; they are looked
-    at with the switch on in either case.
+    at with the switch on in either case. ``captured`` says that edits ask for it by the name that notes it.
     """
 
-    def __init__(self, source: str, before: Case, variables: Mapping[str, Any], default: bool) -> None:
+    def __init__(
+        self, source: str, before: Case, variables: Mapping[str, Any], default: bool, *, captured: bool = False
+    ) -> None:
         self.source, self.before, self.variables = source, before, variables
         self.flags = ({}, {SWITCH: False}) if default else ({SWITCH: True}, {})
-        self.guard = guard(default)
+        self.guard = CAPTURED if captured else guard(default)
+        self.noted = in_front(source, capture(default)) if captured else None
         self._offered: dict[Proposal, None] = {}
         self._unions: list[_Union] = []
         self._cases: dict[frozenset[Proposal], Case | str] = {}
@@ -56,7 +60,12 @@ class Candidates:
 
     def edited(self, chosen: Sequence[Proposal]) -> str:
         """Return the template with the edits of these proposals."""
-        return apply(self.source, [edit for each in chosen for edit in each.edits])
+        return apply(self.source, self.edits(chosen))
+
+    def edits(self, chosen: Iterable[Proposal]) -> list[Edit]:
+        """Return the edits of these proposals, with the one that notes the switch where they need it."""
+        made = [edit for each in chosen for edit in each.edits]
+        return [self.noted, *made] if self.noted and made else made
 
     def case(self, chosen: Sequence[Proposal]) -> Case | str:
         """Return how the template renders with these proposals, or why it doesn't.
@@ -80,25 +89,40 @@ class Candidates:
         return None
 
     def _union(self, chosen: Sequence[Proposal]) -> _Union:
-        """Compile proposals with as many of those offered as are apart from them and from each other."""
-        together = list(chosen)
+        """Compile proposals with as many of those offered as can be told from them and from each other."""
+        made = frozenset(each for each in chosen if not self._switched(each))
+        together = [each for each in chosen if each not in made]
         for each in self._offered:
-            if self._switched(each) and each not in chosen and apart([*together, each]):
+            if self._switched(each) and each not in together and self._fits(each, together, made):
                 together.append(each)
-        names = {each: f"template_fix_{number}" for number, each in enumerate(together) if self._switched(each)}
-        edits = [
-            edit for each in together for edit in (self._behind(names[each], each) if each in names else each.edits)
-        ]
-        made = frozenset(together) - names.keys()
+        names = {each: f"template_fix_{number}" for number, each in enumerate(together)}
+        by_span: dict[Span, list[tuple[str, Edit]]] = {}
+        for each in together:
+            for edit in each.edits:
+                by_span.setdefault(edit.span, []).append((names[each], edit))
+        edits = self.edits(made) + [self._either(*group) for group in by_span.values()]
+        if self.noted and not made:
+            edits.append(self.noted)
         return _Union(Renderer(apply(self.source, edits), self.variables), made, names)
 
     def _switched(self, proposal: Proposal) -> bool:
         return all(self.guard in edit.text for edit in proposal.edits)
 
-    def _behind(self, name: str, proposal: Proposal) -> Iterator[Edit]:
-        """Yield the edits of a proposal, made only where ``name`` is true, too."""
-        for edit in proposal.edits:
-            yield Edit(edit.span, edit.text.replace(self.guard, f"({name} and {self.guard})"))
+    def _fits(self, proposal: Proposal, together: Iterable[Proposal], made: Iterable[Proposal]) -> bool:
+        """Whether a proposal can be compiled in with others: where it claims the same text, as an alternative."""
+        edits = [edit for each in together for edit in each.edits]
+        return apart([proposal, *made]) and all(
+            _apart(one, other) or _alternatives(one, other) for one in proposal.edits for other in edits
+        )
+
+    def _either(self, *named: tuple[str, Edit]) -> Edit:
+        """Return edits of one place as one, each made only where its name is true, too."""
+        span = named[0][1].span
+        if len(named) == 1 or span.start == span.end:
+            behind = (edit.text.replace(self.guard, f"({name} and {self.guard})") for name, edit in named)
+            return Edit(span, "".join(behind))
+        choices = "".join(f"{edit.text} if {name} else " for name, edit in named)
+        return Edit(span, f"({choices}{span.of(self.source)})")
 
     def alone(self, chosen: Sequence[Proposal]) -> Case | str:
         """Return the same of the template that has these proposals made and nothing else compiled in."""
@@ -115,5 +139,16 @@ class Candidates:
 
 def apart(chosen: Iterable[Proposal]) -> bool:
     """Whether no two edits of these proposals claim the same text."""
-    spans = sorted(edit.span for each in chosen for edit in each.edits)
-    return all(one.end <= other.start and one != other for one, other in pairwise(spans))
+    edits = sorted((edit for each in chosen for edit in each.edits), key=lambda edit: edit.span)
+    return all(_apart(one, other) for one, other in pairwise(edits))
+
+
+def _apart(one: Edit, other: Edit) -> bool:
+    first, second = sorted((one.span, other.span))
+    return first.end <= second.start and first != second
+
+
+def _alternatives(one: Edit, other: Edit) -> bool:
+    """Whether two edits put an expression in the place of the same one, or insert something at the same place."""
+    expressions = all(edit.text.startswith("(") and edit.text.endswith(")") for edit in (one, other))
+    return one.span == other.span and (expressions or one.span.start == one.span.end)

@@ -111,16 +111,24 @@ class Examination:
 
         A form that a template doesn't accept is owed nothing; that it ignores reasoning fields is a finding of its own.
         """
-        plain = [seen for seen in self if not seen.probe.varied]
-        offered = {part.feature for seen in plain for part in seen.probe.parts}
-        shown = {
-            part.feature for seen in plain for part, span in zip(seen.probe.parts, seen.spans, strict=True) if span
-        }
+        offered: set[str] = set()
+        shown: set[str] = set()
+        for probe in self.probes.values():
+            text = None if probe.varied or probe.features <= shown else self.text(probe)
+            if text is not None:
+                offered |= probe.features
+                spans = () if isinstance(text, Failure) else locate(probe.parts, text)
+                shown |= {part.feature for part, span in zip(probe.parts, spans, strict=False) if span}
         return frozenset(offered - shown)
 
     def owed(self, probe: Probe) -> bool:
         """Whether the contract is owed on this conversation: an ordinary one, of forms that the template accepts."""
         return probe.ordinary and not probe.features & self.unsupported and self.observe(probe).text is not None
+
+    def wanting(self, seen: Observation) -> bool:
+        """Whether the contract is owed on a conversation, or would be if the template knew reasoning fields."""
+        unsupported = seen.probe.features & self.unsupported
+        return seen.probe.ordinary and seen.text is not None and unsupported <= {FIELD}
 
     def safe(self, probe: Probe) -> bool:
         """Whether the template is training-safe on this conversation."""
@@ -134,7 +142,7 @@ class Examination:
     @cached_property
     def failing(self) -> tuple[Observation, ...]:
         """Return conversations that are printed badly, short ones first, each in a way that no shorter one shows."""
-        badly = [seen for seen in self if self.owed(seen.probe) and seen.breaks(*SAFE)]
+        badly = [seen for seen in self if self.wanting(seen) and seen.breaks(*SAFE)]
         distinct: dict[tuple[object, ...], Observation] = {}
         for seen in sorted(badly, key=lambda seen: len(seen.probe.shape)):
             ways = frozenset((held.property, seen.kind(held)) for held in seen.breaks(*SAFE))
@@ -180,17 +188,24 @@ class Examination:
     def _alike(self, probe: Probe, text: str) -> Iterator[Callable[[], bool]]:
         """Yield the check that a conversation is printed like the same with its reasoning in a field, if that is.
 
-        Reasoning in conversations that no field can hold is printed as well as that of the simplest one.
+        Where it isn't, or no field can hold the reasoning, it is printed as well as that of the simplest conversation.
         """
-        field = self.in_form(probe, "reasoning_content")
-        other = self.text(field) if field else None
         simplest = self.probes.get(("ur", ("inline", (), False, False, "", False)))
-        if field and isinstance(other, str) and None not in locate(field.parts, other):
+        other = next(self._in_fields(probe), None)
+        if other is not None:
             yield partial(operator.eq, "".join(text.split()), "".join(other.split()))
-        elif field is None and simplest not in (None, probe) and set(probe.shape) & set(REASONS):
+        elif simplest not in (None, probe) and set(probe.shape) & set(REASONS):
             seen = self.observe(simplest)
             if Held("alike") in seen.held | seen.broken:
                 yield partial(seen.held.__contains__, Held("alike"))
+
+    def _in_fields(self, probe: Probe) -> Iterator[str]:
+        """Yield what is printed of a conversation with its reasoning in a field, where that is all of it."""
+        for name, legacy in (("reasoning_content", probe.legacy), ("reasoning", True), ("thinking", True)):
+            field = self.probes.get((probe.shape, (name, probe.flags, legacy, *probe.key[3:])))
+            text = self.text(field) if field else None
+            if field and isinstance(text, str) and None not in locate(field.parts, text):
+                yield text
 
     def _stable(self, probe: Probe, cut: int) -> bool:
         part, whole = self.text(probe, cut), self.text(probe)
@@ -262,7 +277,7 @@ def well_formed(probe: Probe, text: str, spans: tuple[Span | None, ...], tags: T
 
 
 def _encloses(before: str, behind: str, tags: Tags) -> bool:
-    if not before.rstrip().endswith(tags.open.rstrip()) or not behind.lstrip().startswith(tags.close):
+    if not before.rstrip().endswith(tags.open.rstrip()) or not tags.closes(behind.lstrip()):
         return False
     if not tags.paired:
         return before.count(tags.open) == 1
@@ -294,12 +309,16 @@ def generation_header(examined: Examination, probe: Probe, turn: int) -> str:
 
 def generation_prompt(examined: Examination, probe: Probe, turn: int) -> str | None:
     """Return what ``add_generation_prompt`` adds behind the last text in front of a turn."""
-    plain, prompted = examined.text(probe, turn), examined.text(probe, turn, prompt=True)
-    if isinstance(plain, Failure) or isinstance(prompted, Failure):
+    told, asked = (behind_texts(examined, probe, turn, prompt) for prompt in (False, True))
+    return None if told is None or asked is None else asked[common_prefix(told, asked) :]
+
+
+def behind_texts(examined: Examination, probe: Probe, turn: int, prompt: bool) -> str | None:
+    """Return what is printed behind the last text in front of a turn, with the generation prompt or without."""
+    text = examined.text(probe, turn, prompt=prompt)
+    if isinstance(text, Failure):
         return None
-    parts = [part for part in probe.parts if part.message < turn]
-    told, asked = (text[end_of(locate(parts, text)) :] for text in (plain, prompted))
-    return asked[common_prefix(told, asked) :]
+    return text[end_of(locate((part for part in probe.parts if part.message < turn), text)) :]
 
 
 def end_of(spans: Iterable[Span | None]) -> int:

@@ -16,11 +16,18 @@ from jinja2.visitor import NodeTransformer
 from template_fix.jinja import environment, walk
 
 SWITCH = "preserve_thinking"
+# Holds what the caller gave, in templates that bind the switch to something else.
+CAPTURED = "keep_reasoning"
 
 
 def guard(default: bool) -> str:
     """Return the test of the switch in template syntax, with what its absence is taken for."""
     return f"({SWITCH} | default({str(default).lower()}))"
+
+
+def capture(default: bool) -> str:
+    """Return the tag that notes what the caller gave before the template binds the switch itself."""
+    return f"{{%- set {CAPTURED} = {SWITCH} | default({str(default).lower()}) %}}"
 
 
 def equal_when_off(before: str, after: str, switch: str = SWITCH) -> bool:
@@ -38,15 +45,33 @@ def _kinds(tree: nodes.Template) -> list[type]:
 def folded(source: str, switch: str = SWITCH, value: bool = False) -> nodes.Template:
     """Return a template's tree with every test of ``switch`` evaluated at ``value`` and what that leaves dead removed.
 
-    A template that assigns the switch anything but what the caller gave comes back as it is.
+    Names that the template gives the switch at its very beginning are evaluated as well. A template that assigns the
+    switch anything but what the caller gave keeps its other tests of it.
     """
-    tree = environment().parse(source)
-    folder = _Folder(switch, value, frozenset(_tests(tree)))
-    result = folder.visit(tree)
-    assert isinstance(result, nodes.Template)
-    if _rebinds(result, switch, value):
-        return environment().parse(source)
+    for name in (switch, ""):  # to evaluate no name at all still brings the tree into the same form
+        result = _evaluated(_without_captures(environment().parse(source), switch, value), name, value)
+        if not _rebinds(result, switch, value):
+            break
     return result
+
+
+def _evaluated(tree: nodes.Template, name: str, value: bool) -> nodes.Template:
+    result = _Folder(name, value, frozenset(_tests(tree))).visit(tree)
+    assert isinstance(result, nodes.Template)
+    return result
+
+
+def _without_captures(tree: nodes.Template, switch: str, value: bool) -> nodes.Template:
+    """Evaluate the names that are set, first of all and once, to what the switch is."""
+    while tree.body and isinstance(first := tree.body[0], nodes.Assign) and isinstance(first.target, nodes.Name):
+        given = _Folder(switch, value, frozenset()).visit(first.node)
+        name = first.target.name
+        stored = [each for each in tree.find_all(nodes.Name) if each.name == name and each.ctx != "load"]
+        if name == switch or not isinstance(given, nodes.Const) or type(given.value) is not bool or len(stored) > 1:
+            break
+        tree.body.pop(0)
+        tree = _evaluated(tree, name, given.value)
+    return tree
 
 
 def _rebinds(tree: nodes.Template, switch: str, value: bool) -> bool:
@@ -167,7 +192,10 @@ class _Folder(NodeTransformer):
 
 
 def _merged(body: list[nodes.Node]) -> list[nodes.Node]:
-    """Join outputs that stand side by side, as the parser would have, and the texts in them."""
+    """Join outputs that stand side by side, as the parser would have, and the texts in them.
+
+    A string constant that is printed is text like that of the template: without autoescaping they compile alike.
+    """
     result: list[nodes.Node] = []
     for node in body:
         if isinstance(node, nodes.Output) and result and isinstance(result[-1], nodes.Output):
@@ -181,6 +209,8 @@ def _merged(body: list[nodes.Node]) -> list[nodes.Node]:
 def _texts(items: list[nodes.Expr]) -> list[nodes.Expr]:
     result: list[nodes.Expr] = []
     for item in items:
+        if isinstance(item, nodes.Const) and isinstance(item.value, str):
+            item = nodes.TemplateData(item.value)
         if isinstance(item, nodes.TemplateData) and result and isinstance(result[-1], nodes.TemplateData):
             item = nodes.TemplateData(result.pop().data + item.data)  # type: ignore[attr-defined]
         result.append(item)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from template_fix.candidates import apart
 from template_fix.options import Options
@@ -16,19 +17,26 @@ from template_fix.text import Edit
 
 _UNREACHED = "no conversation that it was tried on gets there, so nothing proves it"
 _TOLD = 1
-Kept = tuple[tuple[Proposal, tuple[str, ...], tuple[Edit, ...]], ...]
-Refused = tuple[tuple[Proposal, str], ...]
 
 
-def healed(study: Study, found: Iterable[tuple[str, Found]], options: Options) -> tuple[Kept, Refused]:
-    """Return the proposals that stand, with the codes that each resolves and its final edits, and those refused.
+class Healed(NamedTuple):
+    """What came of a template: the proposals that stand, with the codes that each resolves and its final edits, those
+    refused, with the reasons, and whether nothing is left to mend."""
+
+    kept: tuple[tuple[Proposal, tuple[str, ...], tuple[Edit, ...]], ...] = ()
+    refused: tuple[tuple[Proposal, str], ...] = ()
+    whole: bool = True
+
+
+def healed(study: Study, found: Iterable[tuple[str, Found]], options: Options) -> Healed:
+    """Look for the smallest repair of a template.
 
     ``found`` is what was found wrong, by code. Use it inside `limits.bounded`.
     """
     found = tuple(found)
     wanted = {code for code, _ in found if options.wants(code)}
     if not wanted:
-        return (), ()
+        return Healed()
     study.enlarge()
     proposals: list[Proposal] = []
     best: Choice | None = None
@@ -45,7 +53,7 @@ def healed(study: Study, found: Iterable[tuple[str, Found]], options: Options) -
         best = better
     kept = tuple(_final(study, found, best)) if best else ()
     left = best is None or broken(best.case.itself)
-    return kept, tuple(_refusals(study, proposals, best, wanted)) if left else ()
+    return Healed(kept, tuple(_refusals(study, proposals, best, wanted)) if left else (), not left)
 
 
 def _asked_for(proposal: Proposal, wanted: set[str], options: Options) -> bool:
@@ -64,9 +72,13 @@ def _reached(study: Study, proposal: Proposal) -> bool:
 def _final(
     study: Study, found: Iterable[tuple[str, Found]], best: Choice
 ) -> Iterator[tuple[Proposal, tuple[str, ...], tuple[Edit, ...]]]:
-    tidy = iter(tidied(study.template, [edit for proposal in best.kept for edit in proposal.edits]))
+    made = study.search.candidates.edits(best.kept)
+    tidy = tidied(study.template, made)
+    # What notes the switch comes with the first proposal.
+    noted = len(made) - sum(len(proposal.edits) for proposal in best.kept)
     for proposal, codes in zip(best.kept, resolved(study, found, best), strict=True):
-        yield proposal, codes, tuple(next(tidy) for _ in proposal.edits)
+        edits, tidy, noted = tidy[: noted + len(proposal.edits)], tidy[noted + len(proposal.edits) :], 0
+        yield proposal, codes, tuple(edits)
 
 
 def _refusals(

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from jinja2 import TemplateSyntaxError, nodes
@@ -162,6 +162,11 @@ class Template:
         _fill_spans(self.tree, parser.spans)
         self._spans = parser.spans
 
+    @cached_property
+    def all_nodes(self) -> tuple[nodes.Node, ...]:
+        """Return every node of the tree, in the order of the source."""
+        return tuple(walk(self.tree))
+
     def span(self, node: nodes.Node) -> Span | None:
         """Return where ``node`` stands in the source, or None for a node that no text stands for."""
         found = self._spans.get(node)
@@ -307,3 +312,13 @@ def undeclared(source: str) -> frozenset[str]:
     """
     tree = environment().parse(source)
     return frozenset(find_undeclared_variables(tree)) - set(environment().globals)
+
+
+def optional(tree: nodes.Template) -> frozenset[str]:
+    """Return the names of the variables that a template asks for whether the caller gave them."""
+    asked = (
+        node.node
+        for node in walk(tree)
+        if isinstance(node, nodes.Test | nodes.Filter) and node.name in ("defined", "undefined", "default", "d")
+    )
+    return frozenset(node.name for node in asked if isinstance(node, nodes.Name))

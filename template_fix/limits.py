@@ -11,6 +11,7 @@ only bound. Where a process can't fork (Windows), the child is a fresh interpret
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import select
@@ -198,6 +199,7 @@ def answer_to(function: Callable[..., Any], args: tuple[Any, ...], megabytes: in
     """Return the pickled outcome of ``function(*args)``; runs in the child."""
     global _in_child
     _in_child = True
+    gc.freeze()  # to look through what the parent holds would copy all of its memory, page by page
     _bound_memory(megabytes)
     if hasattr(signal, "SIGPROF"):
         signal.signal(signal.SIGPROF, _too_long)

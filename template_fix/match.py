@@ -13,7 +13,7 @@ from typing import Any
 
 from jinja2 import nodes
 
-from template_fix.jinja import Template, environment, walk
+from template_fix.jinja import Template, environment
 
 _METAVARIABLE = re.compile(r"\$([A-Z]+)")
 _PREFIX = "metavariable_"
@@ -38,7 +38,7 @@ class Pattern:
 
     def matches(self, template: Template) -> Iterator[tuple[nodes.Node, Bindings]]:
         """Yield each node of a template that matches, with what the metavariables stand for there."""
-        for node in walk(template.tree):
+        for node in template.all_nodes:
             bindings: Bindings = {}
             if type(node) in (type(self.node), nodes.Getitem) and _match(self.node, node, bindings):
                 yield node, bindings

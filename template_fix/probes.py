@@ -257,7 +257,7 @@ def probe(
     )
 
 
-def varied(tags: Tags, arguments: type, name: str, value: bool) -> tuple[Probe, ...]:
+def varied(tags: Tags, arguments: type, name: str, value: bool | str) -> tuple[Probe, ...]:
     """Return conversations that set a variable of the template's own."""
     shapes = product(("ur", "urur", "uaur", "uktr", "uktrur"), _BOTH)
     probes = [probe(shape, tags, form, arguments=arguments, flags=((name, value),)) for shape, form in shapes]
@@ -297,7 +297,10 @@ def _battery(tags: Tags, arguments: type) -> Iterator[Probe]:
     for value, shapes in ((True, ("ur", "urur", "uktr", "uktrur")), (False, ("ua", "uaua", "ucta"))):
         for shape, form in product(shapes, _BOTH if value else ("plain",)):
             yield probe(shape, tags, form, arguments=arguments, flags=(("enable_thinking", value),))
-    for shape, form in (("ur", "inline"), ("urur", "inline"), ("urur", "reasoning_content"), ("uaua", "plain")):
+    for shape, form in (
+        *(("ur", "inline"), ("urur", "inline"), ("urur", "reasoning_content")),
+        *(("uaua", "plain"), ("uvta", "plain")),
+    ):
         yield probe(shape, tags, form, arguments=arguments, text_lists=True)
 
 

@@ -74,7 +74,9 @@ class Renderer:
 
 def _compile(source: str) -> Compiled:
     try:
-        return environment().from_string(source)
+        made = environment().from_string(source)
+        made.globals = dict(made.globals)  # jinja2 copies them for each rendering; a chain of maps takes it longest
+        return made
     except TemplateSyntaxError as error:
         raise RenderError(f"line {error.lineno}: {error.message}") from None
     except (RecursionError, IndentationError):

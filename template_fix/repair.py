@@ -157,9 +157,12 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
     # Imported where it is needed: a check never is, and shall be fast.
     from template_fix.healing import healed
 
-    kept, refused = healed(study, studied.found, options)
+    made = healed(study, studied.found, options)
+    if not made.whole and study.binds_switch:
+        captured = healed(Study(source, replace(setting, captured=True)), studied.found, options)
+        made = captured if captured.whole or not made.refused else made
     tests, exercised = (len(study.coverage.outcomes), study.coverage.both) if study.coverage else (0, 0)
-    return replace(studied, kept=kept, refused=refused, tests=tests, exercised=exercised)
+    return replace(studied, kept=made.kept, refused=made.refused, tests=tests, exercised=exercised)
 
 
 def _report(checkpoint: Checkpoint, studied: Mapping[Copies, Studied], options: Options) -> Report:

@@ -1,8 +1,8 @@
 """jinja2's immutable sandbox, made quicker for what chat templates do all the time.
 
 A repair takes tens of thousands of renderings, and most of their time goes into asking what may be read and called.
-Whether an attribute of a plain value may be read depends on the value's type alone, and methods of plain values and
-macros are always safe to call: so it is asked once. Every other value is left to jinja2.
+Whether an attribute of a plain value, a loop or a namespace may be read depends on its type alone, and methods of plain
+values and macros are always safe to call: so it is asked once. Every other value is left to jinja2.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ from __future__ import annotations
 from types import BuiltinMethodType, NoneType
 from typing import Any
 
-from jinja2.runtime import Context, Macro
+from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
 
 _PLAIN = frozenset({str, dict, list, tuple, int, float, bool, NoneType})
 _FORMATS = ("format", "format_map")
+# How an attribute of a type is read: as what it is, as the item of that name, or by jinja2.
+_ATTRIBUTE, _ITEM, _ASKED = range(3)
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -22,24 +25,34 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._readable: dict[tuple[type, str], bool] = {}
+        self._ways: dict[tuple[type, str], int] = {}
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Return an attribute of ``obj``, or its item of that name, or undefined."""
-        kind = type(obj)
-        if kind in _PLAIN:
-            if not hasattr(kind, attribute):
-                try:
-                    return obj[attribute]
-                except (TypeError, LookupError):
-                    return self.undefined(obj=obj, name=attribute)
-            readable = self._readable.get((kind, attribute))
-            if readable is None:
-                readable = attribute not in _FORMATS and self.is_safe_attribute(obj, attribute, None)
-                self._readable[kind, attribute] = readable
-            if readable:
+        known = (type(obj), attribute)
+        way = self._ways.get(known)
+        if way is None:
+            way = self._ways[known] = self._way(obj, attribute)
+        if way == _ITEM:
+            try:
+                return obj[attribute]
+            except (TypeError, LookupError):
+                return self.undefined(obj=obj, name=attribute)
+        if way == _ATTRIBUTE:
+            try:
                 return getattr(obj, attribute)
+            except AttributeError:  # of a namespace that doesn't have it yet
+                pass
         return super().getattr(obj, attribute)
+
+    def _way(self, obj: Any, attribute: str) -> int:
+        kind = type(obj)
+        if kind in _PLAIN and not hasattr(kind, attribute):
+            return _ITEM
+        own = kind in _PLAIN or isinstance(obj, LoopContext | Namespace)
+        return (
+            _ATTRIBUTE if own and attribute not in _FORMATS and self.is_safe_attribute(obj, attribute, None) else _ASKED
+        )
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         """Call ``__obj`` for a template."""

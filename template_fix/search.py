@@ -7,13 +7,14 @@ more can be mended; then every proposal that isn't needed goes again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
 from template_fix.candidates import Candidates, apart
-from template_fix.contract import FIELD, SAFE, Case, Examination
+from template_fix.contract import FIELD, SAFE, SAMPLE, Case, Examination
 from template_fix.fold import SWITCH, equal_when_off
 from template_fix.judge import Verdict, judge
 from template_fix.proposers import Proposal
@@ -36,9 +37,14 @@ class Search:
     take an absent switch for; they are judged with the switch on in either case.
     """
 
-    def __init__(self, source: str, before: Case, variables: Mapping[str, Any], default: bool = True) -> None:
-        self.before, self.candidates = before, Candidates(source, before, variables, default)
+    def __init__(
+        self, source: str, before: Case, variables: Mapping[str, Any], default: bool = True, *, captured: bool = False
+    ) -> None:
+        self.before = before
+        self.candidates = Candidates(source, before, variables, default, captured=captured)
         self._choices: dict[frozenset[Proposal], Choice] = {}
+        self._folding: dict[Proposal, bool] = {}
+        self._harmed: Counter[tuple[Any, ...]] = Counter()
 
     def best(self, proposals: Iterable[Proposal], base: Choice | None = None) -> Choice | None:
         """Return the best set of proposals beside those of ``base``, or ``base`` where no other mends more."""
@@ -69,7 +75,8 @@ class Search:
         if isinstance(case, str):
             return None
         verdict = judge(self.before, case)
-        return None if verdict.reason else Choice(choice.kept, verdict, choice.source, case)
+        alike = equal_when_off(self.candidates.source, choice.source)
+        return None if verdict.reason or not alike else Choice(choice.kept, verdict, choice.source, case)
 
     def _hopeful(self, proposals: Iterable[Proposal], base: Choice | None) -> list[Proposal]:
         """Return the proposals that matter and harm nothing by themselves; of those that do the same, the smallest.
@@ -95,7 +102,7 @@ class Search:
             # Of two that may stand by themselves and mend nothing more, there is nothing to hope for together.
             wanting = by == 1 or any(self.tried([*kept, each]).verdict.reason for each in more if apart([*kept, each]))
             if wanting and apart([*kept, *more]):
-                choice = self.tried([*kept, *more])
+                choice = self.tried([*kept, *more], harmed_first=True)
                 if not choice.verdict.reason and wrong(choice.case.itself) < least:
                     best, least = choice, wrong(choice.case.itself)
         return best
@@ -120,22 +127,34 @@ class Search:
         as_good = fewer and not fewer.verdict.reason and wrong(fewer.case.itself) <= wrong(choice.case.itself)
         return fewer if fewer and as_good else choice
 
-    def tried(self, chosen: Sequence[Proposal]) -> Choice:
-        """Return the judge's verdict on a set of proposals."""
+    def tried(self, chosen: Sequence[Proposal], *, harmed_first: bool = False) -> Choice:
+        """Return the judge's verdict on a set of proposals.
+
+        It comes sooner, and with less telling a reason, where the conversations that others harmed are asked first.
+        """
         key = frozenset(chosen)
         if key not in self._choices:
-            self._choices[key] = self._tried(tuple(chosen))
+            first = [key for key, _ in self._harmed.most_common(SAMPLE)] if harmed_first else []
+            self._choices[key] = self._tried(tuple(chosen), first)
+            harmed = self._choices[key].verdict.harmed
+            self._harmed.update([harmed] if harmed else [])
         return self._choices[key]
 
-    def _tried(self, chosen: tuple[Proposal, ...]) -> Choice:
+    def _tried(self, chosen: tuple[Proposal, ...], first: Sequence[tuple[Any, ...]]) -> Choice:
         source, case = self.candidates.edited(chosen), self.candidates.case(chosen)
         if isinstance(case, str):
             return Choice(chosen, Verdict(case, hopeless=True), source, self.before)
-        # That the switch brings the original back is proved of every input, and takes no rendering.
-        verdict = judge(self.before, Case(case.itself, self.before.off))
-        if not verdict.reason and not equal_when_off(self.candidates.source, source):
+        # That the switch brings the original back is proved of every input, and takes no rendering: here of each
+        # proposal, and of all together where they are confirmed.
+        verdict = judge(self.before, Case(case.itself, self.before.off), first)
+        if not verdict.reason and not all(map(self._folds, chosen)):
             verdict = Verdict(f"with {SWITCH}=false it would be another program than the template was", hopeless=True)
         return Choice(chosen, verdict, source, case)
+
+    def _folds(self, proposal: Proposal) -> bool:
+        if proposal not in self._folding:
+            self._folding[proposal] = equal_when_off(self.candidates.source, self.candidates.edited([proposal]))
+        return self._folding[proposal]
 
     def _matters(self, chosen: Sequence[Proposal], base: Choice | None) -> bool:
         """Whether proposals change what is printed of any conversation that is printed badly."""

@@ -8,17 +8,19 @@ from functools import cached_property
 from itertools import chain, combinations
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import nodes
+
 from template_fix.candidates import apart
 from template_fix.contract import SAFE, Case, Examination, Observation
 from template_fix.finding import Evidence
-from template_fix.fold import SWITCH, guard
-from template_fix.jinja import ParseError, Template, undeclared
+from template_fix.fold import CAPTURED, SWITCH, guard
+from template_fix.jinja import ParseError, Template, optional, undeclared
 from template_fix.limits import LimitExceeded, step
 from template_fix.probes import LONE_CLOSING_TAG, SEVERAL_BLOCKS, Part, Probe, battery, further, probe, varied
 from template_fix.proposers import Proposal
 from template_fix.render import Failure, Renderer, RenderError
 from template_fix.search import Choice, Search
-from template_fix.tags import Tags, discover
+from template_fix.tags import Tags, asked_for, discover
 from template_fix.text import Edit, Span, traced_back
 
 if TYPE_CHECKING:
@@ -41,11 +43,15 @@ class Found:
 
 @dataclass(frozen=True)
 class Setting:
-    """How a template is studied: its variables, the tags that the user chose, and the default of the switch."""
+    """How a template is studied: its variables, the tags that the user chose, and the default of the switch.
+
+    ``captured`` has repairs note the switch first of all, for templates that bind it themselves.
+    """
 
     variables: tuple[tuple[str, Any], ...] = ()
     tags: tuple[str, str] | None = None
     default: bool = True
+    captured: bool = False
 
 
 class Study:
@@ -76,6 +82,10 @@ class Study:
         from template_fix.coverage import reaching
 
         more = [each for name in self.own_variables if name != SWITCH for each in self._varied(name)]
+        given = {*self.own_variables, *optional(self.template.tree)}
+        for name, text in asked_for(self.template.tree):
+            if name in given:
+                more += varied(self.tags, self._arguments, name, text)
         if self.coverage:
             self.coverage = self.coverage.joined_by(self.examined, more)
             unusual = further(self.tags, self._arguments)
@@ -121,7 +131,8 @@ class Study:
         """Yield what costs little to suggest."""
         from template_fix.proposers import experiments, switches
 
-        yield from switches.proposals(self.template, self.keeping, self.switch)
+        if not self.setting.captured:
+            yield from switches.proposals(self.template, self.keeping, self.switch)
         yield from self.known
         if self.trace:
             yield from experiments.rewritings(self.trace, self.examined, self.switch)
@@ -129,10 +140,10 @@ class Study:
     @property
     def experiments(self) -> Iterator[Proposal]:
         """Yield what following values and forcing tests suggests, where the rest isn't enough."""
-        from template_fix.proposers import counterfactual
+        from template_fix.proposers import experiments
 
         if self.trace:
-            yield from counterfactual.proposals(self.trace, self.examined, self.switch)
+            yield from experiments.forcing(self.trace, self.examined, self.switch)
 
     def beside(self, choice: Choice) -> Iterator[Proposal]:
         """Yield what the proposers suggest once a choice has been made: some causes show only behind others."""
@@ -140,7 +151,7 @@ class Study:
 
         template, examined = Template(choice.source), choice.case.itself
         trace = _traced(template, self.variables)
-        made = [edit for proposal in choice.kept for edit in proposal.edits]
+        made = self.search.candidates.edits(choice.kept)
         for proposal in chain(
             known.proposals(template, examined, self.switch),
             experiments.proposals(trace, examined, self.switch) if trace else (),
@@ -184,12 +195,19 @@ class Study:
     @property
     def switch(self) -> str:
         """Return the test that repairs are switched by, in template syntax."""
-        return guard(self.setting.default)
+        return CAPTURED if self.setting.captured else guard(self.setting.default)
+
+    @property
+    def binds_switch(self) -> bool:
+        """Whether the template gives the switch a value of its own."""
+        stored = (node for node in self.template.all_nodes if isinstance(node, nodes.Name) and node.ctx == "store")
+        return any(node.name == SWITCH for node in stored)
 
     @cached_property
     def search(self) -> Search:
         """Return the search for a repair."""
-        return Search(self.source, self.case, self.variables, self.setting.default)
+        setting = self.setting
+        return Search(self.source, self.case, self.variables, setting.default, captured=setting.captured)
 
     def owed(self) -> Iterator[Observation]:
         """Yield what the template does to each conversation that the contract is owed on."""
@@ -233,14 +251,15 @@ class Study:
         return blamed[0] if blamed else None
 
     def _causes(self, probe: Probe, part: Part) -> Iterator[tuple[Span, bool]]:
-        from template_fix.proposers import counterfactual
+        from template_fix.proposers import causes
 
+        self.search.candidates.offer(self.known)
         for proposal in filter(_points, self.known):
             text = self._with([proposal], probe)
             if isinstance(text, str) and part.text in text:
                 yield proposal.at, not self.search.tried([proposal]).verdict.reason
         if part.kind == "reasoning" and self.trace:
-            yield from counterfactual.causes(self.trace, self.examined, probe, part)
+            yield from causes.causes(self.trace, self.examined, probe, part)
 
     def change(self, seen: Observation) -> Span | None:
         """Return the expression without which a conversation is printed better, found by experiment, or None.
@@ -250,14 +269,15 @@ class Study:
         return next(self._changes(seen), None)
 
     def _changes(self, seen: Observation) -> Iterator[Span]:
-        from template_fix.proposers import counterfactual, experiments
+        from template_fix.proposers import causes, experiments
 
         self.search.candidates.offer(self.known)
         yield from self._blamed(combinations(self.known, 1), seen)
         if self.trace:
-            rewritings = experiments.rewritings(self.trace, self.examined, self.switch)
-            yield from self._blamed(([each] for each in rewritings if _points(each)), seen)
-            yield from counterfactual.gates(self.trace, self.examined, seen)
+            suspects = list(filter(_points, experiments.rewritings(self.trace, self.examined, self.switch)))
+            self.search.candidates.offer(suspects)
+            yield from self._blamed(combinations(suspects, 1), seen)
+            yield from causes.changes(self.trace, self.examined, seen)
         yield from self._blamed(combinations(self.known, 2), seen)
 
     def _blamed(self, sets: Iterable[Sequence[Proposal]], seen: Observation) -> Iterator[Span]:

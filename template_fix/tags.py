@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jinja2 import nodes
@@ -21,17 +21,23 @@ from template_fix.render import REASONING_FIELDS, Failure, Renderer
 _REASONING = re.compile(r"think|thought|reason|analysis|inner|rationale|scratchpad|reflection", re.IGNORECASE)
 # What models use as markup: <x>, </x>, <|x|>, <|x>, <x|>, [X], [/X], and the fullwidth bars of DeepSeek.
 _MARKUP = re.compile(r"<[|｜]?/?[\w:.▁ -]{1,40}[|｜]?>|\[/?[A-Z][A-Z_]{1,30}\]")
+# A tag may be made of several: a mark, the name of what it opens or closes, and a mark (<|open|>think<|sep|>).
+_NAMED = re.compile(rf"(?:{_MARKUP.pattern})(?P<name>[\w -]{{1,40}})(?:{_MARKUP.pattern})")
 
 
 @dataclass(frozen=True)
 class Tags:
-    """A pair of reasoning delimiters and the whitespace that a family puts inside and behind them."""
+    """A pair of reasoning delimiters and the whitespace that a family puts inside and behind them.
+
+    ``before_call`` is what closes a block in front of a tool call, where a family has another tag for that.
+    """
 
     open: str
     close: str
     lead: str = "\n"
     trail: str = "\n"
     gap: str = "\n\n"
+    before_call: str = ""
 
     def wrap(self, reasoning: str, answer: str) -> str:
         """Return one message's content with its reasoning inline, as the family spells it."""
@@ -46,10 +52,16 @@ class Tags:
         """Whether the closing tag is this pair's own, and not one that ends other things too (``<|end|>``)."""
         return self.close in closings(self.open)
 
+    def closes(self, text: str) -> bool:
+        """Whether a text begins with a tag that closes a block."""
+        return text.startswith((self.close, self.before_call or self.close))
+
 
 def closings(opening: str) -> Iterator[str]:
     """Yield the tags that would close ``opening``, by the ways in which vendors name pairs."""
     tag = match.group() if (match := _MARKUP.match(opening)) else opening
+    if "open" in tag:
+        yield opening.replace("open", "close", 1)
     if tag.startswith("<|") and not tag.endswith("|>"):  # <|channel> … <channel|>
         yield f"<{tag[2:-1]}|>"
     yield re.sub(r"^([<\[][|｜]?)", r"\1/", tag)
@@ -97,19 +109,43 @@ def _opening(tag: str) -> str:
     return tag.replace("/", "", 1)
 
 
-def printed_for_a_field(renderer: Renderer) -> Tags | None:
-    """Return the tags between which a template prints reasoning that comes in a field, or None where it never does."""
-    settings: tuple[dict[str, Any], ...] = ({}, {"enable_thinking": True})
+def printed_for_a_field(renderer: Renderer, tree: nodes.Template) -> Tags | None:
+    """Return the tags between which a template prints reasoning that comes in a field, or None where it never does.
+
+    Variables get the values that the template asks for: some print reasoning only where ``reasoning == 'always'``.
+    """
+    asked = asked_for(tree)
+    settings: list[dict[str, Any]] = [{}, {"enable_thinking": True}, *({name: value} for name, value in asked)]
     for flags in settings:
         for tools in (False, True):
             found = _around(renderer, tools, flags)
             if found:
-                return found
+                return found if found.paired else _with_calls(found, _around(renderer, True, flags, answer=""))
     return None
 
 
-def _around(renderer: Renderer, tools: bool, flags: dict[str, Any]) -> Tags | None:
-    question, reasoning, answer = "Which word comes first?", "It is the one before.", "The second one follows."
+def asked_for(tree: nodes.Template) -> list[tuple[str, str]]:
+    """Return each variable that is compared with a text, with the text."""
+    found: dict[tuple[str, str], None] = {}
+    for node in walk(tree):
+        if isinstance(node, nodes.Compare) and isinstance(node.expr, nodes.Name) and node.ops[0].op == "eq":
+            text = node.ops[0].expr
+            if isinstance(text, nodes.Const) and isinstance(text.value, str):
+                found[node.expr.name, text.value] = None
+    return list(found)
+
+
+def _with_calls(tags: Tags, calling: Tags | None) -> Tags:
+    """Return the tags with what closes a block in front of a call, where that is another than in front of an answer."""
+    if calling is None or calling.open != tags.open or calling.close == tags.close:
+        return tags
+    return replace(tags, before_call=calling.close)
+
+
+def _around(
+    renderer: Renderer, tools: bool, flags: dict[str, Any], answer: str = "The second one follows."
+) -> Tags | None:
+    question, reasoning = "Which word comes first?", "It is the one before."
     turn: dict[str, object] = {"role": "assistant", "content": answer}
     if tools:
         call = {"name": "look", "arguments": {"at": "things"}}
@@ -123,7 +159,7 @@ def _around(renderer: Renderer, tools: bool, flags: dict[str, Any]) -> Tags | No
     header = _behind(told[:start], question)
     shown = "" if isinstance(plain, Failure) else _behind(plain, question)
     behind = told[start + len(reasoning) :]
-    return _delimiters(header, behind[: behind.index(answer)] if answer in behind else behind, shown)
+    return _delimiters(header, behind[: behind.index(answer)] if answer and answer in behind else behind, shown)
 
 
 def _behind(text: str, part: str) -> str:
@@ -143,7 +179,10 @@ def _delimiters(header: str, behind: str, plain: str) -> Tags | None:
     if not marks or not closing:
         return None
     close, first = closing.group(), marks[-1].start()
-    if close not in closings(marks[-1].group()):
+    opened, closed = list(_NAMED.finditer(header.rstrip()))[-1:], _NAMED.match(behind.lstrip())
+    if opened and closed and opened[0]["name"] == closed["name"] and opened[0].end() == len(header.rstrip()):
+        close, first = closed.group(), opened[0].start()
+    elif close not in closings(marks[-1].group()):
         differs = next((i for i, (a, b) in enumerate(zip(header, plain, strict=False)) if a != b), first)
         first = max((mark.start() for mark in marks if mark.start() <= differs), default=first)
     opening = header[first:].rstrip()
@@ -158,7 +197,7 @@ def discover(renderer: Renderer, tree: nodes.Template, chosen: tuple[str, str] |
 
     ``chosen`` overrides what is found. Run it inside `limits.bounded`: it renders.
     """
-    field = printed_for_a_field(renderer)
+    field = printed_for_a_field(renderer, tree)
     named = chosen or in_literals(tree)
     if field and (not chosen or chosen == (field.open, field.close)):
         return field

@@ -159,11 +159,11 @@ class _Instrument(NodeTransformer):
         self.values: dict[int, Site] = {}
         self.truths = frozenset(_truths(template.tree))
         self.printed = frozenset(
-            id(each) for node in walk(template.tree) if isinstance(node, nodes.Output) for each in node.nodes
+            id(each) for node in template.all_nodes if isinstance(node, nodes.Output) for each in node.nodes
         )
         self.outputs: dict[int, Site] = {}
         self.kept = frozenset(_kept(template.tree))
-        self.numbers = {id(node): number for number, node in enumerate(walk(template.tree))}
+        self.numbers = {id(node): number for number, node in enumerate(template.all_nodes)}
 
     def compiled(self, recorder: Recorder) -> Compiled:
         env = environment().overlay()

@@ -382,6 +382,34 @@ def test_other_markup_around_a_turn_that_comes_back_is_refused(old: str, new: st
     assert verdict(template, template.replace(STRIP, switched("{{ content }}", STRIP)).replace(old, new))
 
 
+CALLS = "{% for call in m.tool_calls or [] %}[{{ call.function.arguments | tojson }}]{% endfor %};\n"
+SILENT = (
+    "{% for m in messages %}{% if m.role == 'assistant' %}{% if m.tool_calls %}A:"
+    + CALLS
+    + "{% else %}A:{{ m.content }};\n"
+    "{% endif %}{% else %}{{ m.role }}: {{ m.content }};\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}A:{% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("printed", "reason"),
+    [
+        pytest.param("A:{{ m.content }};\n", "begin a turn in the middle of one", id="a turn of its own"),
+        pytest.param("{{ m.content }}", "elsewhere than the template prints answers", id="in front of the header"),
+    ],
+)
+def test_text_beside_calls_may_come_back_only_where_answers_stand(printed: str, reason: str) -> None:
+    switch = "{% if preserve_thinking | default(true) and m.content %}"
+    new = SILENT.replace("tool_calls %}A:", "tool_calls %}" + switch + printed + "{% endif %}A:")
+    assert reason in verdict(SILENT, new)
+
+
+def test_text_beside_calls_may_come_back_behind_the_header() -> None:
+    shown = "A:{{ m.content if preserve_thinking | default(true) and m.content else '' }}"
+    assert verdict(SILENT, SILENT.replace("tool_calls %}A:", "tool_calls %}" + shown)) == ""
+
+
 def test_whether_a_turn_follows_its_prompt_is_no_reason() -> None:
     prompt = "A:<think>\n\n</think>\n\n"
     old = chat("{{ '<think>\\n\\n</think>\\n\\n' + content.split('</think>')[-1].lstrip() }}", prompt)

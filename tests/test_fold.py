@@ -21,6 +21,13 @@ from template_fix.render import Renderer
         pytest.param("{{ a }}", "{# why #}{{ a }}", id="a comment"),
         pytest.param("{{ f(a) }}", "{{ a if preserve_thinking | default(true) else f(a) }}", id="an expression kept"),
         pytest.param("{{ f(a) }}", "{{ a if preserve_thinking else f(a) }}", id="no default"),
+        pytest.param(
+            "{% set preserve_thinking = preserve_thinking | default(true, true) %}{{ f(a) }}",
+            "{% set k = preserve_thinking | default(true) %}"
+            "{% set preserve_thinking = preserve_thinking | default(true, true) %}{{ a if k else f(a) }}",
+            id="the switch noted before T binds it to something else",
+        ),
+        pytest.param("x<t>y", "x{{ '' if preserve_thinking else '<t>' }}y", id="a text of the template itself"),
         pytest.param("{{ f(a) }}", "{{ f(a) if not preserve_thinking else a }}", id="turned round"),
         pytest.param("{% if a %}b{% endif %}", "{% if preserve_thinking or a %}b{% endif %}", id="a test opened"),
         pytest.param(
@@ -189,6 +196,16 @@ def test_what_is_the_same_program_when_switched_off(before: str, after: str) -> 
             "{% if a %}x{% endif %}",
             "{% if a %}x{% elif not preserve_thinking %}y{% endif %}",
             id="a branch that is on",
+        ),
+        pytest.param(
+            "{{ b }}",
+            "{% set k = preserve_thinking | default(true) %}{% set k = true %}{{ a if k else b }}",
+            id="a name that notes the switch and is set again",
+        ),
+        pytest.param(
+            "{% set preserve_thinking = true %}{{ b }}",
+            "{% set preserve_thinking = true %}{% set k = preserve_thinking %}{{ a if k else b }}",
+            id="a name that notes the switch when it is bound already",
         ),
         pytest.param("{{ 1 }}", "{{ true }}", id="true in the place of one"),
         pytest.param("{{ 0 }}", "{{ preserve_thinking }}", id="false in the place of zero"),

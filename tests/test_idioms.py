@@ -40,7 +40,61 @@ SHARED_BRANCH = (
     "{% else %}A:<think></think>{{ (m.content or '').split('</think>') | last }};\n{% endif %}{% endif %}{% endfor %}"
     + PROMPT
 )
+# A turn in pieces, each with a header: text is printed only where no tools are called, reasoning in a field alone.
+PIECES = (
+    "{% for m in messages %}{% if m.role == 'assistant' %}"
+    "{% if m.reasoning_content %}<|bot|><|why|>{{ m.reasoning_content }}<|end|>{% endif %}"
+    "{% if m.tool_calls %}{% for call in m.tool_calls %}<|bot|><|do|>{{ call.function.arguments | tojson }}<|end|>"
+    "{% endfor %}{% else %}<|bot|><|say|>{{ m.content }}<|end|>{% endif %}"
+    "{% else %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|bot|>{% endif %}"
+)
+# What one channel ends with is what the next begins with.
+SWITCHED = (
+    "{% macro turn(message) %}{% if message.get('thinking') %}<|muse|>{{ message.get('thinking') }}{% endif %}"
+    "{% if message.get('content') %}<|say|>{{ message.get('content') }}{% endif %}"
+    "{% for call in message.get('tool_calls') or [] %}<|do|>{{ call.function.arguments | tojson }}{% endfor %}<|stop|>"
+    "{% endmacro %}{% for m in messages %}{% if m.role == 'assistant' %}{{ turn(m) }}"
+    "{% else %}<|{{ m.role }}|>{{ m.content }}<|stop|>{% endif %}{% endfor %}"
+)
+# The switch is bound to something else, whose absence may not come to mean anything else: it has a second use.
+BOUND = (
+    "{%- set preserve_thinking = preserve_thinking | default(false) -%}{%- for m in messages -%}"
+    "{%- if m.role == 'assistant' -%}A:<think>{{ m.reasoning_content }}</think>{{ m.content }}"
+    "{% for call in m.tool_calls or [] %}[{{ call.function.arguments | tojson }}]{% endfor %};\n"
+    "{% else %}{{ m.role }}{{ '!' if preserve_thinking else '' }}: {{ m.content }};\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}A:<think>{% endif %}"
+)
+# Reasoning is printed only where the caller asks for it, by a word.
+ASKED = "{% if effort is not defined %}{% set effort = 'low' %}{% endif %}" + chat(
+    "{% if m.reasoning_content and effort == 'high' %}<cot>{{ m.reasoning_content }}</cot>{% endif %}{{ content }}"
+)
 IDIOMS = [
+    pytest.param(ASKED, f"({SWITCH} or effort == 'high')", id="reasoning that a caller asks for by a word"),
+    pytest.param(
+        BOUND,
+        "{%- set keep_reasoning = preserve_thinking | default(true) %}\n",
+        id="a switch that the template binds to something else",
+    ),
+    pytest.param(PIECES, f"{SWITCH} and m.content %}}<|bot|><|say|>{{{{ m.content", id="text beside calls in pieces"),
+    pytest.param(SWITCHED, "dict(message, ", id="channels that end where the next begins, in a macro"),
+    pytest.param(
+        "{% for m in messages %}<|{{ m.role }}|>\r\n<think>\r\n</think>{{ m.content }}<|stop|>{% endfor %}",
+        "else '<think>\\n</think>' }}",
+        id="an empty block in the template's own text, in lines of another system",
+    ),
+    pytest.param(
+        "{% for m in messages %}<|{{ m.role }}|>\n<think>\n</think>{{ m.content }}<|stop|>{% endfor %}",
+        f"{{{{ '' if {SWITCH} and '<think>' in (m.content or '') else '<think>\\n</think>' }}}}",
+        id="an empty block in the template's own text, whoever speaks",
+    ),
+    pytest.param(
+        chat("{{ content }}", "").replace(
+            "{% if add", "{% if enable_thinking is false %}<think></think>{% endif %}{% if add"
+        ),
+        f"enable_thinking is false and (not {SWITCH} or add_generation_prompt)",
+        id="a generation prompt that nobody asked for",
+    ),
     pytest.param(
         chat(
             "{% if loop.revindex0 == 0 and not m.content.startswith('<think>') %}<think>\n\n</think>\n\n{% endif %}"

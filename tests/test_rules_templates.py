@@ -254,6 +254,7 @@ def test_a_template_without_the_defect_has_no_such_finding(code: str, text: str)
         pytest.param({"tokenizer_config.json": '{"chat_template": null}'}, True, id="a template that is null"),
         pytest.param({"tokenizer_config.json": '{"chat_template": "a"}'}, False, id="a template in the config"),
         pytest.param({"tokenizer_config.json": "{}", FILE: "a"}, False, id="a template in a file"),
+        pytest.param({"tokenizer_config.json": "{}", FILE: " \n"}, True, id="a file of blank space"),
     ],
 )
 def test_a_missing_template_is_found(files: dict[str, str], missing: bool) -> None:

@@ -27,6 +27,7 @@ WORDED = ("<|START_THINKING|>", "<|END_THINKING|>")
         pytest.param("<|begin_of_thought|>", "<|end_of_thought|>", id="begin and end"),
         pytest.param("<|inner_prefix|>", "<|inner_suffix|>", id="prefix and suffix"),
         pytest.param("<|channel>thought", "<channel|>", id="a bar that changes sides"),
+        pytest.param("<|open|>think<|sep|>", "<|close|>think<|sep|>", id="marks around a name"),
     ],
 )
 def test_an_opening_tag_names_its_closing_one(opening: str, closing: str) -> None:
@@ -126,6 +127,36 @@ def test_reasoning_that_is_printed_only_beside_tool_calls_is_found() -> None:
         "{{ m.content }}{% endfor %}"
     )
     assert discover(Renderer(text), Template(text).tree) == Tags("[REASON]", "[/REASON]", " ", " ", " ")
+
+
+@pytest.mark.parametrize(
+    ("turn", "tags"),
+    [
+        pytest.param(
+            "<|open|>musing<|sep|>{{ m.thinking }}<|close|>musing<|sep|><|open|>reply<|sep|>{{ m.content }}",
+            Tags("<|open|>musing<|sep|>", "<|close|>musing<|sep|>", "", "", "\n\n"),
+            id="tags of several marks with a name between them",
+        ),
+        pytest.param(
+            "<|muse|>{{ m.thinking }}{% if m.content %}<|say|>{{ m.content }}{% endif %}"
+            "{% if m.tool_calls %}<|do|>{{ m.tool_calls }}{% endif %}<|end|>",
+            Tags("<|muse|>", "<|say|>", "", "", "", before_call="<|do|>"),
+            id="a channel that ends where the next begins",
+        ),
+        pytest.param(
+            "<think>{{ m.thinking }}</think>{{ m.content }}{% if m.tool_calls %}<|do|>{{ m.tool_calls }}{% endif %}",
+            Tags("<think>", "</think>", "", "", ""),
+            id="a pair of its own ends in one way alone",
+        ),
+    ],
+)
+def test_what_closes_a_block_is_found_by_what_is_printed_behind(turn: str, tags: Tags) -> None:
+    text = (
+        "{% for m in messages %}{% if m.role == 'assistant' %}"
+        + turn
+        + "{% else %}{{ m.content }}{% endif %}{% endfor %}"
+    )
+    assert discover(Renderer(text), Template(text).tree) == tags
 
 
 def test_a_reasoned_turn_is_spelled_as_the_family_spells_it() -> None:

@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from template_fix.contract import Examination
-from template_fix.proposers import Proposal, counterfactual, fields, history, inline, order, strays
+from template_fix.proposers import Proposal, branches, drops, fields, gates, history, inline, order, strays
 from template_fix.trace import Trace
 
 
 def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
     """Yield what experiments on a template suggest. ``switch`` is the test that the edits are switched by."""
     yield from rewritings(trace, examined, switch)
-    yield from counterfactual.proposals(trace, examined, switch)
+    yield from forcing(trace, examined, switch)
 
 
 def rewritings(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
     """Yield edits that bring a turn into the form that the template prints well."""
-    for proposer in (fields, inline, history, strays, order):
+    for proposer in (fields, inline, history, strays, order, branches):
+        yield from proposer.proposals(trace, examined, switch)
+
+
+def forcing(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
+    """Yield edits of expressions and tests which mend something once they are forced to another value."""
+    for proposer in (drops, gates):
         yield from proposer.proposals(trace, examined, switch)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import NamedTuple
 
 from jinja2 import nodes
 
 from template_fix.contract import Examination
-from template_fix.jinja import Template, lex, walk
+from template_fix.jinja import Template, lex
 from template_fix.probes import Probe
 from template_fix.text import Edit, Span
 from template_fix.trace import Site, Trace
@@ -64,17 +63,21 @@ def bindings(template: Template, spans: Sequence[Span]) -> list[Binding]:
 def _head(template: Template, name: str, read: Span) -> Span | None:
     """Return what gives ``name`` its value last before it is read."""
     found: Span | None = None
-    for node in walk(template.tree):
-        if isinstance(node, nodes.For | nodes.Assign) and _sets(node, name):
-            span = template.span(node)
-            inside = span and span.start < read.start and (isinstance(node, nodes.Assign) or read.end <= span.end)
-            if inside:
-                found = template.span((node.test or node.iter) if isinstance(node, nodes.For) else node) or found
+    for node in template.all_nodes:
+        span, giving = template.span(node), _giving(node, name)
+        head = template.span(giving) if giving else None
+        if span and head and span.start < read.start and (isinstance(node, nodes.Assign) or read.end <= span.end):
+            found = head
     return found
 
 
-def _sets(node: nodes.For | nodes.Assign, name: str) -> bool:
-    return isinstance(node.target, nodes.Name) and node.target.name == name
+def _giving(node: nodes.Node, name: str) -> nodes.Node | None:
+    """Return what stands last in the tag of a loop, a macro or a ``set`` that gives a variable its value."""
+    if isinstance(node, nodes.Macro):
+        return node.args[-1] if any(each.name == name for each in node.args) else None
+    if isinstance(node, nodes.For | nodes.Assign) and isinstance(node.target, nodes.Name) and node.target.name == name:
+        return node if isinstance(node, nodes.Assign) else node.test or node.iter
+    return None
 
 
 def access(template: Template, name: str, key: str) -> str:
@@ -99,7 +102,7 @@ def rebind(template: Template, binding: Binding, test: str, assigned: str) -> Ed
 
 def enclosing_loops(template: Template, at: Span) -> Iterator[nodes.For]:
     """Yield the loops around a place, the outermost first."""
-    for node in walk(template.tree):
+    for node in template.all_nodes:
         span = template.span(node)
         if isinstance(node, nodes.For) and span and span.start < at.start < span.end:
             yield node
@@ -125,7 +128,7 @@ def first_output(
 
 def leftmost(template: Template, site: Site) -> Span:
     """Return where the text begins that an output prints: its first operand."""
-    leaf = next(islice(walk(template.tree), site.number, None))
+    leaf = template.all_nodes[site.number]
     while isinstance(leaf, nodes.BinExpr | nodes.Concat):
         leaf = leaf.left if isinstance(leaf, nodes.BinExpr) else leaf.nodes[0]
     return template.span(leaf) or site.span

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from jinja2 import nodes
 
 from template_fix.contract import Examination, Observation
-from template_fix.jinja import Template, lex, walk
+from template_fix.jinja import Template, lex
 from template_fix.probes import Part
 from template_fix.proposers import Proposal
 from template_fix.proposers.messages import Binding, bindings, first_output, reads
@@ -64,7 +64,7 @@ def _printing(trace: Trace, examined: Examination, seen: Observation, answer: Pa
 
 def _around(template: Template, result: Span, printed: list[Span]) -> Span | None:
     """Return the outermost statement around the output of a result that doesn't print the turn's text, too."""
-    for node in walk(template.tree):
+    for node in template.all_nodes:
         span = template.span(node)
         around = isinstance(node, nodes.If | nodes.For) and span and span.start < result.start < span.end
         if around and span and not any(span.start < each.start < span.end for each in printed):

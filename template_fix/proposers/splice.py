@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from jinja2 import nodes
 
-from template_fix.jinja import ParseError, Template
+from template_fix.jinja import NEWLINE, ParseError, Template
 from template_fix.text import Edit, Span, apply
 
 
@@ -15,9 +15,15 @@ def replaced(at: Span, text: str) -> Edit:
     return Edit(at, f"({text})")
 
 
+def in_front(source: str, tags: str) -> Edit:
+    """Return the edit that puts tags in front of a template."""
+    # A line of its own only where the template's first tag takes the line break away again.
+    return Edit(Span(0, 0), tags + ("\n" if source.startswith(("{%-", "{{-", "{#-")) else ""))
+
+
 def literal(text: str) -> str:
-    """Return the string literal of a text in template syntax."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
+    """Return the string literal of a text in template syntax; line ends become what Jinja takes them for."""
+    return "'" + NEWLINE.sub("\n", text).replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
 
 
 def tidied(template: Template, edits: Sequence[Edit]) -> list[Edit]:

@@ -6,12 +6,14 @@ inside of content is kept, that tag would stand in front of the block.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from jinja2 import nodes
 
 from template_fix.contract import Examination
-from template_fix.jinja import Template, walk
+from template_fix.jinja import Template, lex, walk
 from template_fix.proposers import Proposal
 from template_fix.proposers.messages import READ, Binding
 from template_fix.proposers.splice import literal, replaced
@@ -20,65 +22,81 @@ from template_fix.text import Edit, Span
 from template_fix.trace import Trace
 
 
+class _Printed(NamedTuple):
+    """Text with reasoning tags that a template prints in front of a turn: where it stands, and as a string literal.
+
+    ``content`` is the expression that reads the content of the turn's message. ``bare`` is text of the template itself.
+    """
+
+    at: Span
+    whole: str
+    content: str
+    bare: bool
+
+    def edit(self, text: str) -> Edit:
+        """Return the edit that prints what an expression gives in its place."""
+        return Edit(self.at, f"{{{{ {text} }}}}") if self.bare else replaced(self.at, text)
+
+    def beside_content(self, without: str, tag: str, switch: str) -> Edit:
+        """Return the edit that prints another literal in turns whose content brings a tag."""
+        return self.edit(f"{without} if {switch} and '{tag}' in ({self.content} or '') else {self.whole}")
+
+
 def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
-    """Yield, for each literal that prints a reasoning tag in a loop over messages, its omission beside such content.
+    """Yield, for each text that prints a reasoning tag in a loop over messages, its omission beside such content.
 
     ``switch`` is the test, in template syntax, that the edits are switched by.
     """
     template, tags = trace.template, examined.tags
     if not tags.paired or not any(seen.breaks("printed", "well-formed") for seen in examined):
         return
-    blocks: list[Edit] = []
-    for node, content in _literals(template):
-        span = template.span(node)
-        if span is not None and isinstance(node.value, str):
-            yield from _left_out(span, span.of(template.source), content, tags, switch)
-            if _empty_block(node.value, tags):
-                yield _filled(span, span.of(template.source), content, tags, switch)
-                blocks.append(_without_block(span, span.of(template.source), content, tags, switch))
-    if blocks:
+    found = list(_printed(template, tags))
+    for printed in found:
+        yield from _left_out(printed, tags, switch)
+    blocks = [printed for printed in found if _empty_block(printed.whole, tags)]
+    yield from (_filled(block, tags, switch) for block in blocks)
+    # A lone closing tag in the content may be one that the answer speaks of.
+    for tag in (tags.close, tags.open) if blocks else ():
         yield Proposal(
             "TF207",
             "stray tag",
             "leave the empty block out where the content brings its own",
             "An empty block is printed in front of the turn, whatever the content holds.",
-            blocks[0].span,
-            tuple(blocks),
+            blocks[0].at,
+            tuple(block.beside_content(_without_block(block.whole, tags), tag, switch) for block in blocks),
         )
 
 
-def _left_out(span: Span, whole: str, content: str, tags: Tags, switch: str) -> Iterator[Proposal]:
+def _left_out(printed: _Printed, tags: Tags, switch: str) -> Iterator[Proposal]:
     for tag in (tags.open, tags.close):
-        if whole.count(tag) == 1 and tags.open not in whole.replace(tag, "", 1):
+        without = printed.whole.replace(tag, "")
+        if printed.whole.count(tag) == 1 and tags.open not in without:
             yield Proposal(
                 "TF207",
                 "stray tag",
                 f"leave {tag} out where the content brings its own tags",
                 f"{tag} is printed in front of the turn, whatever the content holds.",
-                span,
-                (_beside_content(span, whole, whole.replace(tag, ""), content, tags, switch),),
+                printed.at,
+                (printed.beside_content(without, tags.close, switch),),
             )
 
 
-def _beside_content(span: Span, whole: str, without: str, content: str, tags: Tags, switch: str) -> Edit:
-    """Return the edit that prints a literal otherwise in turns whose content brings tags."""
-    return replaced(span, f"{without} if {switch} and '{tags.close}' in ({content} or '') else {whole}")
-
-
-def _without_block(span: Span, whole: str, content: str, tags: Tags, switch: str) -> Edit:
+def _without_block(whole: str, tags: Tags) -> str:
     front, _, rest = whole.partition(tags.open)
     _, _, back = rest.partition(tags.close)
-    return _beside_content(span, whole, front + back, content, tags, switch)
+    return front + back
 
 
-def _empty_block(text: str, tags: Tags) -> bool:
-    _, found, behind = text.partition(tags.open)
+def _empty_block(whole: str, tags: Tags) -> bool:
+    """Whether a literal prints an opening tag and the closing one with nothing but whitespace between them."""
+    _, found, behind = whole.replace("\\n", "\n").partition(tags.open)
     return bool(found) and behind.lstrip().startswith(tags.close)
 
 
-def _filled(span: Span, whole: str, content: str, tags: Tags, switch: str) -> Proposal:
+def _filled(printed: _Printed, tags: Tags, switch: str) -> Proposal:
     """Return the proposal that puts the reasoning field into a block that is printed empty."""
-    field = Binding("", content, span).access("reasoning_content")
+    whole = printed.whole
+    field = Binding("", printed.content, printed.at).access("reasoning_content")
     front, _, rest = whole.partition(tags.open)
     _, _, back = rest.partition(tags.close)
     opening, closing = literal(tags.open + tags.lead)[1:-1], literal(tags.trail + tags.close)[1:-1]
@@ -88,21 +106,35 @@ def _filled(span: Span, whole: str, content: str, tags: Tags, switch: str) -> Pr
         "empty block",
         "print the reasoning in the block that stands empty",
         "An empty block is printed in front of the turn, whether it has reasoning or not.",
-        span,
-        (replaced(span, f"{block} if {switch} and {field} else {whole}"),),
+        printed.at,
+        (printed.edit(f"{block} if {switch} and {field} else {whole}"),),
     )
 
 
-def _literals(template: Template) -> Iterator[tuple[nodes.Const, str]]:
-    """Yield each string constant that is printed in a loop over messages, with what reads the content there."""
-    for loop in walk(template.tree):
-        if isinstance(loop, nodes.For) and isinstance(loop.target, nodes.Name):
-            content = _content(template, loop)
-            if content:
-                yield from ((each, content) for each in _printed(loop))
+def _printed(template: Template, tags: Tags) -> Iterator[_Printed]:
+    """Yield each text that is printed in a loop over messages: its string constants, and what of its own has tags."""
+    texts = [token for token in lex(template.source) if token.kind == "data"]
+    for loop in template.all_nodes:
+        content, around = _content(template, loop), template.span(loop)
+        if content and around:
+            for node in _constants(loop):
+                span = template.span(node)
+                if span is not None:
+                    yield _Printed(span, span.of(template.source), content, bare=False)
+            for token in texts:
+                tagged = _tagged(token.text, tags)
+                if tagged and around.start <= token.start < around.end:
+                    at = Span(token.start + tagged.start(), token.start + tagged.end())
+                    yield _Printed(at, literal(tagged.group()), content, bare=True)
 
 
-def _printed(loop: nodes.For) -> Iterator[nodes.Const]:
+def _tagged(text: str, tags: Tags) -> re.Match[str] | None:
+    """Return the part of a text from its first reasoning tag to its last one."""
+    tag = f"(?:{re.escape(tags.open)}|{re.escape(tags.close)})"
+    return re.search(rf"{tag}(?:.*{tag})?", text, re.DOTALL)
+
+
+def _constants(loop: nodes.Node) -> Iterator[nodes.Const]:
     for node in walk(loop):
         if isinstance(node, nodes.Output):
             for each in walk(node):
@@ -110,9 +142,9 @@ def _printed(loop: nodes.For) -> Iterator[nodes.Const]:
                     yield each
 
 
-def _content(template: Template, loop: nodes.For) -> str:
+def _content(template: Template, loop: nodes.Node) -> str:
     """Return the expression that reads the content of the message that a loop is about, "" where it reads none."""
-    for node in walk(loop):
+    for node in walk(loop) if isinstance(loop, nodes.For) and isinstance(loop.target, nodes.Name) else ():
         if isinstance(node, nodes.Getattr | nodes.Getitem) and READ.fullmatch(template.text(node)):
             return template.text(node)
     return ""

@@ -14,7 +14,8 @@ from template_fix.contract import SAFE, Examination
 from template_fix.fold import SWITCH
 from template_fix.jinja import Template, walk
 from template_fix.proposers import Proposal
-from template_fix.text import Edit, Span
+from template_fix.proposers.splice import in_front
+from template_fix.text import Edit
 
 
 def proposals(template: Template, keeping: Mapping[str, bool], switch: str) -> Iterator[Proposal]:
@@ -37,7 +38,7 @@ def own_switches(template: Template, examined: Examination, names: Iterable[str]
 
 def _is_boolean(template: Template, name: str) -> bool:
     """Whether a variable is asked for its truth, or defaults to one."""
-    for node in walk(template.tree):
+    for node in template.all_nodes:
         if isinstance(node, nodes.If | nodes.CondExpr) and any(_is(each, name) for each in _operands(node.test)):
             return True
         default = isinstance(node, nodes.Filter) and node.name in ("default", "d") and _is(node.node, name)
@@ -79,9 +80,7 @@ def _defaults(template: Template, name: str, value: bool, switch: str) -> Iterat
     spans = [span for node in _default_values(template, name, not value) if (span := template.span(node))]
     test = ("" if own else f"{switch} and ") + f"{name} is not defined"
     insert = f"{{%- if {test} %}}{{%- set {name} = {str(value).lower()} %}}{{%- endif %}}"
-    # A line of its own only where the template's first tag takes the line break away again.
-    line = "\n" if template.source.startswith(("{%-", "{{-", "{#-")) else ""
-    edits = tuple(Edit(span, text) for span in spans) or (Edit(Span(0, 0), insert + line),)
+    edits = tuple(Edit(span, text) for span in spans) or (in_front(template.source, insert),)
     yield Proposal(
         "TF202",
         "switch",
@@ -94,7 +93,7 @@ def _defaults(template: Template, name: str, value: bool, switch: str) -> Iterat
 
 def _default_values(template: Template, name: str, value: bool) -> Iterator[nodes.Const]:
     """Yield each constant that a variable takes where nobody sets it: ``x | default(false)``, or a guarded ``set``."""
-    for node in walk(template.tree):
+    for node in template.all_nodes:
         if isinstance(node, nodes.Filter) and node.name in ("default", "d") and node.args and _is(node.node, name):
             given = node.args[0]
             if isinstance(given, nodes.Const) and given.value is value:

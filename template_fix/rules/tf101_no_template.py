@@ -1,11 +1,11 @@
 """The checkpoint has no chat template.
 
 ## What
-None of the files that can hold a chat template holds one.
+None of the files that can hold a chat template holds one, or one of them is empty.
 
 ## Why
-Without a template, `apply_chat_template` raises an error, and every trainer and server falls back on a format of its
-own: the model is trained on one text and served with another.
+Without a template, `apply_chat_template` raises an error, with an empty one it prints nothing, and every trainer and
+server falls back on a format of its own: the model is trained on one text and served with another.
 
 ## Example
 A directory with `tokenizer.json` and a `tokenizer_config.json` that has no `chat_template`.
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.finding import Finding, Level
+from template_fix.finding import Finding, Level, Place
 from template_fix.subject import Subject
 
 CODE = "TF101"
@@ -27,11 +27,12 @@ SUMMARY = "no chat template"
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding where no file holds a chat template."""
+    """Yield a finding where no file holds a chat template, and for each template that is empty."""
+    fix = "write the template that the model was trained with to "
     if not subject.checkpoint.templates:
-        yield Finding(
-            CODE,
-            LEVEL,
-            "no chat template in tokenizer_config.json, chat_template.jinja or any other file",
-            fix="write the template that the model was trained with to chat_template.jinja",
-        )
+        message = "no chat template in tokenizer_config.json, chat_template.jinja or any other file"
+        yield Finding(CODE, LEVEL, message, fix=f"{fix}chat_template.jinja")
+    for copy in subject.checkpoint.templates:
+        if not copy.source.strip():
+            place = Place(copy.file, template=copy.variant)
+            yield Finding(CODE, LEVEL, "the chat template is empty", place, fix=fix + copy.file)

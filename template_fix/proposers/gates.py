@@ -1,22 +1,22 @@
-"""Edits found by experiment, for templates that nobody has seen.
+"""Gates: tests which, forced the other way, mend something.
 
-A *drop site* is an expression into which a lost text goes and out of which it doesn't come: the proposal puts the
-operand in its place. A *gate* is a test which, forced the other way, mends something: the proposal makes it hold, or
-not hold, while the switch is on.
+The proposal makes the test hold, or not hold, while the switch is on: for every turn, or only for those that need it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from jinja2 import nodes
 
 from template_fix.contract import SAFE, SAMPLE, Examination, Held, Observation
 from template_fix.jinja import Template, walk
-from template_fix.probes import Part, Probe
+from template_fix.probes import Probe
 from template_fix.proposers import Proposal
 from template_fix.proposers.messages import access, enclosing_loops
 from template_fix.proposers.splice import replaced
+from template_fix.proposers.trials import prints, same, short, well
 from template_fix.text import Span
 from template_fix.trace import Trace
 
@@ -25,101 +25,36 @@ _AT_ONCE = ("printed", "once", "well-formed")
 
 
 def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
-    """Yield what experiments on the conversations that are printed badly suggest.
+    """Yield the gates whose opening or closing mends a conversation that is printed badly.
 
     ``switch`` is the test, in template syntax, that the edits are switched by. Use it inside `limits.bounded`.
     """
-    yield from _drops(trace, examined, switch)
-    yield from _gates(trace, examined, switch)
-
-
-def causes(trace: Trace, examined: Examination, probe: Probe, part: Part) -> Iterator[tuple[Span, bool]]:
-    """Yield each expression and test but for which a lost text would be printed, and whether changing it is harmless.
-
-    Harmless is what leaves the conversations that are printed well as they are. Tests that fail, and so keep a text
-    from its output, come before those that hold.
-    """
-    well = _well(examined)
-    for number, fed in _dropped(trace, examined, probe, part):
-        with trace.changed(operands={number: fed}):
-            if _prints_part(trace, examined, probe, part):
-                yield trace.values[number].span, _same(trace, examined, well)
-    for number, outcome in sorted(_flips(trace, probe, examined), key=lambda flip: not flip[1]):
-        with trace.changed(tests={number: outcome}):
-            if _prints_part(trace, examined, probe, part):
-                yield trace.tests[number].span, _same(trace, examined, well)
-
-
-def gates(trace: Trace, examined: Examination, seen: Observation) -> Iterator[Span]:
-    """Yield each test but for which a conversation would be printed better, and none of the others worse."""
-    for number, outcome in _flips(trace, seen.probe, examined):
-        if _gained(trace, number, outcome, seen, examined) and not any(_harms(trace, number, outcome, examined)):
-            yield trace.tests[number].span
-
-
-def _well(examined: Examination) -> list[Probe]:
-    return [seen.probe for seen in examined.well[:SAMPLE]]
-
-
-def _same(trace: Trace, examined: Examination, probes: Sequence[Probe]) -> bool:
-    told = Examination(trace, probes, examined.tags)
-    return all(told.text(probe) == examined.text(probe) for probe in probes)
-
-
-def _prints_part(trace: Trace, examined: Examination, probe: Probe, part: Part) -> bool:
-    text = Examination(trace, [probe], examined.tags).text(probe)
-    return isinstance(text, str) and part.text in text
-
-
-def _dropped(trace: Trace, examined: Examination, probe: Probe, part: Part) -> list[tuple[int, int]]:
-    """Return the expressions that a text goes into and doesn't come out of, each with the operand that held it."""
-    trace.follow(part.text)
-    Examination(trace, [probe], examined.tags).text(probe)
-    found = sorted((number, fed) for number, fed in trace.recorder.drops if fed in trace.values)
-    trace.follow("")
-    return found
-
-
-def _drops(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
-    found: dict[tuple[int, int], str] = {}
-    for seen in examined.failing[:SAMPLE]:
-        for part in seen.lost:
-            code = "TF202" if part.kind == "reasoning" else "TF206"
-            for number, fed in _dropped(trace, examined, seen.probe, part):
-                with trace.changed(operands={number: fed}):
-                    if not _same(trace, examined, [seen.probe]):
-                        found.setdefault((number, fed), code)
-    for (number, fed), code in found.items():
-        site, operand = trace.values[number], trace.values[fed]
-        whole, kept = (each.span.of(trace.template.source) for each in (site, operand))
-        yield Proposal(
-            code,
-            "experiment",
-            f"keep what {_short(whole)} drops",
-            f"The text goes into {_short(whole)} and doesn't come out.",
-            site.span,
-            (replaced(site.span, f"{kept} if {switch} else {whole}"),),
-        )
-
-
-def _gates(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
     mended: dict[tuple[int, bool], str] = {}
     tried: set[tuple[int, bool]] = set()
     for seen in examined.failing[:SAMPLE]:
-        for number, outcome in _flips(trace, seen.probe, examined):
-            gained = [] if (number, outcome) in tried else _gained(trace, number, outcome, seen, examined)
-            if gained:
+        for number, outcome in flips(trace, seen.probe, examined):
+            mends = [] if (number, outcome) in tried else gained(trace, number, outcome, seen, examined)
+            if mends:
                 tried.add((number, outcome))
-                changes, worsens = _harms(trace, number, outcome, examined)
+                changes, worsens = harms(trace, number, outcome, examined)
                 if outcome and (changes or worsens):
                     yield from _guarded(trace, number, seen, examined, switch)
-                    yield from _restricted(trace, number, _code(seen, gained), switch)
+                    yield from _restricted(trace, number, _code(seen, mends), switch)
                 if not changes:
-                    mended[number, outcome] = _code(seen, gained)
+                    mended[number, outcome] = _code(seen, mends)
     bookkeeping = frozenset(_bookkeeping(trace))
     for (number, outcome), code in mended.items():
         if number not in bookkeeping:
-            yield _gate(trace, number, outcome, code, switch)
+            yield _gate(trace, number, outcome, code, switch if outcome else f"not {switch}")
+            yield from _as_prompt(trace, number, outcome, code, switch)
+
+
+def _as_prompt(trace: Trace, number: int, outcome: bool, code: str, switch: str) -> Iterator[Proposal]:
+    """Yield the gate that opens only where a generation prompt is asked for, behind all messages."""
+    if not outcome and not any(enclosing_loops(trace.template, trace.tests[number].span)):
+        gate = _gate(trace, number, False, code, f"(not {switch} or add_generation_prompt)")
+        title = "print the generation prompt only where it is asked for"
+        yield replace(gate, title=title, why="What begins the next turn is printed behind every conversation.")
 
 
 def _guarded(trace: Trace, number: int, seen: Observation, examined: Examination, switch: str) -> Iterator[Proposal]:
@@ -130,7 +65,7 @@ def _guarded(trace: Trace, number: int, seen: Observation, examined: Examination
     template = trace.template
     trace.follow(part.text)
     with trace.changed(tests={number: True}):
-        printed = _prints_part(trace, examined, seen.probe, part)
+        printed = prints(trace, examined, seen.probe, part)
     site, holders = trace.tests[number], [trace.values[each] for each in sorted(trace.recorder.holders)]
     trace.follow("")
     read = (nodes.Name, nodes.Getattr, nodes.Getitem)
@@ -141,8 +76,8 @@ def _guarded(trace: Trace, number: int, seen: Observation, examined: Examination
             yield Proposal(
                 "TF202",
                 "experiment",
-                f"print {_short(value)} wherever there is some",
-                f"Where {_short(text)} fails, {_short(value)} isn't printed.",
+                f"print {short(value)} wherever there is some",
+                f"Where {short(text)} fails, {short(value)} isn't printed.",
                 site.span,
                 (replaced(site.span, f"{switch} and {value}{once} or {text}"),),
             )
@@ -160,7 +95,7 @@ def _restricted(trace: Trace, number: int, code: str, switch: str) -> Iterator[P
 
 def _controls(template: Template, test: Span, place: Span) -> bool:
     """Whether a place lies in the branch that opens when a test holds."""
-    for node in walk(template.tree):
+    for node in template.all_nodes:
         span = template.span(node)
         if isinstance(node, nodes.If) and span and span.start <= test.start < test.end <= place.start <= span.end:
             head = template.span(node.test)
@@ -170,7 +105,7 @@ def _controls(template: Template, test: Span, place: Span) -> bool:
     return False
 
 
-def _flips(trace: Trace, probe: Probe, examined: Examination) -> list[tuple[int, bool]]:
+def flips(trace: Trace, probe: Probe, examined: Examination) -> list[tuple[int, bool]]:
     """Return each test that is reached in a conversation, with each outcome that it could be forced to."""
     examination = Examination(trace, [probe], examined.tags)
     with trace.changed():
@@ -180,18 +115,18 @@ def _flips(trace: Trace, probe: Probe, examined: Examination) -> list[tuple[int,
     return [(number, not outcome) for number, outcomes in sorted(seen.items()) for outcome in sorted(outcomes)]
 
 
-def _gained(trace: Trace, number: int, outcome: bool, seen: Observation, examined: Examination) -> list[Held]:
+def gained(trace: Trace, number: int, outcome: bool, seen: Observation, examined: Examination) -> list[Held]:
     """Return what of a conversation is printed well once a test is forced, and wasn't before."""
     forced = Examination(trace, examined.probes.values(), examined.tags)
     with trace.changed(tests={number: outcome}):
         return [held for held in seen.breaks(*SAFE) if forced.holds(seen.probe, held)]
 
 
-def _harms(trace: Trace, number: int, outcome: bool, examined: Examination) -> tuple[bool, bool]:
+def harms(trace: Trace, number: int, outcome: bool, examined: Examination) -> tuple[bool, bool]:
     """Whether forcing a test changes a conversation that is printed well, and whether it makes any other worse."""
     forced = Examination(trace, examined.probes.values(), examined.tags)
     with trace.changed(tests={number: outcome}):
-        changes = not _same(trace, examined, _well(examined))
+        changes = not same(trace, examined, well(examined))
         worsens = not changes and any(
             {held for held in seen.held if held.property in _AT_ONCE} - forced.held(seen.probe, *_AT_ONCE)
             for seen in examined
@@ -205,6 +140,7 @@ def _code(seen: Observation, gained: Sequence[Held]) -> str:
 
 
 def _gate(trace: Trace, number: int, outcome: bool, code: str, switch: str) -> Proposal:
+    """Return the gate that opens by a test besides its own, or closes but for one."""
     site = trace.tests[number]
     text = site.span.of(trace.template.source)
     if outcome:
@@ -212,12 +148,12 @@ def _gate(trace: Trace, number: int, outcome: bool, code: str, switch: str) -> P
         edited, told = f"{switch} or {inner}", "fails"
     else:
         inner = f"({text})" if isinstance(site.node, nodes.CondExpr | nodes.Or) else text
-        edited, told = f"{inner} and not {switch}", "holds"
+        edited, told = f"{inner} and {switch}", "holds"
     return Proposal(
         code,
         "experiment",
-        f"don't let {_short(text)} decide what is printed of a turn",
-        f"Where {_short(text)} {told}, a turn isn't printed as it should be.",
+        f"don't let {short(text)} decide what is printed of a turn",
+        f"Where {short(text)} {told}, a turn isn't printed as it should be.",
         site.span,
         (replaced(site.span, edited),),
     )
@@ -230,7 +166,7 @@ def _bookkeeping(trace: Trace) -> Iterator[int]:
     """
     template = trace.template
     spans = {site.span: number for number, site in trace.tests.items()}
-    for node in walk(template.tree):
+    for node in template.all_nodes:
         if isinstance(node, nodes.If) and not any(_prints(each) for each in (*node.body, *node.else_, *node.elif_)):
             for each in walk(node.test):
                 span = template.span(each)
@@ -250,8 +186,3 @@ def _remembers(node: nodes.If) -> bool:
     """Whether values are noted in a namespace, and nowhere else: to take messages apart is more than to remember."""
     targets = [each.target for each in walk(node) if isinstance(each, nodes.Assign)]
     return bool(targets) and all(isinstance(target, nodes.NSRef) for target in targets)
-
-
-def _short(text: str) -> str:
-    shown = " ".join(text.split())
-    return f"`{shown if len(shown) <= 60 else shown[:57] + '…'}`"
