@@ -11,12 +11,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from template_fix.api import check, patch, push
+    from template_fix.api import check, patch, push, row_check
+    from template_fix.callback import PreflightCallback
     from template_fix.checkpoint import CheckpointError
     from template_fix.hub import HubError
     from template_fix.journal import WriteError
     from template_fix.options import Options
     from template_fix.outcome import Patched, Report
+    from template_fix.preflighting import Preflight, PreflightError, preflight
     from template_fix.sending import Pushed
 
 __all__ = [
@@ -24,12 +26,17 @@ __all__ = [
     "HubError",
     "Options",
     "Patched",
+    "Preflight",
+    "PreflightCallback",
+    "PreflightError",
     "Pushed",
     "Report",
     "WriteError",
     "check",
     "patch",
+    "preflight",
     "push",
+    "row_check",
 ]
 
 _HOMES = {
@@ -37,12 +44,17 @@ _HOMES = {
     "HubError": "hub",
     "Options": "options",
     "Patched": "outcome",
+    "Preflight": "preflighting",
+    "PreflightCallback": "callback",
+    "PreflightError": "preflighting",
     "Pushed": "sending",
     "Report": "outcome",
     "WriteError": "journal",
     "check": "api",
     "patch": "api",
+    "preflight": "preflighting",
     "push": "api",
+    "row_check": "api",
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,10 @@ from template_fix.options import Options
 from template_fix.outcome import Patched, Report
 
 if TYPE_CHECKING:
+    from template_fix.batch_check import RowCheck
+    from template_fix.batches import Batch
+    from template_fix.data import Source
+    from template_fix.data_check import DataReport
     from template_fix.plan import Plan
     from template_fix.sending import Pushed
 
@@ -23,6 +27,47 @@ def check(model: str, options: Options | None = None, *, revision: str | None = 
     from template_fix.repair import check as check_one
 
     return check_one(opened(model, revision).checkpoint, options)
+
+
+def row_check(
+    model: str,
+    options: Options | None = None,
+    *,
+    revision: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> RowCheck:
+    """Return the check of a model's training rows: a function from a batch of columns to a batch of columns.
+
+    ``dataset.map(row_check("MODEL"), batched=True)`` runs it, and Ray's ``map_batches``. What it adds is described at
+    `losses.Verdict`. ``columns`` tells which column holds what (``{"messages": "dialog"}``) where they go by other
+    names than ``messages``, ``conversations``, ``prompt``, ``completion``, ``tools`` and ``chat_template_kwargs``.
+
+    Raises as `check` does, and CheckpointError where there is no template to render rows with.
+    """
+    from template_fix.data_check import row_check_of
+
+    return row_check_of(opened(model, revision).checkpoint, options, columns)
+
+
+def check_data(
+    model: str,
+    source: Source,
+    options: Options | None = None,
+    *,
+    revision: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    processes: int = 1,
+    told: Callable[[Batch], None] | None = None,
+) -> DataReport:
+    """Return what is wrong with a model and what it loses of training data.
+
+    ``told`` hears of each batch of rows that is done. Raises as `row_check` does, and DataError where the data can't be
+    read.
+    """
+    from template_fix.data_check import check_data as check_one
+
+    checkpoint = opened(model, revision).checkpoint
+    return check_one(checkpoint, source, options, columns, processes=processes, told=told)
 
 
 def patch(

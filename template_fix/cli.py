@@ -97,6 +97,33 @@ _select = click.option(
 )
 _ignore = click.option("--ignore", multiple=True, callback=_codes, metavar="CODES", help="All rules but these.")
 
+
+def _columns(_: click.Context, __: click.Parameter, given: Sequence[str]) -> dict[str, str]:
+    from template_fix.rows import NAMEABLE
+
+    named = dict(each.partition("=")[::2] for each in given)
+    if wrong := [what for what, name in named.items() if what not in NAMEABLE or not name]:
+        raise click.BadParameter(f"{wrong[0]}: write WHAT=NAME, with WHAT one of {', '.join(NAMEABLE)}")
+    return named
+
+
+_DATA_OPTIONS = (
+    click.option("--data", multiple=True, metavar="DATA", help="Training data to render: see below."),
+    click.option("--column", "columns", multiple=True, callback=_columns, metavar="WHAT=NAME", help="Its columns."),
+    click.option("--split", default="train", show_default=True, help="The split of a data set on the Hub."),
+    click.option("--subset", metavar="NAME", help="The subset (configuration) of a data set on the Hub."),
+    click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N rows."),
+    click.option("--sample", type=click.IntRange(1), metavar="N", help="Only N rows, taken at random."),
+    click.option("--processes", type=click.IntRange(1), metavar="N", help="How many at once.  [default: one a CPU]"),
+)
+
+
+def _data_options(command: Command) -> Command:
+    for option in reversed(_DATA_OPTIONS):
+        command = option(command)
+    return command
+
+
 _revision = click.option("--revision", metavar="REV", help="The branch, tag or commit of a repository on the Hub.")
 _default = click.option(
     "--default",
@@ -114,6 +141,7 @@ _default = click.option(
 @_ignore
 @_tags
 @click.option("--strict", is_flag=True, help="Let warnings count as well as errors.")
+@_data_options
 @_format("text", "json", "sarif")
 def check(
     models: tuple[str, ...],
@@ -122,12 +150,39 @@ def check(
     ignore: frozenset[str],
     tags: tuple[tuple[str, str], ...],
     strict: bool,
+    data: tuple[str, ...],
+    columns: dict[str, str],
+    split: str,
+    subset: str | None,
+    limit: int | None,
+    sample: int | None,
+    processes: int | None,
     form: Format,
 ) -> int:
-    """Say what is wrong with models, and change nothing."""
+    """Say what is wrong with models, and change nothing.
+
+    With --data, say what a model's template loses of training data as well: of JSONL, JSON, Parquet and Arrow files,
+    folders of them, or data sets on the Hub. Rows have their conversation in messages, in conversations, or in prompt
+    and completion; --column messages=dialog names another column.
+    """
     from template_fix import run, tell
 
-    return tell.told_check(run.check(models, _options(select, ignore, tags), revision), form, strict=strict)
+    options = _options(select, ignore, tags)
+    if not data and (columns or subset or limit or sample or processes):
+        raise click.UsageError("--column, --subset, --limit, --sample and --processes go with --data")
+    if not data:
+        return tell.told_check(run.check(models, options, revision), form, strict=strict)
+    if len(models) > 1 or form == "sarif":
+        raise click.UsageError("--data takes one MODEL, and reports as text or json")
+    from template_fix.data import Source
+
+    source = Source(data, split, subset, limit, sample, tuple(columns.values()))
+    told = run.check_data(models[0], source, options, revision, columns, processes or _processors())
+    return tell.told_data(told, form, strict=strict)
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cli.command(epilog=EXIT_CODES)

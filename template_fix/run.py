@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,8 @@ from template_fix.finding import Finding, Level
 from template_fix.outcome import Patched, Report
 
 if TYPE_CHECKING:
+    from template_fix.data import Source
+    from template_fix.data_check import DataReport
     from template_fix.plan import Plan, Wish
     from template_fix.repair import Options
     from template_fix.sending import Pushed
@@ -41,6 +43,27 @@ def check(models: Iterable[str], options: Options, revision: str | None = None) 
 
     for model in models:
         yield _tried(model, partial(api.check, model, options, revision=revision))
+
+
+def check_data(
+    model: str,
+    source: Source,
+    options: Options,
+    revision: str | None,
+    columns: Mapping[str, str],
+    processes: int,
+) -> DataReport | Failure:
+    """Return what a model loses of training data, or why that can't be said; progress is drawn on a terminal."""
+    from template_fix import api
+    from template_fix.batches import DataError
+    from template_fix.progress import progress
+
+    try:
+        with progress() as told:
+            checked = partial(api.check_data, revision=revision, columns=columns, processes=processes, told=told)
+            return _tried(model, partial(checked, model, source, options))
+    except DataError as error:
+        return Failure(model, str(error))
 
 
 def patch(

@@ -12,6 +12,7 @@ from template_fix.report import check_lines, diff_text, patch_lines
 from template_fix.run import CLEAN, FAILED, Failure, Outcome, exit_code
 
 if TYPE_CHECKING:
+    from template_fix.data_check import DataReport
     from template_fix.plan import Plan
     from template_fix.sending import Pushed
     from template_fix.show import Showing
@@ -30,6 +31,26 @@ def told_check(outcomes: Iterable[Report | Failure], form: Format, *, strict: bo
         _outcomes_as_json("check", reports, code)
     else:
         _as_sarif(reports)
+    return code
+
+
+def told_data(told: DataReport | Failure, form: Format, *, strict: bool) -> int:
+    """Tell the report of ``check`` with training data, which counts as findings do."""
+    from template_fix.report_data import survey_json, survey_lines
+
+    if isinstance(told, Failure):
+        return _failed("check", told, form)
+    tally = told.survey.before
+    code = max(exit_code([told.report], strict=strict), int(bool(tally.harmed or (strict and tally.prompt_differs))))
+    if form == "json":
+        from template_fix.report_json import report_json
+
+        models = [{**report_json(told.report), "data": survey_json(told.survey)}]
+        _json("check", {"exit_code": code, "models": models})
+    else:
+        put = printer(sys.stdout)
+        put(check_lines(told.report, width_of(sys.stdout)))
+        put([line(""), *survey_lines(told.survey)])
     return code
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -231,7 +232,19 @@ def test_checking_a_directory_loads_nothing_of_the_hub(tmp_path):
     assert done.stdout.splitlines()[-1] == ""
 
 
+# Of the public names, what needs an extra to be imported at all.
+EXTRA = {"PreflightCallback"}
+
+
 def test_the_public_names_are_there():
-    assert [name for name in template_fix.__all__ if not hasattr(template_fix, name)] == []
+    assert [name for name in template_fix.__all__ if name not in EXTRA and not hasattr(template_fix, name)] == []
     with pytest.raises(AttributeError):
         template_fix.nothing  # noqa: B018
+
+
+def test_a_name_that_needs_transformers_is_there_with_it_and_without_it_says_what_to_install():
+    if importlib.util.find_spec("transformers"):
+        assert template_fix.PreflightCallback
+    else:
+        with pytest.raises(ImportError, match=r"pip install 'template-fix\[train\]'"):
+            template_fix.PreflightCallback  # noqa: B018

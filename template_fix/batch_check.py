@@ -1,0 +1,138 @@
+"""The check of training rows by the batch: a dict of columns in, a dict of columns out.
+
+It is a value, so that it runs unchanged in ``datasets.map``, in Ray's ``map_batches`` and in this program's own
+processes. The template is run in a child process, one for each batch: a process costs 3 ms, a row some 50 µs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Protocol, TypeVar
+
+from template_fix.limits import LimitExceeded, bounded
+from template_fix.losses import Verdict, verdict
+from template_fix.render import Renderer, prepared
+from template_fix.rows import BrokenRow, row_of
+
+Rows = TypeVar("Rows", bound="Sliceable")
+Value = TypeVar("Value")
+
+
+class Sliceable(Protocol):
+    """Rows: as many as ``len`` says, and parts of them."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self: Rows, part: slice, /) -> Rows: ...
+
+
+BATCH = 1000
+BATCH_SECONDS = 60.0
+# A template that exceeds its limits on that many rows of a batch isn't tried on the others.
+_PATIENCE = 3
+
+
+@dataclass(frozen=True)
+class RowCheck:
+    """Checks what a model's chat templates lose of rows of training data.
+
+    ``templates`` are pairs of name and source, ``variables`` of name and value (``bos_token``, …), ``tags`` of opening
+    and closing reasoning tag, ``columns`` of what a column is (``messages``, ``tools``, …) and what it is called here.
+    ``release`` is that of transformers: 5 passes reasoning under all its names and drops what is None, 4 does neither.
+    """
+
+    templates: tuple[tuple[str, str], ...] = field(repr=False)
+    variables: tuple[tuple[str, Any], ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+    columns: tuple[tuple[str, str], ...] = ()
+    release: int = 5
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Return the columns of `losses.Verdict` for a batch of rows, given as columns of equal length.
+
+        The columns may be lists or NumPy arrays. A row that is broken or fails says so in its columns; nothing is
+        raised but RenderError for a template that can't be compiled.
+        """
+        columns = {name: values if isinstance(values, list) else plain(values) for name, values in batch.items()}
+        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        told = self.verdicts(rows)
+        return {name: [getattr(each, name) for each in told] for name in Verdict._fields}
+
+    def verdicts(self, rows: Sequence[Any]) -> list[Verdict]:
+        """Return the verdict on each row: a mapping of columns, or its JSON text. Templates run within limits."""
+        parts = in_parts(self.within, rows, lambda _, why: [Verdict(failure=why)])
+        return [each for part in parts for each in part]
+
+    def within(self, rows: Iterable[Any]) -> list[Verdict]:
+        """Return the same inside of `limits.bounded`; raises LimitExceeded where a child process dies of a row."""
+        columns, told, stopped = dict(self.columns), list[Verdict](), 0
+        for value in rows:
+            try:
+                told.append(self._verdict(value, columns) if stopped < _PATIENCE else _UNTRIED)
+            except LimitExceeded as error:
+                stopped += 1
+                told.append(Verdict(failure=f"the template was stopped: {error}"))
+        return told
+
+    def _verdict(self, value: object, columns: Mapping[str, str]) -> Verdict:
+        try:
+            row = row_of(value, columns)
+        except BrokenRow as error:
+            return Verdict(broken=str(error))
+        source = self.template(bool(row.tools))
+        prepare = prepared if self.release >= 5 else list
+        return verdict(row, _renderer(source, self.variables), source, self.tags, prepare)
+
+    def template(self, tools: bool) -> str:
+        """Return the template that transformers takes for a conversation with or without tools."""
+        named = dict(self.templates)
+        wanted = "tool_use" if tools and "tool_use" in named else "default"
+        return named.get(wanted) or self.templates[0][1]
+
+    def warm(self) -> None:
+        """Compile the templates here, for the child processes to inherit.
+
+        Call it where they were compiled within limits before: what they take is known then.
+        """
+        for _, source in self.templates:
+            _renderer(source, self.variables)
+
+
+_UNTRIED = Verdict(failure=f"not tried: the template had exceeded its limits on {_PATIENCE} rows before it")
+
+
+@lru_cache(maxsize=8)
+def _renderer(source: str, variables: tuple[tuple[str, Any], ...]) -> Renderer:
+    return Renderer(source, dict(variables))
+
+
+def in_parts(work: Callable[[Rows], Value], rows: Rows, stopped: Callable[[Rows, str], Value]) -> list[Value]:
+    """Return ``work(rows)``, done within limits; where they are exceeded, of halves, down to the row at fault.
+
+    For that one, ``stopped`` gives what stands for it, from the row and the reason.
+    """
+    try:
+        return [bounded(work, rows, seconds=BATCH_SECONDS)]
+    except LimitExceeded as error:
+        return halved(work, rows, stopped, error)
+
+
+def halved(
+    work: Callable[[Rows], Value], rows: Rows, stopped: Callable[[Rows, str], Value], error: LimitExceeded
+) -> list[Value]:
+    """Return what `in_parts` does once ``work(rows)`` has exceeded its limits."""
+    if len(rows) == 1:
+        return [stopped(rows, f"the template was stopped: it {error}")]
+    middle = len(rows) // 2
+    return [each for half in (rows[:middle], rows[middle:]) for each in in_parts(work, half, stopped)]
+
+
+def plain(value: Any) -> Any:
+    """Return a value with lists in the place of NumPy's arrays, however deep they lie."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    return {key: plain(each) for key, each in value.items()} if isinstance(value, dict) else value

@@ -1,0 +1,88 @@
+"""The check of a model over training data: its templates on every row, and the repaired ones on those in trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from template_fix.batch_check import RowCheck
+from template_fix.batches import Batch, DataError
+from template_fix.checkpoint import Checkpoint, CheckpointError
+from template_fix.data import Source
+from template_fix.jinja import Template
+from template_fix.limits import LimitExceeded, bounded
+from template_fix.options import Options
+from template_fix.outcome import PatchResult, Report
+from template_fix.render import Renderer, RenderError
+from template_fix.repair import patch, special_tokens
+from template_fix.show import DEFAULT, TRANSFORMERS
+from template_fix.survey import Checks, Survey, surveyed
+from template_fix.tags import discover
+from template_fix.tokens import vocabulary_tags
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What is wrong with a model, and what it loses of training data."""
+
+    report: Report
+    survey: Survey
+
+
+def row_check_of(
+    checkpoint: Checkpoint, options: Options | None = None, columns: Mapping[str, str] | None = None
+) -> RowCheck:
+    """Return the row check of a checkpoint's templates as transformers sees them.
+
+    Raises CheckpointError where there are none, or none that can be compiled.
+    """
+    copies = dict(checkpoint.seen[TRANSFORMERS]) or {copy.variant: copy for copy in checkpoint.templates}
+    if not copies:
+        raise CheckpointError(f"{checkpoint.name}: no chat template here to render rows with")
+    variables = special_tokens(checkpoint)
+    tags = dict.fromkeys((options.tags if options else ()) + vocabulary_tags(checkpoint))
+    for copy in copies.values():
+        try:
+            found = bounded(_tags, copy.source, variables)
+        except (RenderError, LimitExceeded, ValueError) as error:
+            raise CheckpointError(f"{checkpoint.name}/{copy.file}: rows can't be rendered with it: {error}") from None
+        tags |= dict.fromkeys(found)
+    templates = tuple((variant, copy.source) for variant, copy in copies.items())
+    named = tuple((columns or {}).items())
+    return RowCheck(templates, tuple(variables.items()), tuple(dict.fromkeys((*tags, DEFAULT))), named)
+
+
+def _tags(source: str, variables: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    found = discover(Renderer(source, variables), Template(source).tree)
+    return ((found.open, found.close),) if found else ()
+
+
+def mended(checkpoint: Checkpoint, result: PatchResult) -> Checkpoint:
+    """Return the checkpoint as a patch leaves it."""
+    changed = {name: after for name, (_, after) in result.changed.items()}
+    return replace(checkpoint, files={**checkpoint.files, **changed}, _documents={})
+
+
+def check_data(
+    checkpoint: Checkpoint,
+    source: Source,
+    options: Options | None = None,
+    columns: Mapping[str, str] | None = None,
+    *,
+    processes: int = 1,
+    told: Callable[[Batch], None] | None = None,
+) -> DataReport:
+    """Return what is wrong with a checkpoint, and what it loses of training data, now and repaired.
+
+    ``told`` hears of each batch that is done. Raises CheckpointError as `row_check_of` does, and DataError where there
+    are no rows.
+    """
+    batches = source.batches()
+    now = row_check_of(checkpoint, options, columns)
+    result = patch(checkpoint, options)
+    repaired = row_check_of(mended(checkpoint, result), options, columns) if result.changed else now
+    checks = Checks(now, repaired if repaired.templates != now.templates else None)
+    survey = surveyed(checks, batches, processes, told)
+    if not survey.before.rows:
+        raise DataError(f"{', '.join(source.names)}: holds no rows")
+    return DataReport(result.before, replace(survey, names=source.names))

@@ -1,0 +1,294 @@
+"""What a chat template loses of one row: rendered, and where that leaves doubt, rendered once more in disguise.
+
+A text that is found in the output may have come from elsewhere, and one that isn't found may have been changed rather
+than lost. So wherever a text isn't printed as it stands, as often as the row has it, the row is rendered again with
+each of its texts spelled in one letter of its own, which no template prints by itself: the letters that come out are
+what is kept. That holds where both renderings are alike in all else; where they aren't, only words that come out
+nowhere count as lost.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from template_fix.render import Failure, Message, Renderer
+from template_fix.rows import Row, names_reasoning
+from template_fix.tags import pairs
+
+Pairs = Sequence[tuple[str, str]]
+# Shorter texts are found in others by chance.
+_TELLING = 16
+_MARKUP = re.compile(r"<[^\s<>]{1,60}>|\[/?[A-Z_]{2,30}\]")
+# Letters of a plane for private use, which no text or template has by itself.
+_FIRST, _LAST = 0xF0000, 0xFFFFD
+_LETTERS = re.compile(f"([{chr(_FIRST)}-{chr(_LAST)}])\\1*")
+_WORD = re.compile(r"\w+")
+
+
+class Verdict(NamedTuple):
+    """What becomes of one row: the columns that a row check adds.
+
+    ``reasoning`` and ``answer`` are the characters that its turns have of each, without tags and the white space
+    around; ``reasoning_lost`` and ``answer_lost`` those that aren't printed. ``cut`` is the longest lost text and
+    ``cut_from`` the number of its message, from 1. ``prompt_differs`` tells that the row doesn't begin with its own
+    generation prompt. ``failure`` is why the template doesn't render it, ``broken`` why it is no conversation;
+    otherwise they are "".
+    """
+
+    reasoning: int = 0
+    reasoning_lost: int = 0
+    answer: int = 0
+    answer_lost: int = 0
+    prompt_differs: bool = False
+    cut: str = ""
+    cut_from: int = 0
+    failure: str = ""
+    broken: str = ""
+
+    @property
+    def lossless(self) -> bool:
+        """Whether the row is rendered with all of its reasoning and answers."""
+        return not (self.reasoning_lost or self.answer_lost or self.failure or self.broken)
+
+
+class _Text(NamedTuple):
+    """A stretch of reasoning or of an answer, and the message that it is of."""
+
+    reasoning: bool
+    text: str
+    message: int
+
+
+def verdict(row: Row, renderer: Renderer, source: str, tags: Pairs, prepare: Callable[[Any], list[Any]]) -> Verdict:
+    """Return what a template makes of a row. ``source`` is its text, ``prepare`` what is done to messages before.
+
+    Use it inside `limits.bounded`; raises LimitExceeded.
+    """
+    messages = prepare(row.messages)
+    printed = renderer(messages, row.tools, **row.flags)
+    if isinstance(printed, Failure):
+        return Verdict(failure=printed.reason)
+    texts = [each for number in turns(row) for each in _texts(row.messages[number], number, tags)]
+    losses = [0] * len(texts) if _plain(row, printed, source) else _losses(row, texts, printed, renderer, tags, prepare)
+    gone = [(lost, each) for lost, each in zip(losses, texts, strict=True) if lost]
+    longest = max(gone, key=lambda pair: pair[0])[1] if gone else None
+    return Verdict(
+        reasoning=sum(len(each.text) for each in texts if each.reasoning),
+        reasoning_lost=sum(lost for lost, each in gone if each.reasoning),
+        answer=sum(len(each.text) for each in texts if not each.reasoning),
+        answer_lost=sum(lost for lost, each in gone if not each.reasoning),
+        prompt_differs=_prompt_differs(row, messages, printed, renderer),
+        cut=longest.text if longest else "",
+        cut_from=longest.message + 1 if longest else 0,
+    )
+
+
+def turns(row: Row) -> list[int]:
+    """Return the numbers of the messages that a model is to learn to write, from 0."""
+    return [number for number, message in enumerate(row.messages) if message["role"] == "assistant"]
+
+
+def reasoning_of(message: Message, tags: Pairs) -> list[str]:
+    """Return the reasoning of one turn, from its fields and from between tags."""
+    return [each.text for each in _texts(message, 0, tags) if each.reasoning]
+
+
+def answers_of(message: Message, tags: Pairs) -> list[str]:
+    """Return the texts of one turn that are no reasoning."""
+    return [each.text for each in _texts(message, 0, tags) if not each.reasoning]
+
+
+def _prompt_differs(row: Row, messages: list[Any], printed: str, renderer: Renderer) -> bool:
+    if not row.prompt:
+        return False
+    prompt = renderer(messages[: row.prompt], row.tools, True, **row.flags)
+    return isinstance(prompt, str) and not printed.startswith(prompt)
+
+
+def _plain(row: Row, printed: str, source: str) -> bool:
+    """Whether every text of the turns is printed as it stands, as often as the row has it, and by chance of none."""
+    whole = [text for number in turns(row) for text in _whole(row.messages[number])]
+    if any(len(text) < _TELLING or text in source for text in whole):
+        return False
+    said = "\0".join(_strings([row.messages, row.tools]))
+    return all(printed.count(text) >= said.count(text) for text in whole)
+
+
+def _whole(message: Message) -> Iterator[str]:
+    """Yield the texts of a turn uncut: those of its reasoning fields, each once, and of its content."""
+    found: dict[str, None] = {}
+
+    def note(text: str, reasoning: bool) -> str:
+        found.setdefault(text.strip())
+        return text
+
+    _mapped(message, note)
+    yield from filter(None, found)
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _strings(each)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _strings(each)
+
+
+def _texts(message: Message, number: int, tags: Pairs) -> Iterator[_Text]:
+    found: dict[_Text, None] = {}
+
+    def note(text: str, reasoning: bool) -> str:
+        for inner, start, end in spans(text, tags):
+            found.setdefault(_Text(reasoning or inner, text[start:end], number))
+        return text
+
+    _mapped(message, note)
+    yield from found
+
+
+def _mapped(message: Message, change: Callable[[str, bool], str]) -> dict[str, Any]:
+    """Return a message with ``change`` made to each text of its reasoning (True) and of its content (False)."""
+    changed = dict(message)
+    for field, value in message.items():
+        if field == "content":
+            changed[field] = _content(value, change)
+        elif isinstance(value, str) and field != "role" and names_reasoning(field):
+            changed[field] = change(value, True)
+    return changed
+
+
+def _content(value: object, change: Callable[[str, bool], str]) -> Any:
+    if isinstance(value, str):
+        return change(value, False)
+    if not isinstance(value, list):
+        return value
+    return [_block(each, change) if isinstance(each, Mapping) else each for each in value]
+
+
+def _block(block: Mapping[str, Any], change: Callable[[str, bool], str]) -> dict[str, Any]:
+    """Return a typed block of content with its text changed."""
+    kind = str(block.get("type"))
+    reasoning = names_reasoning(kind)
+    return {
+        key: change(value, reasoning) if isinstance(value, str) and key in ("text", "content", kind) else value
+        for key, value in block.items()
+    }
+
+
+def spans(text: str, tags: Pairs) -> Iterator[tuple[bool, int, int]]:
+    """Yield the stretches of a text between its tags and other markup, whether they are reasoning, and where they are.
+
+    What stands in front of a first lone closing tag is reasoning whose opening tag was in the prompt. Surrounding
+    white space belongs to no stretch.
+    """
+    marks = _marks(text)
+    known = _known(tuple(dict.fromkeys(mark for mark, _, _ in marks)), tuple(tags))
+    if known.odd:
+        marks = sorted([*marks, *_placed(text, known.odd)], key=lambda mark: (mark[1], -mark[2]))
+    reasoning = next((mark in known.closing for mark, _, _ in marks if mark in known.either), False)
+    start = 0
+    for mark, begin, end in marks:
+        if begin >= start:
+            yield from _stripped(reasoning, text, start, begin)
+            reasoning = mark in known.opening or (reasoning and mark not in known.closing)
+            start = end
+    yield from _stripped(reasoning, text, start, len(text))
+
+
+class _Known(NamedTuple):
+    """The tags that delimit reasoning in one text; the ``odd`` ones don't look like markup, or hold several marks."""
+
+    opening: frozenset[str]
+    closing: frozenset[str]
+    either: frozenset[str]
+    odd: tuple[str, ...]
+
+
+@lru_cache(maxsize=1024)
+def _known(marks: tuple[str, ...], tags: tuple[tuple[str, str], ...]) -> _Known:
+    found = (*tags, *pairs(marks))
+    opening, closing = (frozenset(pair[side] for pair in found) for side in (0, 1))
+    odd = tuple(sorted(tag for tag in opening | closing if not _MARKUP.fullmatch(tag)))
+    return _Known(opening, closing, opening | closing, odd)
+
+
+def _marks(text: str) -> list[tuple[str, int, int]]:
+    """Return what looks like markup in a text, and where it stands."""
+    if "<" not in text and "[" not in text:
+        return []
+    return [(mark.group(), mark.start(), mark.end()) for mark in _MARKUP.finditer(text)]
+
+
+def _placed(text: str, tags: Iterable[str]) -> Iterator[tuple[str, int, int]]:
+    for tag in tags:
+        yield from ((tag, mark.start(), mark.end()) for mark in re.finditer(re.escape(tag), text))
+
+
+def _stripped(reasoning: bool, text: str, start: int, end: int) -> Iterator[tuple[bool, int, int]]:
+    part = text[start:end]
+    start += len(part) - len(part.lstrip())
+    if part := part.strip():
+        yield reasoning, start, start + len(part)
+
+
+def _losses(
+    row: Row,
+    texts: Sequence[_Text],
+    printed: str,
+    renderer: Renderer,
+    tags: Pairs,
+    prepare: Callable[[Any], list[Any]],
+) -> list[int]:
+    """Return how many characters of each text aren't printed."""
+    if len(texts) <= _LAST - _FIRST:
+        letters = {each: chr(_FIRST + number) for number, each in enumerate(texts)}
+        told = renderer(prepare(_disguised(row, letters, tags)), row.tools, **row.flags)
+        if isinstance(told, str) and _alike(told, printed, {letter: each.text for each, letter in letters.items()}):
+            return [_missing(each.text, told.count(letter)) for each, letter in letters.items()]
+    words = set(_WORD.findall(printed.casefold()))
+    return [sum(len(word) for word in _WORD.findall(each.text.casefold()) if word not in words) for each in texts]
+
+
+def _disguised(row: Row, letters: Mapping[_Text, str], tags: Pairs) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = list(row.messages)
+    for number in turns(row):
+
+        def put_on(text: str, field: bool, number: int = number) -> str:
+            parts, done = [], 0
+            for inner, start, end in spans(text, tags):
+                letter = letters[_Text(field or inner, text[start:end], number)]
+                parts += [text[done:start], _spelled(text[start:end], letter)]
+                done = end
+            return "".join([*parts, text[done:]])
+
+        messages[number] = _mapped(messages[number], put_on)
+    return messages
+
+
+def _spelled(text: str, letter: str) -> str:
+    """Return a text in one letter, its lines as long as they were."""
+    return "\n".join(letter * len(line) for line in text.split("\n"))
+
+
+def _alike(told: str, printed: str, texts: Mapping[str, str]) -> bool:
+    """Whether two renderings are the same but for the letters that stand for texts."""
+    if len(told) != len(printed):
+        return False
+    done = 0
+    for run in _LETTERS.finditer(told):
+        start, end = run.span()
+        if told[done:start] != printed[done:start] or printed[start:end] not in texts.get(run.group(1), ""):
+            return False
+        done = end
+    return told[done:] == printed[done:]
+
+
+def _missing(text: str, kept: int) -> int:
+    """Return how many characters of a text are lost where ``kept`` of those came out that are no line's end."""
+    return max(len(text) - text.count("\n") - kept, 0) if kept else len(text)

@@ -1,0 +1,219 @@
+"""What a model's templates lose of a whole data set: batches checked in several processes, and what they add up to."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from template_fix.batch_check import BATCH_SECONDS, RowCheck, halved
+from template_fix.batches import Batch
+from template_fix.limits import LimitExceeded, started
+from template_fix.losses import Verdict
+
+# How many rows of each kind are shown, and how many different reasons are told apart.
+SHOWN, _REASONS = 5, 50
+_LONGEST_CUT = 2000
+
+
+class Trouble(NamedTuple):
+    """One row in a report: its file, its number in it, and what is wrong with it."""
+
+    file: str
+    number: int
+    verdict: Verdict
+
+
+class Reason(NamedTuple):
+    """Why rows are broken or fail, how many do so, and the first of them."""
+
+    reason: str
+    rows: int
+    file: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What became of some rows.
+
+    ``rows`` are all, of which ``broken`` hold no conversation and ``failed`` aren't rendered. ``reasoning`` and
+    ``answer`` count the characters of the rendered ones, ``…_lost`` what is lost of them, ``…_rows`` the rows that have
+    any, and ``…_rows_lost`` those that lose any; ``lossy`` are the rows that lose either. ``prompt_differs`` counts
+    rows that don't begin with their own prompt. ``worst`` are those that lose most.
+    """
+
+    rows: int = 0
+    broken: int = 0
+    failed: int = 0
+    reasoning_rows: int = 0
+    reasoning_rows_lost: int = 0
+    reasoning: int = 0
+    reasoning_lost: int = 0
+    answer_rows: int = 0
+    answer_rows_lost: int = 0
+    answer: int = 0
+    answer_lost: int = 0
+    lossy: int = 0
+    prompt_differs: int = 0
+    worst: tuple[Trouble, ...] = ()
+    why_broken: tuple[Reason, ...] = ()
+    why_failed: tuple[Reason, ...] = ()
+
+    @property
+    def harmed(self) -> int:
+        """How many rows aren't trained on as they are: they lose something, fail, or are broken."""
+        return self.lossy + self.failed + self.broken
+
+    def __add__(self, other: Tally) -> Tally:
+        summed = {name: getattr(self, name) + getattr(other, name) for name in COUNTS}
+        return Tally(
+            **summed,
+            worst=_worst((*self.worst, *other.worst)),
+            why_broken=_merged((*self.why_broken, *other.why_broken)),
+            why_failed=_merged((*self.why_failed, *other.why_failed)),
+        )
+
+
+COUNTS = tuple(name for name, default in vars(Tally()).items() if isinstance(default, int))
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is lost of a data set: ``before``, and ``after`` with the repaired templates, None where there are none.
+
+    ``after`` is of those rows alone that were in trouble before. ``names`` are the data as they were named.
+    """
+
+    names: tuple[str, ...]
+    before: Tally = field(default_factory=Tally)
+    after: Tally | None = None
+
+    def __add__(self, other: Survey) -> Survey:
+        after = self.after + other.after if self.after and other.after else None
+        return replace(self, before=self.before + other.before, after=after)
+
+
+@dataclass(frozen=True)
+class Checks:
+    """The check of a model's rows, and the one with its repaired templates, if there are any."""
+
+    now: RowCheck
+    repaired: RowCheck | None = None
+
+    def survey(self, batch: Batch) -> Survey:
+        """Return what becomes of one batch. Use it inside `limits.bounded`; raises LimitExceeded."""
+        rows = list(batch.rows)
+        told = self.now.within(rows)
+        before = tallied(batch, zip(batch.numbers, told, strict=True))
+        if self.repaired is None:
+            return Survey((), before)
+        hit = [at for at, each in enumerate(told) if not each.broken and (not each.lossless or each.prompt_differs)]
+        again = self.repaired.within(rows[at] for at in hit)
+        return Survey((), before, tallied(batch, zip((batch.numbers[at] for at in hit), again, strict=True)))
+
+    def warm(self) -> None:
+        """Compile the templates for the child processes that come; see `RowCheck.warm`."""
+        for check in filter(None, (self.now, self.repaired)):
+            check.warm()
+
+    def stopped(self, batch: Batch, why: str) -> Survey:
+        """Return what stands for a row, a batch by itself, on which its process died."""
+        told = tallied(batch, [(batch.numbers[0], Verdict(failure=why))])
+        return Survey((), told, told if self.repaired else None)
+
+
+def surveyed(
+    checks: Checks, batches: Iterable[Batch], processes: int = 1, told: Callable[[Batch], None] | None = None
+) -> Survey:
+    """Return what is lost of all batches, checked by ``processes`` at once; ``told`` hears of each that is done."""
+    survey = Survey((), Tally(), Tally() if checks.repaired else None)
+    for batch, part in _finished(checks, batches, processes):
+        survey += part
+        if told:
+            told(batch)
+    return survey
+
+
+def _finished(checks: Checks, batches: Iterable[Batch], processes: int) -> Iterator[tuple[Batch, Survey]]:
+    """Yield each batch with its survey, in order, having begun as many as there are processes."""
+    running: deque[tuple[Batch, Callable[[], Survey]]] = deque()
+    try:
+        for batch in batches:
+            running.append((batch, started(checks.survey, batch, seconds=BATCH_SECONDS)))
+            if len(running) >= processes:
+                yield _awaited(checks, *running.popleft())
+        while running:
+            yield _awaited(checks, *running.popleft())
+    finally:
+        for _, wait in running:  # where this ends early: what was begun must be waited for
+            with suppress(Exception):
+                wait()
+
+
+def _awaited(checks: Checks, batch: Batch, wait: Callable[[], Survey]) -> tuple[Batch, Survey]:
+    try:
+        survey = wait()
+        checks.warm()
+        return batch, survey
+    except LimitExceeded as error:
+        parts = halved(checks.survey, batch, checks.stopped, error)
+        return batch, sum(parts[1:], parts[0])
+
+
+def tallied(batch: Batch, verdicts: Iterable[tuple[int, Verdict]]) -> Tally:
+    """Return what verdicts on numbered rows of a batch add up to."""
+    counts = dict.fromkeys(COUNTS, 0)
+    troubles: list[Trouble] = []
+    reasons: dict[str, list[Reason]] = {"broken": [], "failed": []}
+    for number, each in verdicts:
+        for name, value in _counted(each).items():
+            counts[name] += value
+        for kind, reason in (("broken", each.broken), ("failed", each.failure)):
+            if reason:
+                reasons[kind].append(Reason(reason, 1, batch.file, number))
+        if each.cut:
+            troubles.append(Trouble(batch.file, number, each._replace(cut=each.cut[:_LONGEST_CUT])))
+    return Tally(
+        **counts,
+        worst=_worst(troubles),
+        why_broken=_merged(reasons["broken"]),
+        why_failed=_merged(reasons["failed"]),
+    )
+
+
+def _counted(each: Verdict) -> Mapping[str, int]:
+    return {
+        "rows": 1,
+        "broken": bool(each.broken),
+        "failed": bool(each.failure),
+        "reasoning": each.reasoning,
+        "reasoning_rows": each.reasoning > 0,
+        "reasoning_lost": each.reasoning_lost,
+        "reasoning_rows_lost": each.reasoning_lost > 0,
+        "answer": each.answer,
+        "answer_rows": each.answer > 0,
+        "answer_lost": each.answer_lost,
+        "answer_rows_lost": each.answer_lost > 0,
+        "lossy": bool(each.reasoning_lost or each.answer_lost),
+        "prompt_differs": each.prompt_differs,
+    }
+
+
+def _worst(troubles: Iterable[Trouble]) -> tuple[Trouble, ...]:
+    return tuple(
+        heapq.nlargest(SHOWN, troubles, key=lambda each: each.verdict.reasoning_lost + each.verdict.answer_lost)
+    )
+
+
+def _merged(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
+    """Return one entry for each reason; beyond so many, the others are one."""
+    found: dict[str, Reason] = {}
+    for each in reasons:
+        key = each.reason if each.reason in found or len(found) < _REASONS else "for other reasons"
+        known = found.get(key)
+        found[key] = known._replace(rows=known.rows + each.rows) if known else each._replace(reason=key)
+    return tuple(found.values())

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_model
+from real import interpreter
+from tokenizers import Tokenizer
+
+from template_fix import PreflightError, preflight
+from template_fix.preflighting import PreflightWarning
+
+REASONING = tiny_model.QUESTIONS[0][1]
+
+
+def steps(folder: Path, release: int, kind: str) -> dict[str, Any]:
+    """What `preflight_real` says, run by a Python that has that release of transformers."""
+    script = str(Path(__file__).with_name("preflight_real.py"))
+    env = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    command = [interpreter(release), script, str(folder), kind]
+    ran = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    told: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    return told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["plain", "named", "attribute", "processor"])
+@pytest.mark.parametrize("release", [4, 5])
+def test_a_tokenizer_is_told_of_and_repaired_in_memory(tmp_path: Path, release: int, kind: str) -> None:
+    told = steps(tiny_model.written(tmp_path / "model"), release, kind)
+    assert not told["before"]
+    assert "error TF201" in told["alone"] and "error TF301" in told["alone"]
+    assert f"reasoning: 3 of 3 rows lose some, {3 * len(REASONING)} of {3 * len(REASONING)} characters" in told["rows"]
+    assert told["warned"] == ["PreflightWarning"]
+    assert {"TF201", "TF301"} <= set(told["repaired"])
+    assert told["again"] == []
+    assert told["decoded"] == [told["text"]] * 2
+    assert told["ids"]
+    assert all(f"<think>\n{REASONING}\n</think>" in text for text in told["rendered"])
+    assert told["padding_side"] == "left"
+
+
+@pytest.mark.parametrize("given", [None, "org/model", object()])
+def test_only_a_tokenizer_will_do(given: object) -> None:
+    with pytest.raises(TypeError, match="what AutoTokenizer or AutoProcessor returns"):
+        preflight(given)
+
+
+def test_a_mode_of_another_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="mode is"):
+        preflight(None, mode="ignore")  # type: ignore[arg-type]
+
+
+KEEPS = (
+    "{{ bos_token }}{% for m in messages %}<|{{ m.role }}|>{{ m.content if m.role != 'system' else '' }}<|end|>"
+    "{% endfor %}{{ '</think>' if false else '' }}"
+)
+LOSING, PLAIN = tiny_model.inline(*tiny_model.QUESTIONS[0]), tiny_model.asked("Why?", {"content": "So it is."})
+
+
+class Stub:
+    """As much of a tokenizer as a pre-flight asks for where it repairs nothing."""
+
+    name_or_path = "stub"
+
+    def __init__(self, template: str) -> None:
+        self.chat_template = template
+        files = tiny_model.files(template)
+        self.files = {name: text.replace('"special": true', '"special": false') for name, text in files.items()}
+        self.files["special_tokens_map.json"] = "{}"
+        config = json.loads(self.files["tokenizer_config.json"])
+        self.files["tokenizer_config.json"] = json.dumps({**config, "additional_special_tokens": []})
+        self.backend = Tokenizer.from_str(self.files["tokenizer.json"])
+
+    def save_pretrained(self, folder: str) -> None:
+        for name, text in self.files.items():
+            Path(folder, name).write_text(text, encoding="utf-8")
+
+    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        return list(self.backend.encode(text).ids)
+
+    def decode(self, ids: list[int], skip_special_tokens: bool = False) -> str:
+        return str(self.backend.decode(ids, skip_special_tokens=skip_special_tokens))
+
+    def get_added_vocab(self) -> dict[str, int]:
+        return {token.content: number for number, token in self.backend.get_added_tokens_decoder().items()}
+
+    def apply_chat_template(self, *args: Any, **kwargs: Any) -> str:
+        return "passed"
+
+
+def test_with_rows_it_is_the_rows_that_count() -> None:
+    cuts, keeps = Stub(tiny_model.TEMPLATE), Stub(KEEPS)
+    with pytest.raises(PreflightError, match="error TF201"):
+        preflight(cuts)
+    assert preflight(cuts, [PLAIN]).survey is not None
+    with pytest.raises(PreflightError, match="dataset:1: 24 of 24 characters of reasoning"):
+        preflight(cuts, [PLAIN, LOSING])
+    assert preflight(cuts, [PLAIN, LOSING], limit=1).report.findings
+    with pytest.raises(PreflightError, match="error TF203"):
+        preflight(keeps)
+    assert preflight(keeps, {"train": [LOSING], "test": [PLAIN]}).survey.before.rows == 2  # type: ignore[union-attr]
+
+
+def test_a_warning_says_the_same() -> None:
+    with pytest.warns(PreflightWarning, match="24 of 24 characters of reasoning"):
+        preflight(Stub(tiny_model.TEMPLATE), [LOSING], mode="warn")
+
+
+def test_rows_that_are_broken_count() -> None:
+    with pytest.raises(PreflightError, match="1 row broken"):
+        preflight(Stub(KEEPS), [{"text": "what is this?"}])
+
+
+def test_rows_that_can_be_read_once_are_left_alone() -> None:
+    rows: Iterator[Any] = iter([LOSING])
+    with pytest.raises(TypeError, match="read only once"):
+        preflight(Stub(KEEPS), rows)
+    assert next(rows) == LOSING
