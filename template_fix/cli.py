@@ -192,6 +192,7 @@ def _processors() -> int:
 @_ignore
 @_tags
 @_default
+@click.option("--mark", is_flag=True, help="Put in generation markers, too, for training with assistant_only_loss.")
 @click.option("--diff", is_flag=True, help="Print the changes as a unified diff, and write nothing.")
 @click.option(
     "--output",
@@ -206,19 +207,21 @@ def patch(
     ignore: frozenset[str],
     tags: tuple[tuple[str, str], ...],
     default: str,
+    mark: bool,
     diff: bool,
     output: str | None,
     form: Format,
 ) -> int:
     """Repair models in place; what is not proved is not kept.
 
-    The former files are kept for `template-fix undo`. The exit code goes by the errors that remain.
+    The former files are kept for `template-fix undo`. The exit code goes by the errors that remain. Some engines' Jinja
+    doesn't know generation markers, so they are only put in with --mark.
     """
     if output is not None and (diff or len(models) > 1):
         raise click.UsageError(f"--output takes {'no --diff' if diff else 'one MODEL only'}")
     from template_fix import run, tell
 
-    options = _options(select, ignore, tags, default)
+    options = _options(select, ignore, tags, default, mark)
     return tell.told_patch(run.patch(models, options, output, write=not diff, revision=revision), form, diff=diff)
 
 
@@ -340,11 +343,15 @@ def demo(directory: str | None, form: Format) -> int:
 
 
 def _options(
-    select: frozenset[str], ignore: frozenset[str], tags: tuple[tuple[str, str], ...], default: str = "preserve"
+    select: frozenset[str],
+    ignore: frozenset[str],
+    tags: tuple[tuple[str, str], ...],
+    default: str = "preserve",
+    mark: bool = False,
 ) -> Options:
     from template_fix.repair import Options
 
-    return Options(select=select, ignore=ignore, default=default, tags=tags)
+    return Options(select=select, ignore=ignore, default=default, tags=tags, mark=mark)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

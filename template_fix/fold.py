@@ -187,11 +187,11 @@ class _Folder(NodeTransformer):
         for name in ("body", "else_"):
             body = getattr(node, name, None)
             if isinstance(body, list):
-                setattr(node, name, _merged(body))
+                setattr(node, name, merged(body))
         return node
 
 
-def _merged(body: list[nodes.Node]) -> list[nodes.Node]:
+def merged(body: list[nodes.Node]) -> list[nodes.Node]:
     """Join outputs that stand side by side, as the parser would have, and the texts in them.
 
     A string constant that is printed is text like that of the template: without autoescaping they compile alike.

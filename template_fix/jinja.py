@@ -49,9 +49,19 @@ class Token(NamedTuple):
 
 
 class Generation(Extension):
-    """Parse ``{% generation %}`` as transformers does; rendering prints what it encloses."""
+    """Parse ``{% generation %}`` as transformers does; rendering prints what it encloses.
+
+    ``blocks`` is the list to which a rendering that is tracked adds its text, ``spans`` where markers said that it was
+    generated. As in transformers, a marker counts what has been added until then: inside of macros, ``set`` blocks and
+    filters, which are added when they are done, it counts wrong.
+    """
 
     tags = {"generation"}  # noqa: RUF012 - jinja2 declares it as an instance attribute
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self.blocks: list[str] = []
+        self.spans: list[Span] = []
 
     def parse(self, parser: Parser) -> nodes.Node:
         line = next(parser.stream).lineno
@@ -59,7 +69,10 @@ class Generation(Extension):
         return nodes.CallBlock(self.call_method("_print"), [], [], body).set_lineno(line)
 
     def _print(self, caller: Callable[[], str]) -> str:
-        return caller()
+        printed = caller()
+        start = sum(map(len, self.blocks))
+        self.spans.append(Span(start, start + len(printed)))
+        return printed
 
 
 class _Dict:
@@ -171,6 +184,10 @@ class Template:
         """Return where ``node`` stands in the source, or None for a node that no text stands for."""
         found = self._spans.get(node)
         return Span(self._raw[found.start], self._raw[found.end]) if found else None
+
+    def start(self, node: nodes.Node) -> int:
+        """Return where ``node`` begins in the source, text of the template's own included."""
+        return self._raw[node.lineno]
 
     def text(self, node: nodes.Node) -> str:
         """Return the source text of ``node``, parentheses around it included."""
@@ -303,6 +320,12 @@ def walk(node: nodes.Node) -> Iterator[nodes.Node]:
     yield node
     for child in node.iter_child_nodes():
         yield from walk(child)
+
+
+def is_marker(node: nodes.Node) -> bool:
+    """Whether a node is ``{% generation %}`` with what it encloses."""
+    called = node.call.node if isinstance(node, nodes.CallBlock) else None
+    return isinstance(called, nodes.ExtensionAttribute) and called.identifier == Generation.identifier
 
 
 def undeclared(source: str) -> frozenset[str]:

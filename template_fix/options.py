@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# Told only where the code is selected or markers are asked for: most templates have none, most trainings need none.
+_ASKED_FOR = ("TF501",)
+
 
 @dataclass(frozen=True)
 class Options:
@@ -11,16 +14,19 @@ class Options:
 
     ``select`` and ``ignore`` hold codes or their beginnings (``TF2``); an empty ``select`` means all. ``default`` is
     what an absent ``preserve_thinking`` shall mean: ``preserve`` or ``original``. ``tags`` override the reasoning tags
-    that are found.
+    that are found. ``mark`` asks for generation markers, which are never put in otherwise.
     """
 
     select: frozenset[str] = frozenset()
     ignore: frozenset[str] = frozenset()
     default: str = "preserve"
     tags: tuple[tuple[str, str], ...] = ()
+    mark: bool = False
 
     def wants(self, code: str) -> bool:
-        """Whether a code is selected and not ignored."""
+        """Whether a code is selected and not ignored; what matters to some trainings alone has to be asked for."""
+        if code in _ASKED_FOR and not self.select:
+            return self.mark and not any(code.startswith(prefix) for prefix in self.ignore)
         chosen = not self.select or any(code.startswith(prefix) for prefix in self.select)
         return chosen and not any(code.startswith(prefix) for prefix in self.ignore)
 

@@ -68,6 +68,7 @@ def preflight(
     dataset: Any = None,
     *,
     fix: bool = False,
+    mark: bool = False,
     mode: Mode = "raise",
     limit: int | None = None,
     options: Options | None = None,
@@ -77,8 +78,9 @@ def preflight(
 
     ``dataset`` holds rows of conversations: a data set of the ``datasets`` library, a mapping of splits, or a list; the
     first ``limit`` of them are rendered, all where it is None. With ``fix``, the chat template and the special flags of
-    the object itself are repaired: it is right in this run and in what ``save_pretrained`` writes. ``columns`` is as in
-    `api.row_check`.
+    the object itself are repaired: it is right in this run and in what ``save_pretrained`` writes. With ``mark`` as
+    well, the template gets generation markers, for ``assistant_only_loss``; where they can't be had, that is an error.
+    ``columns`` is as in `api.row_check`.
 
     Raises PreflightError where reasoning or answers are lost, or warns with ``mode="warn"``: without rows, where an
     error is found; with rows, where they lose something or a reasoning tag is special. Raises TypeError for an object
@@ -87,7 +89,8 @@ def preflight(
     if mode not in ("raise", "warn"):
         raise ValueError(f'mode is "raise" or "warn", not {mode!r}')
     options = options or Options()
-    options = replace(options, ignore=options.ignore | {"TF4"})  # how files agree is not this run's concern
+    # How files agree is not this run's concern.
+    options = replace(options, ignore=options.ignore | {"TF4"}, mark=options.mark or mark)
     with _saved(tokenizer) as (folder, checkpoint):
         repaired = _repaired(tokenizer, folder, checkpoint, options) if fix else ()
     if repaired:
@@ -97,7 +100,7 @@ def preflight(
     report = replace(report, findings=(*report.findings, *_dropped_here(tokenizer, report)))
     survey = None if dataset is None else _surveyed(tokenizer, checkpoint, dataset, limit, options, columns)
     found = Preflight(report, survey, repaired)
-    if _counts(found):
+    if _counts(found, mark):
         _told(plain_text(_told_lines(found, fix)), mode)
     return found
 
@@ -252,8 +255,10 @@ def _batches(name: str, rows: Iterable[Any], limit: int | None) -> Iterator[Batc
         start += len(part)
 
 
-def _counts(found: Preflight) -> bool:
+def _counts(found: Preflight, mark: bool) -> bool:
     errors = [finding for finding in found.report.findings if finding.level is Level.ERROR]
+    if mark and any(finding.code in ("TF501", "TF502") for finding in found.report.findings):
+        return True
     if found.survey is None:
         return bool(errors)
     return found.survey.before.harmed > 0 or any(finding.code.startswith("TF3") for finding in errors)

@@ -14,7 +14,7 @@ A conversation is spelled as a word, one letter a message::
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
@@ -275,6 +275,45 @@ def further(tags: Tags, arguments: type) -> Iterator[Probe]:
         )
     for shape in ("uktr", "udttr", "suktrur"):
         yield probe(shape, tags, "reasoning_content", arguments=arguments, text_lists=True)
+
+
+def unfinished(tags: Tags, arguments: type) -> Iterator[Probe]:
+    """Yield conversations that end with a call or its result, or have a result that is no text."""
+    for shape, form in product(("uc", "uct", "uv", "uvt", "uk", "uw", "uwt", "urukt"), _BOTH):
+        yield probe(shape, tags, form, arguments=arguments)
+    for shape in ("ucta", "uktr", "udttr"):
+        yield probe(shape, tags, "reasoning_content", arguments=arguments, text_lists=True)
+    for form, shown in (("mapped results", lambda text: {"content": {"found": text}}), ("empty results", lambda _: {})):
+        for shape in ("ucta", "udttr"):
+            yield _with_results(probe(shape, tags, "reasoning_content", arguments=arguments), form, shown)
+
+
+def _with_results(called: Probe, form: str, shown: Callable[[str], dict[str, Any]]) -> Probe:
+    """Return a conversation with the texts of its tool results in another form; they need not be printed."""
+    messages = tuple(
+        {**{key: value for key, value in each.items() if key != "content"}, **shown(each["content"])}
+        if each["role"] == "tool"
+        else each
+        for each in called.messages
+    )
+    parts = tuple(part for part in called.parts if part.kind != "result" or shown(part.text))
+    return replace(called, messages=messages, parts=parts, form=form, ordinary=False)
+
+
+def with_field(tags: Tags, arguments: type, name: str) -> Iterator[Probe]:
+    """Yield conversations whose turns have a field of the template's own: results that come with a call, or a text."""
+    called = probe("uca", tags, "plain", arguments=arguments)
+    user, call, answer = called.messages
+    results = [Part("result", 1, f"Found entry {number}.", f"field {name}") for number in (1, 2)]
+    records = {**call, name: [{"name": "look_up", "response": result.text} for result in results]}
+    first = [part for part in called.parts if part.message < 2]
+    parts = (*first, *results, *(part for part in called.parts if part.message == 2))
+    yield replace(called, messages=(user, records, answer), parts=parts, form=name, ordinary=False)
+    asked = probe("ua", tags, "plain", arguments=arguments)
+    thought = Part("reasoning", 1, "Weighing idea 1.", f"field {name}")
+    user, answer = asked.messages
+    parts = (asked.parts[0], thought, *asked.parts[1:])
+    yield replace(asked, messages=(user, {**answer, name: thought.text}), parts=parts, form=name, ordinary=False)
 
 
 def battery(tags: Tags, arguments: type) -> tuple[Probe, ...]:

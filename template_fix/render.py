@@ -10,8 +10,9 @@ from typing import Any
 from jinja2 import Template as Compiled
 from jinja2 import TemplateSyntaxError
 
-from template_fix.jinja import environment
+from template_fix.jinja import Generation, environment
 from template_fix.limits import LimitExceeded, bounded, step
+from template_fix.text import Span
 
 Message = Mapping[str, Any]
 REASONING_FIELDS = ("reasoning_content", "thinking", "reasoning")
@@ -53,6 +54,32 @@ class Renderer:
         **flags: Any,
     ) -> str | Failure:
         """Return what the template prints for these arguments, or the reason why it doesn't."""
+        printed = self._parts(messages, tools, add_generation_prompt, flags, [])
+        return printed if isinstance(printed, Failure) else "".join(printed)
+
+    def generated(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None, **flags: Any
+    ) -> tuple[str, tuple[Span, ...]] | Failure:
+        """Return what is printed of a conversation, and what of it generation markers enclose.
+
+        The spans are those of ``return_assistant_tokens_mask`` in transformers.
+        """
+        tracker = environment().extensions[Generation.identifier]
+        assert isinstance(tracker, Generation)
+        tracker.blocks, tracker.spans = [], []
+        printed = self._parts(messages, tools, False, flags, tracker.blocks)
+        spans, tracker.spans = tracker.spans, []
+        return printed if isinstance(printed, Failure) else ("".join(printed), tuple(spans))
+
+    def _parts(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] | None,
+        add_generation_prompt: bool,
+        flags: Mapping[str, Any],
+        parts: list[str],
+    ) -> list[str] | Failure:
+        """Add to ``parts`` what the template prints, in the parts in which it does, and return them."""
         given = {
             "messages": list(messages),  # templates put messages in front of them, as only a list lets them
             "tools": None if tools is None else list(tools),
@@ -63,7 +90,8 @@ class Renderer:
         }
         with step("rendering the template"):
             try:
-                return "".join(self._compiled.root_render_func(self._compiled.new_context(given)))
+                parts.extend(self._compiled.root_render_func(self._compiled.new_context(given)))
+                return parts
             except (MemoryError, LimitExceeded):
                 raise
             except RecursionError:

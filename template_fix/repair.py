@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from template_fix.checkpoint import Checkpoint, TemplateCopy
+from template_fix.endings import ends
 from template_fix.finding import Finding, Place
 from template_fix.jinja import undeclared
 from template_fix.limits import LimitExceeded, started
@@ -15,7 +16,7 @@ from template_fix.proposers import Proposal
 from template_fix.rules import CHECKPOINT_RULES, TEMPLATE_RULES, level_of
 from template_fix.study import Found, Setting, Study
 from template_fix.subject import Subject
-from template_fix.text import Edit, Span
+from template_fix.text import Edit, Span, traced_back
 from template_fix.tokens import vocabulary_tags
 
 __all__ = ["Options", "check", "distinct", "patch", "special_tokens"]
@@ -29,7 +30,7 @@ class Studied:
 
     ``found`` pairs each finding with its code; ``kept`` has each proposal that stands with the codes that it resolves
     and its final edits, ``refused`` each other one with the reason. ``variables`` are what the template reads and
-    doesn't set.
+    doesn't set, ``stops`` what it prints at the end of a turn.
     """
 
     found: tuple[tuple[str, Found], ...]
@@ -42,6 +43,7 @@ class Studied:
     variables: frozenset[str] = frozenset()
     kept: tuple[tuple[Proposal, tuple[str, ...], tuple[Edit, ...]], ...] = ()
     refused: tuple[tuple[Proposal, str], ...] = ()
+    stops: tuple[str, ...] = ()
 
 
 Copies = tuple[TemplateCopy, ...]
@@ -79,6 +81,14 @@ def patch(checkpoint: Checkpoint, options: Options | None = None) -> PatchResult
     while (loading := load_repair(mended, options)) is not None:
         kept.append(loading)
         mended = mended.apply(loading.edits)
+    if options.mark:
+        made = [edit for repair in kept for edit in repair.edits]
+        for repair, why in list(_marks(mended, options)):
+            if why:
+                refused.append(Refusal(repair, why))
+            else:
+                mended = mended.apply(repair.edits)
+                kept.append(_seen_from_before(repair, made))
     after = check(mended, options) if kept else before
     unproved = _unproved(before, after)
     if unproved:
@@ -88,6 +98,33 @@ def patch(checkpoint: Checkpoint, options: Options | None = None) -> PatchResult
         file: (text, mended.files[file]) for file, text in checkpoint.files.items() if mended.files[file] != text
     }
     return PatchResult(before, after, tuple(kept), tuple(refused), changed)
+
+
+def _marks(checkpoint: Checkpoint, options: Options) -> Iterator[tuple[Repair, str]]:
+    """Yield the generation markers that each template wants, with the reason where they can't be had."""
+    from template_fix.marker_repair import markers
+
+    setting = _setting(checkpoint, options)
+    running = {
+        copies: started(markers, copies[0].source, setting, seconds=PATCH_SECONDS) for copies in distinct(checkpoint)
+    }
+    for copies, wait in running.items():
+        try:
+            made = wait()
+        except LimitExceeded as error:
+            made = Proposal("TF501", "markers", "mark what the model writes", "", Span(0, 0), ()), f"it {error}"
+        if made and options.wants(made[0].code):
+            proposal, reason = made
+            yield _repair(copies, proposal, (proposal.code,), proposal.edits), reason
+
+
+def _seen_from_before(repair: Repair, made: Sequence[tuple[str, Edit]]) -> Repair:
+    """Return a repair of files that were edited already as one of the files before, without what stands in new text."""
+    spans = [
+        (file, edit, traced_back(edit.span, [each for name, each in made if name == file]))
+        for file, edit in repair.edits
+    ]
+    return replace(repair, edits=tuple((file, Edit(span, edit.text)) for file, edit, span in spans if span))
 
 
 def _unproved(before: Report, after: Report) -> str:
@@ -126,10 +163,14 @@ def _studied(checkpoint: Checkpoint, options: Options, *, heal: bool) -> dict[Co
 
 
 def _begun(checkpoint: Checkpoint, copy: TemplateCopy, options: Options, heal: bool) -> Callable[[], Studied]:
-    tags = options.tags[0] if options.tags else None
-    setting = Setting(tuple(special_tokens(checkpoint).items()), tags, options.default == "preserve")
     seconds = PATCH_SECONDS if heal else CHECK_SECONDS
-    return started(_study, copy.source, setting, options, heal, seconds=seconds)
+    return started(_study, copy.source, _setting(checkpoint, options), options, heal, seconds=seconds)
+
+
+def _setting(checkpoint: Checkpoint, options: Options) -> Setting:
+    tags = options.tags[0] if options.tags else None
+    preserve = options.default == "preserve"
+    return Setting(tuple(special_tokens(checkpoint).items()), tags, preserve, ends=ends(checkpoint))
 
 
 def _finished(wait: Callable[[], Studied]) -> Studied:
@@ -151,15 +192,18 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
         probes=len(study.examined.probes),
         accepted=study.accepted(),
         variables=undeclared(source),
+        stops=study.stops,
     )
     if not heal or not study.reasoning:
         return studied
     # Imported where it is needed: a check never is, and shall be fast.
     from template_fix.healing import healed
 
-    made = healed(study, studied.found, options)
+    # Markers are put in last, and only where they are asked for.
+    found = tuple(each for each in studied.found if each[0] < "TF5")
+    made = healed(study, found, options)
     if not made.whole and study.binds_switch:
-        captured = healed(Study(source, replace(setting, captured=True)), studied.found, options)
+        captured = healed(Study(source, replace(setting, captured=True)), found, options)
         made = captured if captured.whole or not made.refused else made
     tests, exercised = (len(study.coverage.outcomes), study.coverage.both) if study.coverage else (0, 0)
     return replace(studied, kept=made.kept, refused=made.refused, tests=tests, exercised=exercised)
@@ -204,9 +248,11 @@ def _repair(copies: Copies, proposal: Proposal, codes: tuple[str, ...], edits: S
 
 
 def _subject(checkpoint: Checkpoint, studied: Iterable[Studied], options: Options) -> Subject:
+    studied = tuple(studied)
     printed = [pair for study in studied for pair in study.tags]
     tags = tuple(dict.fromkeys([*options.tags, *printed, *vocabulary_tags(checkpoint)]))
-    return Subject(checkpoint, tags, frozenset(pair for pair in tags if _control(pair) and pair not in options.tags))
+    control = frozenset(pair for pair in tags if _control(pair) and pair not in options.tags)
+    return Subject(checkpoint, tags, control, tuple(dict.fromkeys(stop for study in studied for stop in study.stops)))
 
 
 def _control(pair: tuple[str, str]) -> bool:

@@ -15,7 +15,8 @@ from template_fix.text import unified_diff
 _ORDER = tuple(Level)
 _EDITS = 3
 # What no edit of ours mends: `patch` isn't advised for these alone.
-BY_HAND = ("TF101", "TF102", "TF103", "TF304", "TF401")
+BY_HAND = ("TF101", "TF102", "TF103", "TF304", "TF401", "TF503", "TF504")
+MARKERS = ("TF501", "TF502")
 
 
 def check_lines(report: Report, width: int = WIDEST) -> Iterator[Line]:
@@ -126,7 +127,8 @@ def _learned(template: TemplateSummary) -> str:
 def _next_after_check(report: Report) -> Iterator[Line]:
     if any(finding.fix and finding.code not in BY_HAND for finding in report.findings):
         output = " --output DIR" if report.revision else ""
-        yield _advice("Next", f"patch {shlex.quote(report.model)}{output}", "repairs what it can.")
+        mark = " --mark" if any(finding.code in MARKERS for finding in report.findings) else ""
+        yield _advice("Next", f"patch {shlex.quote(report.model)}{mark}{output}", "repairs what it can.")
     yield _explain(report.findings)
 
 

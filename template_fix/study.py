@@ -14,7 +14,7 @@ from template_fix.candidates import apart
 from template_fix.contract import SAFE, Case, Examination, Observation
 from template_fix.finding import Evidence
 from template_fix.fold import CAPTURED, SWITCH, guard
-from template_fix.jinja import ParseError, Template, optional, undeclared
+from template_fix.jinja import ParseError, Template, is_marker, optional, undeclared
 from template_fix.limits import LimitExceeded, step
 from template_fix.probes import LONE_CLOSING_TAG, SEVERAL_BLOCKS, Part, Probe, battery, further, probe, varied
 from template_fix.proposers import Proposal
@@ -25,6 +25,7 @@ from template_fix.text import Edit, Span, traced_back
 
 if TYPE_CHECKING:
     from template_fix.coverage import Coverage
+    from template_fix.mask import Mask
     from template_fix.trace import Trace
 
 # What the battery is spelled with for a template that has no tags of its own: to it they are text like any other.
@@ -45,13 +46,15 @@ class Found:
 class Setting:
     """How a template is studied: its variables, the tags that the user chose, and the default of the switch.
 
-    ``captured`` has repairs note the switch first of all, for templates that bind it themselves.
+    ``captured`` has repairs note the switch first of all, for templates that bind it themselves. ``ends`` are the texts
+    of the tokens that generation stops at, as far as they are known.
     """
 
     variables: tuple[tuple[str, Any], ...] = ()
     tags: tuple[str, str] | None = None
     default: bool = True
     captured: bool = False
+    ends: tuple[str, ...] = ()
 
 
 class Study:
@@ -208,6 +211,42 @@ class Study:
         """Return the search for a repair."""
         setting = self.setting
         return Search(self.source, self.case, self.variables, setting.default, captured=setting.captured)
+
+    @property
+    def marks(self) -> bool:
+        """Whether the template has generation markers."""
+        return bool(self.markers)
+
+    @cached_property
+    def markers(self) -> tuple[Span, ...]:
+        """Return where the template's generation markers stand."""
+        found = (self.template.span(node) for node in self.template.all_nodes if is_marker(node))
+        return tuple(span or Span(0, 0) for span in found)
+
+    @cached_property
+    def stops(self) -> tuple[str, ...]:
+        """Return the texts that the template prints at the end of a turn."""
+        from template_fix.mask import Mask
+
+        return Mask(self.examined).stops
+
+    @cached_property
+    def mask(self) -> Mask:
+        """Return what the model has to write of each conversation, as the markers should tell."""
+        from template_fix.generation import wanted_masks
+
+        return wanted_masks(self.examined, self._arguments, self.setting.ends, SWITCH in undeclared(self.source))
+
+    def marked(self) -> str:
+        """Return the template with generation markers, its own left out. Raises Unmarkable."""
+        from template_fix.generation import with_markers
+        from template_fix.marked import same_but_for_markers, unmarked
+        from template_fix.marking import Unmarkable
+
+        bare = unmarked(self.source) if self.marks else self.source
+        if not same_but_for_markers(self.source, bare):
+            raise Unmarkable("the markers that it has can't be taken out without changing what it prints")
+        return with_markers(Template(bare), self.mask, self._arguments, self.variables)
 
     def owed(self) -> Iterator[Observation]:
         """Yield what the template does to each conversation that the contract is owed on."""

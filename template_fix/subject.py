@@ -12,9 +12,11 @@ class Subject:
     """A checkpoint and what is known of its reasoning.
 
     ``tags`` are the pairs of opening and closing reasoning tags that its templates and its vocabulary name,
-    ``control_tags`` those among them that are control tokens by design.
+    ``control_tags`` those among them that are control tokens by design. ``stops`` are the texts that its templates
+    print at the end of a turn.
     """
 
     checkpoint: Checkpoint
     tags: tuple[tuple[str, str], ...]
     control_tags: frozenset[tuple[str, str]]
+    stops: tuple[str, ...] = ()

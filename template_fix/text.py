@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 _CONTEXT = 3
@@ -59,6 +60,21 @@ def apply(text: str, edits: Iterable[Edit]) -> str:
         parts += text[position:start], edit.text
         position, done = end, start
     return "".join([*parts, text[position:]])
+
+
+def edits_between(before: str, after: str) -> tuple[Edit, ...]:
+    """Return edits that make one text of another, each as small as the lines that it changes allow."""
+    old, new = _lines(before), _lines(after)
+    starts = [0, *accumulate(map(len, old))]
+    edits = []
+    for kind, first, last, begin, end in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if kind != "equal":
+            gone, come = "".join(old[first:last]), "".join(new[begin:end])
+            head = _alike(list(gone), list(come))
+            tail = _alike(list(gone[head:][::-1]), list(come[head:][::-1]))
+            span = Span(starts[first] + head, starts[last] - tail)
+            edits.append(Edit(span, come[head : len(come) - tail]))
+    return tuple(edits)
 
 
 def traced_back(span: Span, edits: Iterable[Edit]) -> Span | None:

@@ -14,22 +14,23 @@ FLOORS = """
 text finding lock options version align conversation lines demo_model sandbox
 outcome jsontext literal jinja limits excerpt journal hub
 document match fold render
-copies tags
+copies tags pieces
 records probes
 checkpoint rows
-beside belongings own_code loaders contract trace subject losses
+endings beside belongings own_code loaders contract trace subject losses
 batch_check
 batches
 json_rows
 data
 survey labels watch
-models vocabulary loadable proposers coverage judge
-unflag candidates origin
-search
-tokens
+models vocabulary loadable proposers coverage judge mask
+unflag candidates origin marking
+search marked
+tokens hoisting splitting
+generation
 study
 rules
-token_repair resolved
+token_repair resolved marker_repair
 healing
 repair
 writing report show

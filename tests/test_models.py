@@ -99,7 +99,7 @@ def test_what_looks_like_a_repository(name, expected, tmp_path, monkeypatch):
 def test_the_repaired_tokenizer_goes_to_a_directory_with_what_belongs_to_it(hub, repo, tmp_path, capsys):
     assert main(["patch", "org/model", "--output", "out"]) == 0
     assert {path.name for path in (tmp_path / "out").iterdir() if path.is_file()} == {*BROKEN, "vocab.json"}
-    assert {finding.code for finding in template_fix.check("out").findings} == {"TF205"}
+    assert {finding.code for finding in template_fix.check("out").findings} == {"TF205", "TF504"}
     assert "model.safetensors" not in fetched(hub)
     told = capsys.readouterr().out
     assert "Not copied: .gitattributes, README.md, model.safetensors, train.py." in told

@@ -27,6 +27,10 @@ from template_fix.rules import (
     tf304_swallows_whitespace,
     tf401_copies_disagree,
     tf402_not_loadable,
+    tf501_no_generation_markers,
+    tf502_wrong_mask,
+    tf503_end_does_not_stop,
+    tf504_padding_is_the_end,
 )
 
 TEMPLATE_RULES: tuple[Any, ...] = (
@@ -40,6 +44,8 @@ TEMPLATE_RULES: tuple[Any, ...] = (
     tf206_text_lost,
     tf207_not_one_block,
     tf208_lone_closing_tag,
+    tf501_no_generation_markers,
+    tf502_wrong_mask,
 )
 CHECKPOINT_RULES: tuple[Any, ...] = (
     tf101_no_template,
@@ -49,6 +55,8 @@ CHECKPOINT_RULES: tuple[Any, ...] = (
     tf304_swallows_whitespace,
     tf401_copies_disagree,
     tf402_not_loadable,
+    tf503_end_does_not_stop,
+    tf504_padding_is_the_end,
 )
 RULES: tuple[Any, ...] = tuple(sorted(TEMPLATE_RULES + CHECKPOINT_RULES, key=lambda rule: str(rule.CODE)))
 

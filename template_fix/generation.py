@@ -1,0 +1,168 @@
+"""Generation markers for one template: planned, written, and proved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from template_fix.contract import Examination
+from template_fix.fold import SWITCH
+from template_fix.hoisting import hoisted
+from template_fix.jinja import Template
+from template_fix.marked import marked, same_but_for_markers
+from template_fix.marking import Plan, Unmarkable
+from template_fix.mask import Mask
+from template_fix.probes import Probe, unfinished, with_field
+from template_fix.render import Failure, Renderer, RenderError
+from template_fix.splitting import split
+from template_fix.text import OverlapError, Span
+
+# How often the battery grows by fields that nobody set.
+_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A conversation whose mask is another than the wanted one: its text, what is marked of it, what should be."""
+
+    probe: Probe
+    text: str
+    marked: tuple[Span, ...]
+    wanted: tuple[Span, ...]
+
+
+def wanted_masks(examined: Examination, arguments: type, ends: Sequence[str], switched: bool) -> Mask:
+    """Return the masks that a template's markers should give, over its battery and a few conversations more.
+
+    ``arguments`` is the type of a call's arguments, ``ends`` are the texts of the tokens that generation stops at, and
+    ``switched`` tells that the template knows ``preserve_thinking``. Use it inside `limits.bounded`.
+    """
+    more = list(unfinished(examined.tags, arguments))
+    if switched:
+        off = (probe for probe in examined.probes.values() if not probe.flags and not probe.legacy)
+        more += (replace(probe, flags=((SWITCH, False),), ordinary=False) for probe in off)
+    return Mask(examined.enlarged(more), tuple(ends))
+
+
+def with_markers(template: Template, mask: Mask, arguments: type, variables: Mapping[str, Any]) -> str:
+    """Return a template with generation markers, in as few pairs as can be. Use it inside `limits.bounded`.
+
+    Proved: in every conversation it prints what it printed, and its mask is the wanted one. Raises Unmarkable.
+    """
+    asked: set[str] = set()
+    for _ in range(_ROUNDS):
+        try:
+            return _marked(template, mask, variables)
+        except Unmarkable as error:
+            new = error.fields - asked
+            if not new:
+                raise
+            asked |= new
+            tags = mask.examined.tags
+            more = [probe for name in sorted(new) for probe in with_field(tags, arguments, name)]
+            mask = Mask(mask.examined.enlarged(more), mask.ends)
+    return _marked(template, mask, variables)
+
+
+def _marked(template: Template, mask: Mask, variables: Mapping[str, Any]) -> str:
+    """Return the best of what can be done: the template as it stands marked, or with its headers moved first."""
+    best: str | None = None
+    reasons: list[Unmarkable] = []
+    for plan in _plans(template, mask, variables):
+        try:
+            made = _written(template, plan)
+        except Unmarkable as error:
+            reasons.append(error)
+            continue
+        if best is None or _pairs(made) < _pairs(best):
+            best = made
+        if _pairs(best) == 1:
+            break
+    if best is None:
+        raise reasons[0]
+    return best
+
+
+def _plans(template: Template, mask: Mask, variables: Mapping[str, Any]) -> Iterator[Plan]:
+    plan = Plan(template, mask, variables)
+    plan.look()
+    if plan.straddling:
+        parted = split(plan)
+        if parted is not None:
+            plan = Plan(Template(parted), mask, variables)
+            plan.look()
+    yield plan
+    for apart in (False, True) if not plan.straddling else ():
+        moved = hoisted(plan, apart=apart)
+        if moved is not None:
+            yield Plan(Template(moved), mask, variables)
+
+
+def _written(template: Template, plan: Plan) -> str:
+    try:
+        made = marked(plan.template.source, plan.wraps(), plan.cuts)
+        renderer = Renderer(made, plan.variables)
+    except OverlapError:
+        raise Unmarkable("the white space around a turn's ends leaves no place for a marker") from None
+    except RenderError as error:
+        raise Unmarkable(f"the marked template would not compile: {error}") from None
+    reason = _refused(template.source, made, plan.mask, renderer)
+    if reason:
+        raise Unmarkable(reason)
+    return made
+
+
+def _refused(before: str, after: str, mask: Mask, renderer: Renderer) -> str:
+    """Return why a marked template can't stand, "" where it can."""
+    examined = mask.examined
+    for probe in examined.probes.values():
+        for prompt in (False, True):
+            told = renderer(probe.messages, probe.tools, prompt, **_flags(examined, probe))
+            if not _alike(examined.text(probe, prompt=prompt), told):
+                return f"it would print another text ({probe.describe()})"
+    for difference in differences(mask, renderer):
+        return f"its mask would not be what the model has to write ({difference.probe.describe()})"
+    if any(span.start == span.end for _, spans in _generated(mask, renderer) for span in spans):
+        return "a marker would enclose nothing where a turn begins"
+    if not same_but_for_markers(before, after):
+        return "that it prints the same text always can't be proved"
+    return ""
+
+
+def _alike(before: str | Failure, after: str | Failure) -> bool:
+    return before == after or (isinstance(before, Failure) and isinstance(after, Failure))
+
+
+def differences(mask: Mask, renderer: Renderer) -> Iterator[Difference]:
+    """Yield the conversations in which a template marks something else than the model has to write."""
+    for probe, spans in _generated(mask, renderer):
+        wanted = mask.of(probe)
+        if wanted is not None and joined(spans) != joined(wanted):
+            yield Difference(probe, str(mask.examined.text(probe)), joined(spans), joined(wanted))
+
+
+def _generated(mask: Mask, renderer: Renderer) -> Iterator[tuple[Probe, tuple[Span, ...]]]:
+    for probe in mask.examined.probes.values():
+        told = renderer.generated(probe.messages, probe.tools, **_flags(mask.examined, probe))
+        if not isinstance(told, Failure):
+            yield probe, told[1]
+
+
+def _flags(examined: Examination, probe: Probe) -> dict[str, Any]:
+    return {**dict(probe.flags), **examined.flags}
+
+
+def joined(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """Return spans in their order, those that touch made one, and empty ones left out."""
+    found: list[Span] = []
+    for span in sorted(span for span in spans if span.start < span.end):
+        if found and found[-1].end >= span.start:
+            found[-1] = Span(found[-1].start, max(found[-1].end, span.end))
+        else:
+            found.append(span)
+    return tuple(found)
+
+
+def _pairs(source: str) -> int:
+    return source.count("endgeneration")

@@ -1,0 +1,34 @@
+"""Generation markers as a repair: put in where there are none, and in their places where they stand wrong."""
+
+from __future__ import annotations
+
+from template_fix.generation import differences
+from template_fix.marking import Unmarkable
+from template_fix.proposers import Proposal
+from template_fix.render import RenderError
+from template_fix.study import Setting, Study
+from template_fix.text import Span, edits_between
+
+_PUT_IN = "mark what the model writes"
+_MOVED = "mark what the model writes, and nothing else"
+
+
+def markers(source: str, setting: Setting) -> tuple[Proposal, str] | None:
+    """Return the edits that give a template generation markers, and why they can't stand, "" where they can.
+
+    None where it has the right ones, or can't be read. Use it inside `limits.bounded`.
+    """
+    study = Study(source, setting)
+    if study.unreadable is not None:
+        return None
+    if study.marks and next(differences(study.mask, study.examined.renderer), None) is None:
+        return None
+    code, title = ("TF502", _MOVED) if study.marks else ("TF501", _PUT_IN)
+    try:
+        made = study.marked()
+    except (Unmarkable, RenderError) as error:
+        at = getattr(error, "at", None) or Span(0, 0)
+        return Proposal(code, "markers", title, "", at, ()), str(error)
+    edits, pairs = edits_between(source, made), made.count("endgeneration")
+    why = f"{pairs} pair{'s' * (pairs != 1)} of generation markers; every conversation is printed as before."
+    return Proposal(code, "markers", title, why, edits[0].span, edits), ""

@@ -1,0 +1,201 @@
+"""The assistant mask as it should be: what of a rendered conversation the model itself has to write.
+
+A turn begins where its generation prompt ends and goes on through the token that ends it. Both are found by rendering:
+the prompt is what ``add_generation_prompt`` adds, the end is what the model must write to stop, and everything between
+is the turn's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+
+from template_fix.contract import Examination, Observation, common_prefix
+from template_fix.probes import CALLS, Probe
+from template_fix.render import Failure
+from template_fix.tags import closings
+from template_fix.text import Span
+
+# What looks like one token of markup: <|im_end|>, </s>, [|endofturn|], [/INST].
+_MARKUP = re.compile(r"<[^<>\s]{1,60}>|\[\|[^\[\]]{1,60}\|\]|\[/?[A-Z][A-Z_]{1,30}\]")
+_ATTRIBUTES = re.compile(r"[=\s][^>]*")
+_THINKING = "enable_thinking"
+
+
+@dataclass(frozen=True)
+class Mask:
+    """The wanted masks of a template over its battery. Use it inside `limits.bounded`.
+
+    ``ends`` are the texts of the tokens that generation stops at, as far as they are known.
+    """
+
+    examined: Examination
+    ends: tuple[str, ...] = ()
+
+    def of(self, probe: Probe) -> tuple[Span, ...] | None:
+        """Return what the model has to write of a conversation, turn by turn.
+
+        None where that can't be told: the conversation isn't rendered, or one of its turns is not printed, or not in
+        its order.
+        """
+        seen = self.examined.observe(probe)
+        if seen.text is None:
+            return None
+        found = [self._turn(seen, turn) for turn in probe.turns()]
+        spans = [span for span in found if span is not None]
+        apart = all(one.end <= other.start for one, other in pairwise(spans))
+        return tuple(spans) if len(spans) == len(found) and apart else None
+
+    def _turn(self, seen: Observation, turn: int) -> Span | None:
+        own = _own(seen, turn)
+        if not own or not _in_order(seen, turn):
+            return None
+        last = max(span.end for span in own)
+        return Span(self._start(seen, turn, own[0].start), last + self._end(seen, turn, last))
+
+    def _start(self, seen: Observation, turn: int, first: int) -> int:
+        before = max((span.end for span in _placed(seen, 0, turn) if span.end <= first), default=0)
+        return min(before + self._prompt(seen, turn, before, first), first)
+
+    def _prompt(self, seen: Observation, turn: int, before: int, first: int) -> int:
+        """Return how much of what stands behind the last text before a turn is what the model is prompted with."""
+        told = (seen.text or "")[before:]
+        shorter, asked = (self._behind(seen.probe, turn, prompt) for prompt in (False, True))
+        if shorter is None or asked is None or asked == shorter[: len(asked)]:
+            return self._through_header(told[: first - before], shorter or "", self._header)
+        kept = common_prefix(shorter, asked)
+        own = asked[kept:]
+        for value in (True, False):
+            other = replace(seen.probe, flags=(*_without(seen.probe, _THINKING), (_THINKING, value)))
+            less, more = (self._behind(other, turn, prompt) for prompt in (False, True))
+            if less is not None and more is not None:
+                own = own[: _whole(own, more[common_prefix(less, more) :])]
+        shared = _whole(asked[:kept] + own, told)
+        # A turn that doesn't follow its prompt may have the prompt's own part all the same.
+        elsewhere = told.find(own, 0, first - before) if own and shared < kept + len(own) else -1
+        return elsewhere + len(own) if elsewhere >= 0 else shared
+
+    def _through_header(self, told: str, shorter: str, header: str) -> int:
+        """Return how much of what stands in front of a turn's first text is no part of it: where none is prompted with.
+
+        ``shorter`` is what stands there where the conversation ends before the turn.
+        """
+        kept = _whole(shorter, told)
+        shared = _whole(header, told[kept:])
+        return kept + (shared if shared == len(header) or header[:shared].strip() else 0)
+
+    @cached_property
+    def _header(self) -> str:
+        """Return what the template prints in front of a plain answer, up to a reasoning tag."""
+        plain = next((seen for seen in self.examined if seen.probe.shape == "ua" and seen.text is not None), None)
+        own = _placed(plain, 1, 2) if plain else ()
+        if not plain or not plain.text or not own:
+            return ""
+        before = max((span.end for span in _placed(plain, 0, 1)), default=0)
+        told, shorter = plain.text[before : own[0].start], self._behind(plain.probe, 1, prompt=False) or ""
+        header = told[_whole(shorter, told) :]
+        return min((header.partition(tag)[0] for tag in (self.examined.tags.open, self.examined.tags.close)), key=len)
+
+    def _behind(self, probe: Probe, turn: int, prompt: bool) -> str | None:
+        """Return what stands behind the last text of the messages in front of a turn."""
+        text = self.examined.text(probe, turn, prompt=prompt)
+        if isinstance(text, Failure):
+            return None
+        ends = [
+            text.find(part.text) + len(part.text) for part in probe.parts if part.message < turn and part.text in text
+        ]
+        return text[max(ends, default=0) :]
+
+    def _end(self, seen: Observation, turn: int, last: int) -> int:
+        """Return how many characters behind the last text of a turn the model has to write, too."""
+        behind = (seen.text or "")[last : self._next(seen, turn, last)]
+        stops = [(behind.find(stop), -len(stop)) for stop in self.stops if stop in behind]
+        if stops:
+            at, length = min(stops)
+            return at - length
+        return len(self._own_tail(seen, turn, behind).rstrip())
+
+    def _next(self, seen: Observation, turn: int, last: int) -> int:
+        later = [span.start for span in _placed(seen, turn, len(seen.probe.messages)) if span.start >= last]
+        return min(later, default=len(seen.text or ""))
+
+    def _own_tail(self, seen: Observation, turn: int, behind: str) -> str:
+        """Return what stands behind a turn's last text whatever follows: what closes a call, for one."""
+        alone = self._behind(seen.probe, turn + 1, prompt=False)
+        if turn + 1 == len(seen.probe.messages) or alone is None:
+            asked = self._behind(seen.probe, turn + 1, prompt=True)
+            alone = behind if asked is None else asked
+        return behind[: _whole(alone, behind)]
+
+    @cached_property
+    def stops(self) -> tuple[str, ...]:
+        """Return the texts that end a turn: those known among what the template prints behind answers and calls.
+
+        Where it has no token for that, the header of what follows is where the model stops.
+        """
+        found: dict[str, None] = {}
+        for seen in self.examined:
+            if seen.text is None or seen.probe.form != "plain" or seen.probe.text_lists or None in seen.spans:
+                continue
+            for turn in seen.probe.turns():
+                own = _own(seen, turn)
+                start, last = self._start(seen, turn, own[0].start), max(span.end for span in own)
+                behind = seen.text[last : self._next(seen, turn, last)]
+                if not any(stop in behind for stop in found):
+                    tail = self._own_tail(seen, turn, behind)
+                    found.update(self._stop(seen.text[start:last], behind, tail, seen.probe.shape[turn] in CALLS))
+        return tuple(found)
+
+    def _stop(self, turn: str, behind: str, own: str, call: bool) -> dict[str, None]:
+        """Return the text that ends a turn, if there is one, among what stands behind its last text.
+
+        What is its ``own`` stands there whatever follows; markup that closes what was opened in the turn ends no turn.
+        """
+        known = [(behind.find(end), end) for end in self.ends if end in behind]
+        marks = set(_MARKUP.findall(turn))
+        inside = marks.union(*(closings(_ATTRIBUTES.sub("", mark)) for mark in marks))
+        ending = [mark.group() for mark in _MARKUP.finditer(own) if mark.group() not in inside]
+        following = _MARKUP.match(behind[len(own) :].lstrip())
+        if known:
+            return {min(known)[1]: None}
+        if ending:
+            return {ending[0]: None}
+        if own.strip() and not call and not _MARKUP.search(own):
+            return {own.strip(): None}
+        return {following.group(): None} if following else {}
+
+
+def _placed(seen: Observation, start: int, end: int) -> list[Span]:
+    """Return where the printed texts of some messages stand, in their order."""
+    parts = zip(seen.probe.parts, seen.spans, strict=True)
+    return sorted(span for part, span in parts if span and start <= part.message < end)
+
+
+def _own(seen: Observation, turn: int) -> list[Span]:
+    """Return where the texts stand that a turn's model wrote: not the results that come in the same message."""
+    parts = zip(seen.probe.parts, seen.spans, strict=True)
+    return sorted(span for part, span in parts if span and part.message == turn and part.kind != "result")
+
+
+def _in_order(seen: Observation, turn: int) -> bool:
+    """Whether a turn's texts are printed in the order in which a model writes them."""
+    parts = zip(seen.probe.parts, seen.spans, strict=True)
+    starts = [span.start for part, span in parts if span and part.message == turn]
+    return starts == sorted(starts)
+
+
+def _without(probe: Probe, name: str) -> Iterable[tuple[str, object]]:
+    return (flag for flag in probe.flags if flag[0] != name)
+
+
+def _whole(one: str, other: str) -> int:
+    """Return how much two texts have in common from their beginning on, without the half of a token of markup."""
+    shared = common_prefix(one, other)
+    for text in (one, other):
+        for mark in _MARKUP.finditer(text):
+            if mark.start() < shared < mark.end():
+                shared = mark.start()
+    return shared

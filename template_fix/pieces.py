@@ -1,0 +1,286 @@
+"""Which output of a template printed which characters of a conversation.
+
+The template is compiled once more from a tree in which every output that stands in the template itself, and every
+operand of one, prints a mark in front of its text. What macros, ``set`` and ``filter`` blocks print belongs to the
+output that calls them.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from jinja2 import Template as Compiled
+from jinja2 import nodes
+
+from template_fix.jinja import Template, environment, lex, walk
+from template_fix.render import Renderer, RenderError
+from template_fix.text import Span
+
+_MARK = re.compile("\ue000([ab])([0-9]+)\ue001")
+_BLOCKS = (nodes.If, nodes.For, nodes.With)
+_TEXT_FILTERS = frozenset({"trim", "tojson", "string", "join", "upper", "lower", "replace", "indent", "capitalize"})
+_TEXT_METHODS = frozenset(
+    {"strip", "lstrip", "rstrip", "replace", "join", "upper", "lower", "removeprefix", "removesuffix"}
+)
+_OPAQUE = (nodes.CallBlock, nodes.FilterBlock)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of an output that prints text of its own: template text, or an operand of a chain of texts.
+
+    ``literal`` is what it prints where that is always the same; ``sure`` tells that it can only be a text. ``joint`` is
+    the operator in front of it, "" at the beginning of an output.
+    """
+
+    number: int
+    span: Span
+    literal: str | None
+    joint: str = ""
+    sure: bool = True
+
+
+@dataclass
+class Unit:
+    """What stands in a body: an output (``pieces``), a block with ``bodies`` of its own, or what prints nothing.
+
+    ``span`` covers the delimiters, too; ``node`` is of the template's tree.
+    """
+
+    node: nodes.Node
+    span: Span
+    pieces: tuple[Piece, ...] = ()
+    bodies: tuple[Body, ...] = ()
+    data: bool = False
+
+
+@dataclass
+class Body:
+    """A list of statements that are run one after the other."""
+
+    number: int
+    units: list[Unit] = field(default_factory=list)
+
+
+@dataclass
+class Printed:
+    """What one piece printed in one place of a rendering."""
+
+    piece: Piece
+    span: Span
+
+
+@dataclass
+class Execution:
+    """One run through a body: for each unit that did something, its index with what it printed or ran through."""
+
+    body: Body
+    done: list[tuple[int, Printed | Execution]] = field(default_factory=list)
+
+    def printed(self) -> Iterator[Printed]:
+        """Yield all that was printed in this run, in order."""
+        for _, each in self.done:
+            if isinstance(each, Printed):
+                yield each
+            else:
+                yield from each.printed()
+
+
+class Pieces(Renderer):
+    """A template whose printing is traced. Use it inside `limits.bounded`.
+
+    ``root`` is the body of the template. Raises RenderError where it is nested so deeply that it compiles by itself
+    alone.
+    """
+
+    def __init__(self, source: str, variables: dict[str, object]) -> None:
+        layout = _Layout(Template(source))  # whose tree gets the marks
+        self.template, self.variables = layout.template, dict(variables)
+        self.root, self._owner = layout.root, layout.owner
+        env = environment()
+        try:
+            code = env.compile(layout.template.tree)
+            self._compiled = Compiled.from_code(env, code, env.make_globals(None))
+        except (RecursionError, SyntaxError):
+            raise RenderError("the template is nested too deeply to be traced") from None
+
+    def execution(self, marked: str) -> tuple[str, Execution] | None:
+        """Return the text of a rendering without its marks, and what printed it; None where the marks don't add up."""
+        first, *rest = _MARK.split(marked)
+        top = Execution(self.root)
+        stack, text = [top], first
+        for kind, number, printed in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
+            owner = self._owner.get((kind, int(number)))
+            if owner is None:
+                return None
+            body, index, what = owner
+            while stack and stack[-1].body is not body:
+                stack.pop()
+            if not stack:
+                return None
+            if isinstance(what, Body):
+                inner = Execution(what)
+                stack[-1].done.append((index, inner))
+                stack.append(inner)
+            else:
+                stack[-1].done.append((index, Printed(what, Span(len(text), len(text) + len(printed)))))
+            text += printed
+        return text, top
+
+
+class _Layout:
+    """Lays a template out in units, and puts marks into its tree on the way."""
+
+    def __init__(self, template: Template) -> None:
+        self.template = template
+        tokens = lex(template.source)
+        self.begins = {kind: [t for t in tokens if t.kind == f"{kind}_begin"] for kind in ("variable", "block")}
+        self.ends = {kind: [t for t in tokens if t.kind == f"{kind}_end"] for kind in ("variable", "block")}
+        self.texts = {token.start: token for token in tokens if token.kind == "data"}
+        self.owner: dict[tuple[str, int], tuple[Body, int, Piece | Body]] = {}
+        self.root = Body(0)
+        self.pieces, self.bodies = 0, 1
+        template.tree.body = self.body(self.root, template.tree.body)
+
+    def body(self, body: Body, statements: list[nodes.Node]) -> list[nodes.Node]:
+        made: list[nodes.Node] = []
+        for node in statements:
+            made += self.output(body, node) if isinstance(node, nodes.Output) else self.statement(body, node)
+        return made
+
+    def output(self, body: Body, output: nodes.Output) -> Iterator[nodes.Node]:
+        for child in output.nodes:
+            if isinstance(child, nodes.TemplateData):
+                token = self.texts[self.template.start(child)]
+                unit = Unit(child, Span(token.start, token.end), data=True)
+                shown: nodes.Expr = child
+                parts: list[tuple[nodes.Expr, str]] = [(child, "")]
+            else:
+                unit = Unit(child, self.around(child, "variable"))
+                parts = list(operands(child, ""))
+                shown = child
+            index = len(body.units)
+            body.units.append(unit)
+            unit.pieces = tuple(self.piece(body, index, *part) for part in parts)
+            if len(parts) > 1:
+                numbers = iter(unit.pieces[1:])
+                shown = _marked(child, numbers)
+            yield nodes.Output([_mark("a", unit.pieces[0].number), shown], lineno=child.lineno)
+
+    def piece(self, body: Body, index: int, node: nodes.Expr, joint: str) -> Piece:
+        literal = None
+        if isinstance(node, nodes.TemplateData):
+            span, literal = body.units[index].span, node.data
+        else:
+            span = self.template.span(node) or body.units[index].span
+            if isinstance(node, nodes.Const) and isinstance(node.value, str):
+                literal = node.value
+        piece = Piece(self.pieces, span, literal, joint, literal is not None or surely_text(node))
+        self.owner["a", piece.number] = (body, index, piece)
+        self.pieces += 1
+        return piece
+
+    def statement(self, body: Body, node: nodes.Node) -> Iterator[nodes.Node]:
+        index = len(body.units)
+        unit = Unit(node, self.around(node, "block"))
+        body.units.append(unit)
+        if isinstance(node, _OPAQUE) or (isinstance(node, nodes.For) and node.recursive):
+            unit.pieces = (self.piece(body, index, node, ""),)  # type: ignore[arg-type]
+            yield nodes.Output([_mark("a", unit.pieces[0].number)], lineno=node.lineno)
+        elif isinstance(node, _BLOCKS):
+            unit.bodies = tuple(self.inside(body, index, node))
+        yield node
+
+    def inside(self, body: Body, index: int, node: nodes.Node) -> Iterator[Body]:
+        for owner, name in _bodies(node):
+            inner = Body(self.bodies)
+            self.bodies += 1
+            self.owner["b", inner.number] = (body, index, inner)
+            made = self.body(inner, getattr(owner, name))
+            setattr(owner, name, [nodes.Output([_mark("b", inner.number)], lineno=node.lineno), *made])
+            yield inner
+
+    def around(self, node: nodes.Node, kind: str) -> Span:
+        """Return where a statement or an output stands, with the delimiters around it."""
+        span = self.template.span(node) or Span(0, 0)
+        begins, ends = self.begins[kind], self.ends[kind]
+        first = begins[max(bisect_right(begins, span.start, key=lambda token: token.start) - 1, 0)]
+        last = ends[min(bisect_left(ends, span.end, key=lambda token: token.start), len(ends) - 1)]
+        # A lexer's end of a tag has the white space that it takes along.
+        return Span(first.start, last.start + len(last.text.rstrip()))
+
+
+def _bodies(node: nodes.Node) -> Iterator[tuple[nodes.Node, str]]:
+    """Yield where the bodies of a block are kept, those that can be left out only where they are there."""
+    yield node, "body"
+    for branch in getattr(node, "elif_", ()):
+        yield branch, "body"
+    if getattr(node, "else_", None):
+        yield node, "else_"
+
+
+def _mark(kind: str, number: int) -> nodes.TemplateData:
+    return nodes.TemplateData(f"\ue000{kind}{number}\ue001")
+
+
+def operands(node: nodes.Expr, joint: str) -> Iterator[tuple[nodes.Expr, str]]:
+    """Yield the operands of a chain of texts, each with the operator in front of it; other expressions are one."""
+    if isinstance(node, nodes.Add) and is_sum(node):
+        yield from operands(node.left, joint)
+        yield from operands(node.right, "+")
+    elif isinstance(node, nodes.Concat):
+        first, *rest = node.nodes
+        yield from operands(first, joint)
+        for each in rest:
+            yield from operands(each, "~")
+    else:
+        yield node, joint
+
+
+def is_sum(node: nodes.Expr) -> bool:
+    """Whether a sum can only be one of texts: one of its operands is."""
+    if isinstance(node, nodes.Add):
+        return is_sum(node.left) or is_sum(node.right)
+    named = isinstance(node, nodes.Name) and node.name.endswith("_token")  # which transformers passes as text
+    return named or isinstance(node, nodes.Concat) or (isinstance(node, nodes.Const) and isinstance(node.value, str))
+
+
+def surely_text(node: nodes.Expr) -> bool:
+    """Whether an expression gives a text whatever it is made of."""
+    if isinstance(node, nodes.CondExpr):
+        return node.expr2 is not None and surely_text(node.expr1) and surely_text(node.expr2)
+    if isinstance(node, nodes.Filter):
+        return node.name in _TEXT_FILTERS
+    if isinstance(node, nodes.Call):
+        return isinstance(node.node, nodes.Getattr) and node.node.attr in _TEXT_METHODS
+    return is_sum(node) and not isinstance(node, nodes.Name)
+
+
+def _marked(node: nodes.Expr, pieces: Iterator[Piece], first: bool = True, joint: str = "") -> nodes.Expr:
+    """Return a chain of texts with a mark in front of each operand but the first."""
+    if isinstance(node, nodes.Add) and is_sum(node):
+        left = _marked(node.left, pieces, first, joint)
+        return nodes.Add(left, _marked(node.right, pieces, False, "+"))
+    if isinstance(node, nodes.Concat):
+        return nodes.Concat(
+            [_marked(each, pieces, first and not at, "~" if at else joint) for at, each in enumerate(node.nodes)]
+        )
+    if first:
+        return node
+    mark = nodes.Const(f"\ue000a{next(pieces).number}\ue001")
+    return nodes.Concat([mark, node]) if joint == "~" else nodes.Add(mark, node)
+
+
+def stores(node: nodes.Node) -> Iterator[str]:
+    """Yield the variables that a statement gives a value outside of itself."""
+    if isinstance(node, nodes.Assign | nodes.AssignBlock):
+        yield from (name.name for name in walk(node.target) if isinstance(name, nodes.Name))
+    elif isinstance(node, nodes.Macro):
+        yield node.name
+    elif isinstance(node, nodes.If):
+        for owner, name in _bodies(node):
+            for each in getattr(owner, name):
+                yield from stores(each)

@@ -1,0 +1,68 @@
+"""Texts that a turn begins or ends in the middle of, printed as two: what comes in front of there, and the rest.
+
+Where the prompt ends with an opening tag, content that brings it begins with what the model is prompted with.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from jinja2 import nodes
+
+from template_fix.marked import Writer, beginnings
+from template_fix.marking import Plan, Straddling
+from template_fix.pieces import Body, Unit
+from template_fix.proposers.splice import literal
+from template_fix.text import Edit, Span, apply
+
+
+def split(plan: Plan) -> str | None:
+    """Return the template with every such text printed as two, None where that can't be done for one of them.
+
+    What a macro prints has a known front; any other text has it only if it begins with it.
+    """
+    writer = Writer(plan.template.source, plan.cuts)
+    units = {piece.number: unit for unit in _outputs(plan.pieces.root) for piece in unit.pieces}
+    macros = beginnings(plan.template.tree)
+    edits: list[Edit] = []
+    for each in plan.straddling:
+        edit = _edit(writer, units[each.piece.number], each, macros)
+        if edit is None:
+            return None
+        edits.append(edit)
+    return apply(plan.template.source, edits) if edits else None
+
+
+def _outputs(body: Body) -> Iterator[Unit]:
+    for unit in body.units:
+        yield unit
+        for inner in unit.bodies:
+            yield from _outputs(inner)
+
+
+def _edit(writer: Writer, unit: Unit, found: Straddling, macros: dict[str, str]) -> Edit | None:
+    fronts = [front for front in found.fronts if front]
+    at = unit.pieces.index(found.piece)
+    if len(fronts) != 1 or None in found.fronts or isinstance(unit.node, nodes.CallBlock | nodes.FilterBlock):
+        return None
+    front, text = fronts[0], found.piece.span.of(writer.source)
+    summed = len(unit.pieces) > 1 and "+" in {piece.joint for piece in unit.pieces[at : at + 2]}
+    called = re.match(r"(\w+)\s*\(", text)
+    certain = bool(called) and macros.get(called[1] if called else "", "").startswith(front)
+    if not certain and not summed and not found.piece.sure:
+        return None  # what is no text can't be asked what it begins with
+    bare = text if re.fullmatch(r"[\w.\[\]'\"]+|\w+\s*\(.*\)", text, re.DOTALL) else f"({text})"
+    shown = f"{{{{- {literal(front)} }}}}" if writer.dash(unit) else f"{{{{ {literal(front)} }}}}"
+    gap = f"\n{writer.indent(unit.span.start)}" if writer.dash(unit) else ""
+    dash = writer.dash(unit)
+    asked = [] if certain else [f"{{%{dash} if {bare}.startswith({literal(front)}) %}}"]
+    tags = [*asked, shown, *([f"{{%{dash} endif %}}"] if asked else [])]
+    rest = f"{bare}.removeprefix({literal(front)})"
+    if at == 0:
+        inside = "".join(f"{tag}{gap}" for tag in tags)
+        opening = writer.source[unit.span.start : found.piece.span.start]
+        return Edit(Span(unit.span.start, found.piece.span.end), f"{inside}{opening}{rest}")
+    place = writer.place(unit, (at, 0))
+    inside = "".join(f"{gap}{tag}" for tag in tags)
+    return Edit(Span(place.start, found.piece.span.end), f" }}}}{inside}{gap}{{{{{dash} {rest}")

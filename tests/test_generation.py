@@ -1,0 +1,170 @@
+"""Generation markers: every conversation is printed as before, and the mask is what the model has to write."""
+
+from __future__ import annotations
+
+import pytest
+from shelf import NAMES, source
+
+from template_fix.generation import differences
+from template_fix.marked import same_but_for_markers, unmarked
+from template_fix.marking import Unmarkable
+from template_fix.render import Renderer
+from template_fix.study import Setting, Study
+
+LOOP = "{% for m in messages %}"
+END = "{% endfor %}{% if add_generation_prompt %}{{ '<|a|>\\n' }}{% endif %}"
+OTHERS = "{% if m.role != 'assistant' %}{{ '<|' + m.role + '|>' + m.content + '<|e|>\\n' }}{% endif %}"
+SETTING = Setting((("bos_token", "<s>"), ("eos_token", "</s>")))
+
+
+def turns(text: str) -> str:
+    return LOOP + OTHERS + "{% if m.role == 'assistant' %}" + text + "{% endif %}" + END
+
+
+def marked(template: str) -> str:
+    return Study(template, SETTING).marked()
+
+
+def assert_right(before: str, after: str) -> None:
+    """The marked template prints the same, and marks what the model writes."""
+    study = Study(before, SETTING)
+    renderer = Renderer(after, study.variables)
+    for probe in study.mask.examined.probes.values():
+        told = renderer(probe.messages, probe.tools, **dict(probe.flags))
+        assert told == study.mask.examined.text(probe) or not isinstance(told, str)
+    assert next(differences(study.mask, renderer), None) is None
+    assert same_but_for_markers(before, after)
+
+
+@pytest.mark.parametrize(
+    ("template", "changed"),
+    [
+        pytest.param(
+            turns("{{ '<|a|>\\n' }}{{ m.content }}<|e|>{{ '\\n' }}"),
+            "{{ '<|a|>\\n' }}{% generation %}{{ m.content }}<|e|>{% endgeneration %}{{ '\\n' }}",
+            id="outputs that print a turn and nothing else are wrapped",
+        ),
+        pytest.param(
+            turns("{{ '<|a|>\\n' + m.content + '<|e|>\\n' }}"),
+            "{{ '<|a|>\\n' }}{% generation %}{{ m.content + '<|e|>' }}{% endgeneration %}{{ '\\n' }}",
+            id="a sum is cut between its operands and inside of a literal",
+        ),
+        pytest.param(
+            turns("{{ '<|a|>\\n' ~ m.content ~ '<|e|>' }}"),
+            "{{ '<|a|>\\n' }}{% generation %}{{ m.content ~ '<|e|>' }}{% endgeneration %}",
+            id="a chain is cut as well",
+        ),
+        pytest.param(
+            turns("{{ '<|a|>\\n' + m.content }}<|e|>"),
+            "{{ '<|a|>\\n' }}{% generation %}{{ '' + m.content }}<|e|>{% endgeneration %}",
+            id="an operand that stands alone still has to be a text",
+        ),
+        pytest.param(
+            LOOP + "{{ '<|' + m.role + '|>\\n' + m.content + '<|e|>\\n' }}" + END.replace("<|a|>", "<|assistant|>"),
+            "{% if m.role == 'assistant' %}{% generation %}{{ m.content + '<|e|>' }}{% endgeneration %}"
+            "{% else %}{{ m.content + '<|e|>' }}{% endif %}{{ '\\n' }}",
+            id="what prints all roles gets a branch",
+        ),
+        pytest.param(
+            turns(
+                "{% if m.reasoning_content %}{{ '<|a|>\\n<think>' + m.reasoning_content + '</think>' + m.content }}"
+                "{% else %}{{ '<|a|>\\n' + m.content }}{% endif %}<|e|>"
+            ),
+            "{{ '<|a|>\\n' }}{% generation %}{% if m.reasoning_content %}"
+            "{{ '<think>' + m.reasoning_content + '</think>' + m.content }}"
+            "{% else %}{{ '' + m.content }}{% endif %}<|e|>{% endgeneration %}",
+            id="a header that all branches print is moved in front of them",
+        ),
+    ],
+)
+def test_where_markers_are_put(template: str, changed: str) -> None:
+    made = marked(template)
+    assert changed in made
+    assert_right(template, made)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_template_of_ours_can_be_marked(name: str) -> None:
+    template = source(name)
+    try:
+        assert_right(template, marked(template))
+    except Unmarkable as error:
+        pytest.skip(f"refused: {error}")
+
+
+def test_what_nobody_reaches_is_refused_by_name() -> None:
+    hidden = "{% if m.content is sameas 7 %}{{ 'never' }}{% else %}{{ '<|a|>\\n' + m.content + '<|e|>' }}{% endif %}"
+    with pytest.raises(Unmarkable, match=r"no conversation reaches the output `\{\{ 'never' \}\}`"):
+        marked(turns(hidden))
+
+
+def test_a_macro_that_prints_the_header_too_is_called_without_it() -> None:
+    macro = "{% macro show(m) %}{{ '<|a|>\\n' + m.content + '<|e|>' }}{% endmacro %}"
+    made = marked(macro + turns("{{ show(m) }}"))
+    front = "{{ '<|a|>\\n' }}{% generation %}{{ show(m).removeprefix('<|a|>\\n') }}{% endgeneration %}"
+    assert front in made
+    assert_right(macro + turns("{{ show(m) }}"), made)
+
+
+def test_a_macro_that_prints_what_the_model_writes_is_marked_round_the_call() -> None:
+    macro = "{% macro show(m) %}{{ m.content }}{% endmacro %}"
+    template = macro + turns("{{ '<|a|>\\n' }}{{ show(m) }}<|e|>")
+    assert "{% generation %}{{ show(m) }}<|e|>{% endgeneration %}" in marked(template)
+
+
+def test_no_variable_is_set_between_markers_and_read_behind_them() -> None:
+    template = turns(
+        "{{ '<|a|>\\n' }}x{{ m.content }}{% set end = '<|e|>' %}{{ end }}{{ '\\n' }}{% if end %} {% endif %}"
+    )
+    made = marked(template)
+    assert_right(template, made)
+    assert made.count("endgeneration") == 2
+
+
+def test_markers_that_are_right_stay() -> None:
+    template = turns("{{ '<|a|>\\n' }}{% generation %}{{ m.content }}<|e|>{% endgeneration %}")
+    assert next(differences(Study(template, SETTING).mask, Renderer(template, {})), None) is None
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        pytest.param("{% generation %}{{ '<|a|>\\n' + m.content }}<|e|>{% endgeneration %}", id="the header is inside"),
+        pytest.param(
+            "{{ '<|a|>\\n' }}{% generation %}{{ m.content }}{% endgeneration %}<|e|>", id="the end is outside"
+        ),
+        pytest.param(
+            "{{ '<|a|>\\n' + m.content }}<|e|>{% generation %}{{ '' }}{% endgeneration %}", id="nothing is inside"
+        ),
+    ],
+)
+def test_markers_that_are_wrong_are_put_right(turn: str) -> None:
+    template = turns(turn)
+    assert_right(unmarked(template), marked(template))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param("{{ a + 'x' }}", "{{ a }}{{ 'x' }}", id="an operand that need not be a text any more"),
+        pytest.param("{{ 'x' + a }}", "{{ 'y' }}{{ '' + a }}", id="another literal"),
+        pytest.param("a{{ x }}", "a{% generation %}{{ y }}{% endgeneration %}", id="another variable"),
+        pytest.param("{% if a %}x{% else %}y{% endif %}", "{% if b %}x{% else %}y{% endif %}", id="another test"),
+        pytest.param("{{ x }}", "{{ x.removeprefix('a') }}", id="a front that is left out"),
+    ],
+)
+def test_what_is_another_program_is_not_proved(before: str, after: str) -> None:
+    assert not same_but_for_markers(before, after)
+
+
+def test_a_repair_of_generation_markers_changes_nothing_unasked() -> None:
+    from template_fix.checkpoint import Checkpoint
+    from template_fix.options import Options
+    from template_fix.repair import check, patch
+
+    checkpoint = Checkpoint("m", {"chat_template.jinja": turns("{{ '<|a|>\\n' + m.content + '<|e|>\\n' }}")})
+    assert not patch(checkpoint, Options(select=frozenset({"TF5"}))).changed
+    assert "TF501" not in {finding.code for finding in check(checkpoint).findings}
+    result = patch(checkpoint, Options(mark=True))
+    assert {code for repair in result.kept for code in repair.codes} >= {"TF501"}
+    assert not {finding.code for finding in result.after.findings} & {"TF501", "TF502"}
