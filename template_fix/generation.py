@@ -61,7 +61,8 @@ def with_markers(template: Template, mask: Mask, arguments: type, variables: Map
             asked |= new
             tags = mask.examined.tags
             more = [probe for name in sorted(new) for probe in with_field(tags, arguments, name)]
-            mask = Mask(mask.examined.enlarged(more), mask.ends)
+            printed = [probe for probe in more if None not in mask.examined.observe(probe).spans]
+            mask = Mask(mask.examined.enlarged(printed), mask.ends)
     return _marked(template, mask, variables)
 
 

@@ -322,7 +322,7 @@ def _spelled_offset(raw: str, offset: int, data: bool = False) -> int:
 
 def _plain(source: str) -> nodes.Template:
     tree = environment().parse(source)
-    result = _Plain(beginnings(tree)).visit(tree)
+    result = _Plain(tree).visit(tree)
     assert isinstance(result, nodes.Template)
     return result
 
@@ -330,8 +330,9 @@ def _plain(source: str) -> nodes.Template:
 class _Plain(NodeTransformer):
     """Takes markers out of a tree, and sums of texts apart. ``macros`` has what macros print first, by their names."""
 
-    def __init__(self, macros: Mapping[str, str]) -> None:
-        self.macros = macros
+    def __init__(self, tree: nodes.Template) -> None:
+        self.macros = beginnings(tree)
+        self.texts = frozenset(macro.name for macro in tree.find_all(nodes.Macro))
 
     def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node | list[nodes.Node]:
         self.generic_visit(node)
@@ -348,7 +349,7 @@ class _Plain(NodeTransformer):
         node.elif_ = later
         if not later and node.body == node.else_ and _cannot_fail(node.test):
             return node.body
-        if not later and not node.else_ and _prints_its_test(node):
+        if not later and not node.else_ and _prints_its_test(node, self.texts):
             return node.body
         bodies = [node.body, *(branch.body for branch in later), node.else_]
         shared = _shared([body[0].nodes if body and isinstance(body[0], nodes.Output) else [] for body in bodies])
@@ -365,11 +366,13 @@ class _Plain(NodeTransformer):
         return node
 
 
-def _prints_its_test(node: nodes.If) -> bool:
+def _prints_its_test(node: nodes.If, macros: frozenset[str]) -> bool:
     """Whether a block prints just the text that it asks for: then it prints nothing where there is none."""
+    called = node.test.node if isinstance(node.test, nodes.Call) else None
+    macro = isinstance(called, nodes.Name) and called.name in macros
     assert isinstance(node.test, nodes.Expr)
     shown = list(_shown(node.test))
-    texts = all(isinstance(each, nodes.TemplateData | nodes.Add) or surely_text(each) for each in shown)
+    texts = macro or all(isinstance(each, nodes.TemplateData | nodes.Add) or surely_text(each) for each in shown)
     return texts and merged(list(node.body)) == merged([nodes.Output(shown)])
 
 
@@ -428,7 +431,7 @@ def _unsplit(body: list[nodes.Node], macros: Mapping[str, str]) -> list[nodes.No
             split = _split(rest)
             if split and isinstance(before, nodes.If) and _prints_front(before, *split):
                 found.pop()
-                node = nodes.Output([nodes.Add(nodes.Const(""), split[0]), *node.nodes[1:]])
+                node = nodes.Output([*_printed(split[0]), *node.nodes[1:]])
         found.append(node)
     return merged(found)
 
@@ -445,6 +448,11 @@ def _whole_calls(parts: list[nodes.Expr], macros: Mapping[str, str]) -> list[nod
                 part = split[0]
         found.append(part)
     return found
+
+
+def _printed(text: nodes.Expr) -> Iterator[nodes.Expr]:
+    """Yield what a text is as an output: as it stands, or as an operand that has to be one."""
+    yield from _shown(text if surely_text(text) else nodes.Add(nodes.Const(""), text))
 
 
 def _split(node: nodes.Expr) -> tuple[nodes.Expr, str] | None:
@@ -501,6 +509,9 @@ def _cannot_fail(test: nodes.Node) -> bool:
                 isinstance(inner, nodes.Getattr) and inner.attr == "previtem"
             ):
                 return False
+        elif isinstance(each, nodes.Call):
+            if not (isinstance(each.node, nodes.Getattr) and each.node.attr == "get"):
+                return False
         elif not isinstance(each, allowed):
             return False
     return True
@@ -509,6 +520,9 @@ def _cannot_fail(test: nodes.Node) -> bool:
 def _shown(node: nodes.Expr) -> Iterator[nodes.Expr]:
     """Yield what an output prints, sums taken apart; an operand that has to be a text stays one to an empty text."""
     parts = list(operands(node, ""))
+    if isinstance(node, nodes.Filter) and node.name == "string" and isinstance(node.node, nodes.Expr) and not node.args:
+        yield from _shown(node.node)  # which printing does as well
+        return
     for (each, joint), behind in zip(parts, [*(joint for _, joint in parts[1:]), ""], strict=True):
         if isinstance(each, nodes.Const) and isinstance(each.value, str):
             if each.value:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, groupby
 from typing import Any
 
 from jinja2 import nodes
@@ -262,19 +262,25 @@ class Plan:
             elif cell.kind in (IN, EITHER):
                 end = self._run(body, cells, at)
                 run = cells[at:end]
-                if (
-                    self._may_be_empty(body, run)
-                    and len([each for each in run if each.kind != NONE]) == 1
-                    and unit.bodies
-                ):
-                    yield from self._opened_up(body, cell)
+                if cell.kind == EITHER:
+                    yield Wrap(body, run[0], run[-1], _ROLE)
+                elif self._may_be_empty(body, run):
+                    yield from self._one_by_one(body, run)
                 else:
-                    alone = run[0].unit == run[-1].unit and bool(unit.pieces) and cell.kind == IN
-                    optional = alone and self._may_be_empty(body, run)
-                    yield Wrap(body, run[0], run[-1], _ROLE if cell.kind == EITHER else "", optional)
+                    yield Wrap(body, run[0], run[-1])
                 at = end
             else:
                 at += 1
+
+    def _one_by_one(self, body: Body, run: Sequence[Cell]) -> Iterator[Wrap]:
+        """Yield what is to be wrapped of a run that may print nothing: of each block what is in it, and each output."""
+        for index, cells in groupby((cell for cell in run if cell.kind != NONE), key=lambda cell: cell.unit):
+            first, *rest = cells
+            if body.units[index].bodies:
+                yield from self._opened_up(body, first)
+            else:
+                last = rest[-1] if rest else first
+                yield Wrap(body, first, last, optional=self._may_be_empty(body, [first, last]))
 
     def _opened_up(self, body: Body, cell: Cell) -> Iterator[Wrap]:
         self._opened.add((body.number, cell.unit))
@@ -292,15 +298,17 @@ class Plan:
     def _run(self, body: Body, cells: Sequence[Cell], start: int) -> int:
         """Return the index behind the longest run of cells of one kind, from ``start`` on, that may be wrapped."""
         kind, end = cells[start].kind, start + 1
+        # What may print nothing is no place for a marker by itself; with what follows it is.
+        wide = kind == EITHER and self._may_be_empty(body, cells[start:end])
         for at in range(start + 1, len(cells)):
             unit = body.units[cells[at].unit]
-            if cells[at].kind not in (kind, NONE):
+            if cells[at].kind not in ((IN, EITHER, NONE) if wide else (kind, NONE)):
                 break
-            if kind == EITHER and unit.bodies and self._clean(unit):
+            if kind == EITHER and not wide and unit.bodies and self._clean(unit):
                 break
             if cells[at].kind == NONE and _leaves(unit.node):
                 break
-            if cells[at].kind == kind:
+            if cells[at].kind != NONE:
                 end = at + 1
         while end > start + 1 and self._leaks(body, cells[start:end]):
             end = self._shorter(cells, start, end)

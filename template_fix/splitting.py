@@ -41,6 +41,12 @@ def _outputs(body: Body) -> Iterator[Unit]:
             yield from _outputs(inner)
 
 
+def _bare(text: str) -> str:
+    """Return an expression of which something can be read: in parentheses, unless it is a name, a field or a call."""
+    simple = re.fullmatch(r"[\w.\[\]'\"]+|\w+\s*\([^()]*(\([^()]*\)[^()]*)*\)|\([^()]*(\([^()]*\)[^()]*)*\)", text)
+    return text if simple else f"({text})"
+
+
 def _edit(writer: Writer, unit: Unit, found: Straddling, macros: dict[str, str]) -> Edit | None:
     fronts = [front for front in found.fronts if front]
     at = unit.pieces.index(found.piece)
@@ -51,8 +57,8 @@ def _edit(writer: Writer, unit: Unit, found: Straddling, macros: dict[str, str])
     called = re.match(r"(\w+)\s*\(", text)
     certain = bool(called) and macros.get(called[1] if called else "", "").startswith(front)
     if not certain and not summed and not found.piece.sure:
-        return None  # what is no text can't be asked what it begins with
-    bare = text if re.fullmatch(r"[\w.\[\]'\"]+|\w+\s*\(.*\)", text, re.DOTALL) else f"({text})"
+        text = f"{_bare(text)} | string"  # what is no text can't be asked what it begins with; printed it is one
+    bare = _bare(text)
     shown = f"{{{{- {literal(front)} }}}}" if writer.dash(unit) else f"{{{{ {literal(front)} }}}}"
     gap = f"\n{writer.indent(unit.span.start)}" if writer.dash(unit) else ""
     dash = writer.dash(unit)
