@@ -12,7 +12,7 @@ from template_fix.cli import main
 
 trl = pytest.importorskip("trl")
 
-from template_fix import PreflightCallback, PreflightError  # noqa: E402 - the callback needs transformers
+from template_fix import PreflightCallback, PreflightError, preflight  # noqa: E402 - the callback needs transformers
 
 pytestmark = pytest.mark.slow
 
@@ -105,6 +105,19 @@ def test_the_patched_template_teaches_it(mended: Path, form: Any, settings: dict
     assert f"<think>\n{REASONING}\n</think>" in labels(made)
     made.train()
     assert f"<think>\n{REASONING}\n</think>\n\n{ANSWER}" in said(made)
+
+
+@FORMS
+def test_the_marked_tokenizer_teaches_just_what_the_model_writes(broken: Path, form: Any) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(broken)
+    preflight(tokenizer, fix=True, mark=True)
+    tokenizer.save_pretrained(broken)
+    made = trainer(broken, form, assistant_only_loss=True)
+    turn = f"{REASONING}\n</think>\n\n{ANSWER}<|end|>"
+    assert turn in labels(made)
+    assert QUESTION not in labels(made) and "<|assistant|>" not in labels(made)
 
 
 @FORMS
