@@ -9,13 +9,13 @@ from typing import Any
 from template_fix.contract import Examination
 from template_fix.fold import SWITCH
 from template_fix.hoisting import hoisted
-from template_fix.jinja import Template
+from template_fix.jinja import Template, undeclared
 from template_fix.marked import marked, same_but_for_markers
 from template_fix.marking import Plan, Unmarkable
 from template_fix.mask import Mask
-from template_fix.probes import Probe, unfinished, with_field
+from template_fix.probes import Probe, unfinished, with_field, with_variable
 from template_fix.render import Failure, Renderer, RenderError
-from template_fix.splitting import split
+from template_fix.splitting import inlined, split
 from template_fix.text import OverlapError, Span
 
 # How often the battery grows by fields that nobody set.
@@ -60,7 +60,12 @@ def with_markers(template: Template, mask: Mask, arguments: type, variables: Map
                 raise
             asked |= new
             tags = mask.examined.tags
-            more = [probe for name in sorted(new) for probe in with_field(tags, arguments, name)]
+            own = undeclared(template.source)
+            more = [
+                probe
+                for name in sorted(new)
+                for probe in (with_variable if name in own else with_field)(tags, arguments, name)
+            ]
             printed = [probe for probe in more if None not in mask.examined.observe(probe).spans]
             mask = Mask(mask.examined.enlarged(printed), mask.ends)
     return _marked(template, mask, variables)
@@ -88,6 +93,11 @@ def _marked(template: Template, mask: Mask, variables: Mapping[str, Any]) -> str
 def _plans(template: Template, mask: Mask, variables: Mapping[str, Any]) -> Iterator[Plan]:
     plan = Plan(template, mask, variables)
     plan.look()
+    if plan.straddling:
+        parted = inlined(plan)
+        if parted is not None:
+            plan = Plan(Template(parted), mask, variables)
+            plan.look()
     if plan.straddling:
         parted = split(plan)
         if parted is not None:

@@ -11,6 +11,7 @@ from jinja2.visitor import NodeTransformer
 
 from template_fix.contract import common_prefix
 from template_fix.fold import merged
+from template_fix.inlining import assemblies
 from template_fix.jinja import environment, is_marker, lex
 from template_fix.marking import Cell, Unmarkable, Wrap
 from template_fix.pieces import Piece, Unit, operands, surely_text
@@ -331,8 +332,21 @@ class _Plain(NodeTransformer):
     """Takes markers out of a tree, and sums of texts apart. ``macros`` has what macros print first, by their names."""
 
     def __init__(self, tree: nodes.Template) -> None:
-        self.macros = beginnings(tree)
+        self.tree, self.macros = tree, beginnings(tree)
         self.texts = frozenset(macro.name for macro in tree.find_all(nodes.Macro))
+
+    def apart(self, body: list[nodes.Node]) -> list[nodes.Node]:
+        """Return statements with texts that are put together in a variable printed part by part."""
+        for at, found in reversed(list(assemblies(self.tree, body))):
+            output = body[at + found.count - 1]
+            assert isinstance(output, nodes.Output)
+            fronts = [
+                nodes.If(test, [nodes.Output([nodes.Add(nodes.Const(""), front)])], [], [])
+                for test, front in reversed(found.fronts)
+            ]
+            printed = nodes.Output([found.text, *output.nodes[1:]])
+            body = [*body[:at], *fronts, printed, *body[at + found.count :]]
+        return body
 
     def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node | list[nodes.Node]:
         self.generic_visit(node)
@@ -358,6 +372,10 @@ class _Plain(NodeTransformer):
         return [nodes.Output(shared), node] if shared else node
 
     def generic_visit(self, node: nodes.Node, *args: object, **kwargs: object) -> nodes.Node:
+        for name in ("body", "else_"):
+            body = getattr(node, name, None)
+            if isinstance(body, list):
+                setattr(node, name, self.apart(body))
         super().generic_visit(node, *args, **kwargs)
         for name in ("body", "else_"):
             body = getattr(node, name, None)

@@ -28,31 +28,12 @@ _ROLE = "assistant"
 # How many tests around an output are tried whether they tell a turn's text from others.
 _NEAR = 24
 _KNOWN = frozenset(
-    [
-        "role",
-        "content",
-        "tool_calls",
-        "name",
-        "tool_call_id",
-        "reasoning_content",
-        "reasoning",
-        "thinking",
-        "type",
-        "text",
-        "function",
-        "arguments",
-        "id",
-        "get",
-        "first",
-        "last",
-        "index0",
-        "index",
-        "length",
-        "previtem",
-        "nextitem",
-        "startswith",
-        "endswith",
-    ]
+    {
+        *("role", "content", "tool_calls", "name", "tool_call_id", "reasoning_content", "reasoning", "thinking"),
+        *("type", "text", "function", "arguments", "id", "get", "startswith", "endswith", "length"),
+        *("first", "last", "index0", "index", "previtem", "nextitem"),
+        *("messages", "tools", "documents", "add_generation_prompt"),
+    }
 )
 # What templates call its role.
 _NAMES = (_ROLE, "model", "ai", "gpt")
@@ -374,7 +355,7 @@ class Plan:
                         f"no conversation reaches the output `{self._shown(output)}`, so nothing tells whether the "
                         "model writes it",
                         output,
-                        _fields(test),
+                        _fields(test, undeclared(self.template.source)),
                     )
 
     def entered(self, body: Body) -> bool:
@@ -618,12 +599,14 @@ def _tests(node: nodes.Node) -> Iterator[nodes.Node | None]:
         yield None
 
 
-def _fields(test: nodes.Node | None) -> frozenset[str]:
-    """Return the names of the fields that a test reads, but for those that any message may have."""
+def _fields(test: nodes.Node | None, variables: frozenset[str]) -> frozenset[str]:
+    """Return the names of the variables and fields that a test reads, but for those that are always there."""
     found: set[str] = set()
     for node in walk(test) if test else ():
         if isinstance(node, nodes.Getattr):
             found.add(node.attr)
+        elif isinstance(node, nodes.Name) and node.name in variables:
+            found.add(node.name)
         elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
             found.add(str(node.arg.value))
         elif isinstance(node, nodes.Call) and node.args and isinstance(node.args[0], nodes.Const):

@@ -300,6 +300,15 @@ def _with_results(called: Probe, form: str, shown: Callable[[str], dict[str, Any
     return replace(called, messages=messages, parts=parts, form=form, ordinary=False)
 
 
+def with_variable(tags: Tags, arguments: type, name: str) -> Iterator[Probe]:
+    """Yield conversations that set a variable of the template's own: to true, or to the names of tools."""
+    values: tuple[Any, ...] = (True, ("look_up",))
+    for value, shape in product(values, ("ua", "ucta", "uktr")):
+        yield replace(
+            probe(shape, tags, "reasoning_content", arguments=arguments, flags=((name, value),)), ordinary=False
+        )
+
+
 def with_field(tags: Tags, arguments: type, name: str) -> Iterator[Probe]:
     """Yield conversations whose turns have a field of the template's own: results that come with a call, or a text."""
     called = probe("uca", tags, "plain", arguments=arguments)

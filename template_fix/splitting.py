@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 from jinja2 import nodes
 
+from template_fix.inlining import assemblies, spelled
+from template_fix.jinja import Template
 from template_fix.marked import Writer, beginnings
 from template_fix.marking import Plan, Straddling
 from template_fix.pieces import Body, Unit
@@ -32,6 +34,35 @@ def split(plan: Plan) -> str | None:
             return None
         edits.append(edit)
     return apply(plan.template.source, edits) if edits else None
+
+
+def inlined(plan: Plan) -> str | None:
+    """Return the template with texts that are put together in a variable printed part by part, None where none is."""
+    edits = [edit for body in _all_bodies(plan.pieces.root) for edit in _inlined(plan, body)]
+    return apply(plan.template.source, edits) if edits else None
+
+
+def _all_bodies(body: Body) -> Iterator[Body]:
+    yield body
+    for unit in body.units:
+        for inner in unit.bodies:
+            yield from _all_bodies(inner)
+
+
+def _inlined(plan: Plan, body: Body) -> Iterator[Edit]:
+    template = plan.pieces.template
+    tree = Template(template.source)  # that of the plan has marks in it
+    same = {tree.start(node): node for node in tree.all_nodes if isinstance(node, nodes.Stmt)}
+    statements = [
+        nodes.Output([unit.node])
+        if isinstance(unit.node, nodes.Expr)
+        else same.get(template.start(unit.node), unit.node)
+        for unit in body.units
+    ]
+    for at, found in assemblies(tree.tree, statements):
+        first, last = body.units[at], body.units[at + found.count - 1]
+        dash = "-" if template.source.startswith("{%-", first.span.start) else ""
+        yield Edit(Span(first.span.start, last.span.end), spelled(tree, found, dash))
 
 
 def _outputs(body: Body) -> Iterator[Unit]:

@@ -60,6 +60,20 @@ def assert_right(before: str, after: str) -> None:
             id="an operand that stands alone still has to be a text",
         ),
         pytest.param(
+            turns(
+                "{% set x = '<|a|>\\n' + m.content + '<|e|>' %}{% if loop.first %}{% set x = bos_token + x %}{% endif %}{{ x }}"
+            ),
+            "{% if loop.first %}{{ '' + bos_token }}{% endif %}{{ '<|a|>\\n' }}"
+            "{% generation %}{{ m.content + '<|e|>' }}{% endgeneration %}",
+            id="a turn that is put together in a variable is printed part by part",
+        ),
+        pytest.param(
+            turns("{{ '<|a|>' + m.content + '<|e|>' }}").replace("<|a|>\\n", "<|a|><think>\\n"),
+            "{% if m.content.startswith('<think>\\n') %}{{ '<think>\\n' }}{% endif %}"
+            "{% generation %}{{ m.content.removeprefix('<think>\\n') + '<|e|>' }}{% endgeneration %}",
+            id="content that begins with what is prompted with is printed in two",
+        ),
+        pytest.param(
             LOOP + "{{ '<|' + m.role + '|>\\n' + m.content + '<|e|>\\n' }}" + END.replace("<|a|>", "<|assistant|>"),
             "{% if m.role == 'assistant' %}{% generation %}{{ m.content + '<|e|>' }}{% endgeneration %}"
             "{% else %}{{ m.content + '<|e|>' }}{% endif %}{{ '\\n' }}",
@@ -157,6 +171,10 @@ def test_markers_that_are_wrong_are_put_right(turn: str) -> None:
         pytest.param("a{{ x }}", "a{% generation %}{{ y }}{% endgeneration %}", id="another variable"),
         pytest.param("{% if a %}x{% else %}y{% endif %}", "{% if b %}x{% else %}y{% endif %}", id="another test"),
         pytest.param("{{ x }}", "{{ x.removeprefix('a') }}", id="a front that is left out"),
+        pytest.param(
+            "{% set x = 'a' + b %}{{ x }}{{ x }}", "{{ 'a' + b }}{{ x }}", id="a variable that is read once more"
+        ),
+        pytest.param("{% if a %}{{ b }}{% endif %}", "{{ b }}", id="an output that was asked for by something else"),
     ],
 )
 def test_what_is_another_program_is_not_proved(before: str, after: str) -> None:
