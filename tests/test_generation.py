@@ -14,6 +14,7 @@ from template_fix.study import Setting, Study
 LOOP = "{% for m in messages %}"
 END = "{% endfor %}{% if add_generation_prompt %}{{ '<|a|>\\n' }}{% endif %}"
 OTHERS = "{% if m.role != 'assistant' %}{{ '<|' + m.role + '|>' + m.content + '<|e|>\\n' }}{% endif %}"
+FIRST = "{% if loop.first %}{% set x = bos_token + x %}{% endif %}"
 SETTING = Setting((("bos_token", "<s>"), ("eos_token", "</s>")))
 
 
@@ -60,9 +61,7 @@ def assert_right(before: str, after: str) -> None:
             id="an operand that stands alone still has to be a text",
         ),
         pytest.param(
-            turns(
-                "{% set x = '<|a|>\\n' + m.content + '<|e|>' %}{% if loop.first %}{% set x = bos_token + x %}{% endif %}{{ x }}"
-            ),
+            turns("{% set x = '<|a|>\\n' + m.content + '<|e|>' %}" + FIRST + "{{ x }}"),
             "{% if loop.first %}{{ '' + bos_token }}{% endif %}{{ '<|a|>\\n' }}"
             "{% generation %}{{ m.content + '<|e|>' }}{% endgeneration %}",
             id="a turn that is put together in a variable is printed part by part",
