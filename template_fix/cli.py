@@ -125,6 +125,9 @@ def _data_options(command: Command) -> Command:
 
 
 _revision = click.option("--revision", metavar="REV", help="The branch, tag or commit of a repository on the Hub.")
+_mark = click.option(
+    "--mark", is_flag=True, help="Put in generation markers, too, for training with assistant_only_loss."
+)
 _default = click.option(
     "--default",
     type=click.Choice(["preserve", "original"]),
@@ -192,7 +195,7 @@ def _processors() -> int:
 @_ignore
 @_tags
 @_default
-@click.option("--mark", is_flag=True, help="Put in generation markers, too, for training with assistant_only_loss.")
+@_mark
 @click.option("--diff", is_flag=True, help="Print the changes as a unified diff, and write nothing.")
 @click.option(
     "--output",
@@ -240,6 +243,7 @@ def patch(
 @_ignore
 @_tags
 @_default
+@_mark
 @_format("text", "json")
 def push(
     source: str,
@@ -256,6 +260,7 @@ def push(
     ignore: frozenset[str],
     tags: tuple[tuple[str, str], ...],
     default: str,
+    mark: bool,
     form: Format,
 ) -> int:
     """Share a repaired tokenizer on the Hub: with the model it is of, or as a repository of your own.
@@ -267,7 +272,7 @@ def push(
     from template_fix import run, tell
     from template_fix.plan import Wish
 
-    options = _options(select, ignore, tags, default)
+    options = _options(select, ignore, tags, default, mark)
     wish = Wish(source, to, options, revision, create_pr, branch, private, message, allow_errors)
     confirm = None if yes else _confirmed
     return tell.told_push(run.push(wish, dry_run=dry_run, confirm=confirm, again=_again), form)

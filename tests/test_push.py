@@ -141,6 +141,13 @@ def test_a_directory_that_nothing_is_known_of_is_held_against_the_model_itself(h
     assert changed(repo, "refs/pr/1") == CHANGED
 
 
+def test_a_marked_directory_is_pushed_as_one(repo):
+    assert main(["patch", "org/model", "--mark", "--output", "marked"]) == 0
+    assert main(["push", "marked", "--to", "org/model", "--create-pr", "--yes"]) == 2
+    assert main(["push", "marked", "--to", "org/model", "--create-pr", "--mark", "--yes"]) == 0
+    assert b"endgeneration" in repo.files("refs/pr/1")["tokenizer_config.json"]
+
+
 def test_what_moved_on_beside_the_tokenizer_changes_nothing(repo, mended):
     repo.commit({"README.md": b"# new\n"})
     template_fix.push("mended", "org/model", create_pr=True)
