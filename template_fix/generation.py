@@ -10,12 +10,15 @@ from template_fix.contract import Examination
 from template_fix.fold import SWITCH
 from template_fix.hoisting import hoisted
 from template_fix.jinja import Template, undeclared
-from template_fix.marked import marked, same_but_for_markers
+from template_fix.marked import marked
 from template_fix.marking import Plan, Unmarkable
 from template_fix.mask import Mask
 from template_fix.probes import Probe, unfinished, with_field, with_variable
+from template_fix.reach import refuse_unreached
 from template_fix.render import Failure, Renderer, RenderError
+from template_fix.sameness import same_but_for_markers
 from template_fix.splitting import inlined, split
+from template_fix.telling import told_apart
 from template_fix.text import OverlapError, Span
 
 # How often the battery grows by fields that nobody set.
@@ -112,7 +115,10 @@ def _plans(template: Template, mask: Mask, variables: Mapping[str, Any]) -> Iter
 
 def _written(template: Template, plan: Plan) -> str:
     try:
-        made = marked(plan.template.source, plan.wraps(), plan.cuts)
+        wraps = plan.wraps()
+        refuse_unreached(plan)
+        apart = [told_apart(plan, wrap) if wrap.test else wrap for wrap in wraps]
+        made = marked(plan.template.source, apart, plan.cuts)
         renderer = Renderer(made, plan.variables)
     except OverlapError:
         raise Unmarkable("the white space around a turn's ends leaves no place for a marker") from None

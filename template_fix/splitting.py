@@ -12,10 +12,11 @@ from jinja2 import nodes
 
 from template_fix.inlining import assemblies, spelled
 from template_fix.jinja import Template
-from template_fix.marked import Writer, beginnings
+from template_fix.marked import Writer
 from template_fix.marking import Plan, Straddling
 from template_fix.pieces import Body, Unit
 from template_fix.proposers.splice import literal
+from template_fix.sameness import beginnings
 from template_fix.text import Edit, Span, apply
 
 

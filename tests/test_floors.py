@@ -25,6 +25,7 @@ data
 survey labels watch
 models vocabulary loadable proposers coverage judge mask
 unflag candidates origin marking inlining
+sameness telling reach
 search marked
 tokens hoisting splitting
 generation

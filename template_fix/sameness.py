@@ -1,0 +1,260 @@
+"""Proof that markers change nothing that is printed: both templates in one plain form, and that compared.
+
+Rendering samples; this proves, as `fold` does for the switch: each step to the plain form leaves the program as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from jinja2 import nodes
+from jinja2.visitor import NodeTransformer
+
+from template_fix.contract import common_prefix
+from template_fix.fold import merged
+from template_fix.inlining import assemblies
+from template_fix.jinja import environment, is_marker
+from template_fix.pieces import operands, surely_text
+
+# Methods that give the same however often they are called.
+_PURE = frozenset({"get", "startswith", "endswith", "strip", "lstrip", "rstrip", "split", "lower", "upper"})
+
+
+def same_but_for_markers(before: str, after: str) -> bool:
+    """Whether two templates, given as source, are the same program but for generation markers.
+
+    Proved on the syntax trees: markers taken out, sums of texts taken apart into outputs, and branches that print the
+    same either way taken for one, equal trees are left. A set inside of markers stays inside, so its variables must not
+    be read behind them: the plan sees to that.
+    """
+    return _plain(before) == _plain(after)
+
+
+def _plain(source: str) -> nodes.Template:
+    tree = environment().parse(source)
+    result = _Plain(tree).visit(tree)
+    assert isinstance(result, nodes.Template)
+    return result
+
+
+class _Plain(NodeTransformer):
+    """Takes markers out of a tree, and sums of texts apart. ``macros`` has what macros print first, by their names."""
+
+    def __init__(self, tree: nodes.Template) -> None:
+        self.tree, self.macros = tree, beginnings(tree)
+        self.texts = frozenset(macro.name for macro in tree.find_all(nodes.Macro))
+
+    def apart(self, body: list[nodes.Node]) -> list[nodes.Node]:
+        """Return statements with texts that are put together in a variable printed part by part."""
+        for at, found in reversed(list(assemblies(self.tree, body))):
+            output = body[at + found.count - 1]
+            assert isinstance(output, nodes.Output)
+            fronts = [
+                nodes.If(test, [nodes.Output([nodes.Add(nodes.Const(""), front)])], [], [])
+                for test, front in reversed(found.fronts)
+            ]
+            printed = nodes.Output([found.text, *output.nodes[1:]])
+            body = [*body[:at], *fronts, printed, *body[at + found.count :]]
+        return body
+
+    def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node | list[nodes.Node]:
+        self.generic_visit(node)
+        return node.body if is_marker(node) else node
+
+    def visit_Output(self, node: nodes.Output) -> nodes.Node:
+        self.generic_visit(node)
+        return nodes.Output([part for each in node.nodes for part in _shown(each)])
+
+    def visit_If(self, node: nodes.If) -> nodes.Node | list[nodes.Node]:
+        later, node.elif_ = node.elif_, []
+        for branch in (node, *later):
+            self.generic_visit(branch)
+        node.elif_ = later
+        if not later and node.body == node.else_ and _cannot_fail(node.test):
+            return node.body
+        if not later and not node.else_ and _prints_its_test(node, self.texts):
+            return node.body
+        bodies = [node.body, *(branch.body for branch in later), node.else_]
+        shared = _shared([body[0].nodes if body and isinstance(body[0], nodes.Output) else [] for body in bodies])
+        for body in bodies:
+            body[:] = [each for each in body if not _empty(each)]
+        return [nodes.Output(shared), node] if shared else node
+
+    def generic_visit(self, node: nodes.Node, *args: object, **kwargs: object) -> nodes.Node:
+        for name in ("body", "else_"):
+            body = getattr(node, name, None)
+            if isinstance(body, list):
+                setattr(node, name, self.apart(body))
+        super().generic_visit(node, *args, **kwargs)
+        for name in ("body", "else_"):
+            body = getattr(node, name, None)
+            if isinstance(body, list):
+                setattr(node, name, _joined(_unsplit([each for each in merged(body) if not _empty(each)], self.macros)))
+        return node
+
+
+def _prints_its_test(node: nodes.If, macros: frozenset[str]) -> bool:
+    """Whether a block prints just the text that it asks for: then it prints nothing where there is none."""
+    called = node.test.node if isinstance(node.test, nodes.Call) else None
+    macro = isinstance(called, nodes.Name) and called.name in macros
+    assert isinstance(node.test, nodes.Expr)
+    shown = list(_shown(node.test))
+    texts = macro or all(isinstance(each, nodes.TemplateData | nodes.Add) or surely_text(each) for each in shown)
+    return texts and merged(list(node.body)) == merged([nodes.Output(shown)])
+
+
+def _joined(body: list[nodes.Node]) -> list[nodes.Node]:
+    """Make one of two blocks with the same tests that stand side by side, where the first does nothing but print."""
+    found: list[nodes.Node] = []
+    for node in body:
+        before = found[-1] if found else None
+        if isinstance(before, nodes.If) and isinstance(node, nodes.If) and _continues(before, node):
+            found[-1] = _both(before, node)
+        else:
+            found.append(node)
+    return found
+
+
+def _continues(one: nodes.If, other: nodes.If) -> bool:
+    tests, later = ([each.test for each in (block, *block.elif_)] for block in (one, other))
+    calls = (call for test in tests for call in test.find_all(nodes.Call))
+    bodies = [one.body, *(branch.body for branch in one.elif_), one.else_]
+    return (
+        tests == later[: len(tests)]
+        and (len(tests) == len(later) or not one.else_)
+        and all(isinstance(call.node, nodes.Getattr) and call.node.attr in _PURE for call in calls)
+        and all(isinstance(each, nodes.Output | nodes.If) for body in bodies for each in body)
+    )
+
+
+def _both(one: nodes.If, other: nodes.If) -> nodes.If:
+    first = [each.body for each in (one, *one.elif_)] + [[] for _ in range(len(other.elif_) - len(one.elif_))]
+    for branch, before in zip((other, *other.elif_), first, strict=True):
+        branch.body = _joined([each for each in merged([*before, *branch.body]) if not _empty(each)])
+    other.else_ = _joined(merged([*one.else_, *other.else_]))
+    return other
+
+
+def beginnings(tree: nodes.Template) -> dict[str, str]:
+    """Return the text that each macro prints first of all, whatever it is given, by the macro's name."""
+    found: dict[str, list[str]] = {}
+    for macro in tree.find_all(nodes.Macro):
+        first = macro.body[0] if macro.body else None
+        part = next(operands(first.nodes[0], ""))[0] if isinstance(first, nodes.Output) and first.nodes else None
+        text = (
+            part.data if isinstance(part, nodes.TemplateData) else part.value if isinstance(part, nodes.Const) else ""
+        )
+        found.setdefault(macro.name, []).append(text if isinstance(text, str) else "")
+    return {name: texts[0] for name, texts in found.items() if len(texts) == 1 and texts[0]}
+
+
+def _unsplit(body: list[nodes.Node], macros: Mapping[str, str]) -> list[nodes.Node]:
+    """Put texts together again of which the front is printed by itself, where they have it."""
+    found: list[nodes.Node] = []
+    for node in body:
+        if isinstance(node, nodes.Output):
+            node = nodes.Output(_whole_calls(node.nodes, macros))
+            rest, before = node.nodes[0], found[-1] if found else None
+            split = _split(rest)
+            if split and isinstance(before, nodes.If) and _prints_front(before, *split):
+                found.pop()
+                node = nodes.Output([*_printed(split[0]), *node.nodes[1:]])
+        found.append(node)
+    return merged(found)
+
+
+def _whole_calls(parts: list[nodes.Expr], macros: Mapping[str, str]) -> list[nodes.Expr]:
+    """Put the front of what a macro prints back to the rest of it."""
+    found: list[nodes.Expr] = []
+    for part in parts:
+        split, before = _split(part), found[-1] if found else None
+        if split and isinstance(before, nodes.TemplateData) and before.data.endswith(split[1]):
+            called = split[0].node if isinstance(split[0], nodes.Call) else None
+            if isinstance(called, nodes.Name) and macros.get(called.name, "").startswith(split[1]):
+                found[-1:] = [nodes.TemplateData(left)] if (left := before.data.removesuffix(split[1])) else []
+                part = split[0]
+        found.append(part)
+    return found
+
+
+def _printed(text: nodes.Expr) -> Iterator[nodes.Expr]:
+    """Yield what a text is as an output: as it stands, or as an operand that has to be one."""
+    yield from _shown(text if surely_text(text) else nodes.Add(nodes.Const(""), text))
+
+
+def _split(node: nodes.Expr) -> tuple[nodes.Expr, str] | None:
+    """Return the text and the front of it that ``text.removeprefix('front')`` takes away."""
+    if isinstance(node, nodes.Add) and isinstance(node.left, nodes.Const) and node.left.value == "":
+        node = node.right
+    if isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr == "removeprefix":
+        front = node.args[0] if len(node.args) == 1 else None
+        if isinstance(front, nodes.Const) and isinstance(front.value, str):
+            return node.node.node, front.value
+    return None
+
+
+def _prints_front(block: nodes.If, text: nodes.Expr, front: str) -> bool:
+    """Whether a block prints the front of a text where the text begins with it, and nothing else ever."""
+    asked = nodes.Call(nodes.Getattr(text, "startswith", "load"), [nodes.Const(front)], [], None, None)
+    printed = [nodes.Output([nodes.TemplateData(front)])]
+    return block.test == asked and block.body == printed and not block.elif_ and not block.else_
+
+
+def _empty(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Output) and not node.nodes
+
+
+def _shared(outputs: list[list[nodes.Expr]]) -> list[nodes.Expr]:
+    """Take from the front of outputs what all of them begin with, and return it."""
+    found: list[nodes.Expr] = []
+    while all(outputs):
+        heads = [each[0] for each in outputs]
+        texts = [each.data for each in heads if isinstance(each, nodes.TemplateData)]
+        if len(texts) == len(heads):
+            text = texts[0][: min(common_prefix(texts[0], each) for each in texts)]
+            if not text:
+                break
+            found.append(nodes.TemplateData(text))
+            for each, told in zip(outputs, texts, strict=True):
+                each[:1] = [nodes.TemplateData(told[len(text) :])] if len(told) > len(text) else []
+        elif all(each == heads[0] for each in heads):
+            found.append(heads[0])
+            for each in outputs:
+                del each[0]
+        else:
+            break
+    return found
+
+
+def _cannot_fail(test: nodes.Node) -> bool:
+    """Whether a test only looks at what may be looked at in any message: to leave it out changes nothing."""
+    allowed = (nodes.Compare, nodes.Operand, nodes.Name, nodes.Const, nodes.And, nodes.Or, nodes.Not, nodes.Test)
+    for each in [test, *test.find_all(nodes.Node)]:
+        if isinstance(each, nodes.Getattr | nodes.Getitem):
+            inner = each.node
+            if not isinstance(inner, nodes.Name) and not (
+                isinstance(inner, nodes.Getattr) and inner.attr == "previtem"
+            ):
+                return False
+        elif isinstance(each, nodes.Call):
+            if not (isinstance(each.node, nodes.Getattr) and each.node.attr == "get"):
+                return False
+        elif not isinstance(each, allowed):
+            return False
+    return True
+
+
+def _shown(node: nodes.Expr) -> Iterator[nodes.Expr]:
+    """Yield what an output prints, sums taken apart; an operand that has to be a text stays one to an empty text."""
+    parts = list(operands(node, ""))
+    if isinstance(node, nodes.Filter) and node.name == "string" and isinstance(node.node, nodes.Expr) and not node.args:
+        yield from _shown(node.node)  # which printing does as well
+        return
+    for (each, joint), behind in zip(parts, [*(joint for _, joint in parts[1:]), ""], strict=True):
+        if isinstance(each, nodes.Const) and isinstance(each.value, str):
+            if each.value:
+                yield nodes.TemplateData(each.value)
+        elif isinstance(each, nodes.TemplateData) or surely_text(each) or "+" not in (joint, joint or behind):
+            yield each
+        else:
+            yield nodes.Add(nodes.Const(""), each)
