@@ -33,10 +33,10 @@ def capture(default: bool) -> str:
 def equal_when_off(before: str, after: str, switch: str = SWITCH) -> bool:
     """Whether two templates, given as source, are the same program where ``switch`` is false."""
     one, other = folded(before, switch), folded(after, switch)
-    return one == other and _kinds(one) == _kinds(other)
+    return one == other and kinds(one) == kinds(other)
 
 
-def _kinds(tree: nodes.Template) -> list[type]:
+def kinds(tree: nodes.Template) -> list[type]:
     """Return the types of a tree's constants: to Python 1, 1.0 and True are equal, but they aren't printed alike."""
     return [type(node.value) for node in walk(tree) if isinstance(node, nodes.Const)]
 

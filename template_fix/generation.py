@@ -117,6 +117,8 @@ def _written(template: Template, plan: Plan) -> str:
     try:
         wraps = plan.wraps()
         refuse_unreached(plan)
+        if leaking := next((wrap for wrap in wraps if plan.leaks(wrap)), None):
+            raise Unmarkable("a variable is set in a turn and read behind it", plan.place(leaking))
         apart = [told_apart(plan, wrap) if wrap.test else wrap for wrap in wraps]
         made = marked(plan.template.source, apart, plan.cuts)
         renderer = Renderer(made, plan.variables)

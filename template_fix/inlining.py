@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from jinja2 import nodes
 
+from template_fix.effects import is_pure, pure_macros
 from template_fix.jinja import Template
 from template_fix.pieces import is_sum
 
@@ -29,10 +30,11 @@ class Assembly:
 
 def assemblies(tree: nodes.Template, body: Sequence[nodes.Node]) -> Iterator[tuple[int, Assembly]]:
     """Yield where such texts are put together in a list of statements, with what they are."""
+    pure = pure_macros(tree)
     for at, node in enumerate(body):
-        text = node.node if isinstance(node, nodes.Assign) and isinstance(node.node, nodes.Expr) else None
-        if text and isinstance(node, nodes.Assign) and isinstance(node.target, nodes.Name) and is_sum(text):
-            found = _assembly(tree, node.target.name, text, body[at + 1 :])
+        if isinstance(node, nodes.Assign) and isinstance(node.target, nodes.Name) and isinstance(node.node, nodes.Expr):
+            text = is_sum(node.node) and is_pure(node.node, pure)
+            found = _assembly(tree, node.target.name, node.node, body[at + 1 :]) if text else None
             if found:
                 yield at, found
 
@@ -64,7 +66,8 @@ def _front(node: nodes.Node, name: str) -> tuple[nodes.Expr, nodes.Expr] | None:
         return None
     others = [each.name for part in (node.test, value.left) for each in part.find_all(nodes.Name)]
     assert isinstance(node.test, nodes.Expr)
-    return None if name in others else (node.test, value.left)
+    pure = is_pure(node.test, frozenset()) and is_pure(value.left, frozenset())
+    return (node.test, value.left) if pure and name not in others else None
 
 
 def spelled(template: Template, found: Assembly, dash: str = "") -> str:

@@ -242,6 +242,11 @@ class Plan:
             else:
                 at += 1
 
+    def leaks(self, wrap: Wrap) -> bool:
+        """Whether a variable that is set in a wrap is read behind it."""
+        units = range(wrap.first.unit, wrap.last.unit + 1)
+        return self._leaks(wrap.body, [Cell(unit, IN) for unit in units])
+
     def _one_by_one(self, body: Body, run: Sequence[Cell]) -> Iterator[Wrap]:
         """Yield what is to be wrapped of a run that may print nothing: of each block what is in it, and each output."""
         for index, cells in groupby((cell for cell in run if cell.kind != NONE), key=lambda cell: cell.unit):
@@ -297,6 +302,9 @@ class Plan:
         return bool(names) and any(name in names for name in self._read_behind(body, max(units)))
 
     def _read_behind(self, body: Body, index: int) -> Iterator[str]:
+        """Yield the names that are read behind a unit, those of macros among them: they may be called there."""
+        for macro in self.template.tree.find_all(nodes.Macro):
+            yield from (each.name for each in macro.find_all(nodes.Name) if each.ctx == "load")
         later: Iterable[nodes.Node] = (unit.node for unit in body.units[index + 1 :])
         for node in later:
             yield from (each.name for each in walk(node) if isinstance(each, nodes.Name) and each.ctx == "load")

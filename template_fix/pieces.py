@@ -226,16 +226,16 @@ def _mark(kind: str, number: int) -> nodes.TemplateData:
     return nodes.TemplateData(f"\ue000{kind}{number}\ue001")
 
 
-def operands(node: nodes.Expr, joint: str) -> Iterator[tuple[nodes.Expr, str]]:
-    """Yield the operands of a chain of texts, each with the operator in front of it; other expressions are one."""
+def operands(node: nodes.Expr, joint: str = "") -> Iterator[tuple[nodes.Expr, str]]:
+    """Yield the operands of a chain of texts, each with the operator in front of it; other expressions are one.
+
+    A chain is one of ``+`` or one of ``~``: what is an operand of the one is none of the other.
+    """
     if isinstance(node, nodes.Add) and is_sum(node):
-        yield from operands(node.left, joint)
-        yield from operands(node.right, "+")
-    elif isinstance(node, nodes.Concat):
-        first, *rest = node.nodes
-        yield from operands(first, joint)
-        for each in rest:
-            yield from operands(each, "~")
+        yield from operands(node.left, joint) if isinstance(node.left, nodes.Add) else [(node.left, joint)]
+        yield from operands(node.right, "+") if isinstance(node.right, nodes.Add) else [(node.right, "+")]
+    elif isinstance(node, nodes.Concat) and not joint:
+        yield from ((each, "~" if at else "") for at, each in enumerate(node.nodes))
     else:
         yield node, joint
 
@@ -259,19 +259,23 @@ def surely_text(node: nodes.Expr) -> bool:
     return is_sum(node) and not isinstance(node, nodes.Name)
 
 
-def _marked(node: nodes.Expr, pieces: Iterator[Piece], first: bool = True, joint: str = "") -> nodes.Expr:
+def _marked(node: nodes.Expr, pieces: Iterator[Piece], joint: str = "") -> nodes.Expr:
     """Return a chain of texts with a mark in front of each operand but the first."""
     if isinstance(node, nodes.Add) and is_sum(node):
-        left = _marked(node.left, pieces, first, joint)
-        return nodes.Add(left, _marked(node.right, pieces, False, "+"))
+        return nodes.Add(_summand(node.left, pieces, joint), _summand(node.right, pieces, "+"))
     if isinstance(node, nodes.Concat):
-        return nodes.Concat(
-            [_marked(each, pieces, first and not at, "~" if at else joint) for at, each in enumerate(node.nodes)]
-        )
-    if first:
+        first, *rest = node.nodes
+        marks = [nodes.Const(f"\ue000a{next(pieces).number}\ue001") for _ in rest]
+        return nodes.Concat([first, *(nodes.Concat([mark, each]) for mark, each in zip(marks, rest, strict=True))])
+    return node
+
+
+def _summand(node: nodes.Expr, pieces: Iterator[Piece], joint: str) -> nodes.Expr:
+    if isinstance(node, nodes.Add) and is_sum(node):
+        return _marked(node, pieces, joint)
+    if not joint:
         return node
-    mark = nodes.Const(f"\ue000a{next(pieces).number}\ue001")
-    return nodes.Concat([mark, node]) if joint == "~" else nodes.Add(mark, node)
+    return nodes.Add(nodes.Const(f"\ue000a{next(pieces).number}\ue001"), node)
 
 
 def stores(node: nodes.Node) -> Iterator[str]:

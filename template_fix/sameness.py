@@ -11,13 +11,16 @@ from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
 from template_fix.contract import common_prefix
-from template_fix.fold import merged
+from template_fix.effects import is_pure, pure_macros
+from template_fix.fold import kinds, merged
 from template_fix.inlining import assemblies
 from template_fix.jinja import environment, is_marker
 from template_fix.pieces import operands, surely_text
 
-# Methods that give the same however often they are called.
-_PURE = frozenset({"get", "startswith", "endswith", "strip", "lstrip", "rstrip", "split", "lower", "upper"})
+# Tests that fail for no value.
+_SAFE_TESTS = frozenset(
+    {"defined", "undefined", "none", "string", "mapping", "sequence", "iterable", "number", "boolean", "true", "false"}
+)
 
 
 def same_but_for_markers(before: str, after: str) -> bool:
@@ -27,7 +30,8 @@ def same_but_for_markers(before: str, after: str) -> bool:
     same either way taken for one, equal trees are left. A set inside of markers stays inside, so its variables must not
     be read behind them: the plan sees to that.
     """
-    return _plain(before) == _plain(after)
+    one, other = _plain(before), _plain(after)
+    return one == other and kinds(one) == kinds(other)
 
 
 def _plain(source: str) -> nodes.Template:
@@ -41,8 +45,10 @@ class _Plain(NodeTransformer):
     """Takes markers out of a tree, and sums of texts apart. ``macros`` has what macros print first, by their names."""
 
     def __init__(self, tree: nodes.Template) -> None:
-        self.tree, self.macros = tree, beginnings(tree)
-        self.texts = frozenset(macro.name for macro in tree.find_all(nodes.Macro))
+        self.tree, self.pure = tree, pure_macros(tree)
+        loops = (loop.target for loop in tree.find_all(nodes.For))
+        self.items = frozenset(target.name for target in loops if isinstance(target, nodes.Name))
+        self.macros = {name: text for name, text in beginnings(tree).items() if name in self.pure}
 
     def apart(self, body: list[nodes.Node]) -> list[nodes.Node]:
         """Return statements with texts that are put together in a variable printed part by part."""
@@ -70,12 +76,13 @@ class _Plain(NodeTransformer):
         for branch in (node, *later):
             self.generic_visit(branch)
         node.elif_ = later
-        if not later and node.body == node.else_ and _cannot_fail(node.test):
+        if not later and node.body == node.else_ and _cannot_fail(node.test, self.items):
             return node.body
-        if not later and not node.else_ and _prints_its_test(node, self.texts):
+        if not later and not node.else_ and _prints_its_test(node, self.pure):
             return node.body
         bodies = [node.body, *(branch.body for branch in later), node.else_]
-        shared = _shared([body[0].nodes if body and isinstance(body[0], nodes.Output) else [] for body in bodies])
+        outputs = [body[0].nodes if body and isinstance(body[0], nodes.Output) else [] for body in bodies]
+        shared = _shared(outputs, self.pure)
         for body in bodies:
             body[:] = [each for each in body if not _empty(each)]
         return [nodes.Output(shared), node] if shared else node
@@ -89,7 +96,8 @@ class _Plain(NodeTransformer):
         for name in ("body", "else_"):
             body = getattr(node, name, None)
             if isinstance(body, list):
-                setattr(node, name, _joined(_unsplit([each for each in merged(body) if not _empty(each)], self.macros)))
+                body = [each for each in merged(body) if not _empty(each)]
+                setattr(node, name, _joined(_unsplit(body, self.macros, self.pure), self.pure))
         return node
 
 
@@ -99,39 +107,50 @@ def _prints_its_test(node: nodes.If, macros: frozenset[str]) -> bool:
     macro = isinstance(called, nodes.Name) and called.name in macros
     assert isinstance(node.test, nodes.Expr)
     shown = list(_shown(node.test))
-    texts = macro or all(isinstance(each, nodes.TemplateData | nodes.Add) or surely_text(each) for each in shown)
-    return texts and merged(list(node.body)) == merged([nodes.Output(shown)])
+    texts = macro or all(isinstance(each, nodes.TemplateData) or _is_text(each) for each in shown)
+    return texts and is_pure(node.test, macros) and merged(list(node.body)) == merged([nodes.Output(shown)])
 
 
-def _joined(body: list[nodes.Node]) -> list[nodes.Node]:
+def _is_text(node: nodes.Expr) -> bool:
+    """Whether an expression is a text, or one that has to be."""
+    asked = isinstance(node, nodes.Add) and isinstance(node.left, nodes.Const) and node.left.value == ""
+    return asked or surely_text(node)
+
+
+def _joined(body: list[nodes.Node], pure: frozenset[str]) -> list[nodes.Node]:
     """Make one of two blocks with the same tests that stand side by side, where the first does nothing but print."""
     found: list[nodes.Node] = []
     for node in body:
         before = found[-1] if found else None
-        if isinstance(before, nodes.If) and isinstance(node, nodes.If) and _continues(before, node):
-            found[-1] = _both(before, node)
+        if isinstance(before, nodes.If) and isinstance(node, nodes.If) and _continues(before, node, pure):
+            found[-1] = _both(before, node, pure)
         else:
             found.append(node)
     return found
 
 
-def _continues(one: nodes.If, other: nodes.If) -> bool:
+def _continues(one: nodes.If, other: nodes.If, pure: frozenset[str]) -> bool:
     tests, later = ([each.test for each in (block, *block.elif_)] for block in (one, other))
-    calls = (call for test in tests for call in test.find_all(nodes.Call))
     bodies = [one.body, *(branch.body for branch in one.elif_), one.else_]
     return (
         tests == later[: len(tests)]
         and (len(tests) == len(later) or not one.else_)
-        and all(isinstance(call.node, nodes.Getattr) and call.node.attr in _PURE for call in calls)
-        and all(isinstance(each, nodes.Output | nodes.If) for body in bodies for each in body)
+        and all(is_pure(test, pure) for test in tests)
+        and all(_only_prints(each, pure) for body in bodies for each in body)
     )
 
 
-def _both(one: nodes.If, other: nodes.If) -> nodes.If:
+def _only_prints(node: nodes.Node, pure: frozenset[str]) -> bool:
+    """Whether a statement prints, and changes nothing by that."""
+    inside = [node, *node.find_all(nodes.Stmt)]
+    return all(isinstance(each, nodes.Output | nodes.If) for each in inside) and is_pure(node, pure)
+
+
+def _both(one: nodes.If, other: nodes.If, pure: frozenset[str]) -> nodes.If:
     first = [each.body for each in (one, *one.elif_)] + [[] for _ in range(len(other.elif_) - len(one.elif_))]
     for branch, before in zip((other, *other.elif_), first, strict=True):
-        branch.body = _joined([each for each in merged([*before, *branch.body]) if not _empty(each)])
-    other.else_ = _joined(merged([*one.else_, *other.else_]))
+        branch.body = _joined([each for each in merged([*before, *branch.body]) if not _empty(each)], pure)
+    other.else_ = _joined(merged([*one.else_, *other.else_]), pure)
     return other
 
 
@@ -148,7 +167,7 @@ def beginnings(tree: nodes.Template) -> dict[str, str]:
     return {name: texts[0] for name, texts in found.items() if len(texts) == 1 and texts[0]}
 
 
-def _unsplit(body: list[nodes.Node], macros: Mapping[str, str]) -> list[nodes.Node]:
+def _unsplit(body: list[nodes.Node], macros: Mapping[str, str], pure: frozenset[str]) -> list[nodes.Node]:
     """Put texts together again of which the front is printed by itself, where they have it."""
     found: list[nodes.Node] = []
     for node in body:
@@ -156,7 +175,7 @@ def _unsplit(body: list[nodes.Node], macros: Mapping[str, str]) -> list[nodes.No
             node = nodes.Output(_whole_calls(node.nodes, macros))
             rest, before = node.nodes[0], found[-1] if found else None
             split = _split(rest)
-            if split and isinstance(before, nodes.If) and _prints_front(before, *split):
+            if split and is_pure(split[0], pure) and isinstance(before, nodes.If) and _prints_front(before, *split):
                 found.pop()
                 node = nodes.Output([*_printed(split[0]), *node.nodes[1:]])
         found.append(node)
@@ -204,7 +223,7 @@ def _empty(node: nodes.Node) -> bool:
     return isinstance(node, nodes.Output) and not node.nodes
 
 
-def _shared(outputs: list[list[nodes.Expr]]) -> list[nodes.Expr]:
+def _shared(outputs: list[list[nodes.Expr]], pure: frozenset[str]) -> list[nodes.Expr]:
     """Take from the front of outputs what all of them begin with, and return it."""
     found: list[nodes.Expr] = []
     while all(outputs):
@@ -217,7 +236,7 @@ def _shared(outputs: list[list[nodes.Expr]]) -> list[nodes.Expr]:
             found.append(nodes.TemplateData(text))
             for each, told in zip(outputs, texts, strict=True):
                 each[:1] = [nodes.TemplateData(told[len(text) :])] if len(told) > len(text) else []
-        elif all(each == heads[0] for each in heads):
+        elif is_pure(heads[0], pure) and all(each == heads[0] for each in heads):
             found.append(heads[0])
             for each in outputs:
                 del each[0]
@@ -226,22 +245,31 @@ def _shared(outputs: list[list[nodes.Expr]]) -> list[nodes.Expr]:
     return found
 
 
-def _cannot_fail(test: nodes.Node) -> bool:
+def _cannot_fail(test: nodes.Node, items: frozenset[str]) -> bool:
     """Whether a test only looks at what may be looked at in any message: to leave it out changes nothing."""
-    allowed = (nodes.Compare, nodes.Operand, nodes.Name, nodes.Const, nodes.And, nodes.Or, nodes.Not, nodes.Test)
+    guarded = isinstance(test, nodes.And) and _asks_for_previous(test.left)
     for each in [test, *test.find_all(nodes.Node)]:
         if isinstance(each, nodes.Getattr | nodes.Getitem):
-            inner = each.node
-            if not isinstance(inner, nodes.Name) and not (
-                isinstance(inner, nodes.Getattr) and inner.attr == "previtem"
-            ):
+            previous = isinstance(each.node, nodes.Getattr) and each.node.attr == "previtem"
+            if not isinstance(each.node, nodes.Name) and not (previous and guarded):
                 return False
         elif isinstance(each, nodes.Call):
             if not (isinstance(each.node, nodes.Getattr) and each.node.attr == "get"):
                 return False
-        elif not isinstance(each, allowed):
+        elif isinstance(each, nodes.Operand):
+            keys = each.op in ("in", "notin") and isinstance(each.expr, nodes.Name) and each.expr.name in items
+            if each.op not in ("eq", "ne") and not keys:
+                return False
+        elif isinstance(each, nodes.Test):
+            if each.name not in _SAFE_TESTS:
+                return False
+        elif not isinstance(each, nodes.Compare | nodes.Name | nodes.Const | nodes.And | nodes.Or | nodes.Not):
             return False
     return True
+
+
+def _asks_for_previous(test: nodes.Node) -> bool:
+    return isinstance(test, nodes.Test) and test.name == "defined" and isinstance(test.node, nodes.Getattr)
 
 
 def _shown(node: nodes.Expr) -> Iterator[nodes.Expr]:
