@@ -142,7 +142,9 @@ def _refused(before: str, after: str, mask: Mask, renderer: Renderer) -> str:
                 return f"it would print another text ({probe.describe()})"
     for difference in differences(mask, renderer):
         return f"its mask would not be what the model has to write ({difference.probe.describe()})"
-    if any(span.start == span.end for _, spans in _generated(mask, renderer) for span in spans):
+    # Of turns that it doesn't print, such as calls that it knows nothing of, a template leaves nothing to enclose.
+    printed = (spans for probe, spans in _generated(mask, renderer) if mask.of(probe) is not None)
+    if any(span.start == span.end for spans in printed for span in spans):
         return "a marker would enclose nothing where a turn begins"
     if not same_but_for_markers(before, after):
         return "that it prints the same text always can't be proved"

@@ -82,7 +82,8 @@ def _branch(template: Template, output: Span) -> _Branch | None:
     foot = next((tag for tag in tags if tag.start >= output.end), None)
     if head is None or foot is None or head.kind != "block_end":
         return None
-    opened, closed = (re.match(r"\w+", template.source[at:].lstrip(" -+\r\n\t")) for at in (_begin(tags, head), foot.end))
+    inside = (template.source[at:].lstrip(" -+\r\n\t") for at in (_begin(tags, head), foot.end))
+    opened, closed = (re.match(r"\w+", text) for text in inside)
     whole = opened and closed and opened.group() in ("else", "elif") and closed.group() in ("elif", "else", "endif")
     mark = _mark(head)
     return _Branch(mark, template.source[head.start + len(mark) : foot.start], foot.text) if whole else None
