@@ -281,6 +281,8 @@ class Plan:
                 break
             if kind == EITHER and not wide and unit.bodies and self._clean(unit):
                 break
+            if wide and not self._uniform(body, cells[start : at + 1]):
+                break
             if cells[at].kind == NONE and _leaves(unit.node):
                 break
             if cells[at].kind != NONE:
@@ -288,6 +290,13 @@ class Plan:
         while end > start + 1 and self._leaks(body, cells[start:end]):
             end = self._shorter(cells, start, end)
         return end
+
+    def _uniform(self, body: Body, cells: Sequence[Cell]) -> bool:
+        """Whether cells print in the same place, in each run through their body: then one test does for all of them."""
+        return all(
+            len({way for cell in cells for way in ways.get((cell.unit, cell.part), ())}) <= 1
+            for ways in self._ways.get(body.number, ())
+        )
 
     def _shorter(self, cells: Sequence[Cell], start: int, end: int) -> int:
         end -= 1
