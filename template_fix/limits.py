@@ -21,8 +21,8 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -31,7 +31,10 @@ R = TypeVar("R")
 STEP_SECONDS = 2.0
 MEGABYTES = 1024
 GRACE = 0.05
+_TICK = 0.5
 _in_child = False
+# How many more ticks the step under way may last; None between steps.
+_ticks_left: int | None = None
 
 
 class LimitExceeded(Exception):
@@ -77,34 +80,56 @@ def started(
     return result
 
 
-@contextmanager
-def step(what: str, seconds: float = STEP_SECONDS) -> Iterator[None]:
+class step:
     """Bound one step of a bounded call by CPU time; raises LimitExceeded that names ``what``.
 
-    Outside of a child process, and on platforms without interval timers, it bounds nothing.
+    The time is counted in ticks, so that a step costs no system call: it may take up to a tick longer. Outside of a
+    child process, and on platforms without interval timers, it bounds nothing. Steps don't nest.
     """
-    if not _in_child or not hasattr(signal, "setitimer"):
-        yield
-        return
-    _last_resort(seconds)
-    try:
-        signal.setitimer(signal.ITIMER_PROF, seconds)
-        yield
-    except StepExceeded:
-        raise LimitExceeded(f"{what} takes more than {seconds:g} s") from None
-    except MemoryError:
-        raise LimitExceeded(f"{what} takes more than {MEGABYTES} MB of memory") from None
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
+
+    __slots__ = ("seconds", "what")
+
+    def __init__(self, what: str, seconds: float = STEP_SECONDS) -> None:
+        self.what, self.seconds = what, seconds
+
+    def __enter__(self) -> None:
+        global _ticks_left
+        _ticks_left = int(self.seconds / _TICK) + 1
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        global _ticks_left
+        _ticks_left = None
+        if not _in_child or kind is None:
+            return
+        if kind is StepExceeded:
+            raise LimitExceeded(f"{self.what} takes more than {self.seconds:g} s") from None
+        if kind is MemoryError:
+            raise LimitExceeded(f"{self.what} takes more than {MEGABYTES} MB of memory") from None
 
 
-def _last_resort(seconds: float) -> None:
-    """Let the kernel kill the process where a single C call (``10 ** 10 ** 9``) never lets a signal handler run."""
+def _start_ticking() -> None:
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGPROF, _tick)
+        signal.setitimer(signal.ITIMER_PROF, _TICK, _TICK)
+        _last_resort()
+
+
+def _tick(signum: int, frame: object) -> None:
+    global _ticks_left
+    _last_resort()
+    if _ticks_left is not None:
+        _ticks_left -= 1
+        if _ticks_left < 0:
+            raise StepExceeded
+
+
+def _last_resort() -> None:
+    """Let the kernel kill the process where a single C call (``10 ** 10 ** 9``) never lets a tick be handled."""
     import resource
 
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + 3, hard))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + STEP_SECONDS) + 3, hard))
 
 
 Outcome = Callable[[], tuple[str, Any]]
@@ -201,8 +226,7 @@ def answer_to(function: Callable[..., Any], args: tuple[Any, ...], megabytes: in
     _in_child = True
     gc.freeze()  # to look through what the parent holds would copy all of its memory, page by page
     _bound_memory(megabytes)
-    if hasattr(signal, "SIGPROF"):
-        signal.signal(signal.SIGPROF, _too_long)
+    _start_ticking()
     try:
         return pickle.dumps(("value", function(*args)))
     except MemoryError:
@@ -213,10 +237,6 @@ def answer_to(function: Callable[..., Any], args: tuple[Any, ...], megabytes: in
         known = isinstance(error, (LimitExceeded, ValueError, OSError))
         outcome = error if known else ChildError(traceback.format_exc())
     return pickle.dumps(("error", outcome))
-
-
-def _too_long(signum: int, frame: object) -> None:
-    raise StepExceeded
 
 
 def _bound_memory(megabytes: int) -> None:
