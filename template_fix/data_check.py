@@ -14,9 +14,9 @@ from template_fix.limits import LimitExceeded, bounded
 from template_fix.options import Options
 from template_fix.outcome import PatchResult, Report
 from template_fix.render import Renderer, RenderError
-from template_fix.repair import patch, special_tokens
+from template_fix.repair import check, patch, special_tokens
 from template_fix.show import DEFAULT, TRANSFORMERS
-from template_fix.survey import Checks, Survey, surveyed
+from template_fix.survey import Survey, surveyed
 from template_fix.tags import discover
 from template_fix.tokens import vocabulary_tags
 
@@ -79,10 +79,16 @@ def check_data(
     """
     batches = source.batches()
     now = row_check_of(checkpoint, options, columns)
-    result = patch(checkpoint, options)
-    repaired = row_check_of(mended(checkpoint, result), options, columns) if result.changed else now
-    checks = Checks(now, repaired if repaired.templates != now.templates else None)
-    survey = surveyed(checks, batches, processes, told)
+    result: PatchResult | None = None
+
+    def repaired() -> RowCheck | None:
+        nonlocal result
+        result = patch(checkpoint, options)
+        then = row_check_of(mended(checkpoint, result), options, columns) if result.changed else now
+        return then if then.templates != now.templates else None
+
+    survey = surveyed(now, batches, processes, told, repaired)
     if not survey.before.rows:
         raise DataError(f"{', '.join(source.names)}: holds no rows")
-    return DataReport(result.before, replace(survey, names=source.names))
+    report = result.before if result else check(checkpoint, options)
+    return DataReport(report, replace(survey, names=source.names))

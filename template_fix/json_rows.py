@@ -13,7 +13,9 @@ from template_fix.batch_check import BATCH
 from template_fix.batches import Batch, DataError
 from template_fix.rows import BrokenRow
 
-_BATCH_BYTES = _CHUNK = 4 << 20
+# Lines are held as they are, so that more of them make a batch than of decoded rows.
+_LINES, _BATCH_BYTES = 4 * BATCH, 4 << 20
+_CHUNK = 4 << 20
 # As much as a literal cut off at the end of a chunk can hold.
 _CUT = 16
 _BETWEEN = " \t\r\n,"
@@ -51,7 +53,7 @@ def lines(path: Path) -> Iterator[Batch]:
                 held += len(line)
             numbers.append(number)
             rows.append(line)
-            if len(rows) == BATCH or held >= _BATCH_BYTES:
+            if len(rows) == _LINES or held >= _BATCH_BYTES:
                 yield Batch(str(path), numbers, rows, raw.tell() / size)
                 numbers, rows, held = [], [], 0
         yield Batch(str(path), numbers, rows, 1.0)

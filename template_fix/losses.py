@@ -21,7 +21,8 @@ from template_fix.tags import pairs
 Pairs = Sequence[tuple[str, str]]
 # Shorter texts are found in others by chance.
 _TELLING = 16
-_MARKUP = re.compile(r"<[^\s<>]{1,60}>|\[/?[A-Z_]{2,30}\]")
+# Two patterns, each with a first character that can be looked for fast: texts are long, and marks are few.
+_ANGULAR, _SQUARE = re.compile(r"<[^\s<>]{1,60}>"), re.compile(r"\[/?[A-Z_]{2,30}\]")
 # Letters of a plane for private use, which no text or template has by itself.
 _FIRST, _LAST = 0xF0000, 0xFFFFD
 _LETTERS = re.compile(f"([{chr(_FIRST)}-{chr(_LAST)}])\\1*")
@@ -71,8 +72,11 @@ def verdict(row: Row, renderer: Renderer, source: str, tags: Pairs, prepare: Cal
     printed = renderer(messages, row.tools, **row.flags)
     if isinstance(printed, Failure):
         return Verdict(failure=printed.reason)
-    texts = [each for number in turns(row) for each in _texts(row.messages[number], number, tags)]
-    losses = [0] * len(texts) if _plain(row, printed, source) else _losses(row, texts, printed, renderer, tags, prepare)
+    fields = [(number, _fields(row.messages[number])) for number in turns(row)]
+    texts = [text for number, each in fields for text in _texts(each, number, tags)]
+    whole = [text for _, each in fields for text in _whole(each)]
+    plain = _plain(whole, row, printed, source)
+    losses = [0] * len(texts) if plain else _losses(row, texts, printed, renderer, tags, prepare)
     gone = [(lost, each) for lost, each in zip(losses, texts, strict=True) if lost]
     longest = max(gone, key=lambda pair: pair[0])[1] if gone else None
     return Verdict(
@@ -93,12 +97,12 @@ def turns(row: Row) -> list[int]:
 
 def reasoning_of(message: Message, tags: Pairs) -> list[str]:
     """Return the reasoning of one turn, from its fields and from between tags."""
-    return [each.text for each in _texts(message, 0, tags) if each.reasoning]
+    return [each.text for each in _texts(_fields(message), 0, tags) if each.reasoning]
 
 
 def answers_of(message: Message, tags: Pairs) -> list[str]:
     """Return the texts of one turn that are no reasoning."""
-    return [each.text for each in _texts(message, 0, tags) if not each.reasoning]
+    return [each.text for each in _texts(_fields(message), 0, tags) if not each.reasoning]
 
 
 def _prompt_differs(row: Row, messages: list[Any], printed: str, renderer: Renderer) -> bool:
@@ -108,48 +112,63 @@ def _prompt_differs(row: Row, messages: list[Any], printed: str, renderer: Rende
     return isinstance(prompt, str) and not printed.startswith(prompt)
 
 
-def _plain(row: Row, printed: str, source: str) -> bool:
+def _plain(whole: Sequence[str], row: Row, printed: str, source: str) -> bool:
     """Whether every text of the turns is printed as it stands, as often as the row has it, and by chance of none."""
-    whole = [text for number in turns(row) for text in _whole(row.messages[number])]
     if any(len(text) < _TELLING or text in source for text in whole):
         return False
-    said = "\0".join(_strings([row.messages, row.tools]))
-    return all(printed.count(text) >= said.count(text) for text in whole)
+    strings: list[str] = []
+    _gather(row.messages, strings)
+    _gather(row.tools, strings)
+    said = "\0".join(strings)
+    return all(_count(printed, text) >= _count(said, text) for text in whole)
 
 
-def _whole(message: Message) -> Iterator[str]:
-    """Yield the texts of a turn uncut: those of its reasoning fields, each once, and of its content."""
-    found: dict[str, None] = {}
-
-    def note(text: str, reasoning: bool) -> str:
-        found.setdefault(text.strip())
-        return text
-
-    _mapped(message, note)
-    yield from filter(None, found)
+def _count(where: str, text: str) -> int:
+    """Return ``where.count(text)``, which looks at each letter of a text before it searches: long ones fit but once."""
+    if 2 * len(text) <= len(where):
+        return where.count(text)
+    at = where.find(head := text[:_TELLING])
+    while at >= 0 and not where.startswith(text, at):
+        at = where.find(head, at + 1)
+    return int(at >= 0)
 
 
-def _strings(value: object) -> Iterator[str]:
+def _gather(value: object, strings: list[str]) -> None:
+    """Add all texts within a value to those found before."""
     if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
+        strings.append(value)
+    elif isinstance(value, dict):
         for each in value.values():
-            yield from _strings(each)
+            _gather(each, strings)
     elif isinstance(value, (list, tuple)):
         for each in value:
-            yield from _strings(each)
+            _gather(each, strings)
 
 
-def _texts(message: Message, number: int, tags: Pairs) -> Iterator[_Text]:
-    found: dict[_Text, None] = {}
+def _fields(message: Message) -> list[tuple[str, bool]]:
+    """Return the texts of a turn as they stand, and whether they are reasoning by the name of their field."""
+    found: list[tuple[str, bool]] = []
 
     def note(text: str, reasoning: bool) -> str:
-        for inner, start, end in spans(text, tags):
-            found.setdefault(_Text(reasoning or inner, text[start:end], number))
+        found.append((text, reasoning))
         return text
 
     _mapped(message, note)
-    yield from found
+    return found
+
+
+def _whole(fields: Iterable[tuple[str, bool]]) -> Iterable[str]:
+    """Return the texts of a turn uncut: those of its reasoning fields, each once, and of its content."""
+    return filter(None, dict.fromkeys(text.strip() for text, _ in fields))
+
+
+def _texts(fields: Iterable[tuple[str, bool]], number: int, tags: Pairs) -> Iterable[_Text]:
+    """Return the stretches of a turn's texts, each once."""
+    return dict.fromkeys(
+        _Text(field or inner, text[start:end], number)
+        for text, field in fields
+        for inner, start, end in spans(text, tags)
+    )
 
 
 def _mapped(message: Message, change: Callable[[str, bool], str]) -> dict[str, Any]:
@@ -158,7 +177,7 @@ def _mapped(message: Message, change: Callable[[str, bool], str]) -> dict[str, A
     for field, value in message.items():
         if field == "content":
             changed[field] = _content(value, change)
-        elif isinstance(value, str) and field != "role" and names_reasoning(field):
+        elif field != "role" and isinstance(value, str) and names_reasoning(field):
             changed[field] = change(value, True)
     return changed
 
@@ -181,8 +200,8 @@ def _block(block: Mapping[str, Any], change: Callable[[str, bool], str]) -> dict
     }
 
 
-def spans(text: str, tags: Pairs) -> Iterator[tuple[bool, int, int]]:
-    """Yield the stretches of a text between its tags and other markup, whether they are reasoning, and where they are.
+def spans(text: str, tags: Pairs) -> list[tuple[bool, int, int]]:
+    """Return the stretches of a text between its tags and other markup, whether they are reasoning, and where they are.
 
     What stands in front of a first lone closing tag is reasoning whose opening tag was in the prompt. Surrounding
     white space belongs to no stretch.
@@ -190,15 +209,18 @@ def spans(text: str, tags: Pairs) -> Iterator[tuple[bool, int, int]]:
     marks = _marks(text)
     known = _known(tuple(dict.fromkeys(mark for mark, _, _ in marks)), tuple(tags))
     if known.odd:
-        marks = sorted([*marks, *_placed(text, known.odd)], key=lambda mark: (mark[1], -mark[2]))
+        marks = _in_order([*marks, *_placed(text, known.odd)])
     reasoning = next((mark in known.closing for mark, _, _ in marks if mark in known.either), False)
     start = 0
-    for mark, begin, end in marks:
+    found: list[tuple[bool, int, int]] = []
+    for mark, begin, end in (*marks, ("", len(text), len(text))):
         if begin >= start:
-            yield from _stripped(reasoning, text, start, begin)
+            if part := text[start:begin].lstrip():
+                first = begin - len(part)
+                found.append((reasoning, first, first + len(part.rstrip())))
             reasoning = mark in known.opening or (reasoning and mark not in known.closing)
             start = end
-    yield from _stripped(reasoning, text, start, len(text))
+    return found
 
 
 class _Known(NamedTuple):
@@ -214,27 +236,24 @@ class _Known(NamedTuple):
 def _known(marks: tuple[str, ...], tags: tuple[tuple[str, str], ...]) -> _Known:
     found = (*tags, *pairs(marks))
     opening, closing = (frozenset(pair[side] for pair in found) for side in (0, 1))
-    odd = tuple(sorted(tag for tag in opening | closing if not _MARKUP.fullmatch(tag)))
+    odd = tuple(sorted(tag for tag in opening | closing if not (_ANGULAR.fullmatch(tag) or _SQUARE.fullmatch(tag))))
     return _Known(opening, closing, opening | closing, odd)
 
 
 def _marks(text: str) -> list[tuple[str, int, int]]:
-    """Return what looks like markup in a text, and where it stands."""
-    if "<" not in text and "[" not in text:
-        return []
-    return [(mark.group(), mark.start(), mark.end()) for mark in _MARKUP.finditer(text)]
+    """Return what looks like markup in a text, and where it stands, the outer in front of what it holds."""
+    angular = [(mark.group(), mark.start(), mark.end()) for mark in _ANGULAR.finditer(text)]
+    square = [(mark.group(), mark.start(), mark.end()) for mark in _SQUARE.finditer(text)] if "[" in text else []
+    return _in_order([*angular, *square]) if angular and square else angular or square
+
+
+def _in_order(marks: Iterable[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+    return sorted(marks, key=lambda mark: (mark[1], -mark[2]))
 
 
 def _placed(text: str, tags: Iterable[str]) -> Iterator[tuple[str, int, int]]:
     for tag in tags:
         yield from ((tag, mark.start(), mark.end()) for mark in re.finditer(re.escape(tag), text))
-
-
-def _stripped(reasoning: bool, text: str, start: int, end: int) -> Iterator[tuple[bool, int, int]]:
-    part = text[start:end]
-    start += len(part) - len(part.lstrip())
-    if part := part.strip():
-        yield reasoning, start, start + len(part)
 
 
 def _losses(

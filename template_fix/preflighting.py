@@ -23,7 +23,7 @@ from template_fix.repair import check, patch
 from template_fix.report import by_gravity, finding_lines, tally
 from template_fix.report_data import survey_lines
 from template_fix.show import TRANSFORMERS
-from template_fix.survey import Checks, Survey, surveyed
+from template_fix.survey import Survey, surveyed
 from template_fix.tokens import listed
 
 Mode = Literal["raise", "warn"]
@@ -232,7 +232,7 @@ def _surveyed(
     now = replace(now, templates=templates, release=_release(tokenizer))
     splits = dataset if isinstance(dataset, Mapping) else {"dataset": dataset}
     batches = (batch for name, rows in splits.items() for batch in _batches(name, rows, limit))
-    return replace(surveyed(Checks(now), batches), names=tuple(map(str, splits)))
+    return replace(surveyed(now, batches), names=tuple(map(str, splits)))
 
 
 def _release(tokenizer: Any) -> int:

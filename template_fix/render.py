@@ -131,8 +131,10 @@ def prepared(messages: Sequence[Message]) -> list[dict[str, Any]]:
 
 def _prepared(message: Message) -> dict[str, Any]:
     kept = {key: value for key, value in message.items() if value is not None}
-    reasoning = next((kept[name] for name in REASONING_FIELDS if name in kept), None)
-    return {"thinking": reasoning, **kept, "reasoning_content": reasoning} if reasoning is not None else kept
+    for name in REASONING_FIELDS:
+        if name in kept:
+            return {"thinking": kept[name], **kept, "reasoning_content": kept[name]}
+    return kept
 
 
 def render(

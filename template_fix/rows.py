@@ -63,7 +63,7 @@ def row_of(value: object, columns: Mapping[str, str]) -> Row:
 def parsed(text: bytes | str) -> Any:
     """Return the value of a JSON text. Raises BrokenRow."""
     try:
-        return json.loads(text)
+        return json.loads(text.decode("utf-8", "surrogatepass") if isinstance(text, bytes) else text)
     except UnicodeDecodeError as error:
         raise BrokenRow(f"not UTF-8 (byte {error.start})") from None
     except json.JSONDecodeError as error:
@@ -100,29 +100,37 @@ def _checked(value: object, name: str) -> list[dict[str, Any]]:
         raise BrokenRow(f"{name} is not a list of messages, but {_kind(value)}")
     if not value:
         raise BrokenRow(f"{name} is an empty list")
-    return [_message(message, f"message {number} of {name}") for number, message in enumerate(value, 1)]
+    messages = []
+    for number, message in enumerate(value, 1):
+        try:
+            messages.append(_message(message))
+        except BrokenRow as error:
+            raise BrokenRow(f"message {number} of {name} {error}") from None
+    return messages
 
 
-def _message(message: object, where: str) -> dict[str, Any]:
+def _message(message: object) -> dict[str, Any]:
     if not isinstance(message, Mapping):
-        raise BrokenRow(f"{where} is not an object, but {_kind(message)}")
+        raise BrokenRow(f"is not an object, but {_kind(message)}")
     told = dict(message)
     if told.get("role") is None and isinstance(told.get("from"), str):
         sender, said = told.pop("from"), told.pop("value", None)
         told = {**told, "role": _ROLES.get(sender, sender), "content": said}
     if not isinstance(told.get("role"), str):
-        raise BrokenRow(f"{where} has no role")
+        raise BrokenRow("has no role")
     if not isinstance(told.get("content"), (str, list, type(None))):
-        raise BrokenRow(f"the content of {where} is neither text nor a list, but {_kind(told['content'])}")
+        raise BrokenRow(f"has content that is neither text nor a list, but {_kind(told['content'])}")
     return told
 
 
 def _flags(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
     name = columns.get("chat_template_kwargs", "chat_template_kwargs")
     value = _decoded(row.get(name), name)
-    if not isinstance(value, (Mapping, type(None))):
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
         raise BrokenRow(f"{name} is not an object, but {_kind(value)}")
-    flags = {str(key): each for key, each in (value or {}).items() if each is not None}
+    flags = {str(key): each for key, each in value.items() if each is not None}
     if taken := _TAKEN & flags.keys():
         raise BrokenRow(f"{name} sets {min(taken)}")
     return flags

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -68,6 +68,11 @@ class Tally:
         """How many rows aren't trained on as they are: they lose something, fail, or are broken."""
         return self.lossy + self.failed + self.broken
 
+    @property
+    def mendable(self) -> bool:
+        """Whether there are rows of which a repaired template may make more."""
+        return bool(self.lossy or self.failed or self.prompt_differs)
+
     def __add__(self, other: Tally) -> Tally:
         summed = {name: getattr(self, name) + getattr(other, name) for name in COUNTS}
         return Tally(
@@ -83,9 +88,10 @@ COUNTS = tuple(name for name, default in vars(Tally()).items() if isinstance(def
 
 @dataclass(frozen=True)
 class Survey:
-    """What is lost of a data set: ``before``, and ``after`` with the repaired templates, None where there are none.
+    """What is lost of a data set: ``before``, and ``after`` with the repaired templates.
 
-    ``after`` is of those rows alone that were in trouble before. ``names`` are the data as they were named.
+    ``after`` is of those rows alone that were in trouble before, None where there are none, or no repair. ``names`` are
+    the data as they were named.
     """
 
     names: tuple[str, ...]
@@ -93,7 +99,7 @@ class Survey:
     after: Tally | None = None
 
     def __add__(self, other: Survey) -> Survey:
-        after = self.after + other.after if self.after and other.after else None
+        after = self.after + other.after if self.after and other.after else self.after or other.after
         return replace(self, before=self.before + other.before, after=after)
 
 
@@ -108,99 +114,113 @@ class Checks:
         """Return what becomes of one batch. Use it inside `limits.bounded`; raises LimitExceeded."""
         rows = list(batch.rows)
         told = self.now.within(rows)
-        before = tallied(batch, zip(batch.numbers, told, strict=True))
+        before = tallied(batch, batch.numbers, told)
         if self.repaired is None:
             return Survey((), before)
         hit = [at for at, each in enumerate(told) if not each.broken and (not each.lossless or each.prompt_differs)]
         again = self.repaired.within(rows[at] for at in hit)
-        return Survey((), before, tallied(batch, zip((batch.numbers[at] for at in hit), again, strict=True)))
+        return Survey((), before, tallied(batch, [batch.numbers[at] for at in hit], again))
 
-    def warm(self) -> None:
-        """Compile the templates for the child processes that come; see `RowCheck.warm`."""
-        for check in filter(None, (self.now, self.repaired)):
-            check.warm()
+    def begin(self, batch: Batch) -> Callable[[], Survey]:
+        """Begin the survey of a batch in a process of its own, and return what waits for it."""
+        wait = started(self.survey, batch, seconds=BATCH_SECONDS)
 
-    def stopped(self, batch: Batch, why: str) -> Survey:
+        def result() -> Survey:
+            try:
+                survey = wait()
+            except LimitExceeded as error:
+                parts = halved(self.survey, batch, self._stopped, error)
+                return sum(parts[1:], parts[0])
+            for check in filter(None, (self.now, self.repaired)):
+                check.warm()
+            return survey
+
+        return result
+
+    def _stopped(self, batch: Batch, why: str) -> Survey:
         """Return what stands for a row, a batch by itself, on which its process died."""
-        told = tallied(batch, [(batch.numbers[0], Verdict(failure=why))])
+        told = tallied(batch, batch.numbers, [Verdict(failure=why)])
         return Survey((), told, told if self.repaired else None)
 
 
 def surveyed(
-    checks: Checks, batches: Iterable[Batch], processes: int = 1, told: Callable[[Batch], None] | None = None
+    now: RowCheck,
+    batches: Iterable[Batch],
+    processes: int = 1,
+    told: Callable[[Batch], None] | None = None,
+    mended: Callable[[], RowCheck | None] | None = None,
 ) -> Survey:
-    """Return what is lost of all batches, checked by ``processes`` at once; ``told`` hears of each that is done."""
-    survey = Survey((), Tally(), Tally() if checks.repaired else None)
-    for batch, part in _finished(checks, batches, processes):
+    """Return what is lost of all batches, checked by ``processes`` at once; ``told`` hears of each that is done.
+
+    ``mended`` gives the check with the repaired templates, None where there are none. It is asked once there are rows
+    in trouble: data that is kept whole doesn't wait for a repair.
+    """
+    survey = Survey(())
+    for batch, part in _finished(now, batches, processes, mended):
         survey += part
         if told:
             told(batch)
     return survey
 
 
-def _finished(checks: Checks, batches: Iterable[Batch], processes: int) -> Iterator[tuple[Batch, Survey]]:
+def _finished(
+    now: RowCheck, batches: Iterable[Batch], processes: int, mended: Callable[[], RowCheck | None] | None
+) -> Iterator[tuple[Batch, Survey]]:
     """Yield each batch with its survey, in order, having begun as many as there are processes."""
+    checks = Checks(now)
     running: deque[tuple[Batch, Callable[[], Survey]]] = deque()
+
+    def ended() -> tuple[Batch, Survey]:
+        nonlocal checks, mended
+        batch, wait = running.popleft()
+        survey = wait()
+        if mended and survey.before.mendable:
+            checks, mended = Checks(now, mended()), None
+        if checks.repaired and survey.before.mendable and survey.after is None:
+            survey = checks.begin(batch)()
+        return batch, survey
+
     try:
         for batch in batches:
-            running.append((batch, started(checks.survey, batch, seconds=BATCH_SECONDS)))
+            running.append((batch, checks.begin(batch)))
             if len(running) >= processes:
-                yield _awaited(checks, *running.popleft())
+                yield ended()
         while running:
-            yield _awaited(checks, *running.popleft())
+            yield ended()
     finally:
         for _, wait in running:  # where this ends early: what was begun must be waited for
             with suppress(Exception):
                 wait()
 
 
-def _awaited(checks: Checks, batch: Batch, wait: Callable[[], Survey]) -> tuple[Batch, Survey]:
-    try:
-        survey = wait()
-        checks.warm()
-        return batch, survey
-    except LimitExceeded as error:
-        parts = halved(checks.survey, batch, checks.stopped, error)
-        return batch, sum(parts[1:], parts[0])
-
-
-def tallied(batch: Batch, verdicts: Iterable[tuple[int, Verdict]]) -> Tally:
-    """Return what verdicts on numbered rows of a batch add up to."""
-    counts = dict.fromkeys(COUNTS, 0)
+def tallied(batch: Batch, numbers: Iterable[int], told: Sequence[Verdict]) -> Tally:
+    """Return what the verdicts on rows of a batch, and their numbers, add up to."""
     troubles: list[Trouble] = []
     reasons: dict[str, list[Reason]] = {"broken": [], "failed": []}
-    for number, each in verdicts:
-        for name, value in _counted(each).items():
-            counts[name] += value
+    for number, each in zip(numbers, told, strict=True):
         for kind, reason in (("broken", each.broken), ("failed", each.failure)):
             if reason:
                 reasons[kind].append(Reason(reason, 1, batch.file, number))
         if each.cut:
             troubles.append(Trouble(batch.file, number, each._replace(cut=each.cut[:_LONGEST_CUT])))
     return Tally(
-        **counts,
+        rows=len(told),
+        broken=len(reasons["broken"]),
+        failed=len(reasons["failed"]),
+        reasoning_rows=sum(each.reasoning > 0 for each in told),
+        reasoning_rows_lost=sum(each.reasoning_lost > 0 for each in told),
+        reasoning=sum(each.reasoning for each in told),
+        reasoning_lost=sum(each.reasoning_lost for each in told),
+        answer_rows=sum(each.answer > 0 for each in told),
+        answer_rows_lost=sum(each.answer_lost > 0 for each in told),
+        answer=sum(each.answer for each in told),
+        answer_lost=sum(each.answer_lost for each in told),
+        lossy=sum(bool(each.reasoning_lost or each.answer_lost) for each in told),
+        prompt_differs=sum(each.prompt_differs for each in told),
         worst=_worst(troubles),
         why_broken=_merged(reasons["broken"]),
         why_failed=_merged(reasons["failed"]),
     )
-
-
-def _counted(each: Verdict) -> Mapping[str, int]:
-    return {
-        "rows": 1,
-        "broken": bool(each.broken),
-        "failed": bool(each.failure),
-        "reasoning": each.reasoning,
-        "reasoning_rows": each.reasoning > 0,
-        "reasoning_lost": each.reasoning_lost,
-        "reasoning_rows_lost": each.reasoning_lost > 0,
-        "answer": each.answer,
-        "answer_rows": each.answer > 0,
-        "answer_lost": each.answer_lost,
-        "answer_rows_lost": each.answer_lost > 0,
-        "lossy": bool(each.reasoning_lost or each.answer_lost),
-        "prompt_differs": each.prompt_differs,
-    }
 
 
 def _worst(troubles: Iterable[Trouble]) -> tuple[Trouble, ...]:

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import tiny_model
 
+from template_fix.batch_check import RowCheck
+from template_fix.batches import Batch
 from template_fix.cli import main
-from template_fix.survey import SHOWN, Survey, Tally
+from template_fix.survey import SHOWN, Survey, Tally, surveyed
 
 KEEPS = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}{{ '</think>' if false else '' }}"
 ROW = tiny_model.inline(*tiny_model.QUESTIONS[0])
@@ -149,3 +151,27 @@ def test_surveys_add_up() -> None:
     two = one + Survey((), Tally(rows=3, failed=1, broken=1), Tally(rows=2))
     assert (two.names, two.before.rows, two.before.harmed) == (("a",), 5, 3)
     assert two.after is not None and two.after.rows == 3
+
+
+def test_data_that_is_kept_whole_does_not_wait_for_a_repair() -> None:
+    def mended() -> RowCheck:
+        raise AssertionError("asked for")
+
+    rows = [json.dumps({"messages": [{"role": "user", "content": "Which number is left over?"}]}).encode()]
+    survey = surveyed(RowCheck((("default", "{{ messages[0].content }}"),)), [Batch("a", [1], rows)], 1, None, mended)
+    assert survey.before.rows == 1 and survey.after is None
+
+
+def test_a_repair_is_asked_for_once_and_tried_on_every_batch_in_trouble() -> None:
+    asked = []
+
+    def mended() -> RowCheck:
+        asked.append(1)
+        return RowCheck((("default", "{% for m in messages %}{{ m.content }}{% endfor %}"),))
+
+    said = [{"role": "user", "content": "Which?"}, {"role": "assistant", "content": "The one that is left over."}]
+    batches = [Batch("a", [number], [{"messages": said}]) for number in range(1, 6)]
+    check = RowCheck((("default", "{{ messages[0].content }}"),))
+    survey = surveyed(check, batches, 2, None, mended)
+    assert survey.before.answer_rows_lost == 5 and asked == [1]
+    assert survey.after is not None and (survey.after.rows, survey.after.harmed) == (5, 0)

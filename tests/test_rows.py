@@ -60,7 +60,7 @@ def test_the_prompt_is_what_stands_before_the_last_turn() -> None:
         pytest.param({"messages": [{"content": "hi"}]}, "message 1 of messages has no role", id="no role"),
         pytest.param(
             {"messages": [{"role": "user", "content": 4}]},
-            "the content of message 1 of messages is neither text nor a list, but a number",
+            "message 1 of messages has content that is neither text nor a list, but a number",
             id="content that is no text",
         ),
         pytest.param(
