@@ -22,13 +22,13 @@ def pure_macros(tree: nodes.Template) -> frozenset[str]:
     names = [macro.name for macro in macros]
     found = frozenset(name for name in names if names.count(name) == 1 and name not in stored)
     while True:
-        pure = frozenset(macro.name for macro in macros if macro.name in found and _only_prints(macro, found))
+        pure = frozenset(macro.name for macro in macros if macro.name in found and _prints_alone(macro, found))
         if pure == found:
             return pure
         found = pure
 
 
-def _only_prints(macro: nodes.Macro, macros: frozenset[str]) -> bool:
+def _prints_alone(macro: nodes.Macro, macros: frozenset[str]) -> bool:
     own = {
         assign.target.name
         for assign in macro.find_all(nodes.Assign)
@@ -43,6 +43,12 @@ def is_pure(node: nodes.Node, macros: frozenset[str]) -> bool:
     """Whether an expression changes nothing: it calls pure macros, and methods that give the same each time, alone."""
     calls = [*node.find_all(nodes.Call), *([node] if isinstance(node, nodes.Call) else [])]
     return all(_harmless(call, macros) for call in calls)
+
+
+def only_prints(node: nodes.Node, macros: frozenset[str]) -> bool:
+    """Whether a statement prints, and changes nothing by that."""
+    inside = [node, *node.find_all(nodes.Stmt)]
+    return all(isinstance(each, nodes.Output | nodes.If) for each in inside) and is_pure(node, macros)
 
 
 def _harmless(call: nodes.Call, macros: frozenset[str]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from template_fix.jinja import lex
@@ -84,7 +84,7 @@ class Writer:
                 closing.append("endif")
             self.put(wrap, wrap.first, wrap.first.part, opening)
             self.put(wrap, wrap.last, self.following(wrap.body.units[wrap.last.unit], wrap.last.part), closing)
-        return [edit for points in self.points.values() for edit in self.written(points)]
+        return list(_merged(edit for points in self.points.values() for edit in self.written(points)))
 
     def put(self, wrap: Wrap, cell: Cell, part: Part | None, tags: list[str]) -> None:
         unit = wrap.body.units[cell.unit]
@@ -110,6 +110,10 @@ class Writer:
     def copy(self, wrap: Wrap) -> _Copy:
         """Return the text of what a wrap holds, as it stands."""
         first, last = wrap.body.units[wrap.first.unit], wrap.body.units[wrap.last.unit]
+        if first is last and self.is_space(first):
+            begin, after = wrap.first.part or (0, 0), self.following(first, wrap.last.part)
+            shown = first.span.of(self.source)[begin[1] : after[1] if after else None]
+            return _Copy(f"{{{{ {literal(shown)} }}}}")
         start, end, front, back = first.span.start, last.span.end, "", ""
         text = "'' + " if wrap.first.part is not None and self.asks_for_text(wrap) else ""
         if wrap.first.part not in (None, (0, 0)):
@@ -167,6 +171,9 @@ class Writer:
 
     def written(self, points: _Points) -> Iterator[Edit]:
         unit = points.unit
+        if self.is_space(unit) and bool(points.before) + len(points.inner) + bool(points.after) > 1:
+            yield self.in_space(points)
+            return
         if points.before:
             yield self.in_front(unit, points.before)
         if points.inner and unit.data:
@@ -246,6 +253,20 @@ class Writer:
         joints = {piece.joint for piece in unit.pieces[start[0] : last + 1]}
         return not any(piece.sure or piece.literal is not None for piece in alone) and "+" in joints
 
+    def is_space(self, unit: Unit) -> bool:
+        return unit.data and not unit.span.of(self.source).strip()
+
+    def in_space(self, points: _Points) -> Edit:
+        """Return the edit that encloses parts of white space, as literals: beside tags it would be stripped."""
+        span, text = points.unit.span, points.unit.span.of(self.source)
+        starts = {0: points.before, **{part[1]: tags for part, tags in sorted(points.inner.items())}}
+        parts = zip(starts.items(), [*list(starts)[1:], len(text)], strict=True)
+        shown = "".join(_inline(tags) + f"{{{{ {literal(text[start:end])} }}}}" for (start, tags), end in parts)
+        behind = next((token for token in self.tokens if token.start >= span.end), None)
+        # What a tag on a line of its own takes away in front of it, it doesn't take away behind another.
+        gap = text.endswith("\n") and behind is not None and behind.kind == "gap"
+        return Edit(Span(span.start, behind.end if gap and behind else span.end), shown + _inline(points.after))
+
     def behind(self, unit: Unit, tags: list[str]) -> Edit:
         at = unit.span.end
         space = re.match(r"\s*", self.source[at:])
@@ -272,6 +293,19 @@ class Writer:
         if text.endswith("\n") and behind and behind.kind == "gap":
             end = behind.end
         return Edit(Span(at, end), tags)
+
+
+def _merged(edits: Iterable[Edit]) -> Iterator[Edit]:
+    """Yield edits, one for what is put behind an output and what is done to the space that follows it."""
+    before: Edit | None = None
+    for edit in sorted(edits):
+        if before and before.span == Span(edit.span.start, edit.span.start) != edit.span:
+            edit, before = Edit(edit.span, before.text + edit.text), None
+        if before:
+            yield before
+        before = edit
+    if before:
+        yield before
 
 
 def _tag(name: str, dash: str = "") -> str:

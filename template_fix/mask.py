@@ -39,10 +39,10 @@ class Mask:
         """Return what the model has to write of a conversation, turn by turn.
 
         None where that can't be told: the conversation isn't rendered, or one of its turns is not printed, or not in
-        its order.
+        its order, or the result of a call isn't, on which the next turn stands.
         """
         seen = self.examined.observe(probe)
-        if seen.text is None:
+        if seen.text is None or any(part.kind == "result" and part.text not in seen.text for part in probe.parts):
             return None
         found = [self._turn(seen, turn) for turn in probe.turns()]
         spans = [span for span in found if span is not None]
@@ -68,15 +68,18 @@ class Mask:
             return self._through_header(told[: first - before], shorter or "", self._header)
         kept = common_prefix(shorter, asked)
         own = asked[kept:]
-        for value in (True, False):
-            other = replace(seen.probe, flags=(*_without(seen.probe, _THINKING), (_THINKING, value)))
+        for setting in ((), ((_THINKING, True),), ((_THINKING, False),)):
+            other = replace(seen.probe, flags=(*_without(seen.probe, _THINKING), *setting))
             less, more = (self._behind(other, turn, prompt) for prompt in (False, True))
             if less is not None and more is not None:
                 own = own[: _whole(own, more[common_prefix(less, more) :])]
         shared = _whole(asked[:kept] + own, told)
-        # A turn that doesn't follow its prompt may have the prompt's own part all the same.
-        elsewhere = told.find(own, 0, first - before) if own and shared < kept + len(own) else -1
-        return elsewhere + len(own) if elsewhere >= 0 else shared
+        # A turn that doesn't follow its prompt may have the prompt's own part all the same, if with other space around.
+        for part in (own, own.strip()) if shared < kept + len(own.rstrip()) else ():
+            elsewhere = told.find(part, 0, first - before) if part else -1
+            if elsewhere >= 0:
+                return elsewhere + len(part)
+        return shared
 
     def _through_header(self, told: str, shorter: str, header: str) -> int:
         """Return how much of what stands in front of a turn's first text is no part of it: where none is prompted with.
@@ -84,6 +87,8 @@ class Mask:
         ``shorter`` is what stands there where the conversation ends before the turn.
         """
         kept = _whole(shorter, told)
+        if (bare := header.strip()) and told[kept:].lstrip().startswith(bare):  # with other space in front of it
+            return told.index(bare, kept) + max(len(bare), _whole(header.lstrip(), told[kept:].lstrip()))
         shared = _whole(header, told[kept:])
         return kept + (shared if shared == len(header) or header[:shared].strip() else 0)
 

@@ -19,7 +19,7 @@ from template_fix.jinja import Template, environment, lex, walk
 from template_fix.render import Renderer, RenderError
 from template_fix.text import Span
 
-_MARK = re.compile("\ue000([ab])([0-9]+)\ue001")
+_MARK = re.compile("\ue000([abq])([0-9]+)\ue001")
 _BLOCKS = (nodes.If, nodes.For, nodes.With)
 _TEXT_FILTERS = frozenset({"trim", "tojson", "string", "join", "upper", "lower", "replace", "indent", "capitalize"})
 _TEXT_METHODS = frozenset(
@@ -65,6 +65,10 @@ class Body:
     units: list[Unit] = field(default_factory=list)
 
 
+# An expression to evaluate whenever a unit's turn comes: the number of the body, the unit's index, and the expression.
+Question = tuple[int, int, nodes.Expr]
+
+
 @dataclass
 class Printed:
     """What one piece printed in one place of a rendering."""
@@ -75,10 +79,14 @@ class Printed:
 
 @dataclass
 class Execution:
-    """One run through a body: for each unit that did something, its index with what it printed or ran through."""
+    """One run through a body: for each unit that did something, its index with what it printed or ran through.
+
+    ``answer`` is what an expression that was asked in the body gave.
+    """
 
     body: Body
     done: list[tuple[int, Printed | Execution]] = field(default_factory=list)
+    answer: str | None = None
 
     def printed(self) -> Iterator[Printed]:
         """Yield all that was printed in this run, in order."""
@@ -96,8 +104,8 @@ class Pieces(Renderer):
     alone.
     """
 
-    def __init__(self, source: str, variables: dict[str, object]) -> None:
-        layout = _Layout(Template(source))  # whose tree gets the marks
+    def __init__(self, source: str, variables: dict[str, object], question: Question | None = None) -> None:
+        layout = _Layout(Template(source), question)  # whose tree gets the marks
         self.template, self.variables = layout.template, dict(variables)
         self.root, self._owner = layout.root, layout.owner
         env = environment()
@@ -121,11 +129,15 @@ class Pieces(Renderer):
                 stack.pop()
             if not stack:
                 return None
+            if kind == "q":
+                stack[-1].answer = printed
+                continue
             if isinstance(what, Body):
                 inner = Execution(what)
                 stack[-1].done.append((index, inner))
                 stack.append(inner)
             else:
+                assert what is not None
                 stack[-1].done.append((index, Printed(what, Span(len(text), len(text) + len(printed)))))
             text += printed
         return text, top
@@ -134,13 +146,13 @@ class Pieces(Renderer):
 class _Layout:
     """Lays a template out in units, and puts marks into its tree on the way."""
 
-    def __init__(self, template: Template) -> None:
-        self.template = template
+    def __init__(self, template: Template, question: Question | None) -> None:
+        self.template, self.question = template, question
         tokens = lex(template.source)
         self.begins = {kind: [t for t in tokens if t.kind == f"{kind}_begin"] for kind in ("variable", "block")}
         self.ends = {kind: [t for t in tokens if t.kind == f"{kind}_end"] for kind in ("variable", "block")}
         self.texts = {token.start: token for token in tokens if token.kind == "data"}
-        self.owner: dict[tuple[str, int], tuple[Body, int, Piece | Body]] = {}
+        self.owner: dict[tuple[str, int], tuple[Body, int, Piece | Body | None]] = {}
         self.root = Body(0)
         self.pieces, self.bodies = 0, 1
         template.tree.body = self.body(self.root, template.tree.body)
@@ -151,8 +163,15 @@ class _Layout:
             made += self.output(body, node) if isinstance(node, nodes.Output) else self.statement(body, node)
         return made
 
+    def asked(self, body: Body) -> Iterator[nodes.Node]:
+        """Yield what asks the question, if this is its place."""
+        if self.question and self.question[:2] == (body.number, len(body.units)):
+            self.owner["q", 0] = (body, len(body.units), None)
+            yield nodes.Output([_mark("q", 0), self.question[2]])
+
     def output(self, body: Body, output: nodes.Output) -> Iterator[nodes.Node]:
         for child in output.nodes:
+            yield from self.asked(body)
             if isinstance(child, nodes.TemplateData):
                 token = self.texts[self.template.start(child)]
                 unit = Unit(child, Span(token.start, token.end), data=True)
@@ -184,6 +203,7 @@ class _Layout:
         return piece
 
     def statement(self, body: Body, node: nodes.Node) -> Iterator[nodes.Node]:
+        yield from self.asked(body)
         index = len(body.units)
         unit = Unit(node, self.around(node, "block"))
         body.units.append(unit)

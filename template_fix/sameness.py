@@ -10,17 +10,13 @@ from collections.abc import Iterator, Mapping
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
+from template_fix.asking import asked_anyway, cannot_fail
 from template_fix.contract import common_prefix
-from template_fix.effects import is_pure, pure_macros
+from template_fix.effects import is_pure, only_prints, pure_macros
 from template_fix.fold import kinds, merged
 from template_fix.inlining import assemblies
 from template_fix.jinja import environment, is_marker
 from template_fix.pieces import operands, surely_text
-
-# Tests that fail for no value.
-_SAFE_TESTS = frozenset(
-    {"defined", "undefined", "none", "string", "mapping", "sequence", "iterable", "number", "boolean", "true", "false"}
-)
 
 
 def same_but_for_markers(before: str, after: str) -> bool:
@@ -35,17 +31,24 @@ def same_but_for_markers(before: str, after: str) -> bool:
 
 
 def _plain(source: str) -> nodes.Template:
-    tree = environment().parse(source)
+    tree = _Unmarked().visit(environment().parse(source))
     result = _Plain(tree).visit(tree)
     assert isinstance(result, nodes.Template)
     return result
 
 
+class _Unmarked(NodeTransformer):
+    def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node | list[nodes.Node]:
+        self.generic_visit(node)
+        return node.body if is_marker(node) else node
+
+
 class _Plain(NodeTransformer):
-    """Takes markers out of a tree, and sums of texts apart. ``macros`` has what macros print first, by their names."""
+    """Takes sums of texts apart in a tree without markers. ``macros`` has what macros print first, by their names."""
 
     def __init__(self, tree: nodes.Template) -> None:
         self.tree, self.pure = tree, pure_macros(tree)
+        self.asked = asked_anyway(tree, self.pure)
         loops = (loop.target for loop in tree.find_all(nodes.For))
         self.items = frozenset(target.name for target in loops if isinstance(target, nodes.Name))
         self.macros = {name: text for name, text in beginnings(tree).items() if name in self.pure}
@@ -63,10 +66,6 @@ class _Plain(NodeTransformer):
             body = [*body[:at], *fronts, printed, *body[at + found.count :]]
         return body
 
-    def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node | list[nodes.Node]:
-        self.generic_visit(node)
-        return node.body if is_marker(node) else node
-
     def visit_Output(self, node: nodes.Output) -> nodes.Node:
         self.generic_visit(node)
         return nodes.Output([part for each in node.nodes for part in _shown(each)])
@@ -76,7 +75,8 @@ class _Plain(NodeTransformer):
         for branch in (node, *later):
             self.generic_visit(branch)
         node.elif_ = later
-        if not later and node.body == node.else_ and _cannot_fail(node.test, self.items):
+        droppable = id(node) in self.asked or cannot_fail(node.test, self.items)
+        if not later and node.body == node.else_ and droppable:
             return node.body
         if not later and not node.else_ and _prints_its_test(node, self.pure):
             return node.body
@@ -136,14 +136,8 @@ def _continues(one: nodes.If, other: nodes.If, pure: frozenset[str]) -> bool:
         tests == later[: len(tests)]
         and (len(tests) == len(later) or not one.else_)
         and all(is_pure(test, pure) for test in tests)
-        and all(_only_prints(each, pure) for body in bodies for each in body)
+        and all(only_prints(each, pure) for body in bodies for each in body)
     )
-
-
-def _only_prints(node: nodes.Node, pure: frozenset[str]) -> bool:
-    """Whether a statement prints, and changes nothing by that."""
-    inside = [node, *node.find_all(nodes.Stmt)]
-    return all(isinstance(each, nodes.Output | nodes.If) for each in inside) and is_pure(node, pure)
 
 
 def _both(one: nodes.If, other: nodes.If, pure: frozenset[str]) -> nodes.If:
@@ -243,33 +237,6 @@ def _shared(outputs: list[list[nodes.Expr]], pure: frozenset[str]) -> list[nodes
         else:
             break
     return found
-
-
-def _cannot_fail(test: nodes.Node, items: frozenset[str]) -> bool:
-    """Whether a test only looks at what may be looked at in any message: to leave it out changes nothing."""
-    guarded = isinstance(test, nodes.And) and _asks_for_previous(test.left)
-    for each in [test, *test.find_all(nodes.Node)]:
-        if isinstance(each, nodes.Getattr | nodes.Getitem):
-            previous = isinstance(each.node, nodes.Getattr) and each.node.attr == "previtem"
-            if not isinstance(each.node, nodes.Name) and not (previous and guarded):
-                return False
-        elif isinstance(each, nodes.Call):
-            if not (isinstance(each.node, nodes.Getattr) and each.node.attr == "get"):
-                return False
-        elif isinstance(each, nodes.Operand):
-            keys = each.op in ("in", "notin") and isinstance(each.expr, nodes.Name) and each.expr.name in items
-            if each.op not in ("eq", "ne") and not keys:
-                return False
-        elif isinstance(each, nodes.Test):
-            if each.name not in _SAFE_TESTS:
-                return False
-        elif not isinstance(each, nodes.Compare | nodes.Name | nodes.Const | nodes.And | nodes.Or | nodes.Not):
-            return False
-    return True
-
-
-def _asks_for_previous(test: nodes.Node) -> bool:
-    return isinstance(test, nodes.Test) and test.name == "defined" and isinstance(test.node, nodes.Getattr)
 
 
 def _shown(node: nodes.Expr) -> Iterator[nodes.Expr]:

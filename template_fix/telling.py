@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
-from jinja2 import nodes
+from jinja2 import TemplateSyntaxError, nodes
 
-from template_fix.jinja import Template, undeclared, walk
+from template_fix.jinja import Template, environment, undeclared, walk
 from template_fix.marking import ROLE, Plan, Unmarkable, Wrap, inside, printed_in, runs
-from template_fix.pieces import Pieces, Printed, stores
+from template_fix.pieces import Pieces, stores
 from template_fix.text import Span
 
 # How many tests around an output are tried.
@@ -48,13 +48,22 @@ def _role_tests(plan: Plan, wrap: Wrap) -> Iterator[str]:
     seen = [node for node in compared if {each.name for each in node.find_all(nodes.Name)} <= names]
     known = [text for text in map(plan.template.text, seen) if re.search(rf"==\s*['\"]{ROLE}['\"]", text)]
     yield from (text for text in known if "(" not in text)
-    for loop in reversed(list(_loops(plan.template, at))):
+    loops = list(_loops(plan.template, at))
+    for loop in reversed(loops):
         assert isinstance(loop.target, nodes.Name)
-        access = re.search(rf"\b{loop.target.name}(\.role|\[(['\"])role\2\])", source)
-        quote = access[2] if access and access[2] else '"' if source.count('"user"') else "'"
-        read = access[1] if access else ".role"
-        yield f"{loop.target.name}{read} == {quote}{ROLE}{quote}"
-        yield f"loop.previtem is defined and loop.previtem{read} == {quote}{ROLE}{quote}"
+        asked = _role(source, loop.target.name)
+        yield f"{loop.target.name}{asked}"
+        yield f"loop.previtem is defined and loop.previtem{asked}"
+    if not loops:
+        last = _role(source, "[a-z_]+")
+        yield f"messages and messages[-1]{last}"
+
+
+def _role(source: str, name: str) -> str:
+    """Return what asks a message for the assistant's role, as the template asks those of some name."""
+    access = re.search(rf"\b{name}(\.role|\[(['\"])role\2\])", source)
+    quote = access[2] if access and access[2] else '"' if source.count('"user"') else "'"
+    return f"{access[1] if access else '.role'} == {quote}{ROLE}{quote}"
 
 
 def _own_tests(plan: Plan, wrap: Wrap) -> Iterator[str]:
@@ -63,6 +72,8 @@ def _own_tests(plan: Plan, wrap: Wrap) -> Iterator[str]:
     loops = list(_loops(plan.template, at))
     if any(isinstance(loop.iter, nodes.Getattr | nodes.Getitem) for loop in loops):
         yield "loop.first"
+    if loops:
+        yield "loop.last"
     for index in range(wrap.first.unit, wrap.last.unit + 1):
         for piece in wrap.body.units[index].pieces:
             text = piece.span.of(source)
@@ -131,28 +142,23 @@ def _truths(plan: Plan, wrap: Wrap, tests: Sequence[str]) -> Iterator[tuple[str,
 
 
 def _asked(plan: Plan, wrap: Wrap, tests: Sequence[str]) -> list[int] | None:
-    at = wrap.body.units[wrap.first.unit].span.start
-    source = plan.template.source
-    dash = "-" if source[at + 2 : at + 3] == "-" else ""
-    asked = f"{{{{{dash} [{', '.join(f'1 if {test} else 0' for test in tests)}] | join }}}}"
-    found: list[str] = []
+    """Return what tests say where a wrap begins, None where one of them can't be asked in every conversation."""
+    said: list[str] = []
     try:
-        probed = Pieces(source[:at] + asked + source[at:], dict(plan.variables))
-    except ValueError:
+        listed = environment().parse(f"{{{{ [{', '.join(f'1 if {test} else 0' for test in tests)}] | join }}}}")
+        question = (wrap.body.number, wrap.first.unit, next(listed.find_all(nodes.Output)).nodes[0])
+        asking = Pieces(plan.template.source, dict(plan.variables), question)
+    except (ValueError, TemplateSyntaxError):
         return None
     for probe, execution, _ in plan.executions:
-        told = probed(probe.messages, probe.tools, **{**dict(probe.flags), **plan.mask.examined.flags})
-        traced = probed.execution(told) if isinstance(told, str) else None
+        told = asking(probe.messages, probe.tools, **{**dict(probe.flags), **plan.mask.examined.flags})
+        traced = asking.execution(told) if isinstance(told, str) else None
         if traced is None:
             return None
-        told_runs = list(runs(traced[1], wrap.body))
-        if len(told_runs) != len(list(runs(execution, wrap.body))):
-            return None
-        for run in told_runs:
-            first = next((what for index, what in run.done if index == wrap.first.unit), None)
-            shown = first.span.of(traced[0]) if isinstance(first, Printed) else ""
-            found.append(shown if len(shown) == len(tests) else "0" * len(tests))
-    return [_bits(shown[number] == "1" for shown in found) for number in range(len(tests))]
+        answers = [run.answer for run in runs(traced[1], wrap.body)]
+        assert len(answers) == len(list(runs(execution, wrap.body)))
+        said += (each or "0" * len(tests) for each in answers)  # a run may end before it gets there
+    return [_bits(shown[number] == "1" for shown in said) for number in range(len(tests))]
 
 
 def _loops(template: Template, at: Span) -> Iterator[nodes.For]:

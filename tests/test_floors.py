@@ -24,7 +24,7 @@ json_rows
 data
 survey labels watch
 models vocabulary loadable proposers coverage judge mask
-unflag candidates origin marking inlining
+unflag candidates origin marking inlining asking
 sameness telling reach
 search marked
 tokens hoisting splitting
