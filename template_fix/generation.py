@@ -13,11 +13,12 @@ from template_fix.jinja import Template, undeclared
 from template_fix.marked import marked
 from template_fix.marking import Plan, Unmarkable
 from template_fix.mask import Mask
-from template_fix.probes import Probe, unfinished, with_field, with_variable
+from template_fix.probes import Probe, bare, unfinished, with_field, with_variable
 from template_fix.reach import refuse_unreached
 from template_fix.render import Failure, Renderer, RenderError
 from template_fix.sameness import same_but_for_markers
 from template_fix.splitting import inlined, split
+from template_fix.tags import Tags
 from template_fix.telling import told_apart
 from template_fix.text import OverlapError, Span
 
@@ -42,10 +43,18 @@ def wanted_masks(examined: Examination, arguments: type, ends: Sequence[str], sw
     ``switched`` tells that the template knows ``preserve_thinking``. Use it inside `limits.bounded`.
     """
     more = list(unfinished(examined.tags, arguments))
+    if not any(_prints_calls(examined, probe) for probe in examined.probes.values()):
+        more += bare(examined.tags)
     if switched:
         off = (probe for probe in examined.probes.values() if not probe.flags and not probe.legacy)
         more += (replace(probe, flags=((SWITCH, False),), ordinary=False) for probe in off)
     return Mask(examined.enlarged(more), tuple(ends))
+
+
+def _prints_calls(examined: Examination, probe: Probe) -> bool:
+    calls = [part.text for part in probe.parts if part.kind == "call"]
+    text = examined.text(probe) if calls else ""
+    return bool(calls) and isinstance(text, str) and all(call in text for call in calls)
 
 
 def with_markers(template: Template, mask: Mask, arguments: type, variables: Mapping[str, Any]) -> str:
@@ -62,16 +71,22 @@ def with_markers(template: Template, mask: Mask, arguments: type, variables: Map
             if not new:
                 raise
             asked |= new
-            tags = mask.examined.tags
-            own = undeclared(template.source)
-            more = [
-                probe
-                for name in sorted(new)
-                for probe in (with_variable if name in own else with_field)(tags, arguments, name)
-            ]
+            more = _setting(sorted(new), undeclared(template.source), mask.examined.tags, arguments)
             printed = [probe for probe in more if None not in mask.examined.observe(probe).spans]
             mask = Mask(mask.examined.enlarged(printed), mask.ends)
     return _marked(template, mask, variables)
+
+
+def _setting(names: Iterable[str], variables: frozenset[str], tags: Tags, arguments: type) -> Iterator[Probe]:
+    """Yield conversations that set variables and fields of a template, each by itself, and all variables together."""
+    own = [name for name in names if name in variables]
+    for name in own:
+        yield from with_variable(tags, arguments, name)
+    for name in names:
+        if name not in own:
+            yield from with_field(tags, arguments, name)
+            if own:
+                yield from with_field(tags, arguments, name, tuple((each, True) for each in own))
 
 
 def _marked(template: Template, mask: Mask, variables: Mapping[str, Any]) -> str:

@@ -281,7 +281,7 @@ class Plan:
                 break
             if kind == EITHER and not wide and unit.bodies and self._clean(unit):
                 break
-            if wide and not self._uniform(body, cells[start : at + 1]):
+            if kind == EITHER and not self._uniform(body, cells[start : at + 1]):
                 break
             if cells[at].kind == NONE and _leaves(unit.node):
                 break

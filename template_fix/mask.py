@@ -39,10 +39,11 @@ class Mask:
         """Return what the model has to write of a conversation, turn by turn.
 
         None where that can't be told: the conversation isn't rendered, or one of its turns is not printed, or not in
-        its order, or the result of a call isn't, on which the next turn stands.
+        its order, or a call or its result isn't, on which the next turn stands.
         """
         seen = self.examined.observe(probe)
-        if seen.text is None or any(part.kind == "result" and part.text not in seen.text for part in probe.parts):
+        text = seen.text
+        if text is None or any(part.kind in ("call", "result") and part.text not in text for part in probe.parts):
             return None
         found = [self._turn(seen, turn) for turn in probe.turns()]
         spans = [span for span in found if span is not None]
@@ -139,22 +140,31 @@ class Mask:
     def stops(self) -> tuple[str, ...]:
         """Return the texts that end a turn: those known among what the template prints behind answers and calls.
 
-        Where it has no token for that, the header of what follows is where the model stops.
+        Where it has no token for that, the header of what follows is where the model stops. Where answers have one,
+        calls without it don't stop at a header: a token that only stands behind calls ends no generation.
         """
-        found: dict[str, None] = {}
+        answers = self._stops_of(calls=False, headers=True)
+        headers = not answers or any(answers.values())
+        return tuple({**answers, **self._stops_of(calls=True, headers=headers)})
+
+    def _stops_of(self, *, calls: bool, headers: bool) -> dict[str, bool]:
+        """Return the texts that end answers, or calls, and whether they are headers of what follows."""
+        found: dict[str, bool] = {}
         for seen in self.examined:
             if seen.text is None or seen.probe.form != "plain" or seen.probe.text_lists or None in seen.spans:
                 continue
             for turn in seen.probe.turns():
+                if (seen.probe.shape[turn] in CALLS) != calls:
+                    continue
                 own = _own(seen, turn)
                 start, last = self._start(seen, turn, own[0].start), max(span.end for span in own)
                 behind = seen.text[last : self._next(seen, turn, last)]
                 if not any(stop in behind for stop in found):
                     tail = self._own_tail(seen, turn, behind)
-                    found.update(self._stop(seen.text[start:last], behind, tail, seen.probe.shape[turn] in CALLS))
-        return tuple(found)
+                    found.update(self._stop(seen.text[start:last], behind, tail, calls, headers))
+        return found
 
-    def _stop(self, turn: str, behind: str, own: str, call: bool) -> dict[str, None]:
+    def _stop(self, turn: str, behind: str, own: str, call: bool, headers: bool) -> dict[str, bool]:
         """Return the text that ends a turn, if there is one, among what stands behind its last text.
 
         What is its ``own`` stands there whatever follows; markup that closes what was opened in the turn ends no turn.
@@ -163,14 +173,14 @@ class Mask:
         marks = set(_MARKUP.findall(turn))
         inside = marks.union(*(closings(_ATTRIBUTES.sub("", mark)) for mark in marks))
         ending = [mark.group() for mark in _MARKUP.finditer(own) if mark.group() not in inside]
-        following = _MARKUP.match(behind[len(own) :].lstrip())
+        following = _MARKUP.match(behind[len(own) :].lstrip()) if headers else None
         if known:
-            return {min(known)[1]: None}
+            return {min(known)[1]: False}
         if ending:
-            return {ending[0]: None}
+            return {ending[0]: False}
         if own.strip() and not call and not _MARKUP.search(own):
-            return {own.strip(): None}
-        return {following.group(): None} if following else {}
+            return {own.strip(): False}
+        return {following.group(): True} if following else {}
 
 
 def _placed(seen: Observation, start: int, end: int) -> list[Span]:

@@ -71,7 +71,8 @@ class Probe:
     template variables, ``cuts`` the numbers of messages after which the conversation could have ended. ``varied`` ones
     set a variable of the template's own; where they are ``fixed``, too, that is a switch by which the caller
     asks for reasoning to be left out, and gets what is asked for. Those who call tools are given some; where tools are
-    ``offered``, so are others.
+    ``offered``, so are others. ``toolset`` is ``none`` where calls come without tools, as training rows have them, and
+    ``bare`` and a type of arguments where tools and calls are functions by themselves, not wrapped in an object.
     """
 
     shape: str
@@ -87,6 +88,7 @@ class Probe:
     varied: bool = False
     fixed: bool = False
     offered: bool = False
+    toolset: str = ""
 
     @cached_property
     def features(self) -> frozenset[str]:
@@ -96,12 +98,14 @@ class Probe:
     @cached_property
     def key(self) -> tuple[Any, ...]:
         """Tell this probe from every other; a prefix of it has the same key but for the shape."""
-        return (self.form, self.flags, self.legacy, self.text_lists, self.empty, self.offered)
+        return (self.form, self.flags, self.legacy, self.text_lists, self.empty, self.offered, self.toolset)
 
     @cached_property
     def tools(self) -> tuple[dict[str, Any], ...] | None:
         """Return the tools that this conversation may use."""
-        return TOOLS if self.offered or set(self.shape) & set(CALLS) else None
+        if self.toolset == "none" or not (self.offered or set(self.shape) & set(CALLS)):
+            return None
+        return tuple(tool["function"] for tool in TOOLS) if self.toolset.startswith("bare") else TOOLS
 
     def turns(self) -> Iterator[int]:
         """Yield the index of each assistant message that answers somebody else's."""
@@ -118,10 +122,16 @@ class Probe:
         form = "; reasoning inside of content, then in a field" if self.form == "mixed" else form
         flags = "".join(f"; {name}={value}" for name, value in self.flags)
         lists = "; contents as lists of text blocks" if self.text_lists else ""
-        tools = "; tools that aren't called" if self.offered else ""
+        tools = "; tools that aren't called" if self.offered else _TOOLSETS[self.toolset]
         return f"{told}{form}{flags}{lists}{tools}" + ("; as transformers 4 passes it" if self.legacy else "")
 
 
+_TOOLSETS = {
+    "": "",
+    "none": "; without its tools",
+    "bare dict": "; calls and tools that are bare functions",
+    "bare str": "; calls and tools that are bare functions, with their arguments as text",
+}
 _WORDS = {
     "s": "system prompt",
     "u": "question",
@@ -278,7 +288,7 @@ def further(tags: Tags, arguments: type) -> Iterator[Probe]:
 
 
 def unfinished(tags: Tags, arguments: type) -> Iterator[Probe]:
-    """Yield conversations that end with a call or its result, or have a result that is no text."""
+    """Yield conversations that end with a call or its result, have a result that is no text, or come without tools."""
     for shape, form in product(("uc", "uct", "uv", "uvt", "uk", "uw", "uwt", "urukt"), _BOTH):
         yield probe(shape, tags, form, arguments=arguments)
     for shape in ("ucta", "uktr", "udttr"):
@@ -286,6 +296,26 @@ def unfinished(tags: Tags, arguments: type) -> Iterator[Probe]:
     for form, shown in (("mapped results", lambda text: {"content": {"found": text}}), ("empty results", lambda _: {})):
         for shape in ("ucta", "udttr"):
             yield _with_results(probe(shape, tags, "reasoning_content", arguments=arguments), form, shown)
+
+    for shape in ("ucta", "uvta", "uktr", "udttr"):
+        called = probe(shape, tags, "reasoning_content", arguments=arguments)
+        yield replace(called, ordinary=False, toolset="none")
+
+
+def bare(tags: Tags) -> Iterator[Probe]:
+    """Yield conversations whose tools and calls are functions by themselves, as some templates take them."""
+    for shape, arguments in product(("ucta", "uvta", "uktr", "udttr"), (dict, str)):
+        yield _bare(probe(shape, tags, "reasoning_content", arguments=arguments), arguments.__name__)
+
+
+def _bare(called: Probe, arguments: str) -> Probe:
+    messages = tuple(
+        {**each, "tool_calls": [{**call, **call["function"]} for call in each["tool_calls"]]}
+        if "tool_calls" in each
+        else each
+        for each in called.messages
+    )
+    return replace(called, messages=messages, ordinary=False, toolset=f"bare {arguments}")
 
 
 def _with_results(called: Probe, form: str, shown: Callable[[str], dict[str, Any]]) -> Probe:
@@ -309,20 +339,32 @@ def with_variable(tags: Tags, arguments: type, name: str) -> Iterator[Probe]:
         )
 
 
-def with_field(tags: Tags, arguments: type, name: str) -> Iterator[Probe]:
-    """Yield conversations whose turns have a field of the template's own: results that come with a call, or a text."""
+def with_field(tags: Tags, arguments: type, name: str, flags: tuple[tuple[str, Any], ...] = ()) -> Iterator[Probe]:
+    """Yield conversations whose turns have a field of the template's own, with variables of its own.
+
+    The field holds results that come with a call, a text in front of the answer or behind it, or true.
+    """
+    yield from (replace(each, flags=flags, ordinary=False) for each in _with_field(tags, arguments, name))
+
+
+def _with_field(tags: Tags, arguments: type, name: str) -> Iterator[Probe]:
     called = probe("uca", tags, "plain", arguments=arguments)
     user, call, answer = called.messages
     results = [Part("result", 1, f"Found entry {number}.", f"field {name}") for number in (1, 2)]
     records = {**call, name: [{"name": "look_up", "response": result.text} for result in results]}
     first = [part for part in called.parts if part.message < 2]
     parts = (*first, *results, *(part for part in called.parts if part.message == 2))
-    yield replace(called, messages=(user, records, answer), parts=parts, form=name, ordinary=False)
+    yield replace(called, messages=(user, records, answer), parts=parts, form=name)
     asked = probe("ua", tags, "plain", arguments=arguments)
-    thought = Part("reasoning", 1, "Weighing idea 1.", f"field {name}")
     user, answer = asked.messages
-    parts = (asked.parts[0], thought, *asked.parts[1:])
-    yield replace(asked, messages=(user, {**answer, name: thought.text}), parts=parts, form=name, ordinary=False)
+    before = Part("reasoning", 1, "Weighing idea 1.", f"field {name}")
+    behind = Part("call", 1, "Calling word1.", f"field {name}")
+    for value, parts in (
+        (before.text, (asked.parts[0], before, *asked.parts[1:])),
+        (behind.text, (*asked.parts, behind)),
+        (True, asked.parts),
+    ):
+        yield replace(asked, messages=(user, {**answer, name: value}), parts=parts, form=f"{name} {value}")
 
 
 def battery(tags: Tags, arguments: type) -> tuple[Probe, ...]:

@@ -16,9 +16,10 @@ _KNOWN = frozenset(
         *("role", "content", "tool_calls", "name", "tool_call_id", "reasoning_content", "reasoning", "thinking"),
         *("type", "text", "function", "arguments", "id", "get", "startswith", "endswith", "length"),
         *("first", "last", "index0", "index", "previtem", "nextitem"),
-        *("messages", "tools", "documents", "add_generation_prompt"),
     }
 )
+# The variables that every rendering gets.
+_GIVEN = frozenset({"messages", "tools", "documents", "add_generation_prompt"})
 # What templates call the assistant's role.
 _NAMES = (ROLE, "model", "ai", "gpt")
 
@@ -68,17 +69,17 @@ def _tests(node: nodes.Node) -> Iterator[nodes.Node | None]:
 
 def _fields(test: nodes.Node | None, variables: frozenset[str]) -> frozenset[str]:
     """Return the names of the variables and fields that a test reads, but for those that are always there."""
-    found: set[str] = set()
+    found, own = set[str](), set[str]()
     for node in walk(test) if test else ():
         if isinstance(node, nodes.Getattr):
             found.add(node.attr)
-        elif isinstance(node, nodes.Name) and node.name in variables:
-            found.add(node.name)
+        elif isinstance(node, nodes.Name) and node.name in variables - _GIVEN:
+            own.add(node.name)
         elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
             found.add(str(node.arg.value))
         elif isinstance(node, nodes.Call) and node.args and isinstance(node.args[0], nodes.Const):
             found.add(str(node.args[0].value))
-    return frozenset(name for name in found - _KNOWN if name.isidentifier())
+    return frozenset({*own, *(name for name in found - _KNOWN if name.isidentifier())})
 
 
 def _asks_for_another(test: nodes.Node) -> bool:

@@ -27,6 +27,7 @@ def told_apart(plan: Plan, wrap: Wrap) -> Wrap:
     wanted = _wanted(plan, wrap)
     writes, printed = (_bits(each is True for each in wanted), _bits(each is not None for each in wanted))
     told: dict[str, int] = {}
+    assert writes and writes != printed  # or it would need no test
     for tests in (_role_tests(plan, wrap), _own_tests(plan, wrap)):
         for test, truth in _truths(plan, wrap, [each for each in dict.fromkeys(tests) if each not in told]):
             told |= {test: truth, _not(test): ~truth}
