@@ -28,10 +28,10 @@ from statistics import median
 
 from corpus import CORPUS, import_seconds, jobs_of
 
+from template_fix.cells import Unmarkable
 from template_fix.generation import differences, joined
 from template_fix.limits import ChildError, LimitExceeded, bounded
 from template_fix.marked import unmarked
-from template_fix.marking import Unmarkable
 from template_fix.render import Failure, Renderer, RenderError
 from template_fix.sameness import same_but_for_markers
 from template_fix.study import Setting, Study

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
-from template_fix.probes import REASONS, Part, Probe
+from template_fix.probes import REASONS, Key, Part, Probe
 from template_fix.render import Failure, Renderer
 from template_fix.tags import Tags
 from template_fix.text import Span
@@ -151,7 +151,7 @@ class Examination:
 
     def in_form(self, probe: Probe, form: str) -> Probe | None:
         """Return the same conversation with its reasoning in another form, if there is one."""
-        return self.probes.get((probe.shape, (form, *probe.key[1:])))
+        return self.probes.get((probe.shape, probe.key._replace(form=form)))
 
     def holds(self, probe: Probe, held: Held) -> bool:
         """Whether one thing is done right in one conversation; no more is rendered than that takes."""
@@ -190,7 +190,7 @@ class Examination:
 
         Where it isn't, or no field can hold the reasoning, it is printed as well as that of the simplest conversation.
         """
-        simplest = self.probes.get(("ur", ("inline", (), False, False, "", False)))
+        simplest = self.probes.get(("ur", Key("inline")))
         other = next(self._in_fields(probe), None)
         if other is not None:
             yield partial(operator.eq, "".join(text.split()), "".join(other.split()))
@@ -202,7 +202,7 @@ class Examination:
     def _in_fields(self, probe: Probe) -> Iterator[str]:
         """Yield what is printed of a conversation with its reasoning in a field, where that is all of it."""
         for name, legacy in (("reasoning_content", probe.legacy), ("reasoning", True), ("thinking", True)):
-            field = self.probes.get((probe.shape, (name, probe.flags, legacy, *probe.key[3:])))
+            field = self.probes.get((probe.shape, probe.key._replace(form=name, legacy=legacy)))
             text = self.text(field) if field else None
             if field and isinstance(text, str) and None not in locate(field.parts, text):
                 yield text

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from template_fix.cells import Traced, Unmarkable
 from template_fix.contract import Examination
 from template_fix.fold import SWITCH
 from template_fix.hoisting import hoisted
 from template_fix.jinja import Template, undeclared
 from template_fix.marked import marked
-from template_fix.marking import Plan, Unmarkable
+from template_fix.marking import Plan
 from template_fix.mask import Mask
 from template_fix.probes import Probe, bare, unfinished, with_field, with_variable
 from template_fix.reach import refuse_unreached
@@ -93,55 +94,57 @@ def _marked(template: Template, mask: Mask, variables: Mapping[str, Any]) -> str
     """Return the best of what can be done: the template as it stands marked, or with its headers moved first."""
     best: str | None = None
     reasons: list[Unmarkable] = []
-    for plan in _plans(template, mask, variables):
-        try:
-            made = _written(template, plan)
-        except Unmarkable as error:
-            reasons.append(error)
-            continue
-        if best is None or _pairs(made) < _pairs(best):
-            best = made
-        if _pairs(best) == 1:
-            break
+    try:
+        for traced in _variants(template, mask, variables):
+            try:
+                made = _written(template, traced)
+            except Unmarkable as error:
+                reasons.append(error)
+                continue
+            if best is None or _pairs(made) < _pairs(best):
+                best = made
+            if _pairs(best) == 1:
+                break
+    except RenderError as error:
+        reasons.append(Unmarkable(str(error)))
     if best is None:
         raise reasons[0]
     return best
 
 
-def _plans(template: Template, mask: Mask, variables: Mapping[str, Any]) -> Iterator[Plan]:
-    plan = Plan(template, mask, variables)
-    plan.look()
-    if plan.straddling:
-        parted = inlined(plan)
-        if parted is not None:
-            plan = Plan(Template(parted), mask, variables)
-            plan.look()
-    if plan.straddling:
-        parted = split(plan)
-        if parted is not None:
-            plan = Plan(Template(parted), mask, variables)
-            plan.look()
-    yield plan
-    for apart in (False, True) if not plan.straddling else ():
-        moved = hoisted(plan, apart=apart)
+def _variants(template: Template, mask: Mask, variables: Mapping[str, Any]) -> Iterator[Traced]:
+    """Yield the template, with texts printed in parts where turns begin or end inside of them, and with headers moved.
+
+    Raises RenderError where one can't be traced.
+    """
+    traced = Traced(template, mask, variables)
+    for parted in (inlined, split):
+        made = parted(traced) if traced.straddling else None
+        if made is not None:
+            traced = Traced(Template(made), mask, variables)
+    yield traced
+    for apart in (False, True) if not traced.straddling else ():
+        moved = hoisted(traced, apart=apart)
         if moved is not None:
-            yield Plan(Template(moved), mask, variables)
+            yield Traced(Template(moved), mask, variables)
 
 
-def _written(template: Template, plan: Plan) -> str:
+def _written(template: Template, traced: Traced) -> str:
+    """Return a template with markers, as one of its variants has them, proved to be right. Raises Unmarkable."""
     try:
+        plan = Plan(traced)
         wraps = plan.wraps()
         refuse_unreached(plan)
         if leaking := next((wrap for wrap in wraps if plan.leaks(wrap)), None):
-            raise Unmarkable("a variable is set in a turn and read behind it", plan.place(leaking))
-        apart = [told_apart(plan, wrap) if wrap.test else wrap for wrap in wraps]
-        made = marked(plan.template.source, apart, plan.cuts)
-        renderer = Renderer(made, plan.variables)
+            raise Unmarkable("a variable is set in a turn and read behind it", traced.place(leaking))
+        apart = [told_apart(traced, wrap) if wrap.test else wrap for wrap in wraps]
+        made = marked(traced.template.source, apart, traced.cuts)
+        renderer = Renderer(made, traced.variables)
     except OverlapError:
         raise Unmarkable("the white space around a turn's ends leaves no place for a marker") from None
     except RenderError as error:
         raise Unmarkable(f"the marked template would not compile: {error}") from None
-    reason = _refused(template.source, made, plan.mask, renderer)
+    reason = _refused(template.source, made, traced.mask, renderer)
     if reason:
         raise Unmarkable(reason)
     return made

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from jinja2 import nodes
 
-from template_fix.effects import is_pure, pure_macros
+from template_fix.effects import is_pure
 from template_fix.jinja import Template
 from template_fix.pieces import is_sum
 
@@ -28,9 +28,13 @@ class Assembly:
     count: int
 
 
-def assemblies(tree: nodes.Template, body: Sequence[nodes.Node]) -> Iterator[tuple[int, Assembly]]:
-    """Yield where such texts are put together in a list of statements, with what they are."""
-    pure = pure_macros(tree)
+def assemblies(
+    tree: nodes.Template, body: Sequence[nodes.Node], pure: frozenset[str]
+) -> Iterator[tuple[int, Assembly]]:
+    """Yield where such texts are put together in a list of statements, with what they are.
+
+    ``pure`` are the names of the template's pure macros.
+    """
     for at, node in enumerate(body):
         if isinstance(node, nodes.Assign) and isinstance(node.target, nodes.Name) and isinstance(node.node, nodes.Expr):
             text = is_sum(node.node) and is_pure(node.node, pure)

@@ -328,6 +328,7 @@ def is_marker(node: nodes.Node) -> bool:
     return isinstance(called, nodes.ExtensionAttribute) and called.identifier == Generation.identifier
 
 
+@lru_cache(maxsize=16)
 def undeclared(source: str) -> frozenset[str]:
     """Return the names of the variables that a template reads and doesn't set.
 

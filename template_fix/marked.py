@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from template_fix.cells import Cell, Unmarkable, Wrap
 from template_fix.jinja import lex
-from template_fix.marking import Cell, Unmarkable, Wrap
 from template_fix.pieces import Piece, Unit
 from template_fix.proposers.splice import literal
 from template_fix.text import Edit, Span, apply

@@ -7,217 +7,41 @@ prints both is cut where the turn begins or ends, and what prints either gets a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
 
 from jinja2 import nodes
 
-from template_fix.contract import Examination
-from template_fix.jinja import Template, walk
-from template_fix.mask import Mask
-from template_fix.pieces import Body, Execution, Piece, Pieces, Printed, Unit, stores
-from template_fix.probes import Probe
-from template_fix.text import Span
-
-IN, OUT, EITHER, SPLIT, NONE = "in", "out", "either", "split", "none"
-ROLE = "assistant"
-
-
-class Unmarkable(ValueError):
-    """Why a template can't be marked, in one sentence; ``at`` is the place in the template that stands in the way.
-
-    ``fields`` are what a message would have to have for conversations to get to that place.
-    """
-
-    def __init__(self, reason: str, at: Span | None = None, fields: frozenset[str] = frozenset()) -> None:
-        super().__init__(reason)
-        self.reason, self.at, self.fields = reason, at, fields
-
-
-@dataclass(frozen=True)
-class Cell:
-    """The smallest thing that can be wrapped: a unit of a body, or a part of an output that is cut.
-
-    ``part`` is the part's place in the unit: the index of its piece, and the offset in that piece's text at which it
-    begins; None for a unit that stays whole. ``kind`` is where it prints.
-    """
-
-    unit: int
-    kind: str
-    part: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True)
-class Wrap:
-    """A run of cells of one body, from ``first`` to ``last``, to stand between markers.
-
-    Where there is a ``test``, the cells print the messages of other roles, too, and are marked only where it holds.
-    Where they are ``optional``, they may print nothing, and then there must be no marker.
-    """
-
-    body: Body
-    first: Cell
-    last: Cell
-    test: str = ""
-    optional: bool = False
-
-
-@dataclass(frozen=True)
-class Straddling:
-    """An expression in whose text turns begin or end. ``fronts`` is what it prints up to there, None for several."""
-
-    piece: Piece
-    fronts: set[str | None]
+from template_fix.cells import EITHER, IN, NONE, OUT, ROLE, SPLIT, Cell, Traced, Unmarkable, Wrap
+from template_fix.jinja import walk
+from template_fix.pieces import Body, Unit, stores
 
 
 @dataclass
 class Plan:
-    """What the conversations of a battery say of a template's outputs. Use it inside `limits.bounded`.
+    """The runs of cells to wrap. ``opened`` are the blocks that print more than turns: body number and unit index."""
 
-    ``mask`` is the wanted one. Raises Unmarkable.
-    """
-
-    template: Template
-    mask: Mask
-    variables: Mapping[str, Any]
-    cuts: dict[int, set[int]] = field(default_factory=dict)
-    straddling: tuple[Straddling, ...] = ()
+    traced: Traced
     opened: set[tuple[int, int]] = field(default_factory=set)
-    _ways: dict[int, list[dict[tuple[int, tuple[int, int] | None], set[bool]]]] = field(default_factory=dict)
 
     def wraps(self) -> list[Wrap]:
         """Return what is to be wrapped, in the order of the template.
 
-        Where a wrap has a test, that is only the sign that it needs one.
+        Where a wrap has a test, that is only the sign that it needs one. Raises Unmarkable.
         """
-        self.look()
-        if self.straddling:
-            piece = self.straddling[0].piece
-            raise Unmarkable(
-                f"a turn begins or ends in the middle of what `{self.shown(piece.span)}` prints", piece.span
-            )
-        found = list(self._wrapped(self.pieces.root))
+        if self.traced.straddling:
+            piece = self.traced.straddling[0].piece
+            shown = self.traced.shown(piece.span)
+            raise Unmarkable(f"a turn begins or ends in the middle of what `{shown}` prints", piece.span)
+        found = list(self._wrapped(self.traced.pieces.root))
         if not found:
             raise Unmarkable("no output prints just what the model has to write")
         return found
 
-    @cached_property
-    def pieces(self) -> Pieces:
-        """Return the traced template."""
-        return Pieces(self.template.source, dict(self.variables))
-
-    @cached_property
-    def executions(self) -> list[tuple[Probe, Execution, tuple[Span, ...]]]:
-        """Return how conversations are printed, and what of each the model has to write."""
-        found = []
-        examined: Examination = self.mask.examined
-        for probe in examined.probes.values():
-            wanted = self.mask.of(probe)
-            if wanted:
-                told = self.pieces(probe.messages, probe.tools, **{**dict(probe.flags), **examined.flags})
-                traced = self.pieces.execution(told) if isinstance(told, str) else None
-                if traced is None or traced[0] != examined.text(probe):
-                    raise Unmarkable("what the template prints can't be traced to its outputs")
-                found.append((probe, traced[1], wanted))
-        if not found:
-            raise Unmarkable("no turn of any conversation is printed")
-        return found
-
-    def look(self) -> None:
-        """Note where a turn begins or ends inside of what one piece prints."""
-        straddling: dict[int, Straddling] = {}
-        for probe, execution, wanted in self.executions:
-            edges = sorted({edge for span in wanted for edge in span})
-            text = str(self.mask.examined.text(probe))
-            for printed in execution.printed():
-                piece, start = printed.piece, printed.span.start
-                inside = [edge for edge in edges if start < edge < printed.span.end]
-                if inside and printed.span.of(text) != piece.literal:
-                    found = straddling.setdefault(piece.number, Straddling(piece, set()))
-                    found.fronts.add(text[start : inside[0]] if len(inside) == 1 else None)
-                else:
-                    self.cuts.setdefault(piece.number, set()).update(edge - start for edge in inside)
-        self.straddling = tuple(straddling.values())
-
-    def shown(self, span: Span) -> str:
-        text = " ".join(span.of(self.template.source).split())
-        return text if len(text) <= 60 else text[:57] + "…"
-
-    @cached_property
-    def _kinds(self) -> dict[tuple[int, int, tuple[int, int] | None], str]:
-        """Return where each cell prints, by the number of its body, the index of its unit, and its part."""
-        seen: dict[tuple[int, int, tuple[int, int] | None], set[frozenset[bool]]] = {}
-        for _, execution, wanted in self.executions:
-            self._note(execution, wanted, seen)
-        return {cell: _kind(found) for cell, found in seen.items()}
-
-    def _note(
-        self,
-        execution: Execution,
-        wanted: Sequence[Span],
-        seen: dict[tuple[int, int, tuple[int, int] | None], set[frozenset[bool]]],
-    ) -> frozenset[bool]:
-        """Note where everything in one run through a body prints; return that of all of it."""
-        by_unit: dict[int, set[bool]] = {}
-        by_cell: dict[tuple[int, tuple[int, int] | None], set[bool]] = {}
-        self._ways.setdefault(execution.body.number, []).append(by_cell)
-        for index, each in execution.done:
-            if isinstance(each, Execution):
-                ways = self._note(each, wanted, seen)
-            else:
-                ways = frozenset()
-                for part, span in self._parts(execution.body.units[index], each):
-                    way = frozenset({inside(span, wanted)} if span.start < span.end else ())
-                    seen.setdefault((execution.body.number, index, part), set()).add(way)
-                    by_cell.setdefault((index, part), set()).update(way)
-                    ways |= way
-            by_unit.setdefault(index, set()).update(ways)
-        for index, ways_of_unit in by_unit.items():
-            seen.setdefault((execution.body.number, index, None), set()).add(frozenset(ways_of_unit))
-            by_cell[index, None] = ways_of_unit
-        return frozenset(way for some in by_unit.values() for way in some)
-
-    def _parts(self, unit: Unit, printed: Printed) -> Iterator[tuple[tuple[int, int], Span]]:
-        """Yield the parts into which one piece's text is cut, and where they stand in the rendering."""
-        at = unit.pieces.index(printed.piece)
-        offsets = [0, *sorted(self.cuts.get(printed.piece.number, ()))]
-        if printed.span.start == printed.span.end:
-            offsets = offsets[:1]
-        ends = [*offsets[1:], printed.span.end - printed.span.start]
-        for start, end in zip(offsets, ends, strict=True):
-            yield (at, start), Span(printed.span.start + start, printed.span.start + end)
-
-    def cells(self, body: Body) -> list[Cell]:
-        """Return the cells of a body, outputs cut wherever their parts print in different places."""
-        found: list[Cell] = []
-        for index, unit in enumerate(body.units):
-            kind = self._kinds.get((body.number, index, None), NONE)
-            if unit.pieces and kind == SPLIT:
-                for at, piece in enumerate(unit.pieces):
-                    for start in (0, *sorted(self.cuts.get(piece.number, ()))):
-                        part = (at, start)
-                        found.append(Cell(index, self._kinds.get((body.number, index, part), NONE), part))
-            else:
-                found.append(Cell(index, kind))
-        for at in range(len(found) - 2, -1, -1):
-            if found[at].kind == IN and found[at + 1].kind == EITHER and self._goes_with(body, *found[at : at + 2]):
-                found[at] = replace(found[at], kind=EITHER)
-        return found
-
-    def _goes_with(self, body: Body, one: Cell, other: Cell) -> bool:
-        """Whether a cell prints nothing wherever the one behind it prints what is no turn's."""
-        return all(
-            ways.get((other.unit, other.part)) == {True}
-            for ways in self._ways[body.number]
-            if ways.get((one.unit, one.part))
-        )
-
     def _wrapped(self, body: Body) -> Iterator[Wrap]:
         """Yield the runs of a body that are to be wrapped, and those inside of what prints more than turns."""
-        cells = self.cells(body)
+        cells = self.traced.cells(body)
         at = 0
         while at < len(cells):
             cell = cells[at]
@@ -226,7 +50,7 @@ class Plan:
                 yield from self._opened_up(body, cell)
                 if not unit.bodies:
                     raise Unmarkable(
-                        f"a turn begins or ends inside of what `{self.shown(unit.span)}` prints", unit.span
+                        f"a turn begins or ends inside of what `{self.traced.shown(unit.span)}` prints", unit.span
                     )
                 at += 1
             elif cell.kind in (IN, EITHER):
@@ -234,7 +58,7 @@ class Plan:
                 run = cells[at:end]
                 if cell.kind == EITHER:
                     yield Wrap(body, run[0], run[-1], ROLE)
-                elif self._may_be_empty(body, run):
+                elif self.traced.may_be_empty(body, run):
                     yield from self._one_by_one(body, run)
                 else:
                     yield Wrap(body, run[0], run[-1])
@@ -255,7 +79,7 @@ class Plan:
                 yield from self._opened_up(body, first)
             else:
                 last = rest[-1] if rest else first
-                yield Wrap(body, first, last, optional=self._may_be_empty(body, [first, last]))
+                yield Wrap(body, first, last, optional=self.traced.may_be_empty(body, [first, last]))
 
     def _opened_up(self, body: Body, cell: Cell) -> Iterator[Wrap]:
         self.opened.add((body.number, cell.unit))
@@ -267,21 +91,21 @@ class Plan:
         return all(
             cell.kind in (IN, OUT, NONE) or (bool(body.units[cell.unit].bodies) and self._clean(body.units[cell.unit]))
             for body in unit.bodies
-            for cell in self.cells(body)
+            for cell in self.traced.cells(body)
         )
 
     def _run(self, body: Body, cells: Sequence[Cell], start: int) -> int:
         """Return the index behind the longest run of cells of one kind, from ``start`` on, that may be wrapped."""
         kind, end = cells[start].kind, start + 1
         # What may print nothing is no place for a marker by itself; with what follows it is.
-        wide = kind == EITHER and self._may_be_empty(body, cells[start:end])
+        wide = kind == EITHER and self.traced.may_be_empty(body, cells[start:end])
         for at in range(start + 1, len(cells)):
             unit = body.units[cells[at].unit]
             if cells[at].kind not in ((IN, EITHER, NONE) if wide else (kind, NONE)):
                 break
             if kind == EITHER and not wide and unit.bodies and self._clean(unit):
                 break
-            if kind == EITHER and not self._uniform(body, cells[start : at + 1]):
+            if kind == EITHER and not self.traced.uniform(body, cells[start : at + 1]):
                 break
             if cells[at].kind == NONE and _leaves(unit.node):
                 break
@@ -290,13 +114,6 @@ class Plan:
         while end > start + 1 and self._leaks(body, cells[start:end]):
             end = self._shorter(cells, start, end)
         return end
-
-    def _uniform(self, body: Body, cells: Sequence[Cell]) -> bool:
-        """Whether cells print in the same place, in each run through their body: then one test does for all of them."""
-        return all(
-            len({way for cell in cells for way in ways.get((cell.unit, cell.part), ())}) <= 1
-            for ways in self._ways.get(body.number, ())
-        )
 
     def _shorter(self, cells: Sequence[Cell], start: int, end: int) -> int:
         end -= 1
@@ -312,95 +129,14 @@ class Plan:
 
     def _read_behind(self, body: Body, index: int) -> Iterator[str]:
         """Yield the names that are read behind a unit, those of macros among them: they may be called there."""
-        for macro in self.template.tree.find_all(nodes.Macro):
+        for macro in self.traced.template.tree.find_all(nodes.Macro):
             yield from (each.name for each in macro.find_all(nodes.Name) if each.ctx == "load")
         later: Iterable[nodes.Node] = (unit.node for unit in body.units[index + 1 :])
         for node in later:
             yield from (each.name for each in walk(node) if isinstance(each, nodes.Name) and each.ctx == "load")
-        owner = self.owners.get(body.number)
+        owner = self.traced.owners.get(body.number)
         if owner and not isinstance(owner[0].units[owner[1]].node, nodes.For):
             yield from self._read_behind(*owner)
-
-    @cached_property
-    def owners(self) -> dict[int, tuple[Body, int]]:
-        found: dict[int, tuple[Body, int]] = {}
-        todo = [self.pieces.root]
-        while todo:
-            body = todo.pop()
-            for index, unit in enumerate(body.units):
-                found.update((inner.number, (body, index)) for inner in unit.bodies)
-                todo += unit.bodies
-        return found
-
-    def _may_be_empty(self, body: Body, run: Sequence[Cell]) -> bool:
-        """Whether a run prints nothing in some run through its body."""
-        wrap = Wrap(body, run[0], run[-1])
-        units = range(run[0].unit, run[-1].unit + 1)
-        return any(
-            not any(
-                span.start < span.end
-                for index, what in each.done
-                if index in units
-                for printed in printed_in(what)
-                for _, span in self.own_parts(wrap, index, printed)
-            )
-            for _, execution, _ in self.executions
-            for each in runs(execution, body)
-        )
-
-    def entered(self, body: Body) -> bool:
-        """Whether any conversation runs through a body."""
-        return body.number in self._entered
-
-    @cached_property
-    def _entered(self) -> frozenset[int]:
-        found: set[int] = set()
-        for _, execution, _ in self.executions:
-            todo = [execution]
-            while todo:
-                each = todo.pop()
-                found.add(each.body.number)
-                todo += [what for _, what in each.done if isinstance(what, Execution)]
-        return frozenset(found)
-
-    def place(self, wrap: Wrap) -> Span:
-        return Span(wrap.body.units[wrap.first.unit].span.start, wrap.body.units[wrap.last.unit].span.end)
-
-    def own_parts(self, wrap: Wrap, index: int, printed: Printed) -> Iterator[tuple[tuple[int, int], Span]]:
-        """Yield those parts of what a unit printed that lie in a wrap."""
-        unit = wrap.body.units[index]
-        if unit.bodies or printed.piece not in unit.pieces:
-            yield (0, 0), printed.span
-            return
-        for part, span in self._parts(unit, printed):
-            before = index == wrap.first.unit and wrap.first.part is not None and part < wrap.first.part
-            behind = index == wrap.last.unit and wrap.last.part is not None and part > wrap.last.part
-            if not before and not behind:
-                yield part, span
-
-
-def _kind(found: set[frozenset[bool]]) -> str:
-    if any(len(ways) == 2 for ways in found):
-        return SPLIT
-    ways = frozenset(way for some in found for way in some)
-    return EITHER if len(ways) == 2 else IN if True in ways else OUT if False in ways else NONE
-
-
-def inside(span: Span, wanted: Sequence[Span]) -> bool:
-    return any(each.start <= span.start and span.end <= each.end for each in wanted)
-
-
-def printed_in(what: Printed | Execution) -> Iterator[Printed]:
-    return iter([what]) if isinstance(what, Printed) else what.printed()
-
-
-def runs(execution: Execution, body: Body) -> Iterator[Execution]:
-    """Yield each run through a body."""
-    if execution.body.number == body.number:
-        yield execution
-    for _, each in execution.done:
-        if isinstance(each, Execution):
-            yield from runs(each, body)
 
 
 def _leaves(node: nodes.Node) -> bool:

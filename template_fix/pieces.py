@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from jinja2 import Template as Compiled
 from jinja2 import nodes
 
 from template_fix.jinja import Template, environment, lex, walk
+from template_fix.limits import LimitExceeded
 from template_fix.render import Renderer, RenderError
 from template_fix.text import Span
 
@@ -65,8 +66,10 @@ class Body:
     units: list[Unit] = field(default_factory=list)
 
 
-# An expression to evaluate whenever a unit's turn comes: the number of the body, the unit's index, and the expression.
-Question = tuple[int, int, nodes.Expr]
+# What is asked whenever a unit's turn comes: the number of the body, the unit's index, and the tests.
+Question = tuple[int, int, Sequence[nodes.Expr]]
+YES, NO, FAILS = "1", "0", "x"
+_GUARD = "guarded"
 
 
 @dataclass
@@ -81,7 +84,7 @@ class Printed:
 class Execution:
     """One run through a body: for each unit that did something, its index with what it printed or ran through.
 
-    ``answer`` is what an expression that was asked in the body gave.
+    ``answer`` is what the tests that are asked in the body said, a letter for each: YES, NO, or FAILS.
     """
 
     body: Body
@@ -106,7 +109,7 @@ class Pieces(Renderer):
 
     def __init__(self, source: str, variables: dict[str, object], question: Question | None = None) -> None:
         layout = _Layout(Template(source), question)  # whose tree gets the marks
-        self.template, self.variables = layout.template, dict(variables)
+        self.template, self.variables = layout.template, {**variables, _GUARD: _guarded}
         self.root, self._owner = layout.root, layout.owner
         env = environment()
         try:
@@ -167,7 +170,11 @@ class _Layout:
         """Yield what asks the question, if this is its place."""
         if self.question and self.question[:2] == (body.number, len(body.units)):
             self.owner["q", 0] = (body, len(body.units), None)
-            yield nodes.Output([_mark("q", 0), self.question[2]])
+            yield nodes.Output([_mark("q", 0)])
+            for test in self.question[2]:
+                said = nodes.Output([nodes.CondExpr(test, nodes.Const(YES), nodes.Const(NO))])
+                guard = nodes.Call(nodes.Name(_GUARD, "load"), [], [], None, None)
+                yield nodes.CallBlock(guard, [], [], [said]).set_lineno(1)
 
     def output(self, body: Body, output: nodes.Output) -> Iterator[nodes.Node]:
         for child in output.nodes:
@@ -231,6 +238,16 @@ class _Layout:
         last = ends[min(bisect_left(ends, span.end, key=lambda token: token.start), len(ends) - 1)]
         # A lexer's end of a tag has the white space that it takes along.
         return Span(first.start, last.start + len(last.text.rstrip()))
+
+
+def _guarded(caller: Callable[[], str]) -> str:
+    """Return what a test says: one that fails must not keep the others from being asked."""
+    try:
+        return caller()
+    except (MemoryError, LimitExceeded):
+        raise
+    except Exception:  # whatever its operations raise
+        return FAILS
 
 
 def _bodies(node: nodes.Node) -> Iterator[tuple[nodes.Node, str]]:

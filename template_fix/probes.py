@@ -62,6 +62,18 @@ class Part(NamedTuple):
     feature: str = ""
 
 
+class Key(NamedTuple):
+    """What tells a conversation from others of its shape; see `Probe`."""
+
+    form: str
+    flags: tuple[tuple[str, Any], ...] = ()
+    legacy: bool = False
+    text_lists: bool = False
+    empty: str | None = ""
+    offered: bool = False
+    toolset: str = ""
+
+
 @dataclass(frozen=True)
 class Probe:
     """One conversation as a template gets it.
@@ -96,9 +108,9 @@ class Probe:
         return frozenset(part.feature for part in self.parts if part.feature)
 
     @cached_property
-    def key(self) -> tuple[Any, ...]:
-        """Tell this probe from every other; a prefix of it has the same key but for the shape."""
-        return (self.form, self.flags, self.legacy, self.text_lists, self.empty, self.offered, self.toolset)
+    def key(self) -> Key:
+        """Tell this probe from every other of its shape; a prefix of it has the same key."""
+        return Key(self.form, self.flags, self.legacy, self.text_lists, self.empty, self.offered, self.toolset)
 
     @cached_property
     def tools(self) -> tuple[dict[str, Any], ...] | None:
@@ -296,7 +308,6 @@ def unfinished(tags: Tags, arguments: type) -> Iterator[Probe]:
     for form, shown in (("mapped results", lambda text: {"content": {"found": text}}), ("empty results", lambda _: {})):
         for shape in ("ucta", "udttr"):
             yield _with_results(probe(shape, tags, "reasoning_content", arguments=arguments), form, shown)
-
     for shape in ("ucta", "uvta", "uktr", "udttr"):
         called = probe(shape, tags, "reasoning_content", arguments=arguments)
         yield replace(called, ordinary=False, toolset="none")

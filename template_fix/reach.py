@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from jinja2 import nodes
 
+from template_fix.cells import ROLE, Unmarkable
 from template_fix.jinja import undeclared, walk
-from template_fix.marking import ROLE, Plan, Unmarkable
+from template_fix.marking import Plan
 from template_fix.pieces import Body
 from template_fix.text import Span
 
@@ -26,7 +27,7 @@ _NAMES = (ROLE, "model", "ai", "gpt")
 
 def refuse_unreached(plan: Plan) -> None:
     """Raise Unmarkable where an output in a turn's way was never reached; the plan's wraps must have been found."""
-    _reached(plan, plan.pieces.root, in_loop=False)
+    _reached(plan, plan.traced.pieces.root, in_loop=False)
 
 
 def _reached(plan: Plan, body: Body, in_loop: bool) -> None:
@@ -37,12 +38,12 @@ def _reached(plan: Plan, body: Body, in_loop: bool) -> None:
         for inner, other, test in zip(unit.bodies, _of_others(unit.node), _tests(unit.node), strict=True):
             _reached(plan, inner, inside)
             output = _first_output(inner)
-            if inside and not other and not plan.entered(inner) and output:
+            if inside and not other and not plan.traced.entered(inner) and output:
                 raise Unmarkable(
-                    f"no conversation reaches the output `{plan.shown(output)}`, so nothing tells whether the "
+                    f"no conversation reaches the output `{plan.traced.shown(output)}`, so nothing tells whether the "
                     "model writes it",
                     output,
-                    _fields(test, undeclared(plan.template.source)),
+                    _fields(test, undeclared(plan.traced.template.source)),
                 )
 
 

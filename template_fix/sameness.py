@@ -55,7 +55,7 @@ class _Plain(NodeTransformer):
 
     def apart(self, body: list[nodes.Node]) -> list[nodes.Node]:
         """Return statements with texts that are put together in a variable printed part by part."""
-        for at, found in reversed(list(assemblies(self.tree, body))):
+        for at, found in reversed(list(assemblies(self.tree, body, self.pure))):
             output = body[at + found.count - 1]
             assert isinstance(output, nodes.Output)
             fronts = [

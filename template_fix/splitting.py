@@ -10,37 +10,52 @@ from collections.abc import Iterator
 
 from jinja2 import nodes
 
+from template_fix.cells import Straddling, Traced
+from template_fix.effects import pure_macros
 from template_fix.inlining import assemblies, spelled
 from template_fix.jinja import Template
 from template_fix.marked import Writer
-from template_fix.marking import Plan, Straddling
 from template_fix.pieces import Body, Unit
 from template_fix.proposers.splice import literal
 from template_fix.sameness import beginnings
 from template_fix.text import Edit, Span, apply
 
 
-def split(plan: Plan) -> str | None:
+def split(traced: Traced) -> str | None:
     """Return the template with every such text printed as two, None where that can't be done for one of them.
 
     What a macro prints has a known front; any other text has it only if it begins with it.
     """
-    writer = Writer(plan.template.source, plan.cuts)
-    units = {piece.number: unit for unit in _outputs(plan.pieces.root) for piece in unit.pieces}
-    macros = beginnings(plan.template.tree)
+    writer = Writer(traced.template.source, traced.cuts)
+    units = {piece.number: unit for unit in _outputs(traced.pieces.root) for piece in unit.pieces}
+    macros = beginnings(traced.template.tree)
     edits: list[Edit] = []
-    for each in plan.straddling:
+    for each in traced.straddling:
         edit = _edit(writer, units[each.piece.number], each, macros)
         if edit is None:
             return None
         edits.append(edit)
-    return apply(plan.template.source, edits) if edits else None
+    return apply(traced.template.source, edits) if edits else None
 
 
-def inlined(plan: Plan) -> str | None:
+def inlined(traced: Traced) -> str | None:
     """Return the template with texts that are put together in a variable printed part by part, None where none is."""
-    edits = [edit for body in _all_bodies(plan.pieces.root) for edit in _inlined(plan, body)]
-    return apply(plan.template.source, edits) if edits else None
+    template, marked = Template(traced.template.source), traced.pieces.template  # whose tree has marks in it
+    pure = pure_macros(template.tree)
+    bare = {template.start(node): node for node in template.all_nodes if isinstance(node, nodes.Stmt)}
+    edits: list[Edit] = []
+    for body in _all_bodies(traced.pieces.root):
+        statements = [
+            nodes.Output([unit.node])
+            if isinstance(unit.node, nodes.Expr)
+            else bare.get(marked.start(unit.node), unit.node)
+            for unit in body.units
+        ]
+        for at, found in assemblies(template.tree, statements, pure):
+            first, last = body.units[at], body.units[at + found.count - 1]
+            dash = "-" if template.source.startswith("{%-", first.span.start) else ""
+            edits.append(Edit(Span(first.span.start, last.span.end), spelled(template, found, dash)))
+    return apply(traced.template.source, edits) if edits else None
 
 
 def _all_bodies(body: Body) -> Iterator[Body]:
@@ -48,22 +63,6 @@ def _all_bodies(body: Body) -> Iterator[Body]:
     for unit in body.units:
         for inner in unit.bodies:
             yield from _all_bodies(inner)
-
-
-def _inlined(plan: Plan, body: Body) -> Iterator[Edit]:
-    template = plan.pieces.template
-    tree = Template(template.source)  # that of the plan has marks in it
-    same = {tree.start(node): node for node in tree.all_nodes if isinstance(node, nodes.Stmt)}
-    statements = [
-        nodes.Output([unit.node])
-        if isinstance(unit.node, nodes.Expr)
-        else same.get(template.start(unit.node), unit.node)
-        for unit in body.units
-    ]
-    for at, found in assemblies(tree.tree, statements):
-        first, last = body.units[at], body.units[at + found.count - 1]
-        dash = "-" if template.source.startswith("{%-", first.span.start) else ""
-        yield Edit(Span(first.span.start, last.span.end), spelled(tree, found, dash))
 
 
 def _outputs(body: Body) -> Iterator[Unit]:

@@ -239,9 +239,9 @@ class Study:
 
     def marked(self) -> str:
         """Return the template with generation markers, its own left out. Raises Unmarkable."""
+        from template_fix.cells import Unmarkable
         from template_fix.generation import with_markers
         from template_fix.marked import unmarked
-        from template_fix.marking import Unmarkable
         from template_fix.sameness import same_but_for_markers
 
         bare = unmarked(self.source) if self.marks else self.source

@@ -24,8 +24,9 @@ json_rows
 data
 survey labels watch
 models vocabulary loadable proposers coverage judge mask
-unflag candidates origin marking inlining asking
-sameness telling reach
+unflag candidates origin cells inlining asking
+sameness telling marking
+reach
 search marked
 tokens hoisting splitting
 generation

@@ -10,9 +10,9 @@ import pytest
 from shelf import NAMES, source
 from test_generation import REFUSED
 
+from template_fix.cells import Unmarkable
 from template_fix.contract import Examination
 from template_fix.limits import bounded
-from template_fix.marking import Unmarkable
 from template_fix.study import Setting, Study
 
 pytestmark = pytest.mark.slow
