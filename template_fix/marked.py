@@ -66,6 +66,18 @@ class _Points:
     inner: dict[Part, list[str]] = field(default_factory=dict)
     after: list[str] = field(default_factory=list)
 
+    def starts(self) -> list[int]:
+        """Return the offsets of the tags in a text of the template's own, but for those behind it."""
+        return [*([0] if self.before else []), *sorted(start for _, start in self.inner)]
+
+    def at(self, start: int) -> list[str]:
+        return self.inner[0, start] if start else self.before
+
+    def until(self, end: int) -> _Points:
+        """Return the tags in front of an offset."""
+        inner = {part: tags for part, tags in self.inner.items() if part[1] < end}
+        return _Points(self.unit, self.before if end else [], inner)
+
 
 class Writer:
     def __init__(self, source: str, cuts: Mapping[int, set[int]]) -> None:
@@ -110,10 +122,11 @@ class Writer:
     def copy(self, wrap: Wrap) -> _Copy:
         """Return the text of what a wrap holds, as it stands."""
         first, last = wrap.body.units[wrap.first.unit], wrap.body.units[wrap.last.unit]
-        if first is last and self.is_space(first):
+        if first is last and first.data:
             begin, after = wrap.first.part or (0, 0), self.following(first, wrap.last.part)
-            shown = first.span.of(self.source)[begin[1] : after[1] if after else None]
-            return _Copy(f"{{{{ {literal(shown)} }}}}")
+            shown = (first.pieces[0].literal or "")[begin[1] : after[1] if after else None]
+            if not shown.strip():
+                return _Copy(f"{{{{ {literal(shown)} }}}}")
         start, end, front, back = first.span.start, last.span.end, "", ""
         text = "'' + " if wrap.first.part is not None and self.asks_for_text(wrap) else ""
         if wrap.first.part not in (None, (0, 0)):
@@ -171,9 +184,10 @@ class Writer:
 
     def written(self, points: _Points) -> Iterator[Edit]:
         unit = points.unit
-        if self.is_space(unit) and bool(points.before) + len(points.inner) + bool(points.after) > 1:
-            yield self.in_space(points)
-            return
+        shared = self.in_space(points)
+        if shared is not None:
+            yield self.as_literals(points, shared)
+            points = points.until(shared)
         if points.before:
             yield self.in_front(unit, points.before)
         if points.inner and unit.data:
@@ -253,19 +267,23 @@ class Writer:
         joints = {piece.joint for piece in unit.pieces[start[0] : last + 1]}
         return not any(piece.sure or piece.literal is not None for piece in alone) and "+" in joints
 
-    def is_space(self, unit: Unit) -> bool:
-        return unit.data and not unit.span.of(self.source).strip()
+    def in_space(self, points: _Points) -> int | None:
+        """Return the offset from which on a text is white space that several tags share, None where there is none."""
+        text = points.unit.pieces[0].literal if points.unit.data else None
+        shared = [start for start in points.starts() if text and not text[start:].strip()]
+        return shared[0] if shared and len(shared) + bool(points.after) > 1 else None
 
-    def in_space(self, points: _Points) -> Edit:
-        """Return the edit that encloses parts of white space, as literals: beside tags it would be stripped."""
-        span, text = points.unit.span, points.unit.span.of(self.source)
-        starts = {0: points.before, **{part[1]: tags for part, tags in sorted(points.inner.items())}}
-        parts = zip(starts.items(), [*list(starts)[1:], len(text)], strict=True)
-        shown = "".join(_inline(tags) + f"{{{{ {literal(text[start:end])} }}}}" for (start, tags), end in parts)
-        behind = next((token for token in self.tokens if token.start >= span.end), None)
+    def as_literals(self, points: _Points, first: int) -> Edit:
+        """Return the edit that prints white space from an offset on as literals: beside tags it would be stripped."""
+        unit, text = points.unit, points.unit.pieces[0].literal or ""
+        starts = [start for start in points.starts() if start >= first]
+        parts = zip(starts, [*starts[1:], len(text)], strict=True)
+        shown = "".join(f"{_inline(points.at(start))}{{{{ {literal(text[start:end])} }}}}" for start, end in parts)
+        behind = next((token for token in self.tokens if token.start >= unit.span.end), None)
         # What a tag on a line of its own takes away in front of it, it doesn't take away behind another.
         gap = text.endswith("\n") and behind is not None and behind.kind == "gap"
-        return Edit(Span(span.start, behind.end if gap and behind else span.end), shown + _inline(points.after))
+        place = unit.span.start if first == 0 else self.place(unit, (0, first)).start
+        return Edit(Span(place, behind.end if gap and behind else unit.span.end), shown + _inline(points.after))
 
     def behind(self, unit: Unit, tags: list[str]) -> Edit:
         at = unit.span.end

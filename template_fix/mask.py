@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from template_fix.contract import Examination, Observation, common_prefix
-from template_fix.probes import CALLS, Probe
+from template_fix.probes import CALLS, Key, Probe
 from template_fix.render import Failure
 from template_fix.tags import closings
 from template_fix.text import Span
@@ -126,7 +126,26 @@ class Mask:
 
     def _next(self, seen: Observation, turn: int, last: int) -> int:
         later = [span.start for span in _placed(seen, turn, len(seen.probe.messages)) if span.start >= last]
-        return min(later, default=len(seen.text or ""))
+        return min(later, default=len((seen.text or "").removesuffix(self._asked_always)))
+
+    @cached_property
+    def _asked_always(self) -> str:
+        """Return the generation prompt, where it is printed at the end whether or not one is asked for, else ""."""
+        plain = {seen.probe.shape: seen for seen in self.examined if seen.probe.key == Key("plain")}
+        one, two = plain.get("ua"), plain.get("uaua")
+        if not one or not two or not one.text or not two.text or None in (*one.spans, *two.spans):
+            return ""
+        shorter, asked = (self._behind(one.probe, 1, prompt) for prompt in (False, True))
+        told, more = _placed(one, 0, 2), _placed(two, 0, 4)
+        tail = one.text[told[1].end :]
+        if (
+            not shorter
+            or shorter != asked
+            or not (tail.endswith(shorter) and one.text.startswith(shorter, told[0].end))
+        ):
+            return ""
+        own = two.text[more[1].end : more[2].start].startswith(tail)  # which a turn ends with whatever follows
+        return "" if own else shorter
 
     def _own_tail(self, seen: Observation, turn: int, behind: str) -> str:
         """Return what stands behind a turn's last text whatever follows: what closes a call, for one."""

@@ -242,11 +242,15 @@ def _shared(outputs: list[list[nodes.Expr]], pure: frozenset[str]) -> list[nodes
 def _shown(node: nodes.Expr) -> Iterator[nodes.Expr]:
     """Yield what an output prints, sums taken apart; an operand that has to be a text stays one to an empty text."""
     parts = list(operands(node, ""))
-    if isinstance(node, nodes.Filter) and node.name == "string" and isinstance(node.node, nodes.Expr) and not node.args:
-        yield from _shown(node.node)  # which printing does as well
-        return
     for (each, joint), behind in zip(parts, [*(joint for _, joint in parts[1:]), ""], strict=True):
-        if isinstance(each, nodes.Const) and isinstance(each.value, str):
+        if (
+            isinstance(each, nodes.Filter)
+            and each.name == "string"
+            and isinstance(each.node, nodes.Expr)
+            and not each.args
+        ):
+            yield from _shown(each.node)  # which printing does as well
+        elif isinstance(each, nodes.Const) and isinstance(each.value, str):
             if each.value:
                 yield nodes.TemplateData(each.value)
         elif isinstance(each, nodes.TemplateData) or surely_text(each) or "+" not in (joint, joint or behind):

@@ -89,6 +89,33 @@ def assert_right(before: str, after: str) -> None:
             "{% else %}{{ '' + m.content }}{% endif %}<|e|>{% endgeneration %}",
             id="a header that all branches print is moved in front of them",
         ),
+        pytest.param(
+            LOOP + "<|{{ m.role }}|>\n    {% if m.role == 'assistant' %}{{ m.content }}<|e|>{% else %}"
+            "{{ m.content }}{% endif %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}",
+            "{% if m.role == 'assistant' %}{% generation %}{{ '\\n' }}{% endgeneration %}",
+            id="white space that all roles share is printed as a literal, which tags leave alone",
+        ),
+        pytest.param(
+            LOOP + "{% if m.role == 'user' %}U:{{ m.content }}{% else %}A:{{ m.content }}{% endif %}"
+            "{{ '\n' if not loop.last else '' }}{% endfor %}"
+            "{% if add_generation_prompt %}{{ '\nA:' }}{% else %}{{ eos_token }}{% endif %}",
+            "{% if messages and messages[-1].role == 'assistant' %}{% generation %}",
+            id="an end behind the loop is the last message's",
+        ),
+        pytest.param(
+            LOOP + "{{ '<|' + m.role + '|>' + m.content | string }}{% endfor %}"
+            "{% if add_generation_prompt %}<|assistant|>{% endif %}",
+            "loop.previtem is defined and loop.previtem.role == 'assistant'",
+            id="a header that ends the turn before it is that turn's",
+        ),
+        pytest.param(
+            turns(
+                "{% if m.draft and deep %}{{ '<|a|>\n<d>' + m.content }}"
+                "{% else %}{{ '<|a|>\n' + m.content }}{% endif %}<|e|>"
+            ),
+            "{% generation %}{% if m.draft and deep %}{{ '<d>' + m.content }}",
+            id="a field and a variable that are asked for together are set together",
+        ),
     ],
 )
 def test_where_markers_are_put(template: str, changed: str) -> None:
@@ -116,6 +143,31 @@ def test_what_nobody_reaches_is_refused_by_name() -> None:
     hidden = "{% if m.content is sameas 7 %}{{ 'never' }}{% else %}{{ '<|a|>\\n' + m.content + '<|e|>' }}{% endif %}"
     with pytest.raises(Unmarkable, match=r"no conversation reaches the output `\{\{ 'never' \}\}`"):
         marked(turns(hidden))
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        pytest.param(
+            turns(
+                "{{ '<|a|>\n' }}{% if m.tool_calls and not tools %}{{ m.tool_calls[0].function.arguments | tojson }}"
+                "{% elif m.tool_calls %}{{ m.tool_calls | tojson }}{% else %}{{ '' + m.content }}{% endif %}<|e|>"
+            ),
+            id="calls that come without tools",
+        ),
+        pytest.param(
+            "{% for t in tools or [] %}{{ '' + t.name }}{% endfor %}"
+            + turns(
+                "{{ '<|a|>\n' }}{% if m.tool_calls %}"
+                "{% for c in m.tool_calls %}{{ c.name + (c.arguments | tojson) }}{% endfor %}"
+                "{% else %}{{ '' + m.content }}{% endif %}<|e|>"
+            ),
+            id="calls and tools that are bare functions",
+        ),
+    ],
+)
+def test_what_only_other_rows_reach_is_reached(template: str) -> None:
+    assert_right(template, marked(template))
 
 
 def test_a_macro_that_prints_the_header_too_is_called_without_it() -> None:

@@ -73,6 +73,24 @@ def test_the_prompt_is_cut_to_what_it_is_however_thinking_is_set() -> None:
     assert told(template)[0] == f"<think>\n\n</think>\n\n{PLAIN[0]}"
 
 
+def test_a_setting_does_not_move_the_beginning() -> None:
+    template = chat("{{ '<|a|>\n<think>\n</think>' + m.content + '<|e|>\n' }}").replace(
+        "{{ '<|a|>\n' }}", "{{ '<|a|>\n' + ('<think>\n' if enable_thinking is defined and enable_thinking else '') }}"
+    )
+    wanted = [f"<think>\n</think>{each}" for each in PLAIN]
+    assert told(template) == told(template, "uaua", flags=(("enable_thinking", False),)) == wanted
+
+
+def test_a_prompt_that_is_always_printed_is_no_end() -> None:
+    template = "{% for m in messages %}<|{{ 'u' if m.role == 'user' else 'a' }}|>{{ m.content }}{% endfor %}<|a|>"
+    assert told(template) == ["This is answer 1.<|u|>", "This is answer 2."]
+
+
+def test_a_prompt_with_other_space_around_is_the_prompt_all_the_same() -> None:
+    template = chat("{{ '\n  <|a|>' + m.content + '<|e|>\n' }}", "<|a|>\n")
+    assert told(template) == PLAIN
+
+
 def test_an_end_that_is_known_goes_before_what_looks_like_one() -> None:
     template = chat("{{ '<|a|>\\n' + m.content + '<|x|><|e|>\\n' }}")
     assert told(template)[0] == "This is answer 1.<|x|>"
@@ -89,6 +107,22 @@ RESULTS = "{% if m.role == 'tool' %}<|r|>{{ m.content }}<|e|>\n{% endif %}"
 def test_calls_are_inside_and_their_results_outside() -> None:
     template = chat(CALLS).replace("{% endfor %}{% if add", RESULTS + "{% endfor %}{% if add")
     assert told(template, "ucta") == ['<call>{"word": "word1"}</call><|e|>', "This is answer 1.<|e|>"]
+
+
+def test_a_call_without_an_end_does_not_stop_at_a_header_where_answers_have_an_end() -> None:
+    turn = "{% if m.tool_calls %}{{ '<|a|>\n' }}" + CALLS[CALLS.index("{% for") :].replace("<|e|>\n", "")
+    template = chat(turn + "{% else %}{{ '<|a|>\n' + m.content + '<|e|>' }}{% endif %}")
+    template = template.replace("{% endfor %}{% if add", RESULTS + "{% endfor %}{% if add")
+    assert told(template, "ucta") == ['<call>{"word": "word1"}</call>', "This is answer 1.<|e|>"]
+
+
+@pytest.mark.parametrize("left", ["call", "result"])
+def test_a_conversation_whose_call_or_result_is_not_printed_has_no_mask(left: str) -> None:
+    turn = CALLS if left == "result" else "{{ '<|a|>\n' + (m.content or '') + '<|e|>' }}"
+    template = chat(turn).replace(
+        "{% endfor %}{% if add", (RESULTS if left == "call" else "") + "{% endfor %}{% if add"
+    )
+    assert told(template, "uvta") == []
 
 
 def test_a_turn_that_is_not_printed_has_no_mask() -> None:
