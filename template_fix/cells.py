@@ -15,6 +15,7 @@ from template_fix.jinja import Template
 from template_fix.mask import Mask
 from template_fix.pieces import Body, Execution, Piece, Pieces, Printed, Unit
 from template_fix.probes import Probe
+from template_fix.render import RenderError
 from template_fix.text import Span
 
 IN, OUT, EITHER, SPLIT, NONE = "in", "out", "either", "split", "none"
@@ -89,7 +90,10 @@ class Traced:
     @cached_property
     def pieces(self) -> Pieces:
         """Return the traced template."""
-        return Pieces(self.template.source, dict(self.variables))
+        try:
+            return Pieces(self.template.source, dict(self.variables))
+        except RenderError as error:
+            raise Unmarkable(str(error)) from None
 
     @cached_property
     def executions(self) -> list[tuple[Probe, Execution, tuple[Span, ...]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from template_fix.cells import Traced, Unmarkable
@@ -94,39 +95,37 @@ def _marked(template: Template, mask: Mask, variables: Mapping[str, Any]) -> str
     """Return the best of what can be done: the template as it stands marked, or with its headers moved first."""
     best: str | None = None
     reasons: list[Unmarkable] = []
-    try:
-        for traced in _variants(template, mask, variables):
-            try:
-                made = _written(template, traced)
-            except Unmarkable as error:
-                reasons.append(error)
-                continue
-            if best is None or _pairs(made) < _pairs(best):
-                best = made
-            if _pairs(best) == 1:
-                break
-    except RenderError as error:
-        reasons.append(Unmarkable(str(error)))
+    parted = _parted(template, mask, variables)
+    for moved in (lambda _: parted, _moved, partial(_moved, apart=True)):
+        try:
+            traced = moved(parted)
+            made = _written(template, traced) if traced else None
+        except Unmarkable as error:
+            reasons.append(error)
+            continue
+        if made is not None and (best is None or _pairs(made) < _pairs(best)):
+            best = made
+        if best is not None and _pairs(best) == 1:
+            break
     if best is None:
         raise reasons[0]
     return best
 
 
-def _variants(template: Template, mask: Mask, variables: Mapping[str, Any]) -> Iterator[Traced]:
-    """Yield the template, with texts printed in parts where turns begin or end inside of them, and with headers moved.
-
-    Raises RenderError where one can't be traced.
-    """
+def _parted(template: Template, mask: Mask, variables: Mapping[str, Any]) -> Traced:
+    """Return the template traced, with texts printed in parts where turns begin or end inside of them."""
     traced = Traced(template, mask, variables)
-    for parted in (inlined, split):
-        made = parted(traced) if traced.straddling else None
+    for change in (inlined, split):
+        made = change(traced) if traced.straddling else None
         if made is not None:
             traced = Traced(Template(made), mask, variables)
-    yield traced
-    for apart in (False, True) if not traced.straddling else ():
-        moved = hoisted(traced, apart=apart)
-        if moved is not None:
-            yield Traced(Template(moved), mask, variables)
+    return traced
+
+
+def _moved(traced: Traced, *, apart: bool = False) -> Traced | None:
+    """Return the template with its headers moved, None where none is."""
+    moved = None if traced.straddling else hoisted(traced, apart=apart)
+    return Traced(Template(moved), traced.mask, traced.variables) if moved is not None else None
 
 
 def _written(template: Template, traced: Traced) -> str:

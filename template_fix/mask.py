@@ -8,7 +8,7 @@ is the turn's.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -162,13 +162,13 @@ class Mask:
         Where it has no token for that, the header of what follows is where the model stops. Where answers have one,
         calls without it don't stop at a header: a token that only stands behind calls ends no generation.
         """
-        answers = self._stops_of(calls=False, headers=True)
+        answers = self._stops_of({}, calls=False, headers=True)
         headers = not answers or any(answers.values())
-        return tuple({**answers, **self._stops_of(calls=True, headers=headers)})
+        return tuple(self._stops_of(answers, calls=True, headers=headers))
 
-    def _stops_of(self, *, calls: bool, headers: bool) -> dict[str, bool]:
-        """Return the texts that end answers, or calls, and whether they are headers of what follows."""
-        found: dict[str, bool] = {}
+    def _stops_of(self, known: Mapping[str, bool], *, calls: bool, headers: bool) -> dict[str, bool]:
+        """Add to the texts that are known those that end answers, or calls, and whether each begins what follows."""
+        found = dict(known)
         for seen in self.examined:
             if seen.text is None or seen.probe.form != "plain" or seen.probe.text_lists or None in seen.spans:
                 continue
