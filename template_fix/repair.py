@@ -83,12 +83,11 @@ def patch(checkpoint: Checkpoint, options: Options | None = None) -> PatchResult
         mended = mended.apply(loading.edits)
     if options.mark:
         made = [edit for repair in kept for edit in repair.edits]
-        for repair, why in list(_marks(mended, options)):
-            if why:
-                refused.append(Refusal(repair, why))
-            else:
-                mended = mended.apply(repair.edits)
-                kept.append(_seen_from_before(repair, made))
+        marked = list(_marks(mended, options))
+        refused += [Refusal(repair, why) for repair, why in marked if why]
+        # All at once: several templates may stand in one file.
+        mended = mended.apply(edit for repair, why in marked if not why for edit in repair.edits)
+        kept += [_seen_from_before(repair, made) for repair, why in marked if not why]
     after = check(mended, options) if kept else before
     unproved = _unproved(before, after)
     if unproved:

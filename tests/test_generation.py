@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from shelf import NAMES, source
 
@@ -243,4 +245,21 @@ def test_a_repair_of_generation_markers_changes_nothing_unasked() -> None:
     assert "TF501" not in {finding.code for finding in check(checkpoint).findings}
     result = patch(checkpoint, Options(mark=True))
     assert {code for repair in result.kept for code in repair.codes} >= {"TF501"}
+    assert not {finding.code for finding in result.after.findings} & {"TF501", "TF502"}
+
+
+def test_all_templates_of_a_file_are_marked() -> None:
+    from template_fix.checkpoint import Checkpoint
+    from template_fix.options import Options
+    from template_fix.repair import patch
+
+    named = [
+        {"name": "default", "template": turns("{{ '<|a|>\\n' + m.content + '<|e|>\\n' }}")},
+        {"name": "tool_use", "template": turns("{{ '<|a|>\\n' + m.content }}<|e|>{{ '\\n' }}")},
+        {"name": "rag", "template": turns("{{ '<|a|>\\n' ~ m.content ~ '<|e|>' }}")},
+    ]
+    result = patch(Checkpoint("m", {"tokenizer_config.json": json.dumps({"chat_template": named})}), Options(mark=True))
+    after = json.loads(result.changed["tokenizer_config.json"][1])["chat_template"]
+    for one, other in zip(named, after, strict=True):
+        assert_right(one["template"], other["template"])
     assert not {finding.code for finding in result.after.findings} & {"TF501", "TF502"}
