@@ -19,7 +19,7 @@ from template_fix.probes import Probe, bare, unfinished, with_field, with_variab
 from template_fix.reach import refuse_unreached
 from template_fix.render import Failure, Renderer, RenderError
 from template_fix.sameness import same_but_for_markers
-from template_fix.splitting import inlined, split
+from template_fix.splitting import branched, inlined, split
 from template_fix.tags import Tags
 from template_fix.telling import told_apart
 from template_fix.text import OverlapError, Span
@@ -115,7 +115,7 @@ def _marked(template: Template, mask: Mask, variables: Mapping[str, Any]) -> str
 def _parted(template: Template, mask: Mask, variables: Mapping[str, Any]) -> Traced:
     """Return the template traced, with texts printed in parts where turns begin or end inside of them."""
     traced = Traced(template, mask, variables)
-    for change in (inlined, split):
+    for change in (inlined, branched, branched, split):
         made = change(traced) if traced.straddling else None
         if made is not None:
             traced = Traced(Template(made), mask, variables)

@@ -281,6 +281,8 @@ def is_sum(node: nodes.Expr) -> bool:
     """Whether a sum can only be one of texts: one of its operands is."""
     if isinstance(node, nodes.Add):
         return is_sum(node.left) or is_sum(node.right)
+    if isinstance(node, nodes.CondExpr | nodes.Filter | nodes.Call):
+        return surely_text(node)
     named = isinstance(node, nodes.Name) and node.name.endswith("_token")  # which transformers passes as text
     return named or isinstance(node, nodes.Concat) or (isinstance(node, nodes.Const) and isinstance(node.value, str))
 

@@ -162,7 +162,8 @@ def _kept(repair: Repair, result: PatchResult) -> Iterator[Line]:
     yield line(Piece("Repaired: ", "good"), visible(repair.title), hang=2)
     yield line(visible(repair.why), indent=2)
     files = ", ".join(dict.fromkeys(file for file, _ in repair.edits))
-    yield line(Piece("; ".join([f"in {visible(files)}", _origin(repair), *_effects(repair, result)]), "dim"), indent=2)
+    where = [f"in {visible(files)}"] if files else []  # none where all of it is in what other repairs wrote
+    yield line(Piece("; ".join([*where, _origin(repair), *_effects(repair, result)]), "dim"), indent=2)
     for file, edit in repair.edits[:_EDITS]:
         if file in result.changed:
             yield edit_line(file, result.changed[file][0], edit, 4)

@@ -66,9 +66,23 @@ class _Plain(NodeTransformer):
             body = [*body[:at], *fronts, printed, *body[at + found.count :]]
         return body
 
-    def visit_Output(self, node: nodes.Output) -> nodes.Node:
+    def visit_Output(self, node: nodes.Output) -> list[nodes.Node]:
         self.generic_visit(node)
-        return nodes.Output([part for each in node.nodes for part in _shown(each)])
+        parts = (part for each in node.nodes for part in _shown(each))
+        return [made for part in parts for made in self.branched(part)]
+
+    def branched(self, part: nodes.Expr) -> list[nodes.Node]:
+        """Return what prints a part of an output: a block for an expression that chooses one of two, else an output."""
+        asked = isinstance(part, nodes.Add) and part.left == nodes.Const("")
+        chosen = part.right if isinstance(part, nodes.Add) and asked else part
+        if not isinstance(chosen, nodes.CondExpr) or chosen.expr2 is None:
+            return [nodes.Output([part])]
+        one, other = (
+            nodes.Output([nodes.Add(nodes.Const(""), each) if asked and not surely_text(each) else each])
+            for each in (chosen.expr1, chosen.expr2)
+        )
+        made = self.visit_If(nodes.If(chosen.test, [one], [], [other]))
+        return made if isinstance(made, list) else [made]
 
     def visit_If(self, node: nodes.If) -> nodes.Node | list[nodes.Node]:
         later, node.elif_ = node.elif_, []

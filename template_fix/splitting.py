@@ -15,10 +15,13 @@ from template_fix.effects import pure_macros
 from template_fix.inlining import assemblies, spelled
 from template_fix.jinja import Template
 from template_fix.marked import Writer
-from template_fix.pieces import Body, Unit
+from template_fix.pieces import Body, Piece, Unit, surely_text
 from template_fix.proposers.splice import literal
 from template_fix.sameness import beginnings
 from template_fix.text import Edit, Span, apply
+
+# What makes an operand that is no text fail, as it did in its sum.
+_TEXT = "'' + "
 
 
 def split(traced: Traced) -> str | None:
@@ -36,6 +39,47 @@ def split(traced: Traced) -> str | None:
             return None
         edits.append(edit)
     return apply(traced.template.source, edits) if edits else None
+
+
+def branched(traced: Traced) -> str | None:
+    """Return the template with a block for every such expression that chooses one of two, None where none does."""
+    writer = Writer(traced.template.source, traced.cuts)
+    units = {piece.number: unit for unit in _outputs(traced.pieces.root) for piece in unit.pieces}
+    chosen = {
+        traced.template.span(node): node for node in traced.template.all_nodes if isinstance(node, nodes.CondExpr)
+    }
+    edits: dict[int, Edit] = {}
+    for each in traced.straddling:
+        node, unit = chosen.get(each.piece.span), units[each.piece.number]
+        if node and node.expr2:
+            edits.setdefault(unit.span.start, _block(writer, traced.template, unit, each.piece, node))
+    return apply(traced.template.source, edits.values()) if edits else None
+
+
+def _block(writer: Writer, template: Template, unit: Unit, piece: Piece, node: nodes.CondExpr) -> Edit:
+    """Return the edit that prints one operand of an output by a block, and the others in front of it and behind."""
+    source, dash, at = writer.source, writer.dash(unit), unit.pieces.index(piece)
+    gap = f"\n{writer.indent(unit.span.start)}" if dash else ""
+    summed = len(unit.pieces) > 1 and "+" in {each.joint for each in unit.pieces[at : at + 2]}
+    one, other = (
+        f"{{{{{dash} {_TEXT if summed and not surely_text(each) else ''}{template.text(each)} }}}}"
+        for each in (node.expr1, node.expr2)
+        if each
+    )
+    asked = f"{{%{dash} if {template.text(node.test)} %}}"
+    block = gap.join([asked, one, f"{{%{dash} else %}}", other, f"{{%{dash} endif %}}"])
+    front = behind = ""
+    if at:
+        text = _TEXT if writer.must_be_text(unit, (0, 0), (at, 0)) else ""
+        first = unit.pieces[0].span.start
+        opening, printed = source[unit.span.start : first], source[first : writer.place(unit, (at, 0)).start]
+        front = f"{opening}{text}{printed} }}}}{gap}"
+    if at + 1 < len(unit.pieces):
+        text = _TEXT if writer.must_be_text(unit, (at + 1, 0), None) else ""
+        behind = f"{gap}{{{{{dash} {text}{source[writer.place(unit, (at + 1, 0)).end : unit.span.end]}"
+    elif source.endswith("-}}", 0, unit.span.end):
+        block = f"{block[:-2]}-%}}"
+    return Edit(unit.span, front + block + behind)
 
 
 def inlined(traced: Traced) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
@@ -63,18 +63,31 @@ def apply(text: str, edits: Iterable[Edit]) -> str:
 
 
 def edits_between(before: str, after: str) -> tuple[Edit, ...]:
-    """Return edits that make one text of another, each as small as the lines that it changes allow."""
-    old, new = _lines(before), _lines(after)
+    """Return edits that make one template of another, each as small as the lines and tags that it changes allow."""
+    found = []
+    for lines in _changed(_lines(before), _lines(after)):
+        gone = lines.span.of(before)
+        for tags in _changed(_tags(gone), _tags(lines.text)):
+            old, new = tags.span.of(gone), tags.text
+            head = _alike(old, new)
+            tail = _alike(old[head:][::-1], new[head:][::-1])
+            start = lines.span.start + tags.span.start
+            span = Span(start + head, start + len(old) - tail)
+            found.append(Edit(span, new[head : len(new) - tail]))
+    return tuple(found)
+
+
+def _changed(old: Sequence[str], new: Sequence[str]) -> Iterator[Edit]:
+    """Yield edits that make one text of another, both given in parts that are changed as a whole."""
     starts = [0, *accumulate(map(len, old))]
-    edits = []
     for kind, first, last, begin, end in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if kind != "equal":
-            gone, come = "".join(old[first:last]), "".join(new[begin:end])
-            head = _alike(list(gone), list(come))
-            tail = _alike(list(gone[head:][::-1]), list(come[head:][::-1]))
-            span = Span(starts[first] + head, starts[last] - tail)
-            edits.append(Edit(span, come[head : len(come) - tail]))
-    return tuple(edits)
+            yield Edit(Span(starts[first], starts[last]), "".join(new[begin:end]))
+
+
+def _tags(text: str) -> list[str]:
+    """Split a template's text in tags and what stands between them."""
+    return [part for part in re.split(r"(\{[%{#].*?[%}#]\})", text, flags=re.DOTALL) if part]
 
 
 def traced_back(span: Span, edits: Iterable[Edit]) -> Span | None:
@@ -118,8 +131,8 @@ def unified_diff(before: str, after: str, name: str) -> str:
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in shifted)
 
 
-def _alike(one: list[str], other: list[str]) -> int:
-    """Return how many lines two texts begin with in common."""
+def _alike(one: Sequence[str], other: Sequence[str]) -> int:
+    """Return how many lines, or characters, two texts begin with in common."""
     return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 

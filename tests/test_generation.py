@@ -105,6 +105,13 @@ def assert_right(before: str, after: str) -> None:
             id="an end behind the loop is the last message's",
         ),
         pytest.param(
+            turns(
+                "{{ ('<|a|><r>\\n' ~ m.reasoning_content if m.reasoning_content else '<|a|>') + m.content + '<|e|>' }}"
+            ).replace("<|a|>\\n", "<|a|><r>\\n"),
+            "{% if m.reasoning_content %}{{ '<|a|><r>\\n' }}{% else %}{{ '<|a|>' }}{% endif %}",
+            id="an expression that chooses between two beginnings is printed by a block",
+        ),
+        pytest.param(
             LOOP + "{{ '<|' + m.role + '|>' + m.content | string }}{% endfor %}"
             "{% if add_generation_prompt %}<|assistant|>{% endif %}",
             "loop.previtem is defined and loop.previtem.role == 'assistant'",
