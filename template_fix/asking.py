@@ -6,10 +6,12 @@ A test that branches print the same after may be left out only where it can't ma
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from jinja2 import nodes
 
-from template_fix.effects import is_pure, only_prints
+from template_fix.effects import Purity, is_pure, only_prints
+from template_fix.fold import alike
 from template_fix.jinja import walk
 
 # Tests that fail for no value, and filters that give a text for any.
@@ -21,55 +23,146 @@ _COUNTERS = frozenset({"index", "index0", "length", "revindex", "revindex0"})
 Tests = tuple[nodes.Node, ...]
 
 
-def cannot_fail(test: nodes.Node, items: frozenset[str]) -> bool:
-    """Whether a test only looks at what may be looked at in any message. ``items`` are the names that loops give.
+class Scope(NamedTuple):
+    """What is known of names in one place of a template.
+
+    ``messages`` are the names of messages, which are mappings; ``defined`` are those, and all others that have a value,
+    whatever it is. ``loop`` tells that the place is in a loop, and that the name means that.
+    """
+
+    messages: frozenset[str] = frozenset()
+    defined: frozenset[str] = frozenset()
+    loop: bool = False
+
+    def inside(self, loop: nodes.For, known: Known) -> Scope:
+        """Return what is known inside of a loop besides."""
+        names = {each.name for each in walk(loop.target) if isinstance(each, nodes.Name)} - known.replaced
+        iterated = isinstance(loop.target, nodes.Name) and known.lists_messages(loop.iter)
+        messages = (self.messages - names) | (names if iterated else frozenset())
+        return Scope(messages, self.defined | names, "loop" not in known.replaced)
+
+
+class Known(NamedTuple):
+    """What a template does with its names: ``lists`` are those of lists of messages, ``replaced`` get other values."""
+
+    lists: frozenset[str]
+    replaced: frozenset[str]
+
+    def lists_messages(self, node: nodes.Node | None) -> bool:
+        """Whether an expression gives messages in a list: all, or a slice of them."""
+        if isinstance(node, nodes.Getitem):
+            return isinstance(node.arg, nodes.Slice) and self.lists_messages(node.node)
+        if isinstance(node, nodes.CondExpr):
+            return self.lists_messages(node.expr1) and self.lists_messages(node.expr2)
+        return isinstance(node, nodes.Name) and node.name in self.lists
+
+
+def known(tree: nodes.Template) -> Known:
+    """Return what a template does with its names."""
+    sets = [each for each in tree.find_all(nodes.Assign) if isinstance(each.target, nodes.Name)]
+    lists = frozenset({"messages"})
+    while True:
+        told = Known(lists, frozenset())
+        wrong = {_target(each) for each in sets if not told.lists_messages(each.node)}
+        found = frozenset({"messages", *map(_target, sets)}) - wrong
+        if found == lists or "messages" in wrong:
+            break
+        lists = found
+    kept = {id(each) for each in sets if _is_dict(each.node) or told.lists_messages(each.node)}
+    others: list[Any] = [*tree.find_all(nodes.Assign), *tree.find_all(nodes.AssignBlock)]
+    targets = [walk(each.target) for each in others if id(each) not in kept]
+    replaced = frozenset(each.name for target in targets for each in target if isinstance(each, nodes.Name))
+    return Known(lists - replaced, replaced)
+
+
+def at_the_top(tree: nodes.Template, names: Known) -> Scope:
+    """Return what is known of names in all of a template: those of namespaces that are made once, at its top."""
+    made = [each for each in tree.body if isinstance(each, nodes.Assign) and _calls(each.node, "namespace")]
+    spaces = map(_target, made)
+    stored = [each.name for each in tree.find_all(nodes.Name) if each.ctx != "load"]
+    return Scope(frozenset(), frozenset({"messages", *(name for name in spaces if stored.count(name) == 1)}))
+
+
+def _target(node: nodes.Assign) -> str:
+    return node.target.name if isinstance(node.target, nodes.Name) else ""
+
+
+def _is_dict(node: nodes.Node) -> bool:
+    """Whether an expression makes a mapping, as ``dict(message, content=…)`` does."""
+    return isinstance(node, nodes.Dict) or _calls(node, "dict")
+
+
+def _calls(node: nodes.Node, name: str) -> bool:
+    return isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name) and node.node.name == name
+
+
+def cannot_fail(test: nodes.Node, scope: Scope) -> bool:
+    """Whether a test only looks at what may be looked at in any message, in a place of which ``scope`` tells.
 
     What stands behind an ``and`` is asked where all before it holds.
     """
-    return _safe(test, items, ())
+    return _safe(test, scope, ())
 
 
-def _safe(node: nodes.Node, items: frozenset[str], held: Tests) -> bool:
+def _safe(node: nodes.Node, scope: Scope, held: Tests) -> bool:
     """Whether an expression has a value where the tests in ``held`` hold."""
     if isinstance(node, nodes.And):
-        return _safe(node.left, items, held) and _safe(node.right, items, (*held, *_conjuncts(node.left)))
+        return _safe(node.left, scope, held) and _safe(node.right, scope, (*held, *_conjuncts(node.left)))
     if isinstance(node, nodes.Or):
-        return _safe(node.left, items, held) and _safe(node.right, items, held)
+        return _safe(node.left, scope, held) and _safe(node.right, scope, held)
     if isinstance(node, nodes.Not):
-        return _safe(node.node, items, held)
+        return _safe(node.node, scope, held)
     if isinstance(node, nodes.Getattr | nodes.Getitem):
-        named = isinstance(node.node, nodes.Name) or _is_there(node.node, held)
-        return named and (isinstance(node, nodes.Getattr) or isinstance(node.arg, nodes.Const))
+        constant = isinstance(node, nodes.Getattr) or isinstance(node.arg, nodes.Const)
+        return constant and (_is_defined(node.node, scope, held) or _is_there(node.node, scope, held))
     if isinstance(node, nodes.Compare):
-        return _safe(node.expr, items, held) and all(_compares(node, each, items, held) for each in node.ops)
+        return _safe(node.expr, scope, held) and all(_compares(node, each, scope, held) for each in node.ops)
+    if getattr(node, "kwargs", None) or getattr(node, "dyn_args", None) or getattr(node, "dyn_kwargs", None):
+        return False
     if isinstance(node, nodes.Test):
-        return node.name in _SAFE_TESTS and _safe(node.node, items, held)
-    if isinstance(node, nodes.Filter) and isinstance(node.node, nodes.Expr):
-        known = node.name in _TEXTS or (node.name == "length" and _is_text(node.node, held))
-        return known and not node.args and _safe(node.node, items, held)
-    if isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr):
-        of = node.node.node
-        known = (node.node.attr == "get" and isinstance(of, nodes.Name)) or (
-            node.node.attr in ("startswith", "endswith") and _is_text(of, held) and all(map(_is_text, node.args))
-        )
-        return known and all(isinstance(each, nodes.Const) for each in node.args)
+        return node.name in _SAFE_TESTS and not node.args and _safe(node.node, scope, held)
+    if isinstance(node, nodes.Filter):
+        named = node.name in _TEXTS or (node.name == "length" and _is_text(node.node, held))
+        return named and not node.args and node.node is not None and _safe(node.node, scope, held)
+    if isinstance(node, nodes.Call):
+        return isinstance(node.node, nodes.Getattr) and _asks_a_method(node.node, node.args, scope, held)
     return isinstance(node, nodes.Name | nodes.Const)
 
 
-def _compares(node: nodes.Compare, operand: nodes.Operand, items: frozenset[str], held: Tests) -> bool:
-    if not _safe(operand.expr, items, held):
+def _asks_a_method(method: nodes.Getattr, given: Sequence[nodes.Expr], scope: Scope, held: Tests) -> bool:
+    """Whether a method may be called: ``get`` of a message, and what asks a text for its beginning or end."""
+    constant = all(isinstance(each, nodes.Const) for each in given)
+    if method.attr == "get":
+        message = isinstance(method.node, nodes.Name) and method.node.name in scope.messages
+        return message and constant and 1 <= len(given) <= 2
+    asks = method.attr in ("startswith", "endswith") and len(given) == 1
+    return asks and constant and _is_text(method.node, held) and _is_text(given[0])
+
+
+def _compares(node: nodes.Compare, operand: nodes.Operand, scope: Scope, held: Tests) -> bool:
+    if not _safe(operand.expr, scope, held):
         return False
     if operand.op in ("eq", "ne"):
         return True
+    if len(node.ops) > 1:
+        return False
     if operand.op in ("in", "notin"):
-        keys = isinstance(operand.expr, nodes.Name) and operand.expr.name in items
-        return keys or (_is_text(operand.expr, held) and _is_text(node.expr, held))
-    return len(node.ops) == 1 and _is_number(node.expr) and _is_number(operand.expr)
+        keys = isinstance(operand.expr, nodes.Name) and operand.expr.name in scope.messages
+        return (keys or _is_text(operand.expr, held)) and _is_text(node.expr, held)
+    return _is_number(node.expr, scope) and _is_number(operand.expr, scope)
 
 
-def _is_there(message: nodes.Node, held: Tests) -> bool:
+def _is_defined(node: nodes.Node, scope: Scope, held: Tests) -> bool:
+    """Whether a name has a value: fields may be asked of any."""
+    if isinstance(node, nodes.Name) and node.name == "loop":
+        return scope.loop
+    asked = any(isinstance(each, nodes.Test) and each.name == "defined" and each.node == node for each in held)
+    return isinstance(node, nodes.Name) and (node.name in scope.defined or asked or node in held)
+
+
+def _is_there(message: nodes.Node, scope: Scope, held: Tests) -> bool:
     """Whether a message, the one before or the last, is there where some tests hold."""
-    if isinstance(message, nodes.Getattr) and message.attr == "previtem":
+    if isinstance(message, nodes.Getattr) and message.attr == "previtem" and scope.loop:
         return any(isinstance(each, nodes.Test) and each.name == "defined" and each.node == message for each in held)
     messages = nodes.Name("messages", "load")
     return message == nodes.Getitem(messages, nodes.Neg(nodes.Const(1)), "load") and messages in held
@@ -83,34 +176,34 @@ def _is_text(node: nodes.Node | None, held: Tests = ()) -> bool:
     return any(isinstance(each, nodes.Test) and each.name == "string" and each.node == node for each in held)
 
 
-def _is_number(node: nodes.Node) -> bool:
+def _is_number(node: nodes.Node, scope: Scope) -> bool:
     if isinstance(node, nodes.Const):
         return isinstance(node.value, int)
     if isinstance(node, nodes.Filter):
         return node.name == "length"
     loop = isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name) and node.node.name == "loop"
-    return loop and isinstance(node, nodes.Getattr) and node.attr in _COUNTERS
+    return loop and scope.loop and isinstance(node, nodes.Getattr) and node.attr in _COUNTERS
 
 
 def _conjuncts(test: nodes.Node) -> Tests:
     return (*_conjuncts(test.left), *_conjuncts(test.right)) if isinstance(test, nodes.And) else (test,)
 
 
-def asked_anyway(tree: nodes.Template, macros: frozenset[str]) -> frozenset[int]:
+def asked_anyway(tree: nodes.Template, pure: Purity) -> frozenset[int]:
     """Return the ids of those blocks whose test was asked before, or is asked next, and can't give another value there.
 
-    ``tree`` is one without markers; ``macros`` are the names of its pure ones.
+    ``tree`` is one without markers; ``pure`` is what of it may be evaluated twice.
     """
     found: set[int] = set()
-    _Walk(macros, found).body(tree.body, (), ())
+    _Walk(pure, found).body(tree.body, (), ())
     return frozenset(found)
 
 
 class _Walk:
     """Goes through statements with the tests that were asked on the way, and those that will be asked behind them."""
 
-    def __init__(self, macros: frozenset[str], found: set[int]) -> None:
-        self.macros, self.found = macros, found
+    def __init__(self, pure: Purity, found: set[int]) -> None:
+        self.pure, self.found = pure, found
 
     def body(self, statements: Sequence[nodes.Node], asked: Tests, later: Tests) -> Tests:
         """Note the blocks in a list of statements; return what is known to have been asked behind it."""
@@ -122,42 +215,54 @@ class _Walk:
         """Return the test that is asked next, whatever happens, and before anything is changed."""
         for node in statements:
             if isinstance(node, nodes.If):
-                return (node.test,) if is_pure(node.test, self.macros) else ()
-            if not isinstance(node, nodes.Output) or not is_pure(node, self.macros):
+                return (node.test,) if is_pure(node.test, self.pure) else ()
+            if not isinstance(node, nodes.Output) or not is_pure(node, self.pure):
                 return ()
         return later
 
     def statement(self, node: nodes.Node, asked: Tests, later: Tests) -> Tests:
         if isinstance(node, nodes.Output):
-            return asked if is_pure(node, self.macros) else ()
+            return asked if is_pure(node, self.pure) else ()
         if isinstance(node, nodes.If):
             return self.block(node, asked, later)
         if isinstance(node, nodes.For):
-            asked = _unchanged(asked, node) if is_pure(node, self.macros) else ()
+            asked = _unchanged(asked, node) if is_pure(node, self.pure) else ()
             self.body(node.body, asked, ())
             self.body(node.else_, asked, ())
             return asked
         for inner in node.iter_child_nodes():
             self.body([inner], (), ())
-        return _unchanged(asked, node) if isinstance(node, nodes.Assign) and is_pure(node, self.macros) else ()
+        return _unchanged(asked, node) if isinstance(node, nodes.Assign) and is_pure(node, self.pure) else ()
 
     def block(self, node: nodes.If, asked: Tests, later: Tests) -> Tests:
-        if node.test in asked or (node.test in later and only_prints(node, self.macros)):
+        if _among(node.test, asked) or (_among(node.test, later) and only_prints(node, self.pure)):
             self.found.add(id(node))
         ends: list[Tests] = []
         for branch in (node, *node.elif_):
-            asked = (*asked, branch.test) if is_pure(branch.test, self.macros) else ()
+            asked = (*asked, branch.test) if is_pure(branch.test, self.pure) else ()
             ends.append(self.body(branch.body, asked, later))
         ends.append(self.body(node.else_, asked, later))
-        return tuple(test for test in ends[0] if all(test in end for end in ends))
+        return tuple(test for test in ends[0] if all(_among(test, end) for end in ends))
+
+
+def _among(test: nodes.Node, tests: Tests) -> bool:
+    return any(alike(test, each) for each in tests)
 
 
 def _unchanged(asked: Tests, node: nodes.Node) -> Tests:
-    """Return the tests that ask for nothing that a statement gives another value."""
+    """Return the tests that ask for nothing that a statement gives another value; a macro may read anything."""
     names, fields = set(_stored(node)), {each.attr for each in walk(node) if isinstance(each, nodes.NSRef)}
     if isinstance(node, nodes.For):
         names.add("loop")
-    return tuple(test for test in asked if not names & _names(test) and not fields & _fields(test))
+    return tuple(
+        test
+        for test in asked
+        if not names & _names(test) and not fields & _fields(test) and not ((names or fields) and _calls_macros(test))
+    )
+
+
+def _calls_macros(test: nodes.Node) -> bool:
+    return any(isinstance(each, nodes.Call) and isinstance(each.node, nodes.Name) for each in walk(test))
 
 
 def _stored(node: nodes.Node) -> Iterator[str]:
@@ -168,5 +273,6 @@ def _names(test: nodes.Node) -> set[str]:
     return {each.name for each in walk(test) if isinstance(each, nodes.Name)}
 
 
-def _fields(test: nodes.Node) -> set[str]:
-    return {each.attr for each in walk(test) if isinstance(each, nodes.Getattr)}
+def _fields(test: nodes.Node) -> set[object]:
+    named = {each.attr for each in walk(test) if isinstance(each, nodes.Getattr)}
+    return named | {getattr(each.arg, "value", None) for each in walk(test) if isinstance(each, nodes.Getitem)}

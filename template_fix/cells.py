@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from jinja2 import nodes
+
 from template_fix.contract import Examination
-from template_fix.jinja import Template
+from template_fix.jinja import Template, walk
 from template_fix.mask import Mask
 from template_fix.pieces import Body, Execution, Piece, Pieces, Printed, Unit
 from template_fix.probes import Probe
@@ -220,7 +222,11 @@ class Traced:
         return found
 
     def may_be_empty(self, body: Body, run: Sequence[Cell]) -> bool:
-        """Whether a run prints nothing in some run through its body."""
+        """Whether a run prints nothing in some run through its body, as nothing in it keeps it from."""
+        if any(self._always_prints(body.units[cell.unit], cell) for cell in run):
+            return False
+        if all(body.units[cell.unit].pieces and not _calls_macro(body.units[cell.unit].node) for cell in run):
+            return True  # a text that some message has may be empty in another
         wrap = Wrap(body, run[0], run[-1])
         units = range(run[0].unit, run[-1].unit + 1)
         return any(
@@ -234,6 +240,14 @@ class Traced:
             for _, execution, _ in self.executions
             for each in runs(execution, body)
         )
+
+    def _always_prints(self, unit: Unit, cell: Cell | None = None) -> bool:
+        """Whether a unit, or the part of it in a cell, prints text of its own in each run."""
+        if unit.bodies:
+            chosen = isinstance(unit.node, nodes.If) and bool(unit.node.else_)
+            return chosen and all(any(map(self._always_prints, body.units)) for body in unit.bodies)
+        pieces = unit.pieces if cell is None or cell.part is None else unit.pieces[cell.part[0] : cell.part[0] + 1]
+        return any(piece.literal for piece in pieces)
 
     def entered(self, body: Body) -> bool:
         """Whether any conversation runs through a body."""
@@ -264,6 +278,10 @@ class Traced:
             behind = index == wrap.last.unit and wrap.last.part is not None and part > wrap.last.part
             if not before and not behind:
                 yield part, span
+
+
+def _calls_macro(node: nodes.Node) -> bool:
+    return any(isinstance(each, nodes.Call) and isinstance(each.node, nodes.Name) for each in walk(node))
 
 
 def _kind(found: set[frozenset[bool]]) -> str:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 from jinja2 import nodes
+
+from template_fix.jinja import walk
 
 # Methods that give the same however often they are called.
 _METHODS = frozenset(
@@ -13,45 +18,119 @@ _METHODS = frozenset(
     }
 )
 _FUNCTIONS = frozenset({"namespace", "range", "dict", "raise_exception", "strftime_now"})
+# Filters whose value is used up by the first that reads it.
+_ITERATORS = frozenset(
+    {"map", "select", "reject", "selectattr", "rejectattr", "unique", "batch", "slice", "reverse", "items"}
+)
 
 
-def pure_macros(tree: nodes.Template) -> frozenset[str]:
-    """Return the names of the macros that do nothing but print, whatever they are given, and are never given up."""
+class Purity(NamedTuple):
+    """What of a template changes something by being evaluated.
+
+    ``macros`` are the names of those that do nothing but print. ``own`` are the names that the template gives a value:
+    under them it doesn't call what is built in. ``spent`` are the names of variables and fields whose value may be used
+    up by reading it. ``methods`` tells that a method's name means what it says: no macro is handed on that might be
+    called by it.
+    """
+
+    macros: frozenset[str]
+    own: frozenset[str]
+    spent: frozenset[str]
+    methods: bool = True
+
+
+def purity(tree: nodes.Template) -> Purity:
+    """Return what may be evaluated twice in a template without generation markers."""
     macros = list(tree.find_all(nodes.Macro))
-    stored = [name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"]
     names = [macro.name for macro in macros]
+    stored = {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"}
+    own, spent = frozenset({*stored, *names}), _spent(tree)
     found = frozenset(name for name in names if names.count(name) == 1 and name not in stored)
     while True:
-        pure = frozenset(macro.name for macro in macros if macro.name in found and _prints_alone(macro, found))
+        told = Purity(found, own, spent)
+        pure = frozenset(macro.name for macro in macros if macro.name in found and _prints_alone(macro, told))
         if pure == found:
-            return pure
+            return told._replace(methods=not _handed_on(tree, frozenset(names) - pure))
         found = pure
 
 
-def _prints_alone(macro: nodes.Macro, macros: frozenset[str]) -> bool:
-    own = {
-        assign.target.name
-        for assign in macro.find_all(nodes.Assign)
-        if isinstance(assign.target, nodes.Name) and isinstance(assign.node, nodes.Call)
-    }
-    return all(target.name in own for target in macro.find_all(nodes.NSRef)) and all(
-        _harmless(call, macros) for call in macro.find_all(nodes.Call)
+def _spent(tree: nodes.Template) -> frozenset[str]:
+    """Return the names under which values are kept that can be read but once."""
+    spent: frozenset[str] = frozenset()
+    while True:
+        found = spent | frozenset(name for node in walk(tree) for name in _kept(node, spent, tree))
+        if found == spent:
+            return spent
+        spent = found
+
+
+def _kept(node: nodes.Node, spent: frozenset[str], tree: nodes.Template) -> Iterator[str]:
+    if isinstance(node, nodes.Assign) and _runs_out(node.node, spent):
+        yield from (each.name for each in walk(node.target) if isinstance(each, nodes.Name))
+        yield from (each.attr for each in walk(node.target) if isinstance(each, nodes.NSRef))
+    elif isinstance(node, nodes.Keyword) and _runs_out(node.value, spent):
+        yield node.key
+    elif isinstance(node, nodes.Pair) and _runs_out(node.value, spent):
+        yield str(getattr(node.key, "value", ""))
+    elif isinstance(node, nodes.Call) and any(_runs_out(each, spent) for each in node.args):
+        yield from (arg.name for macro in tree.find_all(nodes.Macro) for arg in macro.args)
+
+
+def _runs_out(node: nodes.Node, spent: frozenset[str]) -> bool:
+    """Whether the value of an expression may be one that can be read but once."""
+    if isinstance(node, nodes.Filter) and node.name not in ("default", "d"):
+        return node.name in _ITERATORS
+    if isinstance(node, nodes.Call | nodes.Compare | nodes.Concat | nodes.Test):
+        return False
+    return _reads(node, spent) or any(_runs_out(each, spent) for each in node.iter_child_nodes())
+
+
+def _reads(node: nodes.Node, spent: frozenset[str]) -> bool:
+    if isinstance(node, nodes.Name):
+        return node.name in spent
+    if isinstance(node, nodes.Getattr):
+        return node.attr in spent
+    return isinstance(node, nodes.Getitem) and getattr(node.arg, "value", None) in spent
+
+
+def _handed_on(tree: nodes.Template, names: frozenset[str]) -> bool:
+    """Whether one of some macros is used as a value, and not called by its name."""
+    called = {id(call.node) for call in tree.find_all(nodes.Call)}
+    return any(name.name in names and id(name) not in called for name in tree.find_all(nodes.Name))
+
+
+def _prints_alone(macro: nodes.Macro, told: Purity) -> bool:
+    """Whether a macro does nothing but print: fields are set of namespaces alone that it made itself, always."""
+    made = [each for each in macro.body if isinstance(each, nodes.Assign) and _makes_namespace(each.node, told)]
+    own = {each.target.name for each in made if isinstance(each.target, nodes.Name)}
+    stores = [name.name for name in macro.find_all(nodes.Name) if name.ctx != "load" and name.name in own]
+    own -= {name for name in own if stores.count(name) > 1}
+    return all(field.name in own for field in macro.find_all(nodes.NSRef)) and is_pure(macro, told)
+
+
+def _makes_namespace(node: nodes.Node, told: Purity) -> bool:
+    called = node.node if isinstance(node, nodes.Call) else None
+    return isinstance(called, nodes.Name) and called.name == "namespace" and called.name not in told.own
+
+
+def is_pure(node: nodes.Node, told: Purity) -> bool:
+    """Whether an expression changes nothing: it calls pure macros, and methods that give the same each time, alone."""
+    return not any(
+        (isinstance(each, nodes.Call) and not _harmless(each, told))
+        or (isinstance(each, nodes.Filter) and each.name == "random")
+        or _reads(each, told.spent)
+        for each in walk(node)
     )
 
 
-def is_pure(node: nodes.Node, macros: frozenset[str]) -> bool:
-    """Whether an expression changes nothing: it calls pure macros, and methods that give the same each time, alone."""
-    calls = [*node.find_all(nodes.Call), *([node] if isinstance(node, nodes.Call) else [])]
-    return all(_harmless(call, macros) for call in calls)
-
-
-def only_prints(node: nodes.Node, macros: frozenset[str]) -> bool:
+def only_prints(node: nodes.Node, told: Purity) -> bool:
     """Whether a statement prints, and changes nothing by that."""
     inside = [node, *node.find_all(nodes.Stmt)]
-    return all(isinstance(each, nodes.Output | nodes.If) for each in inside) and is_pure(node, macros)
+    return all(isinstance(each, nodes.Output | nodes.If) for each in inside) and is_pure(node, told)
 
 
-def _harmless(call: nodes.Call, macros: frozenset[str]) -> bool:
+def _harmless(call: nodes.Call, told: Purity) -> bool:
     if isinstance(call.node, nodes.Getattr):
-        return call.node.attr in _METHODS
-    return isinstance(call.node, nodes.Name) and (call.node.name in macros or call.node.name in _FUNCTIONS)
+        return call.node.attr in _METHODS and told.methods
+    named = call.node.name if isinstance(call.node, nodes.Name) else ""
+    return named in told.macros or (named in _FUNCTIONS and named not in told.own)

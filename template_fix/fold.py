@@ -6,7 +6,7 @@ left of the repaired template's syntax tree equals the original's, both print th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -36,9 +36,18 @@ def equal_when_off(before: str, after: str, switch: str = SWITCH) -> bool:
     return one == other and kinds(one) == kinds(other)
 
 
-def kinds(tree: nodes.Template) -> list[type]:
+def kinds(tree: nodes.Node) -> list[type]:
     """Return the types of a tree's constants: to Python 1, 1.0 and True are equal, but they aren't printed alike."""
     return [type(node.value) for node in walk(tree) if isinstance(node, nodes.Const)]
+
+
+def alike(one: nodes.Node | Sequence[nodes.Node], other: nodes.Node | Sequence[nodes.Node]) -> bool:
+    """Whether two trees, or two lists of them, are the same program."""
+    if isinstance(one, nodes.Node) and isinstance(other, nodes.Node):
+        return one == other and kinds(one) == kinds(other)
+    if isinstance(one, nodes.Node) or isinstance(other, nodes.Node) or len(one) != len(other):
+        return False
+    return all(map(alike, one, other))
 
 
 @lru_cache(maxsize=8)

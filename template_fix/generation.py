@@ -133,9 +133,11 @@ def _written(template: Template, traced: Traced) -> str:
     try:
         plan = Plan(traced)
         wraps = plan.wraps()
-        refuse_unreached(plan)
+        refuse_unreached(plan, wraps)
         if leaking := next((wrap for wrap in wraps if plan.leaks(wrap)), None):
             raise Unmarkable("a variable is set in a turn and read behind it", traced.place(leaking))
+        if hidden := next((wrap for wrap in wraps if plan.hides(wrap)), None):
+            raise Unmarkable("a variable is read in a turn and set behind it", traced.place(hidden))
         apart = [told_apart(traced, wrap) if wrap.test else wrap for wrap in wraps]
         made = marked(traced.template.source, apart, traced.cuts)
         renderer = Renderer(made, traced.variables)

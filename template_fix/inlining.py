@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from jinja2 import nodes
 
-from template_fix.effects import is_pure
+from template_fix.effects import Purity, is_pure
 from template_fix.jinja import Template
 from template_fix.pieces import is_sum
 
@@ -28,22 +28,22 @@ class Assembly:
     count: int
 
 
-def assemblies(
-    tree: nodes.Template, body: Sequence[nodes.Node], pure: frozenset[str]
-) -> Iterator[tuple[int, Assembly]]:
+def assemblies(tree: nodes.Template, body: Sequence[nodes.Node], pure: Purity) -> Iterator[tuple[int, Assembly]]:
     """Yield where such texts are put together in a list of statements, with what they are.
 
-    ``pure`` are the names of the template's pure macros.
+    ``pure`` is what of the template may be evaluated twice.
     """
     for at, node in enumerate(body):
         if isinstance(node, nodes.Assign) and isinstance(node.target, nodes.Name) and isinstance(node.node, nodes.Expr):
             text = is_sum(node.node) and is_pure(node.node, pure)
-            found = _assembly(tree, node.target.name, node.node, body[at + 1 :]) if text else None
+            found = _assembly(tree, node.target.name, node.node, body[at + 1 :], pure) if text else None
             if found:
                 yield at, found
 
 
-def _assembly(tree: nodes.Template, name: str, text: nodes.Expr, behind: Sequence[nodes.Node]) -> Assembly | None:
+def _assembly(
+    tree: nodes.Template, name: str, text: nodes.Expr, behind: Sequence[nodes.Node], pure: Purity
+) -> Assembly | None:
     fronts: list[tuple[nodes.Expr, nodes.Expr]] = []
     for node in behind:
         if isinstance(node, nodes.Output):
@@ -51,14 +51,14 @@ def _assembly(tree: nodes.Template, name: str, text: nodes.Expr, behind: Sequenc
             printed = isinstance(node.nodes[0], nodes.Name) and node.nodes[0].name == name
             alone = printed and reads == len(fronts) + 1
             return Assembly(text, tuple(fronts), len(fronts) + 2) if alone else None
-        front = _front(node, name)
+        front = _front(node, name, pure)
         if front is None:
             return None
         fronts.append(front)
     return None
 
 
-def _front(node: nodes.Node, name: str) -> tuple[nodes.Expr, nodes.Expr] | None:
+def _front(node: nodes.Node, name: str, pure: Purity) -> tuple[nodes.Expr, nodes.Expr] | None:
     """Return the test and the text of a block that puts a text in front of a variable's, and does nothing else."""
     if not isinstance(node, nodes.If) or node.elif_ or node.else_ or len(node.body) != 1:
         return None
@@ -70,8 +70,11 @@ def _front(node: nodes.Node, name: str) -> tuple[nodes.Expr, nodes.Expr] | None:
         return None
     others = [each.name for part in (node.test, value.left) for each in part.find_all(nodes.Name)]
     assert isinstance(node.test, nodes.Expr)
-    pure = is_pure(node.test, frozenset()) and is_pure(value.left, frozenset())
-    return (node.test, value.left) if pure and name not in others else None
+    return (
+        (node.test, value.left)
+        if is_pure(node.test, pure) and is_pure(value.left, pure) and name not in others
+        else None
+    )
 
 
 def spelled(template: Template, found: Assembly, dash: str = "") -> str:

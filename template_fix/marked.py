@@ -88,15 +88,26 @@ class Writer:
     def edits(self, wraps: Sequence[Wrap]) -> list[Edit]:
         for wrap in wraps:
             opening, closing = ["generation"], ["endgeneration"]
+            shown = self.shown(wrap) if wrap.optional else ""
             if wrap.test:
-                opening.insert(0, f"if {wrap.test}")
+                opening.insert(0, f"if {joined(wrap.test, shown)}")
                 closing += ["else", self.copy(wrap), "endif"]
-            elif wrap.optional and (shown := re.fullmatch(r"\{\{-?\s*(.*?)\s*-?\}\}", self.copy(wrap), re.DOTALL)):
-                opening.insert(0, f"if {shown[1]}")
+            elif shown:
+                opening.insert(0, f"if {shown}")
                 closing.append("endif")
             self.put(wrap, wrap.first, wrap.first.part, opening)
             self.put(wrap, wrap.last, self.following(wrap.body.units[wrap.last.unit], wrap.last.part), closing)
         return list(_merged(edit for points in self.points.values() for edit in self.written(points)))
+
+    def shown(self, wrap: Wrap) -> str:
+        """Return the text that a wrap prints, as an expression: "" where it is not one output."""
+        unit = wrap.body.units[wrap.first.unit]
+        whole = re.fullmatch(r"\{\{-?\s*(.*?)\s*-?\}\}", self.copy(wrap), re.DOTALL)
+        if wrap.first.unit != wrap.last.unit or unit.data or unit.bodies or not whole:
+            return ""
+        sure = len(unit.pieces) > 1 or unit.pieces[0].sure
+        simple = re.fullmatch(r"[\w.\[\]'\"]+", whole[1])
+        return whole[1] if sure else f"{whole[1] if simple else f'({whole[1]})'} | string"
 
     def put(self, wrap: Wrap, cell: Cell, part: Part | None, tags: list[str]) -> None:
         unit = wrap.body.units[cell.unit]
@@ -324,6 +335,14 @@ def _merged(edits: Iterable[Edit]) -> Iterator[Edit]:
         before = edit
     if before:
         yield before
+
+
+def joined(test: str, shown: str) -> str:
+    """Return a test that holds where another does, and where something is shown, if anything is to be asked of that."""
+    if not shown:
+        return test
+    either = re.search(r"\b(or|if)\b", test)
+    return f"{f'({test})' if either else test} and {shown if re.search(r'[|]', shown) else f'({shown})'}"
 
 
 def _tag(name: str, dash: str = "") -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import TypeGuard
 
 from jinja2 import nodes
 
@@ -46,7 +47,8 @@ class Plan:
         while at < len(cells):
             cell = cells[at]
             unit = body.units[cell.unit]
-            if cell.kind == SPLIT or (cell.kind == EITHER and unit.bodies and self._clean(unit)):
+            apart = cell.kind == EITHER and unit.bodies and self._clean(unit)
+            if cell.kind == SPLIT or apart or (cell.kind in (IN, EITHER) and unit.bodies and _leaves(unit.node)):
                 yield from self._opened_up(body, cell)
                 if not unit.bodies:
                     raise Unmarkable(
@@ -57,7 +59,7 @@ class Plan:
                 end = self._run(body, cells, at)
                 run = cells[at:end]
                 if cell.kind == EITHER:
-                    yield Wrap(body, run[0], run[-1], ROLE)
+                    yield Wrap(body, run[0], run[-1], ROLE, optional=self.traced.may_be_empty(body, run))
                 elif self.traced.may_be_empty(body, run):
                     yield from self._one_by_one(body, run)
                 else:
@@ -70,6 +72,38 @@ class Plan:
         """Whether a variable that is set in a wrap is read behind it."""
         units = range(wrap.first.unit, wrap.last.unit + 1)
         return self._leaks(wrap.body, [Cell(unit, IN) for unit in units])
+
+    def hides(self, wrap: Wrap) -> bool:
+        """Whether a caller's variable is read in a wrap alone and set behind it: there it would be undefined at first.
+
+        jinja2 looks for a variable where it is read first, and doesn't look into markers for that.
+        """
+        units = wrap.body.units[wrap.first.unit : wrap.last.unit + 1]
+        read = {each.name for unit in units for each in walk(unit.node) if _loads(each)}
+        read -= set(self._known_before(wrap.body, wrap.first.unit))
+        return bool(read) and any(name in read for name in self._set_behind(wrap.body, wrap.last.unit))
+
+    def _set_behind(self, body: Body, index: int) -> Iterator[str]:
+        """Yield the names that are set behind a unit, up to the end of the loop that it is in."""
+        for unit in body.units[index + 1 :]:
+            yield from stores(unit.node)
+        owner = self._owner_in_loop(body)
+        if owner:
+            yield from self._set_behind(*owner)
+
+    def _known_before(self, body: Body, index: int) -> Iterator[str]:
+        """Yield the names that are read or set in front of a unit, and not in a loop or macro of their own."""
+        for unit in body.units[:index]:
+            yield from _names(unit.node)
+        owner = self._owner_in_loop(body)
+        if owner:
+            node = owner[0].units[owner[1]].node
+            yield from (name for branch in (node, *getattr(node, "elif_", ())) for name in _names(branch.test))
+            yield from self._known_before(*owner)
+
+    def _owner_in_loop(self, body: Body) -> tuple[Body, int] | None:
+        owner = self.traced.owners.get(body.number)
+        return owner if owner and isinstance(owner[0].units[owner[1]].node, nodes.If) else None
 
     def _one_by_one(self, body: Body, run: Sequence[Cell]) -> Iterator[Wrap]:
         """Yield what is to be wrapped of a run that may print nothing: of each block what is in it, and each output."""
@@ -107,7 +141,7 @@ class Plan:
                 break
             if kind == EITHER and not self.traced.uniform(body, cells[start : at + 1]):
                 break
-            if cells[at].kind == NONE and _leaves(unit.node):
+            if _leaves(unit.node):
                 break
             if cells[at].kind != NONE:
                 end = at + 1
@@ -137,6 +171,19 @@ class Plan:
         owner = self.traced.owners.get(body.number)
         if owner and not isinstance(owner[0].units[owner[1]].node, nodes.For):
             yield from self._read_behind(*owner)
+
+
+def _loads(node: nodes.Node) -> TypeGuard[nodes.Name]:
+    return isinstance(node, nodes.Name) and node.ctx == "load"
+
+
+def _names(node: nodes.Node) -> Iterator[str]:
+    """Yield the names in a statement, but for those in a loop or a macro in it."""
+    if isinstance(node, nodes.Name):
+        yield node.name
+    elif not isinstance(node, nodes.For | nodes.Macro | nodes.CallBlock | nodes.FilterBlock):
+        for each in node.iter_child_nodes():
+            yield from _names(each)
 
 
 def _leaves(node: nodes.Node) -> bool:

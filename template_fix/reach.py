@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from jinja2 import nodes
 
-from template_fix.cells import ROLE, Unmarkable
+from template_fix.cells import EITHER, IN, NONE, OUT, ROLE, SPLIT, Unmarkable, Wrap
 from template_fix.jinja import undeclared, walk
 from template_fix.marking import Plan
-from template_fix.pieces import Body
+from template_fix.pieces import Body, Unit
 from template_fix.text import Span
 
 _KNOWN = frozenset(
@@ -23,41 +25,147 @@ _KNOWN = frozenset(
 _GIVEN = frozenset({"messages", "tools", "documents", "add_generation_prompt"})
 # What templates call the assistant's role.
 _NAMES = (ROLE, "model", "ai", "gpt")
+# What a message's role is kept in, and what the results of calls are.
+_ROLE_FIELDS = ("role", "from")
+_RESULTS = re.compile("result|response|output|observation")
 
 
-def refuse_unreached(plan: Plan) -> None:
-    """Raise Unmarkable where an output in a turn's way was never reached; the plan's wraps must have been found."""
-    _reached(plan, plan.traced.pieces.root, in_loop=False)
+def refuse_unreached(plan: Plan, wraps: Sequence[Wrap]) -> None:
+    """Raise Unmarkable where an output in a turn's way was never reached: nobody knows where what it prints belongs.
+
+    What stands between what the model writes is the model's as well, whether or not it was reached, but for the results
+    of calls. ``wraps`` are those of the plan.
+    """
+    _Reach(plan, wraps).body(plan.traced.pieces.root, in_loop=False)
 
 
-def _reached(plan: Plan, body: Body, in_loop: bool) -> None:
-    """Raise Unmarkable where an output in a turn's way was never reached, so that nobody knows what it prints."""
-    for index in sorted(index for number, index in plan.opened if number == body.number):
-        unit = body.units[index]
-        inside = in_loop or isinstance(unit.node, nodes.For)
-        for inner, other, test in zip(unit.bodies, _of_others(unit.node), _tests(unit.node), strict=True):
-            _reached(plan, inner, inside)
+class _Reach:
+    def __init__(self, plan: Plan, wraps: Sequence[Wrap]) -> None:
+        self.traced, self.opened = plan.traced, plan.opened
+        self.wrapped = {
+            (wrap.body.number, unit) for wrap in wraps for unit in range(wrap.first.unit, wrap.last.unit + 1)
+        }
+        self.asking = _Asking(_named_after_roles(plan.traced.template.tree))
+
+    def body(self, body: Body, in_loop: bool, behind: str = NONE) -> None:
+        """Refuse what was never reached in a body in which turns are printed, or nothing.
+
+        ``behind`` is where what follows the body prints.
+        """
+        kinds = {cell.unit: cell.kind for cell in reversed(self.traced.cells(body))}
+        for index, unit in reversed(list(enumerate(body.units))):
+            if (body.number, index) in self.wrapped:
+                self.inside(unit)
+            elif (body.number, index) in self.opened or kinds.get(index) == NONE:
+                self.block(unit, in_loop or isinstance(unit.node, nodes.For), kinds[index], behind)
+            behind = self.first(body, index, kinds.get(index, NONE), behind)
+
+    def block(self, unit: Unit, in_loop: bool, kind: str, behind: str) -> None:
+        if not unit.bodies:
+            return
+        behind = NONE if isinstance(unit.node, nodes.For) else behind
+        for inner, other, test in zip(unit.bodies, self.asking.others(unit.node), _tests(unit.node), strict=True):
             output = _first_output(inner)
-            if inside and not other and not plan.traced.entered(inner) and output:
-                raise Unmarkable(
-                    f"no conversation reaches the output `{plan.traced.shown(output)}`, so nothing tells whether the "
-                    "model writes it",
-                    output,
-                    _fields(test, undeclared(plan.traced.template.source)),
-                )
+            if self.traced.entered(inner):
+                self.body(inner, in_loop, behind)
+            # In front of a header, or behind an end, what prints nothing elsewhere is no turn's.
+            elif in_loop and not other and output and (kind != NONE or behind in (IN, EITHER)):
+                raise self.unreached(output, test)
+
+    def first(self, body: Body, index: int, kind: str, behind: str) -> str:
+        """Return where a unit and what follows it print first."""
+        unit = body.units[index]
+        if kind != SPLIT or not unit.bodies:
+            return behind if kind == NONE else kind
+        firsts = {self.first_of(inner) for inner in unit.bodies}
+        return IN if IN in firsts else EITHER if EITHER in firsts else OUT
+
+    def first_of(self, body: Body) -> str:
+        kinds = {cell.unit: cell.kind for cell in reversed(self.traced.cells(body))}
+        found = NONE
+        for index in reversed(range(len(body.units))):
+            found = self.first(body, index, kinds.get(index, NONE), found)
+        return found
+
+    def inside(self, unit: Unit) -> None:
+        """Refuse results that were never reached inside of what is wrapped."""
+        for inner, test in zip(unit.bodies, _tests(unit.node) if unit.bodies else (), strict=True):
+            output = _first_output(inner)
+            if output and not self.traced.entered(inner) and any(map(_prints_results, inner.units)):
+                raise self.unreached(output, test)
+            for each in inner.units:
+                self.inside(each)
+
+    def unreached(self, output: Span, test: nodes.Node | None) -> Unmarkable:
+        return Unmarkable(
+            f"no conversation reaches the output `{self.traced.shown(output)}`, so nothing tells whether the "
+            "model writes it",
+            output,
+            _fields(test, undeclared(self.traced.template.source)),
+        )
 
 
-def _of_others(node: nodes.Node) -> Iterator[bool]:
-    """Yield, for each body of a block, whether it is there for other roles than the assistant's."""
-    if not isinstance(node, nodes.If):
-        yield from (False for _ in range(2 if getattr(node, "else_", None) else 1))
-        return
-    taken = False
-    for branch in (node, *node.elif_):
-        yield taken or _asks_for_another(branch.test)
-        taken = taken or _holds_for_all_turns(branch.test)
-    if node.else_:
-        yield taken
+def _prints_results(unit: Unit) -> bool:
+    """Whether what is printed is called as the results of tools are."""
+    fields = (str(getattr(each, "attr", getattr(getattr(each, "arg", None), "value", ""))) for each in walk(unit.node))
+    return any(_RESULTS.search(field) for field in fields)
+
+
+def _named_after_roles(tree: nodes.Template) -> frozenset[str]:
+    """Return the names of variables that hold roles: those called so, and those that are set to one."""
+    sets = [each for each in tree.find_all(nodes.Assign) if isinstance(each.target, nodes.Name)]
+    return frozenset({"role", *(each.target.name for each in sets if any(map(_reads_role, walk(each.node))))})  # type: ignore[attr-defined]
+
+
+def _reads_role(node: nodes.Node) -> bool:
+    if isinstance(node, nodes.Getattr):
+        return node.attr in _ROLE_FIELDS
+    return isinstance(node, nodes.Getitem | nodes.Const) and (
+        getattr(node, "value", None) in _ROLE_FIELDS or getattr(getattr(node, "arg", None), "value", "") in _ROLE_FIELDS
+    )
+
+
+class _Asking(NamedTuple):
+    """What tests say of roles. ``names`` are the variables that hold one."""
+
+    names: frozenset[str]
+
+    def others(self, node: nodes.Node) -> Iterator[bool]:
+        """Yield, for each body of a block, whether it is there for other roles than the assistant's."""
+        if not isinstance(node, nodes.If):
+            yield from (False for _ in range(2 if getattr(node, "else_", None) else 1))
+            return
+        taken = False
+        for branch in (node, *node.elif_):
+            yield taken or self.for_another(branch.test)
+            taken = taken or self.for_all_turns(branch.test)
+        if node.else_:
+            yield taken
+
+    def for_another(self, test: nodes.Node) -> bool:
+        """Whether a test holds for no message of the assistant's."""
+        if isinstance(test, nodes.And):
+            return self.for_another(test.left) or self.for_another(test.right)
+        if isinstance(test, nodes.Or):
+            return self.for_another(test.left) and self.for_another(test.right)
+        roles = self.roles(test)
+        return bool(roles) and not any(each in _NAMES for each in roles)
+
+    def for_all_turns(self, test: nodes.Node) -> bool:
+        """Whether a test holds for every message of the assistant's."""
+        if isinstance(test, nodes.And):
+            return self.for_all_turns(test.left) and self.for_all_turns(test.right)
+        if isinstance(test, nodes.Or):
+            return self.for_all_turns(test.left) or self.for_all_turns(test.right)
+        return any(each in _NAMES for each in self.roles(test))
+
+    def roles(self, test: nodes.Node) -> list[object]:
+        """Return the roles that a test compares one with."""
+        if not isinstance(test, nodes.Compare) or test.ops[0].op not in ("eq", "in"):
+            return []
+        of_role = any(_reads_role(each) or getattr(each, "name", "") in self.names for each in walk(test.expr))
+        roles = [each.value for each in walk(test.ops[0].expr) if isinstance(each, nodes.Const)]
+        return roles if of_role and all(isinstance(each, str) for each in roles) else []
 
 
 def _tests(node: nodes.Node) -> Iterator[nodes.Node | None]:
@@ -81,33 +189,6 @@ def _fields(test: nodes.Node | None, variables: frozenset[str]) -> frozenset[str
         elif isinstance(node, nodes.Call) and node.args and isinstance(node.args[0], nodes.Const):
             found.add(str(node.args[0].value))
     return frozenset({*own, *(name for name in found - _KNOWN if name.isidentifier())})
-
-
-def _asks_for_another(test: nodes.Node) -> bool:
-    """Whether a test holds for no message of the assistant's."""
-    if isinstance(test, nodes.And):
-        return _asks_for_another(test.left) or _asks_for_another(test.right)
-    if isinstance(test, nodes.Or):
-        return _asks_for_another(test.left) and _asks_for_another(test.right)
-    roles = _roles(test)
-    return bool(roles) and not any(each in _NAMES for each in roles)
-
-
-def _holds_for_all_turns(test: nodes.Node) -> bool:
-    """Whether a test holds for every message of the assistant's."""
-    if isinstance(test, nodes.And):
-        return _holds_for_all_turns(test.left) and _holds_for_all_turns(test.right)
-    if isinstance(test, nodes.Or):
-        return _holds_for_all_turns(test.left) or _holds_for_all_turns(test.right)
-    return any(each in _NAMES for each in _roles(test))
-
-
-def _roles(test: nodes.Node) -> list[object]:
-    """Return the roles that a test compares one with."""
-    if not isinstance(test, nodes.Compare) or test.ops[0].op not in ("eq", "in"):
-        return []
-    roles = [each.value for each in walk(test.ops[0].expr) if isinstance(each, nodes.Const)]
-    return roles if all(isinstance(each, str) for each in roles) else []
 
 
 def _first_output(body: Body) -> Span | None:

@@ -10,13 +10,16 @@ from collections.abc import Iterator, Mapping
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
-from template_fix.asking import asked_anyway, cannot_fail
+from template_fix.asking import Scope, asked_anyway, at_the_top, cannot_fail, known
 from template_fix.contract import common_prefix
-from template_fix.effects import is_pure, only_prints, pure_macros
-from template_fix.fold import kinds, merged
+from template_fix.effects import Purity, is_pure, only_prints, purity
+from template_fix.fold import alike, merged
 from template_fix.inlining import assemblies
-from template_fix.jinja import environment, is_marker
+from template_fix.jinja import environment, is_marker, walk
 from template_fix.pieces import operands, surely_text
+
+# What a macro has besides its arguments, and a marker is one to jinja2.
+_OF_MACROS = frozenset({"caller", "varargs", "kwargs"})
 
 
 def same_but_for_markers(before: str, after: str) -> bool:
@@ -27,31 +30,43 @@ def same_but_for_markers(before: str, after: str) -> bool:
     be read behind them: the plan sees to that.
     """
     one, other = _plain(before), _plain(after)
-    return one == other and kinds(one) == kinds(other)
+    return one is not None and other is not None and alike(one, other)
 
 
-def _plain(source: str) -> nodes.Template:
-    tree = _Unmarked().visit(environment().parse(source))
+def _plain(source: str) -> nodes.Template | None:
+    """Return a template's plain form, None where markers take names for their own."""
+    markers = _Unmarked()
+    tree = markers.visit(environment().parse(source))
     result = _Plain(tree).visit(tree)
     assert isinstance(result, nodes.Template)
-    return result
+    return None if markers.taken else result
 
 
 class _Unmarked(NodeTransformer):
+    """Takes markers out of a tree. ``taken`` tells that one holds a name that means something else inside of it."""
+
+    def __init__(self) -> None:
+        self.taken = False
+
     def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node | list[nodes.Node]:
         self.generic_visit(node)
-        return node.body if is_marker(node) else node
+        if not is_marker(node):
+            return node
+        self.taken |= any(
+            name.name in _OF_MACROS for part in node.body for name in walk(part) if isinstance(name, nodes.Name)
+        )
+        return node.body
 
 
 class _Plain(NodeTransformer):
     """Takes sums of texts apart in a tree without markers. ``macros`` has what macros print first, by their names."""
 
     def __init__(self, tree: nodes.Template) -> None:
-        self.tree, self.pure = tree, pure_macros(tree)
+        self.tree, self.pure = tree, purity(tree)
         self.asked = asked_anyway(tree, self.pure)
-        loops = (loop.target for loop in tree.find_all(nodes.For))
-        self.items = frozenset(target.name for target in loops if isinstance(target, nodes.Name))
-        self.macros = {name: text for name, text in beginnings(tree).items() if name in self.pure}
+        self.known = known(tree)
+        self.scope = at_the_top(tree, self.known)
+        self.macros = {name: text for name, text in beginnings(tree).items() if name in self.pure.macros}
 
     def apart(self, body: list[nodes.Node]) -> list[nodes.Node]:
         """Return statements with texts that are put together in a variable printed part by part."""
@@ -68,7 +83,7 @@ class _Plain(NodeTransformer):
 
     def visit_Output(self, node: nodes.Output) -> list[nodes.Node]:
         self.generic_visit(node)
-        parts = (part for each in node.nodes for part in _shown(each))
+        parts = (part for each in node.nodes for part in _shown(each, self.pure))
         return [made for part in parts for made in self.branched(part)]
 
     def branched(self, part: nodes.Expr) -> list[nodes.Node]:
@@ -84,22 +99,44 @@ class _Plain(NodeTransformer):
         made = self.visit_If(nodes.If(chosen.test, [one], [], [other]))
         return made if isinstance(made, list) else [made]
 
+    def visit_For(self, node: nodes.For) -> nodes.Node:
+        outside, self.scope = self.scope, self.scope.inside(node, self.known)
+        self.generic_visit(node)
+        self.scope = outside
+        return node
+
+    def visit_Macro(self, node: nodes.Macro) -> nodes.Node:
+        outside, self.scope = self.scope, Scope()
+        self.generic_visit(node)
+        self.scope = outside
+        return node
+
     def visit_If(self, node: nodes.If) -> nodes.Node | list[nodes.Node]:
         later, node.elif_ = node.elif_, []
         for branch in (node, *later):
             self.generic_visit(branch)
         node.elif_ = later
-        droppable = id(node) in self.asked or cannot_fail(node.test, self.items)
-        if not later and node.body == node.else_ and droppable:
+        droppable = id(node) in self.asked or cannot_fail(node.test, self.scope) or self.printed_anyway(node)
+        if not later and alike(node.body, node.else_) and droppable:
             return node.body
         if not later and not node.else_ and _prints_its_test(node, self.pure):
             return node.body
         bodies = [node.body, *(branch.body for branch in later), node.else_]
         outputs = [body[0].nodes if body and isinstance(body[0], nodes.Output) else [] for body in bodies]
-        shared = _shared(outputs, self.pure)
+        pure = all(is_pure(branch.test, self.pure) for branch in (node, *later))
+        shared = _shared(outputs, self.pure) if pure else []
         for body in bodies:
             body[:] = [each for each in body if not _empty(each)]
         return [nodes.Output(shared), node] if shared else node
+
+    def printed_anyway(self, node: nodes.If) -> bool:
+        """Whether a block asks, behind a test that can't fail, just for what it then prints first."""
+        first = node.body[0] if node.body else None
+        if not isinstance(node.test, nodes.And) or not isinstance(first, nodes.Output):
+            return False
+        shown = list(_shown(node.test.right, self.pure))
+        pure = is_pure(node.test.right, self.pure) and cannot_fail(node.test.left, self.scope)
+        return pure and alike(first.nodes[: len(shown)], shown)
 
     def generic_visit(self, node: nodes.Node, *args: object, **kwargs: object) -> nodes.Node:
         for name in ("body", "else_"):
@@ -115,14 +152,15 @@ class _Plain(NodeTransformer):
         return node
 
 
-def _prints_its_test(node: nodes.If, macros: frozenset[str]) -> bool:
+def _prints_its_test(node: nodes.If, pure: Purity) -> bool:
     """Whether a block prints just the text that it asks for: then it prints nothing where there is none."""
     called = node.test.node if isinstance(node.test, nodes.Call) else None
-    macro = isinstance(called, nodes.Name) and called.name in macros
+    macro = isinstance(called, nodes.Name) and called.name in pure.macros
     assert isinstance(node.test, nodes.Expr)
-    shown = list(_shown(node.test))
-    texts = macro or all(isinstance(each, nodes.TemplateData) or _is_text(each) for each in shown)
-    return texts and is_pure(node.test, macros) and merged(list(node.body)) == merged([nodes.Output(shown)])
+    shown = list(_shown(node.test, pure))
+    made = isinstance(node.test, nodes.Filter) and _makes_text(node.test)
+    texts = macro or made or all(isinstance(each, nodes.TemplateData) or _is_text(each) for each in shown)
+    return texts and is_pure(node.test, pure) and alike(merged(list(node.body)), merged([nodes.Output(shown)]))
 
 
 def _is_text(node: nodes.Expr) -> bool:
@@ -131,7 +169,7 @@ def _is_text(node: nodes.Expr) -> bool:
     return asked or surely_text(node)
 
 
-def _joined(body: list[nodes.Node], pure: frozenset[str]) -> list[nodes.Node]:
+def _joined(body: list[nodes.Node], pure: Purity) -> list[nodes.Node]:
     """Make one of two blocks with the same tests that stand side by side, where the first does nothing but print."""
     found: list[nodes.Node] = []
     for node in body:
@@ -143,18 +181,18 @@ def _joined(body: list[nodes.Node], pure: frozenset[str]) -> list[nodes.Node]:
     return found
 
 
-def _continues(one: nodes.If, other: nodes.If, pure: frozenset[str]) -> bool:
+def _continues(one: nodes.If, other: nodes.If, pure: Purity) -> bool:
     tests, later = ([each.test for each in (block, *block.elif_)] for block in (one, other))
     bodies = [one.body, *(branch.body for branch in one.elif_), one.else_]
     return (
-        tests == later[: len(tests)]
+        alike(tests, later[: len(tests)])
         and (len(tests) == len(later) or not one.else_)
         and all(is_pure(test, pure) for test in tests)
         and all(only_prints(each, pure) for body in bodies for each in body)
     )
 
 
-def _both(one: nodes.If, other: nodes.If, pure: frozenset[str]) -> nodes.If:
+def _both(one: nodes.If, other: nodes.If, pure: Purity) -> nodes.If:
     first = [each.body for each in (one, *one.elif_)] + [[] for _ in range(len(other.elif_) - len(one.elif_))]
     for branch, before in zip((other, *other.elif_), first, strict=True):
         branch.body = _joined([each for each in merged([*before, *branch.body]) if not _empty(each)], pure)
@@ -175,7 +213,7 @@ def beginnings(tree: nodes.Template) -> dict[str, str]:
     return {name: texts[0] for name, texts in found.items() if len(texts) == 1 and texts[0]}
 
 
-def _unsplit(body: list[nodes.Node], macros: Mapping[str, str], pure: frozenset[str]) -> list[nodes.Node]:
+def _unsplit(body: list[nodes.Node], macros: Mapping[str, str], pure: Purity) -> list[nodes.Node]:
     """Put texts together again of which the front is printed by itself, where they have it."""
     found: list[nodes.Node] = []
     for node in body:
@@ -185,7 +223,7 @@ def _unsplit(body: list[nodes.Node], macros: Mapping[str, str], pure: frozenset[
             split = _split(rest)
             if split and is_pure(split[0], pure) and isinstance(before, nodes.If) and _prints_front(before, *split):
                 found.pop()
-                node = nodes.Output([*_printed(split[0]), *node.nodes[1:]])
+                node = nodes.Output([*_printed(split[0], pure), *node.nodes[1:]])
         found.append(node)
     return merged(found)
 
@@ -204,9 +242,9 @@ def _whole_calls(parts: list[nodes.Expr], macros: Mapping[str, str]) -> list[nod
     return found
 
 
-def _printed(text: nodes.Expr) -> Iterator[nodes.Expr]:
+def _printed(text: nodes.Expr, pure: Purity) -> Iterator[nodes.Expr]:
     """Yield what a text is as an output: as it stands, or as an operand that has to be one."""
-    yield from _shown(text if surely_text(text) else nodes.Add(nodes.Const(""), text))
+    yield from _shown(text if surely_text(text) else nodes.Add(nodes.Const(""), text), pure)
 
 
 def _split(node: nodes.Expr) -> tuple[nodes.Expr, str] | None:
@@ -224,14 +262,14 @@ def _prints_front(block: nodes.If, text: nodes.Expr, front: str) -> bool:
     """Whether a block prints the front of a text where the text begins with it, and nothing else ever."""
     asked = nodes.Call(nodes.Getattr(text, "startswith", "load"), [nodes.Const(front)], [], None, None)
     printed = [nodes.Output([nodes.TemplateData(front)])]
-    return block.test == asked and block.body == printed and not block.elif_ and not block.else_
+    return alike(block.test, asked) and block.body == printed and not block.elif_ and not block.else_
 
 
 def _empty(node: nodes.Node) -> bool:
     return isinstance(node, nodes.Output) and not node.nodes
 
 
-def _shared(outputs: list[list[nodes.Expr]], pure: frozenset[str]) -> list[nodes.Expr]:
+def _shared(outputs: list[list[nodes.Expr]], pure: Purity) -> list[nodes.Expr]:
     """Take from the front of outputs what all of them begin with, and return it."""
     found: list[nodes.Expr] = []
     while all(outputs):
@@ -244,7 +282,7 @@ def _shared(outputs: list[list[nodes.Expr]], pure: frozenset[str]) -> list[nodes
             found.append(nodes.TemplateData(text))
             for each, told in zip(outputs, texts, strict=True):
                 each[:1] = [nodes.TemplateData(told[len(text) :])] if len(told) > len(text) else []
-        elif is_pure(heads[0], pure) and all(each == heads[0] for each in heads):
+        elif is_pure(heads[0], pure) and all(alike(each, heads[0]) for each in heads):
             found.append(heads[0])
             for each in outputs:
                 del each[0]
@@ -253,17 +291,15 @@ def _shared(outputs: list[list[nodes.Expr]], pure: frozenset[str]) -> list[nodes
     return found
 
 
-def _shown(node: nodes.Expr) -> Iterator[nodes.Expr]:
+def _shown(node: nodes.Expr, pure: Purity) -> Iterator[nodes.Expr]:
     """Yield what an output prints, sums taken apart; an operand that has to be a text stays one to an empty text."""
     parts = list(operands(node, ""))
+    if len(parts) > 1 and not is_pure(node, pure):  # all of it is evaluated before any of it is made a text
+        yield node
+        return
     for (each, joint), behind in zip(parts, [*(joint for _, joint in parts[1:]), ""], strict=True):
-        if (
-            isinstance(each, nodes.Filter)
-            and each.name == "string"
-            and isinstance(each.node, nodes.Expr)
-            and not each.args
-        ):
-            yield from _shown(each.node)  # which printing does as well
+        if isinstance(each, nodes.Filter) and _makes_text(each) and each.node:
+            yield from _shown(each.node, pure)  # which printing does as well
         elif isinstance(each, nodes.Const) and isinstance(each.value, str):
             if each.value:
                 yield nodes.TemplateData(each.value)
@@ -271,3 +307,7 @@ def _shown(node: nodes.Expr) -> Iterator[nodes.Expr]:
             yield each
         else:
             yield nodes.Add(nodes.Const(""), each)
+
+
+def _makes_text(node: nodes.Filter) -> bool:
+    return node.name == "string" and not (node.args or node.kwargs or node.dyn_args or node.dyn_kwargs)

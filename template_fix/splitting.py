@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from jinja2 import nodes
 
 from template_fix.cells import Straddling, Traced
-from template_fix.effects import pure_macros
+from template_fix.effects import purity
 from template_fix.inlining import assemblies, spelled
 from template_fix.jinja import Template
 from template_fix.marked import Writer
@@ -85,7 +85,7 @@ def _block(writer: Writer, template: Template, unit: Unit, piece: Piece, node: n
 def inlined(traced: Traced) -> str | None:
     """Return the template with texts that are put together in a variable printed part by part, None where none is."""
     template, marked = Template(traced.template.source), traced.pieces.template  # whose tree has marks in it
-    pure = pure_macros(template.tree)
+    pure = purity(template.tree)
     bare = {template.start(node): node for node in template.all_nodes if isinstance(node, nodes.Stmt)}
     edits: list[Edit] = []
     for body in _all_bodies(traced.pieces.root):

@@ -13,6 +13,7 @@ from itertools import combinations
 
 from jinja2 import TemplateSyntaxError, nodes
 
+from template_fix.asking import at_the_top, cannot_fail, known
 from template_fix.cells import ROLE, Traced, Unmarkable, Wrap, inside, printed_in, runs
 from template_fix.jinja import Template, environment, undeclared, walk
 from template_fix.pieces import FAILS, NO, YES, Pieces, stores
@@ -28,11 +29,14 @@ def told_apart(traced: Traced, wrap: Wrap) -> Wrap:
     writes, printed = (_bits(each is True for each in wanted), _bits(each is not None for each in wanted))
     roles, own = _role_tests(traced, wrap), _own_tests(traced, wrap)
     told = dict(_truths(traced, wrap, dict.fromkeys((*roles, *own))))
-    of_role = {test: truth for test, truth in told.items() if test in roles}
+    safe = _safe_ones(traced, wrap, told)
+    everywhere = _bits(True for _ in wanted)
     for tests, matters in (
         # Best is a test that doesn't hold where nothing is printed, either: a marker round nothing does harm.
-        (of_role, _bits(True for _ in wanted)),
-        (told, _bits(True for _ in wanted)),
+        ({test: truth for test, truth in safe.items() if test in roles}, everywhere),
+        (safe, everywhere),
+        (told, everywhere),
+        (safe, printed),
         (told, printed),
     ):
         both = {each: bits for test, truth in tests.items() for each, bits in ((test, truth), (_not(test), ~truth))}
@@ -42,6 +46,16 @@ def told_apart(traced: Traced, wrap: Wrap) -> Wrap:
         f"`{traced.shown(traced.place(wrap))}` prints other messages, too, and no test tells them from a turn",
         traced.place(wrap),
     )
+
+
+def _safe_ones(traced: Traced, wrap: Wrap, told: Mapping[str, int]) -> dict[str, int]:
+    """Return the tests that can't fail at a wrap, with what they say: no others are sure to be proved."""
+    tree = traced.template.tree
+    names = known(tree)
+    scope = at_the_top(tree, names)
+    for loop in _loops(traced.template, traced.place(wrap)):
+        scope = scope.inside(loop, names)
+    return {test: truth for test, truth in told.items() if (asked := _parsed(test)) and cannot_fail(asked, scope)}
 
 
 def _role_tests(traced: Traced, wrap: Wrap) -> list[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from template_fix.asking import cannot_fail
+from template_fix.asking import Scope, cannot_fail
 from template_fix.jinja import environment
 from template_fix.sameness import same_but_for_markers
 
-ITEMS = frozenset({"m"})
+SCOPE = Scope(frozenset({"m"}), frozenset({"m", "messages"}), loop=True)
 
 
 def parsed(text: str) -> object:
@@ -31,7 +31,7 @@ def parsed(text: str) -> object:
     ],
 )
 def test_what_may_be_asked_of_any_message(text: str) -> None:
-    assert cannot_fail(parsed(text), ITEMS)
+    assert cannot_fail(parsed(text), SCOPE)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_what_may_be_asked_of_any_message(text: str) -> None:
     ],
 )
 def test_what_may_fail(text: str) -> None:
-    assert not cannot_fail(parsed(text), ITEMS)
+    assert not cannot_fail(parsed(text), SCOPE)
 
 
 LOOP = "{%% for m in messages %%}%s{%% endfor %%}"

@@ -1,0 +1,143 @@
+"""Programs that look alike and aren't: for each there is something to render that tells them apart."""
+
+from __future__ import annotations
+
+import pytest
+
+from template_fix.sameness import same_but_for_markers
+
+G, E = "{% generation %}", "{% endgeneration %}"
+ITERATOR = '{% set g = ["a", "b"] | map("upper") %}'
+SPACE = "{% set ns = namespace(x=0) %}"
+COUNTS = "{% macro bump() %}{% set ns.x = ns.x + 1 %}{{ ns.x }}{% endmacro %}"
+TWICE = ("{% if bump() %}{{ bump() }}{% endif %}", "{{ bump() }}")
+
+
+def either(test: str) -> tuple[str, str]:
+    """A test that decides nothing, and may fail."""
+    return f"{{% if {test} %}}A{{% else %}}A{{% endif %}}", "A"
+
+
+@pytest.mark.parametrize(
+    ("start", "before", "after"),
+    [
+        pytest.param(
+            ITERATOR, "{{ g | join }}", f"{{% if g | join %}}{G}{{{{ g | join }}}}{E}{{% endif %}}", id="a map"
+        ),
+        pytest.param(
+            ITERATOR,
+            '{% if g | first == "A" %}X{% endif %}{% if g | first == "A" %}Y{% endif %}',
+            '{% if g | first == "A" %}XY{% endif %}',
+            id="what a map has left, asked twice",
+        ),
+        pytest.param(
+            ITERATOR,
+            '{% if g | first == "A" %}{{ g | join }}1{% else %}{{ g | join }}2{% endif %}',
+            '{{ g | join }}{% if g | first == "A" %}1{% else %}2{% endif %}',
+            id="what a map has left, read before and behind",
+        ),
+        pytest.param(
+            ITERATOR + "{% set h = g | default([]) %}",
+            "{{ h | join }}",
+            "{% if h | join %}{{ h | join }}{% endif %}",
+            id="a map by another name",
+        ),
+        pytest.param(
+            "",
+            "{% if [0, 1] | random %}A{% endif %}{% if [0, 1] | random %}B{% endif %}",
+            "{% if [0, 1] | random %}AB{% endif %}",
+            id="chance",
+        ),
+        pytest.param(
+            SPACE + COUNTS,
+            '{% if bump() == "" %}{{ ns.x }}A{% else %}{{ ns.x }}B{% endif %}',
+            '{{ ns.x }}{% if bump() == "" %}A{% else %}B{% endif %}',
+            id="an output in front of a test that changes it",
+        ),
+        pytest.param(
+            "",
+            "{% macro w() %}{{ caller() }}{% endmacro %}{% call w() %}X{% endcall %}",
+            f"{{% macro w() %}}{G}{{{{ caller() }}}}{E}{{% endmacro %}}{{% call w() %}}X{{% endcall %}}",
+            id="a caller, which markers have none of",
+        ),
+        pytest.param(SPACE + COUNTS, *TWICE, id="a macro that counts"),
+        pytest.param(
+            SPACE + "{% macro bump(n) %}{% if false %}{% set n = namespace() %}{% endif %}{% set n.x = n.x + 1 %}"
+            "{{ n.x }}{% endmacro %}",
+            "{% if bump(ns) %}{{ bump(ns) }}{% endif %}",
+            "{{ bump(ns) }}",
+            id="a macro that counts in what it is given",
+        ),
+        pytest.param(
+            SPACE + '{% set d = {"n": ns} %}{% macro bump() %}{% set n = d.get("n") %}{% set n.x = n.x + 1 %}'
+            "{{ n.x }}{% endmacro %}",
+            *TWICE,
+            id="a macro that counts under another name",
+        ),
+        pytest.param(
+            SPACE + COUNTS.replace("bump", "range"),
+            "{% if range() | trim %}{{ range() | trim }}{% endif %}",
+            "{{ range() | trim }}",
+            id="a macro with the name of a function",
+        ),
+        pytest.param(
+            SPACE + COUNTS + "{% set k = namespace(get=bump) %}",
+            "{% if k.get() | trim %}{{ k.get() | trim }}{% endif %}",
+            "{{ k.get() | trim }}",
+            id="a macro with the name of a method",
+        ),
+        pytest.param(
+            "{% set ns = namespace(x=1) %}",
+            '{% if ns["x"] > 1 %}{% endif %}{% set ns.x = "a" %}' + either('ns["x"] > 1')[0],
+            '{% if ns["x"] > 1 %}{% endif %}{% set ns.x = "a" %}A',
+            id="a field that is asked for by its key",
+        ),
+        pytest.param(
+            "{% macro m() %}{{ x + 1 }}{% endmacro %}{% set x = 1 %}",
+            '{% if m() %}{% endif %}{% set x = "a" %}' + either("m()")[0],
+            '{% if m() %}{% endif %}{% set x = "a" %}A',
+            id="what a macro reads",
+        ),
+        pytest.param("", "{% if messages %}{{ true }}{% else %}{{ 1 }}{% endif %}", "{{ true }}", id="1 and true"),
+        pytest.param(SPACE + COUNTS, "{{ ns.x ~ bump() }}", "{{ ns.x }}{{ bump() }}", id="a chain with a call"),
+        pytest.param("", *either("foo.bar"), id="a field of what may be undefined"),
+        pytest.param("{% if a %}{% set last = a %}{% endif %}", *either("last.role"), id="what is set at times"),
+        pytest.param("", *either("loop.index > 1"), id="a loop where there is none"),
+        pytest.param("", *either('x | trim(z=1) == ""'), id="an argument that no filter has"),
+        pytest.param("", *either("x is defined(1)"), id="an argument that no test has"),
+    ],
+)
+def test_another_program_is_not_proved(start: str, before: str, after: str) -> None:
+    assert not same_but_for_markers(start + before, start + after)
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        pytest.param('m.get("x", d=1)', id="an argument that get has not"),
+        pytest.param("m.get()", id="a get of nothing"),
+        pytest.param("1 == 1 in m", id="a chain of comparisons"),
+        pytest.param("m.content in m", id="a key that may be a list"),
+    ],
+)
+def test_a_test_that_may_fail_is_kept(test: str) -> None:
+    before, after = (f"{{% for m in messages %}}{each}{{% endfor %}}" for each in either(test))
+    assert not same_but_for_markers(before, after)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param("{{ a ~ b }}", "{{ a }}{{ b }}", id="a chain"),
+        pytest.param("{{ 'x' + (a if b else 'c') }}", "x{% if b %}{{ '' + a }}{% else %}c{% endif %}", id="a choice"),
+        pytest.param("{{ x | string }}", "{% if x | string %}{{ x }}{% endif %}", id="a text that is asked for"),
+        pytest.param(
+            "{% macro m(a) %}{% set n = namespace(x=a) %}{% set n.x = 2 %}{{ n.x }}{% endmacro %}{{ m(1) }}",
+            "{% macro m(a) %}{% set n = namespace(x=a) %}{% set n.x = 2 %}{{ n.x }}{% endmacro %}"
+            "{% if m(1) %}{{ m(1) }}{% endif %}",
+            id="a macro that counts for itself",
+        ),
+    ],
+)
+def test_the_same_program_is_proved(before: str, after: str) -> None:
+    assert same_but_for_markers(before, after)
