@@ -27,10 +27,11 @@ ROLE = "assistant"
 class Unmarkable(ValueError):
     """Why a template can't be marked, in one sentence; ``at`` is the place in the template that stands in the way.
 
-    ``fields`` are what a message would have to have for conversations to get to that place.
+    ``fields`` are the fields and variables that conversations would have to have to get to that place, each with its
+    value, or None.
     """
 
-    def __init__(self, reason: str, at: Span | None = None, fields: frozenset[str] = frozenset()) -> None:
+    def __init__(self, reason: str, at: Span | None = None, fields: frozenset[tuple[str, Any]] = frozenset()) -> None:
         super().__init__(reason)
         self.reason, self.at, self.fields = reason, at, fields
 

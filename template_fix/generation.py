@@ -64,7 +64,7 @@ def with_markers(template: Template, mask: Mask, arguments: type, variables: Map
 
     Proved: in every conversation it prints what it printed, and its mask is the wanted one. Raises Unmarkable.
     """
-    asked: set[str] = set()
+    asked: set[tuple[str, Any]] = set()
     for _ in range(_ROUNDS):
         try:
             return _marked(template, mask, variables)
@@ -73,22 +73,25 @@ def with_markers(template: Template, mask: Mask, arguments: type, variables: Map
             if not new:
                 raise
             asked |= new
-            more = _setting(sorted(new), undeclared(template.source), mask.examined.tags, arguments)
+            more = _setting(sorted(new, key=str), undeclared(template.source), mask.examined.tags, arguments)
             printed = [probe for probe in more if None not in mask.examined.observe(probe).spans]
             mask = Mask(mask.examined.enlarged(printed), mask.ends)
     return _marked(template, mask, variables)
 
 
-def _setting(names: Iterable[str], variables: frozenset[str], tags: Tags, arguments: type) -> Iterator[Probe]:
+def _setting(
+    wanted: Iterable[tuple[str, Any]], variables: frozenset[str], tags: Tags, arguments: type
+) -> Iterator[Probe]:
     """Yield conversations that set variables and fields of a template, each by itself, and all variables together."""
-    own = [name for name in names if name in variables]
-    for name in own:
-        yield from with_variable(tags, arguments, name)
-    for name in names:
-        if name not in own:
-            yield from with_field(tags, arguments, name)
+    own = [(name, value) for name, value in wanted if name in variables]
+    for name, value in own:
+        yield from with_variable(tags, arguments, name, value)
+    flags = tuple((name, True if value is None else value) for name, value in own)
+    for name, value in wanted:
+        if name not in variables:
+            yield from with_field(tags, arguments, name, value)
             if own:
-                yield from with_field(tags, arguments, name, tuple((each, True) for each in own))
+                yield from with_field(tags, arguments, name, value, flags)
 
 
 def _marked(template: Template, mask: Mask, variables: Mapping[str, Any]) -> str:

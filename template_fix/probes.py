@@ -341,24 +341,27 @@ def _with_results(called: Probe, form: str, shown: Callable[[str], dict[str, Any
     return replace(called, messages=messages, parts=parts, form=form, ordinary=False)
 
 
-def with_variable(tags: Tags, arguments: type, name: str) -> Iterator[Probe]:
-    """Yield conversations that set a variable of the template's own: to true, or to the names of tools."""
-    values: tuple[Any, ...] = (True, ("look_up",))
+def with_variable(tags: Tags, arguments: type, name: str, wanted: Any = None) -> Iterator[Probe]:
+    """Yield conversations that set a variable of the template's own: as wanted, else to true, or the names of tools."""
+    values: tuple[Any, ...] = (True, ("look_up",)) if wanted is None else (wanted,)
     for value, shape in product(values, ("ua", "ucta", "uktr")):
         yield replace(
             probe(shape, tags, "reasoning_content", arguments=arguments, flags=((name, value),)), ordinary=False
         )
 
 
-def with_field(tags: Tags, arguments: type, name: str, flags: tuple[tuple[str, Any], ...] = ()) -> Iterator[Probe]:
+def with_field(
+    tags: Tags, arguments: type, name: str, wanted: Any = None, flags: tuple[tuple[str, Any], ...] = ()
+) -> Iterator[Probe]:
     """Yield conversations whose turns have a field of the template's own, with variables of its own.
 
-    The field holds results that come with a call, a text in front of the answer or behind it, or true.
+    The field holds results that come with a call, a text in front of the answer or behind it, or what is wanted, else
+    true.
     """
-    yield from (replace(each, flags=flags, ordinary=False) for each in _with_field(tags, arguments, name))
+    yield from (replace(each, flags=flags, ordinary=False) for each in _with_field(tags, arguments, name, wanted))
 
 
-def _with_field(tags: Tags, arguments: type, name: str) -> Iterator[Probe]:
+def _with_field(tags: Tags, arguments: type, name: str, wanted: Any) -> Iterator[Probe]:
     called = probe("uca", tags, "plain", arguments=arguments)
     user, call, answer = called.messages
     results = [Part("result", 1, f"Found entry {number}.", f"field {name}") for number in (1, 2)]
@@ -373,7 +376,7 @@ def _with_field(tags: Tags, arguments: type, name: str) -> Iterator[Probe]:
     for value, parts in (
         (before.text, (asked.parts[0], before, *asked.parts[1:])),
         (behind.text, (*asked.parts, behind)),
-        (True, asked.parts),
+        (True if wanted is None else wanted, asked.parts),
     ):
         yield replace(asked, messages=(user, {**answer, name: value}), parts=parts, form=f"{name} {value}")
 

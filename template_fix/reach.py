@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jinja2 import nodes
 
@@ -176,19 +176,33 @@ def _tests(node: nodes.Node) -> Iterator[nodes.Node | None]:
         yield None
 
 
-def _fields(test: nodes.Node | None, variables: frozenset[str]) -> frozenset[str]:
-    """Return the names of the variables and fields that a test reads, but for those that are always there."""
-    found, own = set[str](), set[str]()
+def _fields(test: nodes.Node | None, variables: frozenset[str]) -> frozenset[tuple[str, Any]]:
+    """Return the names of the variables and fields that a test reads, but for those that are always there.
+
+    Each comes with the value that the test compares it with, None where it compares it with none.
+    """
+    found: dict[str, Any] = {}
     for node in walk(test) if test else ():
-        if isinstance(node, nodes.Getattr):
-            found.add(node.attr)
-        elif isinstance(node, nodes.Name) and node.name in variables - _GIVEN:
-            own.add(node.name)
-        elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
-            found.add(str(node.arg.value))
-        elif isinstance(node, nodes.Call) and node.args and isinstance(node.args[0], nodes.Const):
-            found.add(str(node.args[0].value))
-    return frozenset({*own, *(name for name in found - _KNOWN if name.isidentifier())})
+        found.update((name, found.get(name)) for name in _read(node, variables))
+        if isinstance(node, nodes.Compare) and node.ops[0].op in ("eq", "in"):
+            values = [each.value for each in walk(node.ops[0].expr) if isinstance(each, nodes.Const)]
+            names = [name for each in walk(node.expr) for name in _read(each, variables)]
+            found.update((name, values[0]) for name in names if values)
+    return frozenset((name, value) for name, value in found.items() if isinstance(value, str | int | None))
+
+
+def _read(node: nodes.Node, variables: frozenset[str]) -> Iterator[str]:
+    """Yield the name of the field or the variable that a node reads."""
+    if isinstance(node, nodes.Name):
+        yield from {node.name} & (variables - _GIVEN)
+        return
+    name = getattr(node, "attr", None) if isinstance(node, nodes.Getattr) else None
+    if isinstance(node, nodes.Getitem):
+        name = getattr(node.arg, "value", None)
+    elif isinstance(node, nodes.Call) and node.args:
+        name = getattr(node.args[0], "value", None)
+    if isinstance(name, str) and name.isidentifier() and name not in _KNOWN:
+        yield name
 
 
 def _first_output(body: Body) -> Span | None:

@@ -179,6 +179,98 @@ def test_what_only_other_rows_reach_is_reached(template: str) -> None:
     assert_right(template, marked(template))
 
 
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        pytest.param(
+            turns("{{ '<|a|>\\n' }}{{ m.content ~ (suffix or '') }}<|e|>").replace(
+                "{% endfor %}", "{% set suffix = '!' %}{% endfor %}"
+            ),
+            "a variable is read in a turn and set behind it",
+            id="a caller's variable that the template sets later",
+        ),
+        pytest.param(
+            turns(
+                "{% set t = m.parts | map('trim') if m.parts else [m.content] %}{{ '<|a|>' }}{{ t | join }}<|e|>"
+            ).replace("<|a|>\\n", "<|a|><think>\\n"),
+            "can't be proved",
+            id="a text that can be read but once",
+        ),
+        pytest.param(
+            turns("{{ '<|a|>\\n' }}{% if m.x is sameas 7 %}{{ '<pre>' }}{% endif %}{{ m.content }}<|e|>"),
+            "no conversation reaches the output",
+            id="what nobody reaches between prompt and turn",
+        ),
+        pytest.param(
+            turns(
+                "{{ '<|a|>\\n' }}{% if m.phase == 'plan' and m.x is sameas 7 %}{{ '<plan>' + m.content }}"
+                "{% else %}{{ m.content + '<|e|>' }}{% endif %}"
+            ),
+            "no conversation reaches the output",
+            id="a branch of turns that another field than the role tells",
+        ),
+        pytest.param(
+            turns(
+                "{{ '<|a|>\\n' + (m.content or '') }}{% for c in m.tool_calls or [] %}"
+                "{{ c.function.arguments | tojson }}{% if c.result is sameas 7 %}<r>{{ c.result }}</r>{% endif %}"
+                "{% endfor %}<|e|>"
+            ),
+            "no conversation reaches the output",
+            id="a result that nobody reaches inside of a turn",
+        ),
+    ],
+)
+def test_what_may_be_marked_wrongly_is_refused(template: str, why: str) -> None:
+    with pytest.raises(Unmarkable, match=why):
+        marked(template)
+
+
+@pytest.mark.parametrize(
+    ("turn", "changed"),
+    [
+        pytest.param(
+            "{{ '<|a|>\\n' }}{% if m.phase == 'plan' %}{{ '<plan>' + m.content }}"
+            "{% else %}{{ m.content }}{% endif %}<|e|>",
+            "{{ '<|a|>\\n' }}{% generation %}{% if m.phase == 'plan' %}{{ '<plan>' + m.content }}{% else %}",
+            id="a field with the value that it is compared with",
+        ),
+        pytest.param(
+            "{{ '<|a|>\\n' }}{% if effort == 'none' %}<think></think>{% endif %}{{ m.content }}<|e|>",
+            "{{ '<|a|>\\n' }}{% generation %}{% if effort == 'none' %}<think></think>{% endif %}",
+            id="a variable with the value that it is compared with",
+        ),
+    ],
+)
+def test_what_is_asked_for_is_set(turn: str, changed: str) -> None:
+    made = marked(turns(turn))
+    assert changed in made
+    assert_right(turns(turn), made)
+
+
+@pytest.mark.parametrize("content", ["", None, "  "])
+@pytest.mark.parametrize(
+    "template",
+    [
+        pytest.param(
+            LOOP + "{{ '<|' + m.role + '|>' }}{% if m.role == 'assistant' %}{{ m.content | default('', true) | trim }}"
+            "{% else %}{{ m.content }}{% endif %}{{ '<|e|>\\n' }}{% endfor %}"
+            "{% if add_generation_prompt %}<|assistant|>{% endif %}",
+            id="an end that all roles share",
+        ),
+        pytest.param(
+            LOOP + "{% if m.role == 'user' %}{{ 'U:' + m.content }}{{ '\\n' }}{% else %}{{ 'A:' }}"
+            "{{ (m.content or '') | trim }}{{ '\\n' }}{% endif %}{% endfor %}"
+            "{% if add_generation_prompt %}{{ 'A:' }}{% endif %}",
+            id="no end but the line's",
+        ),
+    ],
+)
+def test_no_marker_encloses_nothing(template: str, content: str | None) -> None:
+    renderer = Renderer(marked(template), {})
+    told = renderer.generated([{"role": "user", "content": "Q"}, {"role": "assistant", "content": content}])
+    assert isinstance(told, tuple) and not [span for span in told[1] if span.start == span.end]
+
+
 def test_a_macro_that_prints_the_header_too_is_called_without_it() -> None:
     macro = "{% macro show(m) %}{{ '<|a|>\\n' + m.content + '<|e|>' }}{% endmacro %}"
     made = marked(macro + turns("{{ show(m) }}"))
