@@ -203,8 +203,8 @@ def test_what_only_other_rows_reach_is_reached(template: str) -> None:
         ),
         pytest.param(
             turns(
-                "{{ '<|a|>\\n' }}{% if m.phase == 'plan' and m.x is sameas 7 %}{{ '<plan>' + m.content }}"
-                "{% else %}{{ m.content + '<|e|>' }}{% endif %}"
+                "{{ '<|a|>\\n' }}{% if m.phase == 'plan' and m.x is sameas 7 %}{{ '<plan>' + m.content + '<|e|>\\n' }}"
+                "{% else %}{{ m.content + '<|e|>\\n' }}{% endif %}"
             ),
             "no conversation reaches the output",
             id="a branch of turns that another field than the role tells",
