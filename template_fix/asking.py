@@ -5,6 +5,7 @@ A test that branches print the same after may be left out only where it can't ma
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ _SAFE_TESTS = frozenset(
     {"defined", "undefined", "none", "string", "mapping", "sequence", "iterable", "number", "boolean", "true", "false"}
 )
 _TEXTS = frozenset({"trim", "string"})
+_VALUES = _TEXTS | {"tojson", "list", "length", "count", "join", "lower", "upper", "replace"}
 _COUNTERS = frozenset({"index", "index0", "length", "revindex", "revindex0"})
 Tests = tuple[nodes.Node, ...]
 
@@ -43,10 +45,15 @@ class Scope(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What a template does with its names: ``lists`` are those of lists of messages, ``replaced`` get other values."""
+    """What a template does with its names.
+
+    ``lists`` are those of lists of messages, ``replaced`` are set to something of which nothing is known, and what
+    ``valued`` are set to always has a value.
+    """
 
     lists: frozenset[str]
     replaced: frozenset[str]
+    valued: frozenset[str] = frozenset()
 
     def lists_messages(self, node: nodes.Node | None) -> bool:
         """Whether an expression gives messages in a list: all, or a slice of them."""
@@ -72,7 +79,18 @@ def known(tree: nodes.Template) -> Known:
     others: list[Any] = [*tree.find_all(nodes.Assign), *tree.find_all(nodes.AssignBlock)]
     targets = [walk(each.target) for each in others if id(each) not in kept]
     replaced = frozenset(each.name for target in targets for each in target if isinstance(each, nodes.Name))
-    return Known(lists - replaced, replaced)
+    stored = Counter(each.name for each in tree.find_all(nodes.Name) if each.ctx != "load")
+    made = Counter(_target(each) for each in sets if _has_value(each.node))
+    return Known(lists - replaced, replaced, frozenset(name for name in made if stored[name] == made[name]))
+
+
+def _has_value(node: nodes.Node) -> bool:
+    """Whether an expression gives a value whatever it is made of, and never what is undefined."""
+    if isinstance(node, nodes.CondExpr):
+        return node.expr2 is not None and _has_value(node.expr1) and _has_value(node.expr2)
+    plain = nodes.Const | nodes.Dict | nodes.List | nodes.Concat | nodes.Compare | nodes.Not | nodes.Test
+    named = _calls(node, "namespace") or _calls(node, "dict")
+    return named or isinstance(node, plain) or (isinstance(node, nodes.Filter) and node.name in _VALUES)
 
 
 def at_the_top(tree: nodes.Template, names: Known) -> Scope:
@@ -189,26 +207,30 @@ def _conjuncts(test: nodes.Node) -> Tests:
     return (*_conjuncts(test.left), *_conjuncts(test.right)) if isinstance(test, nodes.And) else (test,)
 
 
-def asked_anyway(tree: nodes.Template, pure: Purity) -> frozenset[int]:
-    """Return the ids of those blocks whose test was asked before, or is asked next, and can't give another value there.
+def droppable(tree: nodes.Template, pure: Purity) -> frozenset[int]:
+    """Return the ids of those blocks whose test may be left out where it decides nothing.
 
-    ``tree`` is one without markers; ``pure`` is what of it may be evaluated twice.
+    It can't fail there, or it was asked before, or is asked next, and can't give another value. ``tree`` is one without
+    markers; ``pure`` is what of it may be evaluated twice.
     """
-    found: set[int] = set()
-    _Walk(pure, found).body(tree.body, (), ())
-    return frozenset(found)
+    walked = _Walk(pure, known(tree))
+    walked.body(tree.body, (), (), at_the_top(tree, walked.known))
+    return frozenset(walked.found)
 
 
 class _Walk:
     """Goes through statements with the tests that were asked on the way, and those that will be asked behind them."""
 
-    def __init__(self, pure: Purity, found: set[int]) -> None:
-        self.pure, self.found = pure, found
+    def __init__(self, pure: Purity, known: Known) -> None:
+        self.pure, self.known = pure, known
+        self.found: set[int] = set()
 
-    def body(self, statements: Sequence[nodes.Node], asked: Tests, later: Tests) -> Tests:
+    def body(self, statements: Sequence[nodes.Node], asked: Tests, later: Tests, scope: Scope) -> Tests:
         """Note the blocks in a list of statements; return what is known to have been asked behind it."""
         for at, node in enumerate(statements):
-            asked = self.statement(node, asked, self.coming(statements[at + 1 :], later))
+            asked = self.statement(node, asked, self.coming(statements[at + 1 :], later), scope)
+            if isinstance(node, nodes.Assign) and _target(node) in self.known.valued:
+                scope = scope._replace(defined=scope.defined | {_target(node)})
         return asked
 
     def coming(self, statements: Iterable[nodes.Node], later: Tests) -> Tests:
@@ -220,28 +242,29 @@ class _Walk:
                 return ()
         return later
 
-    def statement(self, node: nodes.Node, asked: Tests, later: Tests) -> Tests:
+    def statement(self, node: nodes.Node, asked: Tests, later: Tests, scope: Scope) -> Tests:
         if isinstance(node, nodes.Output):
             return asked if is_pure(node, self.pure) else ()
         if isinstance(node, nodes.If):
-            return self.block(node, asked, later)
+            return self.block(node, asked, later, scope)
         if isinstance(node, nodes.For):
             asked = _unchanged(asked, node) if is_pure(node, self.pure) else ()
-            self.body(node.body, asked, ())
-            self.body(node.else_, asked, ())
+            self.body(node.body, asked, (), scope.inside(node, self.known))
+            self.body(node.else_, asked, (), scope)
             return asked
         for inner in node.iter_child_nodes():
-            self.body([inner], (), ())
+            self.body([inner], (), (), Scope())
         return _unchanged(asked, node) if isinstance(node, nodes.Assign) and is_pure(node, self.pure) else ()
 
-    def block(self, node: nodes.If, asked: Tests, later: Tests) -> Tests:
-        if _among(node.test, asked) or (_among(node.test, later) and only_prints(node, self.pure)):
+    def block(self, node: nodes.If, asked: Tests, later: Tests, scope: Scope) -> Tests:
+        next_alone = _among(node.test, later) and only_prints(node, self.pure)
+        if cannot_fail(node.test, scope) or _among(node.test, asked) or next_alone:
             self.found.add(id(node))
         ends: list[Tests] = []
         for branch in (node, *node.elif_):
             asked = (*asked, branch.test) if is_pure(branch.test, self.pure) else ()
-            ends.append(self.body(branch.body, asked, later))
-        ends.append(self.body(node.else_, asked, later))
+            ends.append(self.body(branch.body, asked, later, scope))
+        ends.append(self.body(node.else_, asked, later, scope))
         return tuple(test for test in ends[0] if all(_among(test, end) for end in ends))
 
 

@@ -248,7 +248,7 @@ class Traced:
             chosen = isinstance(unit.node, nodes.If) and bool(unit.node.else_)
             return chosen and all(any(map(self._always_prints, body.units)) for body in unit.bodies)
         pieces = unit.pieces if cell is None or cell.part is None else unit.pieces[cell.part[0] : cell.part[0] + 1]
-        return any(piece.literal for piece in pieces)
+        return any(piece.literal or self.variables.get(piece.span.of(self.template.source)) for piece in pieces)
 
     def entered(self, body: Body) -> bool:
         """Whether any conversation runs through a body."""

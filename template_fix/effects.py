@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from jinja2 import nodes
@@ -100,12 +100,25 @@ def _handed_on(tree: nodes.Template, names: frozenset[str]) -> bool:
 
 
 def _prints_alone(macro: nodes.Macro, told: Purity) -> bool:
-    """Whether a macro does nothing but print: fields are set of namespaces alone that it made itself, always."""
-    made = [each for each in macro.body if isinstance(each, nodes.Assign) and _makes_namespace(each.node, told)]
-    own = {each.target.name for each in made if isinstance(each.target, nodes.Name)}
-    stores = [name.name for name in macro.find_all(nodes.Name) if name.ctx != "load" and name.name in own]
-    own -= {name for name in own if stores.count(name) > 1}
-    return all(field.name in own for field in macro.find_all(nodes.NSRef)) and is_pure(macro, told)
+    """Whether a macro does nothing but print: fields are set of namespaces alone that it made itself."""
+    made = [each for each in macro.find_all(nodes.Assign) if _makes_namespace(each.node, told)]
+    names = [each.target.name for each in made if isinstance(each.target, nodes.Name)]
+    stores = [name.name for name in macro.find_all(nodes.Name) if name.ctx != "load"]
+    own = frozenset(name for name in names if stores.count(name) == names.count(name))
+    return _sets_its_own(macro.body, own, frozenset()) and is_pure(macro, told)
+
+
+def _sets_its_own(statements: Sequence[nodes.Node], own: frozenset[str], made: frozenset[str]) -> bool:
+    """Whether statements set fields of those namespaces alone that were made in front of them, whatever happens."""
+    for node in statements:
+        if isinstance(node, nodes.Assign) and isinstance(node.target, nodes.NSRef) and node.target.name not in made:
+            return False
+        if isinstance(node, nodes.Assign) and isinstance(node.target, nodes.Name) and node.target.name in own:
+            made |= {node.target.name}
+        bodies = [getattr(each, name, []) for each in (node, *getattr(node, "elif_", ())) for name in ("body", "else_")]
+        if not all(_sets_its_own(body, own, made) for body in bodies if isinstance(body, list)):
+            return False
+    return True
 
 
 def _makes_namespace(node: nodes.Node, told: Purity) -> bool:

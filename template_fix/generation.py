@@ -15,7 +15,7 @@ from template_fix.jinja import Template, undeclared
 from template_fix.marked import marked
 from template_fix.marking import Plan
 from template_fix.mask import Mask
-from template_fix.probes import Probe, bare, unfinished, with_field, with_variable
+from template_fix.probes import Probe, bare, unfinished, with_block, with_field, with_variable
 from template_fix.reach import refuse_unreached
 from template_fix.render import Failure, Renderer, RenderError
 from template_fix.sameness import same_but_for_markers
@@ -88,7 +88,9 @@ def _setting(
         yield from with_variable(tags, arguments, name, value)
     flags = tuple((name, True if value is None else value) for name, value in own)
     for name, value in wanted:
-        if name not in variables:
+        if name == "type":
+            yield from with_block(tags, arguments, str(value))
+        elif name not in variables:
             yield from with_field(tags, arguments, name, value)
             if own:
                 yield from with_field(tags, arguments, name, value, flags)

@@ -325,10 +325,10 @@ class Writer:
 
 
 def _merged(edits: Iterable[Edit]) -> Iterator[Edit]:
-    """Yield edits, one for what is put behind an output and what is done to the space that follows it."""
+    """Yield edits, one for what is put behind an output and what is done to what follows it; they come in that order."""
     before: Edit | None = None
-    for edit in sorted(edits):
-        if before and before.span == Span(edit.span.start, edit.span.start) != edit.span:
+    for edit in sorted(edits, key=lambda edit: edit.span.start):
+        if before and before.span == Span(edit.span.start, edit.span.start):
             edit, before = Edit(edit.span, before.text + edit.text), None
         if before:
             yield before

@@ -117,7 +117,7 @@ class Probe:
         """Return the tools that this conversation may use."""
         if self.toolset == "none" or not (self.offered or set(self.shape) & set(CALLS)):
             return None
-        return tuple(tool["function"] for tool in TOOLS) if self.toolset.startswith("bare") else TOOLS
+        return tuple({**tool, **tool["function"]} for tool in TOOLS) if self.toolset.startswith("bare") else TOOLS
 
     def turns(self) -> Iterator[int]:
         """Yield the index of each assistant message that answers somebody else's."""
@@ -314,7 +314,7 @@ def unfinished(tags: Tags, arguments: type) -> Iterator[Probe]:
 
 
 def bare(tags: Tags) -> Iterator[Probe]:
-    """Yield conversations whose tools and calls are functions by themselves, as some templates take them."""
+    """Yield conversations whose tools and calls are functions by themselves, as some templates take either."""
     for shape, arguments in product(("ucta", "uvta", "uktr", "udttr"), (dict, str)):
         yield _bare(probe(shape, tags, "reasoning_content", arguments=arguments), arguments.__name__)
 
@@ -348,6 +348,19 @@ def with_variable(tags: Tags, arguments: type, name: str, wanted: Any = None) ->
         yield replace(
             probe(shape, tags, "reasoning_content", arguments=arguments, flags=((name, value),)), ordinary=False
         )
+
+
+def with_block(tags: Tags, arguments: type, kind: str) -> Iterator[Probe]:
+    """Yield conversations of text blocks with one of another type, ``image`` for one, in front of each or behind."""
+    block = {"type": kind, kind: "one"}
+    for shape, front in product(("ua", "uaua"), (True, False)):
+        told = probe(shape, tags, "plain", arguments=arguments, text_lists=True)
+        messages = tuple(
+            {**each, "content": [block, *each["content"]] if front else [*each["content"], block]}
+            for each in told.messages
+        )
+        form = f"{kind} {'in front' if front else 'behind'}"
+        yield replace(told, messages=messages, form=form, ordinary=False)
 
 
 def with_field(

@@ -17,7 +17,7 @@ from template_fix.text import Span
 _KNOWN = frozenset(
     {
         *("role", "content", "tool_calls", "name", "tool_call_id", "reasoning_content", "reasoning", "thinking"),
-        *("type", "text", "function", "arguments", "id", "get", "startswith", "endswith", "length"),
+        *("text", "function", "arguments", "id", "get", "startswith", "endswith", "length"),
         *("first", "last", "index0", "index", "previtem", "nextitem"),
     }
 )
@@ -201,7 +201,7 @@ def _read(node: nodes.Node, variables: frozenset[str]) -> Iterator[str]:
         name = getattr(node.arg, "value", None)
     elif isinstance(node, nodes.Call) and node.args:
         name = getattr(node.args[0], "value", None)
-    if isinstance(name, str) and name.isidentifier() and name not in _KNOWN:
+    if isinstance(name, str) and name.isidentifier() and name not in _KNOWN | _GIVEN:
         yield name
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
-from template_fix.asking import Scope, asked_anyway, at_the_top, cannot_fail, known
+from template_fix.asking import Scope, at_the_top, cannot_fail, droppable, known
 from template_fix.contract import common_prefix
 from template_fix.effects import Purity, is_pure, only_prints, purity
 from template_fix.fold import alike, merged
@@ -63,7 +63,7 @@ class _Plain(NodeTransformer):
 
     def __init__(self, tree: nodes.Template) -> None:
         self.tree, self.pure = tree, purity(tree)
-        self.asked = asked_anyway(tree, self.pure)
+        self.droppable = droppable(tree, self.pure)
         self.known = known(tree)
         self.scope = at_the_top(tree, self.known)
         self.macros = {name: text for name, text in beginnings(tree).items() if name in self.pure.macros}
@@ -116,8 +116,8 @@ class _Plain(NodeTransformer):
         for branch in (node, *later):
             self.generic_visit(branch)
         node.elif_ = later
-        droppable = id(node) in self.asked or cannot_fail(node.test, self.scope) or self.printed_anyway(node)
-        if not later and alike(node.body, node.else_) and droppable:
+        found = id(node) in self.droppable or cannot_fail(node.test, self.scope) or self.printed_anyway(node)
+        if not later and alike(node.body, node.else_) and found:
             return node.body
         if not later and not node.else_ and _prints_its_test(node, self.pure):
             return node.body
