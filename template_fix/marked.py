@@ -325,7 +325,7 @@ class Writer:
 
 
 def _merged(edits: Iterable[Edit]) -> Iterator[Edit]:
-    """Yield edits, one for what is put behind an output and what is done to what follows it; they come in that order."""
+    """Yield edits, one for what is put behind an output and what is done to what follows, which come in that order."""
     before: Edit | None = None
     for edit in sorted(edits, key=lambda edit: edit.span.start):
         if before and before.span == Span(edit.span.start, edit.span.start):
