@@ -70,7 +70,7 @@ def tried(source: str, theirs: str) -> tuple[str, str, int, float, str]:
     judged = as_theirs(theirs) if theirs else ""
     if study.marks:
         wrong = next(differences(study.mask, study.examined.renderer), None)
-        return "came marked", "" if wrong is None else f"wrongly: {wrong.probe.describe()}", 0, 0.0, judged
+        return "came marked", "" if wrong is None else put_right(study, wrong.probe.describe()), 0, 0.0, judged
     start = time.perf_counter()
     try:
         made = study.marked()
@@ -79,6 +79,16 @@ def tried(source: str, theirs: str) -> tuple[str, str, int, float, str]:
     taken = time.perf_counter() - start
     wrong_because = "; ".join(wrongs(study, made))
     return "wrong" if wrong_because else "marked", wrong_because, made.count("endgeneration"), taken, judged
+
+
+def put_right(study: Study, conversation: str) -> str:
+    """Say what becomes of a template whose own markers are wrong, in one conversation for example."""
+    try:
+        wrong_because = "; ".join(wrongs(Study(unmarked(study.source), SETTING), study.marked()))
+        left = f"still wrong: {wrong_because}" if wrong_because else "put right"
+    except Unmarkable as error:
+        left = f"refused: {error.reason}"
+    return f"wrongly ({conversation}), {left}"
 
 
 def wrongs(study: Study, made: str) -> Iterator[str]:
@@ -140,13 +150,15 @@ def told(rows: Iterable[Row], imports: float | None) -> None:
         print(f"median {median(times):.2f} s{ratio}; slowest {times[-1]:.2f} s")
     marked = [row for row in rows if row.result == "came marked"]
     if marked:
-        print(f"{sum(bool(row.why) for row in marked)} of {len(marked)} that came marked are marked wrongly")
+        wrong = [row for row in marked if row.why]
+        right = sum(row.why.endswith("put right") for row in wrong)
+        print(f"{len(wrong)} of {len(marked)} that came marked are marked wrongly, of which {right} are put right")
     print()
     reasons = Counter(re.sub(r"`.*?`(?=[ ,])", "`…`", row.why)[:100] for row in rows if row.result == "refused")
     for reason, count in reasons.most_common():
         print(f"{count:4} refused: {reason}")
     for row in rows:
-        if row.result in ("wrong", "refused"):
+        if row.result in ("wrong", "refused") or (row.result == "came marked" and row.why):
             print(f"{row.result}: {row.family}/{row.file}: {row.why}")
         if row.theirs:
             print(f"{row.file}: ours {row.result}, {row.pairs} pairs; theirs {row.theirs}")

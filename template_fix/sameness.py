@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from jinja2 import nodes
+from jinja2 import TemplateSyntaxError, nodes
 from jinja2.visitor import NodeTransformer
 
 from template_fix.asking import Scope, at_the_top, cannot_fail, droppable, known
@@ -29,7 +29,10 @@ def same_but_for_markers(before: str, after: str) -> bool:
     same either way taken for one, equal trees are left. A set inside of markers stays inside, so its variables must not
     be read behind them: the plan sees to that.
     """
-    one, other = _plain(before), _plain(after)
+    try:
+        one, other = _plain(before), _plain(after)
+    except TemplateSyntaxError:
+        return False
     return one is not None and other is not None and alike(one, other)
 
 

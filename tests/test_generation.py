@@ -334,6 +334,30 @@ def test_what_is_another_program_is_not_proved(before: str, after: str) -> None:
     assert not same_but_for_markers(before, after)
 
 
+@pytest.mark.parametrize(
+    "turn",
+    [
+        pytest.param(
+            "{{ '<|a|>\\n' }}\n{% generation %}\n{{ m.content }}<|e|>\n{% endgeneration %}\n", id="plain tags"
+        ),
+        pytest.param(
+            "\n  {{- '<|a|>\\n' + m.content + '<|e|>' }}\n  {% generation %}\n  {{- m.x or '' }}\n"
+            "  {% endgeneration %}\n  {%- if m.y %}{% endif %}",
+            id="tags whose white space is printed, in front of what would strip it",
+        ),
+        pytest.param(
+            "{{ '<|a|>\\n' }}{%- generation -%} {{ m.content }} {%- endgeneration -%} <|e|>",
+            id="tags that strip what is around them",
+        ),
+    ],
+)
+def test_a_template_without_its_markers_prints_what_it_printed(turn: str) -> None:
+    bare = unmarked(turns(turn))
+    assert "generation %}" not in bare
+    asked = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A", "x": "X"}]
+    assert Renderer(bare, {})(asked) == Renderer(turns(turn), {})(asked)
+
+
 def test_a_repair_of_generation_markers_changes_nothing_unasked() -> None:
     from template_fix.checkpoint import Checkpoint
     from template_fix.options import Options
