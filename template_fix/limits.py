@@ -129,7 +129,8 @@ def _last_resort() -> None:
 
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + STEP_SECONDS) + 3, hard))
+    limit = int(used.ru_utime + used.ru_stime + STEP_SECONDS) + 3
+    resource.setrlimit(resource.RLIMIT_CPU, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
 
 Outcome = Callable[[], tuple[str, Any]]

@@ -21,6 +21,8 @@ from template_fix.tags import pairs
 Pairs = Sequence[tuple[str, str]]
 # Shorter texts are found in others by chance.
 _TELLING = 16
+# After so many places that begin like a text and go on otherwise, it is looked for by a search that none can slow down.
+_PATIENCE = 16
 # Two patterns, each with a first character that can be looked for fast: texts are long, and marks are few.
 _ANGULAR, _SQUARE = re.compile(r"<[^\s<>]{1,60}>"), re.compile(r"\[/?[A-Z_]{2,30}\]")
 # Letters of a plane for private use, which no text or template has by itself.
@@ -128,9 +130,11 @@ def _count(where: str, text: str) -> int:
     if 2 * len(text) <= len(where):
         return where.count(text)
     at = where.find(head := text[:_TELLING])
-    while at >= 0 and not where.startswith(text, at):
+    for _ in range(_PATIENCE):
+        if at < 0 or where.startswith(text, at):
+            return int(at >= 0)
         at = where.find(head, at + 1)
-    return int(at >= 0)
+    return where.count(text)
 
 
 def _gather(value: object, strings: list[str]) -> None:
@@ -241,10 +245,16 @@ def _known(marks: tuple[str, ...], tags: tuple[tuple[str, str], ...]) -> _Known:
 
 
 def _marks(text: str) -> list[tuple[str, int, int]]:
-    """Return what looks like markup in a text, and where it stands, the outer in front of what it holds."""
+    """Return what looks like markup in a text, and where it stands; what one holds is none of its own."""
     angular = [(mark.group(), mark.start(), mark.end()) for mark in _ANGULAR.finditer(text)]
     square = [(mark.group(), mark.start(), mark.end()) for mark in _SQUARE.finditer(text)] if "[" in text else []
-    return _in_order([*angular, *square]) if angular and square else angular or square
+    if not angular or not square:
+        return angular or square
+    found: list[tuple[str, int, int]] = []
+    for mark in _in_order([*angular, *square]):
+        if not found or mark[1] >= found[-1][2]:
+            found.append(mark)
+    return found
 
 
 def _in_order(marks: Iterable[tuple[str, int, int]]) -> list[tuple[str, int, int]]:

@@ -14,7 +14,7 @@ from tiny_model import TEMPLATE
 
 from template_fix.jinja import Template
 from template_fix.limits import bounded
-from template_fix.losses import Verdict, spans, verdict
+from template_fix.losses import Verdict, _count, spans, verdict
 from template_fix.render import Renderer, prepared
 from template_fix.rows import row_of
 from template_fix.tags import discover
@@ -192,3 +192,26 @@ def test_what_is_said_of_real_templates_is_so(shared: Path) -> None:
         wrong += sum(not (reasoning and answer) for _, reasoning, answer in found)
     assert told > 2000
     assert wrong == 0
+
+
+@given(st.text("ab", max_size=60), st.text("ab", min_size=1, max_size=50))
+def test_texts_are_counted_as_python_counts_them(where: str, text: str) -> None:
+    assert _count(where, text) == where.count(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        pytest.param("A <x[/THINK]> B", [(False, "A"), (False, "B")], id="a tag inside of another mark"),
+        pytest.param("[THINK]r[/THINK] B", [(True, "r"), (False, "B")], id="square tags"),
+        pytest.param("<b>A</b> [THINK]r[/THINK]", [(False, "A"), (True, "r")], id="both kinds of marks"),
+    ],
+)
+def test_marks_inside_of_marks_are_none(text: str, wanted: list[tuple[bool, str]]) -> None:
+    told = spans(text, (("[THINK]", "[/THINK]"),))
+    assert [(reasoning, text[start:end]) for reasoning, start, end in told] == wanted
+
+
+def test_a_text_that_begins_everywhere_is_not_looked_for_everywhere() -> None:
+    text = "a" * 200_000 + "b" + "a" * 200_000
+    assert _count("a" * 300_000 + "\0" + text, text) == 1
