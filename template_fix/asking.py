@@ -6,8 +6,8 @@ A test that branches print the same after may be left out only where it can't ma
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from jinja2 import nodes
 
@@ -38,22 +38,27 @@ class Scope(NamedTuple):
 
     def inside(self, loop: nodes.For, known: Known) -> Scope:
         """Return what is known inside of a loop besides."""
-        names = {each.name for each in walk(loop.target) if isinstance(each, nodes.Name)} - known.replaced
-        iterated = isinstance(loop.target, nodes.Name) and known.lists_messages(loop.iter)
-        messages = (self.messages - names) | (names if iterated else frozenset())
-        return Scope(messages, self.defined | names, "loop" not in known.replaced)
+        names = frozenset(each.name for each in walk(loop.target) if isinstance(each, nodes.Name))
+        listed = isinstance(loop.target, nodes.Name) and known.lists_messages(loop.iter)
+        lost, told = names & known.replaced, names - known.replaced - known.lists
+        return Scope(
+            (self.messages - names) | (told if listed else frozenset()),
+            (self.defined - lost) | (told if listed or known.lists_values(loop.iter) else frozenset()),
+            "loop" not in known.replaced and known.lists_values(loop.iter),
+        )
 
 
 class Known(NamedTuple):
     """What a template does with its names.
 
     ``lists`` are those of lists of messages, ``replaced`` are set to something of which nothing is known, and what
-    ``valued`` are set to always has a value.
+    ``valued`` are set to always has a value. ``stored`` are all that the template gives values.
     """
 
     lists: frozenset[str]
-    replaced: frozenset[str]
+    replaced: frozenset[str] = frozenset()
     valued: frozenset[str] = frozenset()
+    stored: frozenset[str] = frozenset()
 
     def lists_messages(self, node: nodes.Node | None) -> bool:
         """Whether an expression gives messages in a list: all, or a slice of them."""
@@ -63,25 +68,63 @@ class Known(NamedTuple):
             return self.lists_messages(node.expr1) and self.lists_messages(node.expr2)
         return isinstance(node, nodes.Name) and node.name in self.lists
 
+    def lists_values(self, node: nodes.Node | None) -> bool:
+        """Whether an expression gives a caller's list, or what a message has, so that all in it are values."""
+        if isinstance(node, nodes.Or):
+            return self.lists_values(node.left) and self.lists_values(node.right)
+        if isinstance(node, nodes.List):
+            return not node.items
+        if isinstance(node, nodes.Name):
+            return node.name in self.lists or node.name not in self.stored
+        if isinstance(node, nodes.Getattr) or (isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const)):
+            return not isinstance(node.node, nodes.List | nodes.Dict)
+        return self.lists_messages(node)
+
 
 def known(tree: nodes.Template) -> Known:
     """Return what a template does with its names."""
     sets = [each for each in tree.find_all(nodes.Assign) if isinstance(each.target, nodes.Name)]
+    stored = Counter(each.name for each in tree.find_all(nodes.Name) if each.ctx != "load")
+    own = {*stored, *(macro.name for macro in tree.find_all(nodes.Macro))}
+    lists = _lists(tree, sets, stored)
+    made = Counter(_target(each) for each in sets if _has_value(each.node) and not own & {"dict", "namespace"})
+    kept = Counter(
+        _target(each)
+        for each in sets
+        if Known(lists).lists_messages(each.node) or (_is_dict(each.node) and "dict" not in own)
+    )
+    loops = Counter(
+        each.name for loop in tree.find_all(nodes.For) for each in walk(loop.target) if isinstance(each, nodes.Name)
+    )
+    given = Counter(arg.name for macro in tree.find_all(nodes.Macro) for arg in macro.args)
+    replaced = frozenset(name for name in stored if stored[name] > kept[name] + loops[name] + given[name])
+    valued = frozenset(name for name in made if stored[name] == made[name])
+    return Known(lists - replaced, replaced, valued, frozenset(stored))
+
+
+def _lists(tree: nodes.Template, sets: Sequence[nodes.Assign], stored: Mapping[str, int]) -> frozenset[str]:
+    """Return the names of lists of messages: set to nothing else anywhere, and always set at the top."""
     lists = frozenset({"messages"})
     while True:
-        told = Known(lists, frozenset())
-        wrong = {_target(each) for each in sets if not told.lists_messages(each.node)}
-        found = frozenset({"messages", *map(_target, sets)}) - wrong
-        if found == lists or "messages" in wrong:
-            break
+        made = Counter(_target(each) for each in sets if Known(lists).lists_messages(each.node))
+        if stored.get("messages", 0) > made["messages"]:
+            return frozenset()
+        found = lists | {name for name in made if stored[name] == made[name] and _always_set(tree.body, name)}
+        if found == lists:
+            return lists
         lists = found
-    kept = {id(each) for each in sets if _is_dict(each.node) or told.lists_messages(each.node)}
-    others: list[Any] = [*tree.find_all(nodes.Assign), *tree.find_all(nodes.AssignBlock)]
-    targets = [walk(each.target) for each in others if id(each) not in kept]
-    replaced = frozenset(each.name for target in targets for each in target if isinstance(each, nodes.Name))
-    stored = Counter(each.name for each in tree.find_all(nodes.Name) if each.ctx != "load")
-    made = Counter(_target(each) for each in sets if _has_value(each.node))
-    return Known(lists - replaced, replaced, frozenset(name for name in made if stored[name] == made[name]))
+
+
+def _always_set(statements: Iterable[nodes.Node], name: str) -> bool:
+    return any(
+        (isinstance(node, nodes.Assign) and _target(node) == name)
+        or (
+            isinstance(node, nodes.If)
+            and bool(node.else_)
+            and all(_always_set(body, name) for body in (node.body, *(each.body for each in node.elif_), node.else_))
+        )
+        for node in statements
+    )
 
 
 def _has_value(node: nodes.Node) -> bool:
@@ -93,12 +136,9 @@ def _has_value(node: nodes.Node) -> bool:
     return named or isinstance(node, plain) or (isinstance(node, nodes.Filter) and node.name in _VALUES)
 
 
-def at_the_top(tree: nodes.Template, names: Known) -> Scope:
-    """Return what is known of names in all of a template: those of namespaces that are made once, at its top."""
-    made = [each for each in tree.body if isinstance(each, nodes.Assign) and _calls(each.node, "namespace")]
-    spaces = map(_target, made)
-    stored = [each.name for each in tree.find_all(nodes.Name) if each.ctx != "load"]
-    return Scope(frozenset(), frozenset({"messages", *(name for name in spaces if stored.count(name) == 1)}))
+def at_the_top(names: Known) -> Scope:
+    """Return what is known of names in all of a template."""
+    return Scope(frozenset(), frozenset({"messages"} & names.lists))
 
 
 def _target(node: nodes.Assign) -> str:
@@ -183,7 +223,8 @@ def _is_there(message: nodes.Node, scope: Scope, held: Tests) -> bool:
     if isinstance(message, nodes.Getattr) and message.attr == "previtem" and scope.loop:
         return any(isinstance(each, nodes.Test) and each.name == "defined" and each.node == message for each in held)
     messages = nodes.Name("messages", "load")
-    return message == nodes.Getitem(messages, nodes.Neg(nodes.Const(1)), "load") and messages in held
+    last = message == nodes.Getitem(messages, nodes.Neg(nodes.Const(1)), "load")
+    return last and "messages" in scope.defined and messages in held
 
 
 def _is_text(node: nodes.Node | None, held: Tests = ()) -> bool:
@@ -214,7 +255,7 @@ def droppable(tree: nodes.Template, pure: Purity) -> frozenset[int]:
     markers; ``pure`` is what of it may be evaluated twice.
     """
     walked = _Walk(pure, known(tree))
-    walked.body(tree.body, (), (), at_the_top(tree, walked.known))
+    walked.body(tree.body, (), (), at_the_top(walked.known))
     return frozenset(walked.found)
 
 
@@ -257,12 +298,16 @@ class _Walk:
         return _unchanged(asked, node) if isinstance(node, nodes.Assign) and is_pure(node, self.pure) else ()
 
     def block(self, node: nodes.If, asked: Tests, later: Tests, scope: Scope) -> Tests:
-        next_alone = _among(node.test, later) and only_prints(node, self.pure)
-        if cannot_fail(node.test, scope) or _among(node.test, asked) or next_alone:
+        certain = cannot_fail(node.test, scope) or _among(node.test, asked)
+        next_alone = not certain and _among(node.test, later) and only_prints(node, self.pure)
+        if certain or next_alone:
             self.found.add(id(node))
         ends: list[Tests] = []
         for branch in (node, *node.elif_):
-            asked = (*asked, branch.test) if is_pure(branch.test, self.pure) else ()
+            if not is_pure(branch.test, self.pure):
+                asked = ()
+            elif not (next_alone and branch is node):  # the one that is asked next must not lean on this one
+                asked = (*asked, branch.test)
             ends.append(self.body(branch.body, asked, later, scope))
         ends.append(self.body(node.else_, asked, later, scope))
         return tuple(test for test in ends[0] if all(_among(test, end) for end in ends))
@@ -280,12 +325,18 @@ def _unchanged(asked: Tests, node: nodes.Node) -> Tests:
     return tuple(
         test
         for test in asked
-        if not names & _names(test) and not fields & _fields(test) and not ((names or fields) and _calls_macros(test))
+        if not names & _names(test) and not fields & _fields(test) and not ((names or fields) and _reads_anything(test))
     )
 
 
-def _calls_macros(test: nodes.Node) -> bool:
-    return any(isinstance(each, nodes.Call) and isinstance(each.node, nodes.Name) for each in walk(test))
+def _reads_anything(test: nodes.Node) -> bool:
+    """Whether a test calls a macro, or reads a field whose name is not known before."""
+    return any(
+        (isinstance(each, nodes.Call) and isinstance(each.node, nodes.Name))
+        or (isinstance(each, nodes.Getitem) and not isinstance(each.arg, nodes.Const))
+        or (isinstance(each, nodes.Filter) and each.name == "attr")
+        for each in walk(test)
+    )
 
 
 def _stored(node: nodes.Node) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from jinja2 import nodes
@@ -29,8 +29,8 @@ class Purity(NamedTuple):
 
     ``macros`` are the names of those that do nothing but print. ``own`` are the names that the template gives a value:
     under them it doesn't call what is built in. ``spent`` are the names of variables and fields whose value may be used
-    up by reading it. ``methods`` tells that a method's name means what it says: no macro is handed on that might be
-    called by it.
+    up by reading it. ``methods`` tells that a method's name means what it says: nothing is handed on that
+    might be called by it.
     """
 
     macros: frozenset[str]
@@ -55,34 +55,36 @@ def purity(tree: nodes.Template) -> Purity:
 
 
 def _spent(tree: nodes.Template) -> frozenset[str]:
-    """Return the names under which values are kept that can be read but once."""
-    spent: frozenset[str] = frozenset()
-    while True:
-        found = spent | frozenset(name for node in walk(tree) for name in _kept(node, spent, tree))
-        if found == spent:
-            return spent
-        spent = found
+    """Return the names under which values may be kept that can be read but once.
+
+    Where none of them is used on the spot, that is all names that the template gives values, but for messages.
+    """
+    if not keeps_iterators(tree):
+        return frozenset()
+    stored = [name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"]
+    loops = [loop.target for loop in tree.find_all(nodes.For) if _is_messages(loop.iter)]
+    safe = {target.name for target in loops if isinstance(target, nodes.Name) and stored.count(target.name) == 1}
+    fields = {field.attr for field in tree.find_all(nodes.NSRef)}
+    return frozenset(stored) - safe if "messages" not in stored else frozenset({*stored, *fields})
 
 
-def _kept(node: nodes.Node, spent: frozenset[str], tree: nodes.Template) -> Iterator[str]:
-    if isinstance(node, nodes.Assign) and _runs_out(node.node, spent):
-        yield from (each.name for each in walk(node.target) if isinstance(each, nodes.Name))
-        yield from (each.attr for each in walk(node.target) if isinstance(each, nodes.NSRef))
-    elif isinstance(node, nodes.Keyword) and _runs_out(node.value, spent):
-        yield node.key
-    elif isinstance(node, nodes.Pair) and _runs_out(node.value, spent):
-        yield str(getattr(node.key, "value", ""))
-    elif isinstance(node, nodes.Call) and any(_runs_out(each, spent) for each in node.args):
-        yield from (arg.name for macro in tree.find_all(nodes.Macro) for arg in macro.args)
+def keeps_iterators(tree: nodes.Template) -> bool:
+    """Whether a template keeps a value that can be read but once, as ``map`` gives one."""
+    used: set[int] = set()
+    for node in walk(tree):
+        if isinstance(node, nodes.For):
+            used.add(id(node.iter))
+        elif isinstance(node, nodes.Filter) and node.name not in ("default", "d", "attr", "random"):
+            used.add(id(node.node))
+        elif isinstance(node, nodes.Output | nodes.Test | nodes.Compare | nodes.Operand):
+            used.update(map(id, node.iter_child_nodes()))
+    return any(each.name in _ITERATORS and id(each) not in used for each in tree.find_all(nodes.Filter))
 
 
-def _runs_out(node: nodes.Node, spent: frozenset[str]) -> bool:
-    """Whether the value of an expression may be one that can be read but once."""
-    if isinstance(node, nodes.Filter) and node.name not in ("default", "d"):
-        return node.name in _ITERATORS
-    if isinstance(node, nodes.Call | nodes.Compare | nodes.Concat | nodes.Test):
-        return False
-    return _reads(node, spent) or any(_runs_out(each, spent) for each in node.iter_child_nodes())
+def _is_messages(node: nodes.Node) -> bool:
+    if isinstance(node, nodes.Getitem):
+        return isinstance(node.arg, nodes.Slice) and _is_messages(node.node)
+    return isinstance(node, nodes.Name) and node.name == "messages"
 
 
 def _reads(node: nodes.Node, spent: frozenset[str]) -> bool:
@@ -94,9 +96,11 @@ def _reads(node: nodes.Node, spent: frozenset[str]) -> bool:
 
 
 def _handed_on(tree: nodes.Template, names: frozenset[str]) -> bool:
-    """Whether one of some macros is used as a value, and not called by its name."""
+    """Whether what is called might be one of some macros, or what counts its calls, under the name of a method."""
     called = {id(call.node) for call in tree.find_all(nodes.Call)}
-    return any(name.name in names and id(name) not in called for name in tree.find_all(nodes.Name))
+    values = {name.name for name in tree.find_all(nodes.Name) if id(name) not in called}
+    counters = any(name.name in ("cycler", "joiner") for name in tree.find_all(nodes.Name))
+    return counters or bool(values & {*names, "caller"})
 
 
 def _prints_alone(macro: nodes.Macro, told: Purity) -> bool:

@@ -26,6 +26,8 @@ _TEXT_FILTERS = frozenset({"trim", "tojson", "string", "join", "upper", "lower",
 _TEXT_METHODS = frozenset(
     {"strip", "lstrip", "rstrip", "replace", "join", "upper", "lower", "removeprefix", "removesuffix"}
 )
+# What transformers passes as text.
+_TOKENS = frozenset(f"{name}_token" for name in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
 _OPAQUE = (nodes.CallBlock, nodes.FilterBlock)
 
 
@@ -283,7 +285,7 @@ def is_sum(node: nodes.Expr) -> bool:
         return is_sum(node.left) or is_sum(node.right)
     if isinstance(node, nodes.CondExpr | nodes.Filter | nodes.Call):
         return surely_text(node)
-    named = isinstance(node, nodes.Name) and node.name.endswith("_token")  # which transformers passes as text
+    named = isinstance(node, nodes.Name) and node.name in _TOKENS
     return named or isinstance(node, nodes.Concat) or (isinstance(node, nodes.Const) and isinstance(node.value, str))
 
 

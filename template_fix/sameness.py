@@ -15,19 +15,16 @@ from template_fix.contract import common_prefix
 from template_fix.effects import Purity, is_pure, only_prints, purity
 from template_fix.fold import alike, merged
 from template_fix.inlining import assemblies
-from template_fix.jinja import environment, is_marker, walk
+from template_fix.jinja import environment, is_marker
 from template_fix.pieces import operands, surely_text
-
-# What a macro has besides its arguments, and a marker is one to jinja2.
-_OF_MACROS = frozenset({"caller", "varargs", "kwargs"})
+from template_fix.scoping import means_something_else
 
 
 def same_but_for_markers(before: str, after: str) -> bool:
     """Whether two templates, given as source, are the same program but for generation markers.
 
     Proved on the syntax trees: markers taken out, sums of texts taken apart into outputs, and branches that print the
-    same either way taken for one, equal trees are left. A set inside of markers stays inside, so its variables must not
-    be read behind them: the plan sees to that.
+    same either way taken for one, equal trees are left.
     """
     try:
         one, other = _plain(before), _plain(after)
@@ -37,28 +34,22 @@ def same_but_for_markers(before: str, after: str) -> bool:
 
 
 def _plain(source: str) -> nodes.Template | None:
-    """Return a template's plain form, None where markers take names for their own."""
-    markers = _Unmarked()
-    tree = markers.visit(environment().parse(source))
+    """Return a template's plain form, None where its markers keep names to themselves."""
+    tree = environment().parse(source)
+    if means_something_else(tree):
+        return None
+    tree = _Unmarked().visit(tree)
     result = _Plain(tree).visit(tree)
     assert isinstance(result, nodes.Template)
-    return None if markers.taken else result
+    return result
 
 
 class _Unmarked(NodeTransformer):
-    """Takes markers out of a tree. ``taken`` tells that one holds a name that means something else inside of it."""
-
-    def __init__(self) -> None:
-        self.taken = False
+    """Takes markers out of a tree."""
 
     def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node | list[nodes.Node]:
         self.generic_visit(node)
-        if not is_marker(node):
-            return node
-        self.taken |= any(
-            name.name in _OF_MACROS for part in node.body for name in walk(part) if isinstance(name, nodes.Name)
-        )
-        return node.body
+        return node.body if is_marker(node) else node
 
 
 class _Plain(NodeTransformer):
@@ -68,7 +59,7 @@ class _Plain(NodeTransformer):
         self.tree, self.pure = tree, purity(tree)
         self.droppable = droppable(tree, self.pure)
         self.known = known(tree)
-        self.scope = at_the_top(tree, self.known)
+        self.scope = at_the_top(self.known)
         self.macros = {name: text for name, text in beginnings(tree).items() if name in self.pure.macros}
 
     def apart(self, body: list[nodes.Node]) -> list[nodes.Node]:
@@ -103,12 +94,25 @@ class _Plain(NodeTransformer):
         return made if isinstance(made, list) else [made]
 
     def visit_For(self, node: nodes.For) -> nodes.Node:
+        otherwise, node.else_ = nodes.Scope(node.else_), []
+        self.generic_visit(otherwise)
         outside, self.scope = self.scope, self.scope.inside(node, self.known)
         self.generic_visit(node)
         self.scope = outside
+        node.else_ = otherwise.body
         return node
 
     def visit_Macro(self, node: nodes.Macro) -> nodes.Node:
+        return self.unknown(node)
+
+    def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node:
+        return self.unknown(node)
+
+    def visit_With(self, node: nodes.With) -> nodes.Node:
+        return self.unknown(node)
+
+    def unknown(self, node: nodes.Node) -> nodes.Node:
+        """Visit what has names of its own, of which nothing is known."""
         outside, self.scope = self.scope, Scope()
         self.generic_visit(node)
         self.scope = outside

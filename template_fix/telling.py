@@ -50,9 +50,8 @@ def told_apart(traced: Traced, wrap: Wrap) -> Wrap:
 
 def _safe_ones(traced: Traced, wrap: Wrap, told: Mapping[str, int]) -> dict[str, int]:
     """Return the tests that can't fail at a wrap, with what they say: no others are sure to be proved."""
-    tree = traced.template.tree
-    names = known(tree)
-    scope = at_the_top(tree, names)
+    names = known(traced.template.tree)
+    scope = at_the_top(names)
     for loop in _loops(traced.template, traced.place(wrap)):
         scope = scope.inside(loop, names)
     return {test: truth for test, truth in told.items() if (asked := _parsed(test)) and cannot_fail(asked, scope)}

@@ -24,7 +24,7 @@ json_rows
 data
 survey labels watch
 models vocabulary loadable proposers coverage judge mask
-unflag candidates origin cells inlining asking
+unflag candidates origin cells inlining asking scoping
 sameness telling marking
 reach
 search marked

@@ -100,6 +100,81 @@ def either(test: str) -> tuple[str, str]:
         ),
         pytest.param("", "{% if messages %}{{ true }}{% else %}{{ 1 }}{% endif %}", "{{ true }}", id="1 and true"),
         pytest.param(SPACE + COUNTS, "{{ ns.x ~ bump() }}", "{{ ns.x }}{{ bump() }}", id="a chain with a call"),
+        pytest.param(
+            "", "{% set x = 1 %}{{ x }}", f"{G}{{% set x = 1 %}}{E}{{{{ x }}}}", id="what is set inside of a marker"
+        ),
+        pytest.param(
+            "", "{{ x }}{% set x = 1 %}", f"{G}{{{{ x }}}}{E}{{% set x = 1 %}}", id="what is set behind a marker"
+        ),
+        pytest.param(
+            "",
+            "{{ x }}{{ y }}",
+            "{% if a.b %}{{ x }}{% else %}{{ x }}{% endif %}{% if a.b %}{{ y }}{% else %}{{ y }}{% endif %}",
+            id="two tests, each of which is asked because of the other",
+        ),
+        pytest.param(
+            "",
+            "{% with g = m | map('upper') %}{% if g | list %}A{% endif %}{% if g | list %}B{% endif %}{% endwith %}",
+            "{% with g = m | map('upper') %}{% if g | list %}AB{% endif %}{% endwith %}",
+            id="a map that a block binds",
+        ),
+        pytest.param(
+            "{% set d = {'v': m | map('upper')} %}{% set g = d.get('v') %}",
+            "{% if g | list %}A{% endif %}{% if g | list %}B{% endif %}",
+            "{% if g | list %}AB{% endif %}",
+            id="a map that comes out of a mapping",
+        ),
+        pytest.param(
+            "{% set d = namespace(get=joiner(',')) %}",
+            "{% if d.get() %}A{% endif %}{% if d.get() %}B{% endif %}",
+            "{% if d.get() %}AB{% endif %}",
+            id="what counts its calls, by the name of a method",
+        ),
+        pytest.param(
+            "{% for m in messages + [extra] %}",
+            *(f"{each}{{% endfor %}}" for each in either("m.role")),
+            id="a list of the template's",
+        ),
+        pytest.param(
+            "{% for m in messages %}{% with m = m.x %}",
+            *(f"{each}{{% endwith %}}{{% endfor %}}" for each in either("m.role")),
+            id="a name that a block binds",
+        ),
+        pytest.param(
+            "{% if w %}{% set messages = messages | selectattr('role') %}{% endif %}",
+            *either("messages and messages[-1].role"),
+            id="messages that are something else",
+        ),
+        pytest.param(
+            "",
+            *(f"{{% for m in messages %}}x{{% else %}}{each}{{% endfor %}}" for each in either("m.role")),
+            id="no message",
+        ),
+        pytest.param(
+            "",
+            *(f"{each}{{% set ns = namespace(x=1) %}}" for each in either("ns.x")),
+            id="a namespace in front of itself",
+        ),
+        pytest.param(
+            "{% for m in messages %}{% set m = messages %}",
+            *(f"{each}{{% endfor %}}" for each in either("m.get('x')")),
+            id="a message that is made a list",
+        ),
+        pytest.param(
+            "{% if c %}{% set ms = messages %}{% endif %}{% for m in ms %}",
+            *(f"{each}{{% endfor %}}" for each in either("m.get('x')")),
+            id="a list that is one of messages at times",
+        ),
+        pytest.param(
+            "{% set ns = namespace(a={}) %}{% if ns[k].x %}p{% else %}q{% endif %}{% set ns.a = nope %}",
+            *either("ns[k].x"),
+            id="a field that is named by a variable",
+        ),
+        pytest.param(
+            "{% for x in y | map('abs') %}",
+            *(f"{each}{{% endfor %}}" for each in either("loop.last")),
+            id="what comes next",
+        ),
         pytest.param("", *either("foo.bar"), id="a field of what may be undefined"),
         pytest.param("{% if a %}{% set last = a %}{% endif %}", *either("last.role"), id="what is set at times"),
         pytest.param("", *either("loop.index > 1"), id="a loop where there is none"),
