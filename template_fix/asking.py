@@ -89,9 +89,7 @@ def known(tree: nodes.Template) -> Known:
     lists = _lists(tree, sets, stored)
     made = Counter(_target(each) for each in sets if _has_value(each.node) and not own & {"dict", "namespace"})
     kept = Counter(
-        _target(each)
-        for each in sets
-        if Known(lists).lists_messages(each.node) or (_is_dict(each.node) and "dict" not in own)
+        _target(each) for each in sets if _target(each) in lists or (_is_dict(each.node) and "dict" not in own)
     )
     loops = Counter(
         each.name for loop in tree.find_all(nodes.For) for each in walk(loop.target) if isinstance(each, nodes.Name)
