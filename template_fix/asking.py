@@ -78,6 +78,8 @@ class Known(NamedTuple):
             return node.name in self.lists or node.name not in self.stored
         if isinstance(node, nodes.Getattr) or (isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const)):
             return not isinstance(node.node, nodes.List | nodes.Dict)
+        if isinstance(node, nodes.Call):
+            return isinstance(node.node, nodes.Getattr) and node.node.attr == "get" and not node.args[1:]
         return self.lists_messages(node)
 
 

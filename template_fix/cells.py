@@ -13,9 +13,9 @@ from typing import Any
 from jinja2 import nodes
 
 from template_fix.contract import Examination
-from template_fix.jinja import Template, walk
+from template_fix.jinja import Template
 from template_fix.mask import Mask
-from template_fix.pieces import Body, Execution, Piece, Pieces, Printed, Unit
+from template_fix.pieces import Body, Execution, Piece, Pieces, Printed, Unit, operands
 from template_fix.probes import Probe
 from template_fix.render import RenderError
 from template_fix.text import Span
@@ -223,24 +223,8 @@ class Traced:
         return found
 
     def may_be_empty(self, body: Body, run: Sequence[Cell]) -> bool:
-        """Whether a run prints nothing in some run through its body, as nothing in it keeps it from."""
-        if any(self._always_prints(body.units[cell.unit], cell) for cell in run):
-            return False
-        if all(body.units[cell.unit].pieces and not _calls_macro(body.units[cell.unit].node) for cell in run):
-            return True  # a text that some message has may be empty in another
-        wrap = Wrap(body, run[0], run[-1])
-        units = range(run[0].unit, run[-1].unit + 1)
-        return any(
-            not any(
-                span.start < span.end
-                for index, what in each.done
-                if index in units
-                for printed in printed_in(what)
-                for _, span in self.own_parts(wrap, index, printed)
-            )
-            for _, execution, _ in self.executions
-            for each in runs(execution, body)
-        )
+        """Whether nothing in a run keeps it from printing nothing: what is a text in one message is "" in another."""
+        return not any(self._always_prints(body.units[cell.unit], cell) for cell in run)
 
     def _always_prints(self, unit: Unit, cell: Cell | None = None) -> bool:
         """Whether a unit, or the part of it in a cell, prints text of its own in each run."""
@@ -248,7 +232,34 @@ class Traced:
             chosen = isinstance(unit.node, nodes.If) and bool(unit.node.else_)
             return chosen and all(any(map(self._always_prints, body.units)) for body in unit.bodies)
         pieces = unit.pieces if cell is None or cell.part is None else unit.pieces[cell.part[0] : cell.part[0] + 1]
-        return any(piece.literal or self.variables.get(piece.span.of(self.template.source)) for piece in pieces)
+        tokens = self.variables.keys() - self._stored
+        named = (piece.span.of(self.template.source) for piece in pieces)
+        return any(piece.literal for piece in pieces) or bool(tokens & {*named}) or self._prints_by_macro(unit.node)
+
+    def _prints_by_macro(self, node: nodes.Node) -> bool:
+        """Whether an output is the call of a macro that prints text of its own, without its front at that."""
+        front = isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr)
+        called = node.node.node if front else node  # type: ignore[attr-defined]
+        name = called.node.name if isinstance(called, nodes.Call) and isinstance(called.node, nodes.Name) else ""
+        return self._literals.get(name, 0) > front
+
+    @cached_property
+    def _literals(self) -> dict[str, int]:
+        """Return how many texts of its own each macro prints whenever it is called."""
+        outputs = {
+            macro.name: [part for each in macro.body if isinstance(each, nodes.Output) for part in each.nodes]
+            for macro in self.template.tree.find_all(nodes.Macro)
+        }
+        return {
+            name: sum(
+                bool(getattr(each, "data", getattr(each, "value", ""))) for part in parts for each, _ in operands(part)
+            )
+            for name, parts in outputs.items()
+        }
+
+    @cached_property
+    def _stored(self) -> frozenset[str]:
+        return frozenset(name.name for name in self.template.tree.find_all(nodes.Name) if name.ctx != "load")
 
     def entered(self, body: Body) -> bool:
         """Whether any conversation runs through a body."""
@@ -279,10 +290,6 @@ class Traced:
             behind = index == wrap.last.unit and wrap.last.part is not None and part > wrap.last.part
             if not before and not behind:
                 yield part, span
-
-
-def _calls_macro(node: nodes.Node) -> bool:
-    return any(isinstance(each, nodes.Call) and isinstance(each.node, nodes.Name) for each in walk(node))
 
 
 def _kind(found: set[frozenset[bool]]) -> str:

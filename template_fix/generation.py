@@ -15,8 +15,8 @@ from template_fix.jinja import Template, undeclared
 from template_fix.marked import marked
 from template_fix.marking import Plan
 from template_fix.mask import Mask
-from template_fix.probes import Probe, bare, unfinished, with_block, with_field, with_variable
-from template_fix.reach import refuse_unreached
+from template_fix.probes import Probe, bare, unfinished, with_block, with_field, with_role, with_variable
+from template_fix.reach import other_roles, refuse_unreached
 from template_fix.render import Failure, Renderer, RenderError
 from template_fix.sameness import same_but_for_markers
 from template_fix.splitting import branched, inlined, split
@@ -38,16 +38,17 @@ class Difference:
     wanted: tuple[Span, ...]
 
 
-def wanted_masks(examined: Examination, arguments: type, ends: Sequence[str], switched: bool) -> Mask:
+def wanted_masks(template: Template, examined: Examination, arguments: type, ends: Sequence[str]) -> Mask:
     """Return the masks that a template's markers should give, over its battery and a few conversations more.
 
-    ``arguments`` is the type of a call's arguments, ``ends`` are the texts of the tokens that generation stops at, and
-    ``switched`` tells that the template knows ``preserve_thinking``. Use it inside `limits.bounded`.
+    ``arguments`` is the type of a call's arguments, ``ends`` are the texts of the tokens that generation stops at. Use
+    it inside `limits.bounded`.
     """
     more = list(unfinished(examined.tags, arguments))
+    more += (probe for role in other_roles(template.tree) for probe in with_role(examined.tags, arguments, role))
     if not any(_prints_calls(examined, probe) for probe in examined.probes.values()):
         more += bare(examined.tags)
-    if switched:
+    if SWITCH in undeclared(template.source):
         off = (probe for probe in examined.probes.values() if not probe.flags and not probe.legacy)
         more += (replace(probe, flags=((SWITCH, False),), ordinary=False) for probe in off)
     return Mask(examined.enlarged(more), tuple(ends))

@@ -58,12 +58,10 @@ class Plan:
             elif cell.kind in (IN, EITHER):
                 end = self._run(body, cells, at)
                 run = cells[at:end]
-                if cell.kind == EITHER:
-                    yield Wrap(body, run[0], run[-1], ROLE, optional=self.traced.may_be_empty(body, run))
-                elif self.traced.may_be_empty(body, run):
+                if self.traced.may_be_empty(body, run):
                     yield from self._one_by_one(body, run)
                 else:
-                    yield Wrap(body, run[0], run[-1])
+                    yield Wrap(body, run[0], run[-1], ROLE if cell.kind == EITHER else "")
                 at = end
             else:
                 at += 1
@@ -113,7 +111,8 @@ class Plan:
                 yield from self._opened_up(body, first)
             else:
                 last = rest[-1] if rest else first
-                yield Wrap(body, first, last, optional=self.traced.may_be_empty(body, [first, last]))
+                test = ROLE if first.kind == EITHER else ""
+                yield Wrap(body, first, last, test, optional=self.traced.may_be_empty(body, [first, last]))
 
     def _opened_up(self, body: Body, cell: Cell) -> Iterator[Wrap]:
         self.opened.add((body.number, cell.unit))

@@ -132,6 +132,7 @@ class Probe:
             self.form, f"; reasoning in the field {self.form!r}"
         )
         form = "; reasoning inside of content, then in a field" if self.form == "mixed" else form
+        form = f"; with {self.form}" if " " in self.form else form
         flags = "".join(f"; {name}={value}" for name, value in self.flags)
         lists = "; contents as lists of text blocks" if self.text_lists else ""
         tools = "; tools that aren't called" if self.offered else _TOOLSETS[self.toolset]
@@ -350,6 +351,14 @@ def with_variable(tags: Tags, arguments: type, name: str, wanted: Any = None) ->
         )
 
 
+def with_role(tags: Tags, arguments: type, role: str) -> Iterator[Probe]:
+    """Yield conversations in which another role than the usual ones speaks in front of a turn, and behind one."""
+    for shape, at in (("uua", 1), ("uaua", 2)):
+        told = probe(shape, tags, "plain", arguments=arguments)
+        messages = tuple({**each, "role": role} if number == at else each for number, each in enumerate(told.messages))
+        yield replace(told, messages=messages, form=f"role {role}", ordinary=False)
+
+
 def with_block(tags: Tags, arguments: type, kind: str) -> Iterator[Probe]:
     """Yield conversations of text blocks with one of another type, ``image`` for one, in front of each or behind."""
     block = {"type": kind, kind: "one"}
@@ -368,8 +377,8 @@ def with_field(
 ) -> Iterator[Probe]:
     """Yield conversations whose turns have a field of the template's own, with variables of its own.
 
-    The field holds results that come with a call, a text in front of the answer or behind it, or what is wanted, else
-    true.
+    The field holds results that come with a call, the result of one in the call itself, a text in front of the answer
+    or behind it, or what is wanted, else true.
     """
     yield from (replace(each, flags=flags, ordinary=False) for each in _with_field(tags, arguments, name, wanted))
 
@@ -382,6 +391,9 @@ def _with_field(tags: Tags, arguments: type, name: str, wanted: Any) -> Iterator
     first = [part for part in called.parts if part.message < 2]
     parts = (*first, *results, *(part for part in called.parts if part.message == 2))
     yield replace(called, messages=(user, records, answer), parts=parts, form=name)
+    inside = {**call, "tool_calls": [{**each, name: results[0].text} for each in call["tool_calls"]]}
+    parts = (*first, results[0], *(part for part in called.parts if part.message == 2))
+    yield replace(called, messages=(user, inside, answer), parts=parts, form=f"{name} in a call")
     asked = probe("ua", tags, "plain", arguments=arguments)
     user, answer = asked.messages
     before = Part("reasoning", 1, "Weighing idea 1.", f"field {name}")

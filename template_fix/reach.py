@@ -45,7 +45,14 @@ class _Reach:
         self.wrapped = {
             (wrap.body.number, unit) for wrap in wraps for unit in range(wrap.first.unit, wrap.last.unit + 1)
         }
-        self.asking = _Asking(_named_after_roles(plan.traced.template.tree))
+        self.tree = plan.traced.template.tree
+        self.asking = _Asking(_named_after_roles(self.tree))
+        probes = plan.traced.mask.examined.probes.values()
+        self.keys = frozenset(key for probe in probes for key in _keys(probe.messages))
+        sets = self.tree.find_all(nodes.Assign)
+        self.spaces = {getattr(each.target, "name", "") for each in sets if _makes_namespace(each.node)}
+        loops = (loop.target for loop in self.tree.find_all(nodes.For))
+        self.items = frozenset(target.name for target in loops if isinstance(target, nodes.Name))
 
     def body(self, body: Body, in_loop: bool, behind: str = NONE) -> None:
         """Refuse what was never reached in a body in which turns are printed, or nothing.
@@ -56,6 +63,8 @@ class _Reach:
         for index, unit in reversed(list(enumerate(body.units))):
             if (body.number, index) in self.wrapped:
                 self.inside(unit)
+            elif unit.pieces and kinds.get(index) == NONE and in_loop and behind in (IN, EITHER):
+                self.silent(unit)
             elif (body.number, index) in self.opened or kinds.get(index) == NONE:
                 self.block(unit, in_loop or isinstance(unit.node, nodes.For), kinds[index], behind)
             behind = self.first(body, index, kinds.get(index, NONE), behind)
@@ -71,6 +80,12 @@ class _Reach:
             # In front of a header, or behind an end, what prints nothing elsewhere is no turn's.
             elif in_loop and not other and output and (kind != NONE or behind in (IN, EITHER)):
                 raise self.unreached(output, test)
+
+    def silent(self, unit: Unit) -> None:
+        """Refuse an output of a message's own field that no conversation has."""
+        read = [each for each in walk(unit.node) if isinstance(getattr(each, "node", None), nodes.Name)]
+        if any(each.node.name in self.items and [*_read(each, frozenset())] for each in read):  # type: ignore[attr-defined]
+            raise self.unreached(unit.span, unit.node)
 
     def first(self, body: Body, index: int, kind: str, behind: str) -> str:
         """Return where a unit and what follows it print first."""
@@ -88,13 +103,34 @@ class _Reach:
         return found
 
     def inside(self, unit: Unit) -> None:
-        """Refuse results that were never reached inside of what is wrapped."""
+        """Refuse what is no part of a turn, and was never reached, inside of what is wrapped."""
+        if unit.pieces and any(_RESULTS.search(field) for field in self.fields(unit.node) - self.keys):
+            raise self.unreached(unit.span, unit.node)
         for inner, test in zip(unit.bodies, _tests(unit.node) if unit.bodies else (), strict=True):
             output = _first_output(inner)
-            if output and not self.traced.entered(inner) and any(map(_prints_results, inner.units)):
+            if output and not self.traced.entered(inner) and self.prints_others(unit, inner):
                 raise self.unreached(output, test)
             for each in inner.units:
                 self.inside(each)
+
+    def prints_others(self, unit: Unit, body: Body) -> bool:
+        """Whether a body that was never reached prints what may be other messages, or the results of calls."""
+        outputs = list(_outputs(body))
+        read = [unit.node.iter] if isinstance(unit.node, nodes.For) else []
+        names = {each.name for node in (*outputs, *read) for each in walk(node) if isinstance(each, nodes.Name)}
+        fields = {field for node in outputs for field in self.fields(node)}
+        neighbours = {"nextitem", "previtem"} & fields or "messages" in names
+        return bool(neighbours) or any(map(_RESULTS.search, fields))
+
+    def fields(self, node: nodes.Node) -> set[str]:
+        """Return the names of the fields that an expression reads, by itself and in the macros that it calls."""
+        called = {getattr(each.node, "name", "") for each in walk(node) if isinstance(each, nodes.Call)}
+        macros = [macro for macro in self.tree.find_all(nodes.Macro) if macro.name in called]
+        every = [each for part in (node, *macros) for each in walk(part)]
+        read = [each for each in every if getattr(getattr(each, "node", None), "name", "") not in self.spaces]
+        found = {each.attr for each in read if isinstance(each, nodes.Getattr)}
+        keys = (getattr(each.arg, "value", None) for each in read if isinstance(each, nodes.Getitem))
+        return found | {key for key in keys if isinstance(key, str)}
 
     def unreached(self, output: Span, test: nodes.Node | None) -> Unmarkable:
         return Unmarkable(
@@ -105,10 +141,35 @@ class _Reach:
         )
 
 
-def _prints_results(unit: Unit) -> bool:
-    """Whether what is printed is called as the results of tools are."""
-    fields = (str(getattr(each, "attr", getattr(getattr(each, "arg", None), "value", ""))) for each in walk(unit.node))
-    return any(_RESULTS.search(field) for field in fields)
+def _makes_namespace(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Call) and getattr(node.node, "name", "") == "namespace"
+
+
+def other_roles(tree: nodes.Template) -> list[str]:
+    """Return the roles that a template asks for besides the usual ones."""
+    asking = _Asking(_named_after_roles(tree))
+    asked = (role for test in tree.find_all(nodes.Compare) for role in asking.roles(test))
+    usual = {*_NAMES, "user", "system", "tool"}
+    return list(dict.fromkeys(role for role in asked if isinstance(role, str) and role and role not in usual))
+
+
+def _keys(value: object) -> Iterator[str]:
+    """Yield the keys of all mappings in a value."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield str(key)
+            yield from _keys(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _keys(each)
+
+
+def _outputs(body: Body) -> Iterator[nodes.Node]:
+    for unit in body.units:
+        if unit.pieces:
+            yield unit.node
+        for inner in unit.bodies:
+            yield from _outputs(inner)
 
 
 def _named_after_roles(tree: nodes.Template) -> frozenset[str]:

@@ -235,7 +235,7 @@ class Study:
         """Return what the model has to write of each conversation, as the markers should tell."""
         from template_fix.generation import wanted_masks
 
-        return wanted_masks(self.examined, self._arguments, self.setting.ends, SWITCH in undeclared(self.source))
+        return wanted_masks(self.template, self.examined, self._arguments, self.setting.ends)
 
     def marked(self) -> str:
         """Return the template with generation markers, its own left out. Raises Unmarkable."""
