@@ -218,6 +218,14 @@ def test_what_only_other_rows_reach_is_reached(template: str) -> None:
             "no conversation reaches the output",
             id="a result that nobody reaches inside of a turn",
         ),
+        pytest.param(
+            turns(
+                "{{ '<|a|>\\n' + (m.content or '') }}"
+                "{% if loop.nextitem is sameas 7 %}{{ loop.nextitem.content }}{% endif %}<|e|>"
+            ),
+            "no conversation reaches the output",
+            id="the next message, inside of a turn",
+        ),
     ],
 )
 def test_what_may_be_marked_wrongly_is_refused(template: str, why: str) -> None:
@@ -263,12 +271,43 @@ def test_what_is_asked_for_is_set(turn: str, changed: str) -> None:
             "{% if add_generation_prompt %}{{ 'A:' }}{% endif %}",
             id="no end but the line's",
         ),
+        pytest.param(
+            turns("{{ '<|a|>\\n' }}{{ (m.content or '') | trim }}{% if not loop.last %}<|e|>{% endif %}"),
+            id="an end behind all but the last turn",
+        ),
+        pytest.param(
+            "{% macro said(m) %}{{ (m.content or '') | trim }}{% endmacro %}" + turns("{{ '<|a|>\\n' }}{{ said(m) }}"),
+            id="a macro that prints no text of its own",
+        ),
+        pytest.param(
+            LOOP + "{{ '<|' + m.role + '|>' }}{{ (m.content or '') | trim }}{% if not loop.last %}<|e|>{% endif %}"
+            "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}",
+            id="an end behind all but the last, whoever speaks",
+        ),
     ],
 )
 def test_no_marker_encloses_nothing(template: str, content: str | None) -> None:
     renderer = Renderer(marked(template), {})
     told = renderer.generated([{"role": "user", "content": "Q"}, {"role": "assistant", "content": content}])
     assert isinstance(told, tuple) and not [span for span in told[1] if span.start == span.end]
+
+
+def test_another_role_that_is_printed_like_a_turn_is_not_marked() -> None:
+    template = (
+        LOOP + "{% if m.role in ['assistant', 'critic'] %}<|{{ m.role }}|>{{ m.content }}<|e|>"
+        "{% else %}<|u|>{{ m.content }}<|e|>{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    )
+    made = marked(template)
+    assert_right(template, made)
+    asked = [{"role": role, "content": role.upper()} for role in ("user", "critic", "assistant")]
+    told = Renderer(made, {}).generated(asked)
+    assert isinstance(told, tuple) and [span.of(told[0]) for span in told[1]] == ["ASSISTANT<|e|>"]
+
+
+def test_a_field_in_front_of_the_answer_is_the_turns() -> None:
+    template = turns("{{ '<|a|>\\n' }}{{ m.note or '' }}{{ m.content }}<|e|>")
+    assert "{% generation %}{{ m.note or '' }}{{ m.content }}<|e|>{% endgeneration %}" in marked(template)
 
 
 def test_a_macro_that_prints_the_header_too_is_called_without_it() -> None:
