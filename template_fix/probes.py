@@ -394,12 +394,14 @@ def _with_field(tags: Tags, arguments: type, name: str, wanted: Any) -> Iterator
     inside = {**call, "tool_calls": [{**each, name: results[0].text} for each in call["tool_calls"]]}
     parts = (*first, results[0], *(part for part in called.parts if part.message == 2))
     yield replace(called, messages=(user, inside, answer), parts=parts, form=f"{name} in a call")
+    thought = Part("reasoning", 1, "Weighing idea 1.", f"field {name}")
+    parts = (called.parts[0], thought, *called.parts[1:])
+    yield replace(called, messages=(user, {**call, name: thought.text}, answer), parts=parts, form=f"{name} of a call")
     asked = probe("ua", tags, "plain", arguments=arguments)
     user, answer = asked.messages
-    before = Part("reasoning", 1, "Weighing idea 1.", f"field {name}")
     behind = Part("call", 1, "Calling word1.", f"field {name}")
     for value, parts in (
-        (before.text, (asked.parts[0], before, *asked.parts[1:])),
+        (thought.text, (asked.parts[0], thought, *asked.parts[1:])),
         (behind.text, (*asked.parts, behind)),
         (True if wanted is None else wanted, asked.parts),
     ):
