@@ -5,153 +5,22 @@ A test that branches print the same after may be left out only where it can't ma
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
 
 from jinja2 import nodes
 
 from template_fix.effects import Purity, is_pure, only_prints
 from template_fix.fold import alike
 from template_fix.jinja import walk
+from template_fix.scopes import Known, Scope, at_the_top, known, target
 
 # Tests that fail for no value, and filters that give a text for any.
 _SAFE_TESTS = frozenset(
     {"defined", "undefined", "none", "string", "mapping", "sequence", "iterable", "number", "boolean", "true", "false"}
 )
 _TEXTS = frozenset({"trim", "string"})
-_VALUES = _TEXTS | {"tojson", "list", "length", "count", "join", "lower", "upper", "replace"}
 _COUNTERS = frozenset({"index", "index0", "length", "revindex", "revindex0"})
 Tests = tuple[nodes.Node, ...]
-
-
-class Scope(NamedTuple):
-    """What is known of names in one place of a template.
-
-    ``messages`` are the names of messages, which are mappings; ``defined`` are those, and all others that have a value,
-    whatever it is. ``loop`` tells that the place is in a loop, and that the name means that.
-    """
-
-    messages: frozenset[str] = frozenset()
-    defined: frozenset[str] = frozenset()
-    loop: bool = False
-
-    def inside(self, loop: nodes.For, known: Known) -> Scope:
-        """Return what is known inside of a loop besides."""
-        names = frozenset(each.name for each in walk(loop.target) if isinstance(each, nodes.Name))
-        listed = isinstance(loop.target, nodes.Name) and known.lists_messages(loop.iter)
-        lost, told = names & known.replaced, names - known.replaced - known.lists
-        return Scope(
-            (self.messages - names) | (told if listed else frozenset()),
-            (self.defined - lost) | (told if listed or known.lists_values(loop.iter) else frozenset()),
-            "loop" not in known.replaced and known.lists_values(loop.iter),
-        )
-
-
-class Known(NamedTuple):
-    """What a template does with its names.
-
-    ``lists`` are those of lists of messages, ``replaced`` are set to something of which nothing is known, and what
-    ``valued`` are set to always has a value. ``stored`` are all that the template gives values.
-    """
-
-    lists: frozenset[str]
-    replaced: frozenset[str] = frozenset()
-    valued: frozenset[str] = frozenset()
-    stored: frozenset[str] = frozenset()
-
-    def lists_messages(self, node: nodes.Node | None) -> bool:
-        """Whether an expression gives messages in a list: all, or a slice of them."""
-        if isinstance(node, nodes.Getitem):
-            return isinstance(node.arg, nodes.Slice) and self.lists_messages(node.node)
-        if isinstance(node, nodes.CondExpr):
-            return self.lists_messages(node.expr1) and self.lists_messages(node.expr2)
-        return isinstance(node, nodes.Name) and node.name in self.lists
-
-    def lists_values(self, node: nodes.Node | None) -> bool:
-        """Whether an expression gives a caller's list, or what a message has, so that all in it are values."""
-        if isinstance(node, nodes.Or):
-            return self.lists_values(node.left) and self.lists_values(node.right)
-        if isinstance(node, nodes.List):
-            return not node.items
-        if isinstance(node, nodes.Name):
-            return node.name in self.lists or node.name not in self.stored
-        if isinstance(node, nodes.Getattr) or (isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const)):
-            return not isinstance(node.node, nodes.List | nodes.Dict)
-        if isinstance(node, nodes.Call):
-            return isinstance(node.node, nodes.Getattr) and node.node.attr == "get" and not node.args[1:]
-        return self.lists_messages(node)
-
-
-def known(tree: nodes.Template) -> Known:
-    """Return what a template does with its names."""
-    sets = [each for each in tree.find_all(nodes.Assign) if isinstance(each.target, nodes.Name)]
-    stored = Counter(each.name for each in tree.find_all(nodes.Name) if each.ctx != "load")
-    own = {*stored, *(macro.name for macro in tree.find_all(nodes.Macro))}
-    lists = _lists(tree, sets, stored)
-    made = Counter(_target(each) for each in sets if _has_value(each.node) and not own & {"dict", "namespace"})
-    kept = Counter(
-        _target(each) for each in sets if _target(each) in lists or (_is_dict(each.node) and "dict" not in own)
-    )
-    loops = Counter(
-        each.name for loop in tree.find_all(nodes.For) for each in walk(loop.target) if isinstance(each, nodes.Name)
-    )
-    given = Counter(arg.name for macro in tree.find_all(nodes.Macro) for arg in macro.args)
-    replaced = frozenset(name for name in stored if stored[name] > kept[name] + loops[name] + given[name])
-    valued = frozenset(name for name in made if stored[name] == made[name])
-    return Known(lists - replaced, replaced, valued, frozenset(stored))
-
-
-def _lists(tree: nodes.Template, sets: Sequence[nodes.Assign], stored: Mapping[str, int]) -> frozenset[str]:
-    """Return the names of lists of messages: set to nothing else anywhere, and always set at the top."""
-    lists = frozenset({"messages"})
-    while True:
-        made = Counter(_target(each) for each in sets if Known(lists).lists_messages(each.node))
-        if stored.get("messages", 0) > made["messages"]:
-            return frozenset()
-        found = lists | {name for name in made if stored[name] == made[name] and _always_set(tree.body, name)}
-        if found == lists:
-            return lists
-        lists = found
-
-
-def _always_set(statements: Iterable[nodes.Node], name: str) -> bool:
-    return any(
-        (isinstance(node, nodes.Assign) and _target(node) == name)
-        or (
-            isinstance(node, nodes.If)
-            and bool(node.else_)
-            and all(_always_set(body, name) for body in (node.body, *(each.body for each in node.elif_), node.else_))
-        )
-        for node in statements
-    )
-
-
-def _has_value(node: nodes.Node) -> bool:
-    """Whether an expression gives a value whatever it is made of, and never what is undefined."""
-    if isinstance(node, nodes.CondExpr):
-        return node.expr2 is not None and _has_value(node.expr1) and _has_value(node.expr2)
-    plain = nodes.Const | nodes.Dict | nodes.List | nodes.Concat | nodes.Compare | nodes.Not | nodes.Test
-    named = _calls(node, "namespace") or _calls(node, "dict")
-    return named or isinstance(node, plain) or (isinstance(node, nodes.Filter) and node.name in _VALUES)
-
-
-def at_the_top(names: Known) -> Scope:
-    """Return what is known of names in all of a template."""
-    return Scope(frozenset(), frozenset({"messages"} & names.lists))
-
-
-def _target(node: nodes.Assign) -> str:
-    return node.target.name if isinstance(node.target, nodes.Name) else ""
-
-
-def _is_dict(node: nodes.Node) -> bool:
-    """Whether an expression makes a mapping, as ``dict(message, content=…)`` does."""
-    return isinstance(node, nodes.Dict) or _calls(node, "dict")
-
-
-def _calls(node: nodes.Node, name: str) -> bool:
-    return isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name) and node.node.name == name
 
 
 def cannot_fail(test: nodes.Node, scope: Scope) -> bool:
@@ -270,8 +139,8 @@ class _Walk:
         """Note the blocks in a list of statements; return what is known to have been asked behind it."""
         for at, node in enumerate(statements):
             asked = self.statement(node, asked, self.coming(statements[at + 1 :], later), scope)
-            if isinstance(node, nodes.Assign) and _target(node) in self.known.valued:
-                scope = scope._replace(defined=scope.defined | {_target(node)})
+            if isinstance(node, nodes.Assign) and target(node) in self.known.valued:
+                scope = scope._replace(defined=scope.defined | {target(node)})
         return asked
 
     def coming(self, statements: Iterable[nodes.Node], later: Tests) -> Tests:

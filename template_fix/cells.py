@@ -21,7 +21,6 @@ from template_fix.render import RenderError
 from template_fix.text import Span
 
 IN, OUT, EITHER, SPLIT, NONE = "in", "out", "either", "split", "none"
-ROLE = "assistant"
 
 
 class Unmarkable(ValueError):

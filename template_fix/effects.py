@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from jinja2 import nodes
 
-from template_fix.jinja import walk
+from template_fix.jinja import calls, walk
 
 # Methods that give the same however often they are called.
 _METHODS = frozenset(
@@ -105,7 +105,9 @@ def _handed_on(tree: nodes.Template, names: frozenset[str]) -> bool:
 
 def _prints_alone(macro: nodes.Macro, told: Purity) -> bool:
     """Whether a macro does nothing but print: fields are set of namespaces alone that it made itself."""
-    made = [each for each in macro.find_all(nodes.Assign) if _makes_namespace(each.node, told)]
+    if "namespace" in told.own:
+        return False
+    made = [each for each in macro.find_all(nodes.Assign) if calls(each.node, "namespace")]
     names = [each.target.name for each in made if isinstance(each.target, nodes.Name)]
     stores = [name.name for name in macro.find_all(nodes.Name) if name.ctx != "load"]
     own = frozenset(name for name in names if stores.count(name) == names.count(name))
@@ -123,11 +125,6 @@ def _sets_its_own(statements: Sequence[nodes.Node], own: frozenset[str], made: f
         if not all(_sets_its_own(body, own, made) for body in bodies if isinstance(body, list)):
             return False
     return True
-
-
-def _makes_namespace(node: nodes.Node, told: Purity) -> bool:
-    called = node.node if isinstance(node, nodes.Call) else None
-    return isinstance(called, nodes.Name) and called.name == "namespace" and called.name not in told.own
 
 
 def is_pure(node: nodes.Node, told: Purity) -> bool:

@@ -16,8 +16,9 @@ from template_fix.marked import marked
 from template_fix.marking import Plan
 from template_fix.mask import Mask
 from template_fix.probes import Probe, bare, unfinished, with_block, with_field, with_role, with_variable
-from template_fix.reach import other_roles, refuse_unreached
+from template_fix.reach import refuse_unreached
 from template_fix.render import Failure, Renderer, RenderError
+from template_fix.roles import other_roles
 from template_fix.sameness import same_but_for_markers
 from template_fix.splitting import branched, inlined, split
 from template_fix.tags import Tags

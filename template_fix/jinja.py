@@ -322,6 +322,11 @@ def walk(node: nodes.Node) -> Iterator[nodes.Node]:
         yield from walk(child)
 
 
+def calls(node: nodes.Node, name: str) -> bool:
+    """Whether a node is a call of what has some name."""
+    return isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name) and node.node.name == name
+
+
 def is_marker(node: nodes.Node) -> bool:
     """Whether a node is ``{% generation %}`` with what it encloses."""
     called = node.call.node if isinstance(node, nodes.CallBlock) else None

@@ -14,9 +14,10 @@ from typing import TypeGuard
 
 from jinja2 import nodes
 
-from template_fix.cells import EITHER, IN, NONE, OUT, ROLE, SPLIT, Cell, Traced, Unmarkable, Wrap
+from template_fix.cells import EITHER, IN, NONE, OUT, SPLIT, Cell, Traced, Unmarkable, Wrap
 from template_fix.jinja import walk
 from template_fix.pieces import Body, Unit, stores
+from template_fix.roles import ROLE
 
 
 @dataclass

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from jinja2 import nodes
 
-from template_fix.cells import EITHER, IN, NONE, OUT, ROLE, SPLIT, Unmarkable, Wrap
-from template_fix.jinja import undeclared, walk
+from template_fix.cells import EITHER, IN, NONE, OUT, SPLIT, Unmarkable, Wrap
+from template_fix.jinja import calls, undeclared, walk
 from template_fix.marking import Plan
 from template_fix.pieces import Body, Unit
+from template_fix.roles import Asking, named_after_roles
 from template_fix.text import Span
 
 _KNOWN = frozenset(
@@ -23,10 +24,7 @@ _KNOWN = frozenset(
 )
 # The variables that every rendering gets.
 _GIVEN = frozenset({"messages", "tools", "documents", "add_generation_prompt"})
-# What templates call the assistant's role.
-_NAMES = (ROLE, "model", "ai", "gpt")
-# What a message's role is kept in, and what the results of calls are.
-_ROLE_FIELDS = ("role", "from")
+# What the results of calls are called.
 _RESULTS = re.compile("result|response|output|observation")
 
 
@@ -46,11 +44,11 @@ class _Reach:
             (wrap.body.number, unit) for wrap in wraps for unit in range(wrap.first.unit, wrap.last.unit + 1)
         }
         self.tree = plan.traced.template.tree
-        self.asking = _Asking(_named_after_roles(self.tree))
+        self.asking = Asking(named_after_roles(self.tree))
         probes = plan.traced.mask.examined.probes.values()
         self.keys = frozenset(key for probe in probes for key in _keys(probe.messages))
         sets = self.tree.find_all(nodes.Assign)
-        self.spaces = {getattr(each.target, "name", "") for each in sets if _makes_namespace(each.node)}
+        self.spaces = {getattr(each.target, "name", "") for each in sets if calls(each.node, "namespace")}
         loops = (loop.target for loop in self.tree.find_all(nodes.For))
         self.items = frozenset(target.name for target in loops if isinstance(target, nodes.Name))
 
@@ -141,18 +139,6 @@ class _Reach:
         )
 
 
-def _makes_namespace(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.Call) and getattr(node.node, "name", "") == "namespace"
-
-
-def other_roles(tree: nodes.Template) -> list[str]:
-    """Return the roles that a template asks for besides the usual ones."""
-    asking = _Asking(_named_after_roles(tree))
-    asked = (role for test in tree.find_all(nodes.Compare) for role in asking.roles(test))
-    usual = {*_NAMES, "user", "system", "tool"}
-    return list(dict.fromkeys(role for role in asked if isinstance(role, str) and role and role not in usual))
-
-
 def _keys(value: object) -> Iterator[str]:
     """Yield the keys of all mappings in a value."""
     if isinstance(value, dict):
@@ -170,63 +156,6 @@ def _outputs(body: Body) -> Iterator[nodes.Node]:
             yield unit.node
         for inner in unit.bodies:
             yield from _outputs(inner)
-
-
-def _named_after_roles(tree: nodes.Template) -> frozenset[str]:
-    """Return the names of variables that hold roles: those called so, and those that are set to one."""
-    sets = [each for each in tree.find_all(nodes.Assign) if isinstance(each.target, nodes.Name)]
-    return frozenset({"role", *(each.target.name for each in sets if any(map(_reads_role, walk(each.node))))})  # type: ignore[attr-defined]
-
-
-def _reads_role(node: nodes.Node) -> bool:
-    if isinstance(node, nodes.Getattr):
-        return node.attr in _ROLE_FIELDS
-    return isinstance(node, nodes.Getitem | nodes.Const) and (
-        getattr(node, "value", None) in _ROLE_FIELDS or getattr(getattr(node, "arg", None), "value", "") in _ROLE_FIELDS
-    )
-
-
-class _Asking(NamedTuple):
-    """What tests say of roles. ``names`` are the variables that hold one."""
-
-    names: frozenset[str]
-
-    def others(self, node: nodes.Node) -> Iterator[bool]:
-        """Yield, for each body of a block, whether it is there for other roles than the assistant's."""
-        if not isinstance(node, nodes.If):
-            yield from (False for _ in range(2 if getattr(node, "else_", None) else 1))
-            return
-        taken = False
-        for branch in (node, *node.elif_):
-            yield taken or self.for_another(branch.test)
-            taken = taken or self.for_all_turns(branch.test)
-        if node.else_:
-            yield taken
-
-    def for_another(self, test: nodes.Node) -> bool:
-        """Whether a test holds for no message of the assistant's."""
-        if isinstance(test, nodes.And):
-            return self.for_another(test.left) or self.for_another(test.right)
-        if isinstance(test, nodes.Or):
-            return self.for_another(test.left) and self.for_another(test.right)
-        roles = self.roles(test)
-        return bool(roles) and not any(each in _NAMES for each in roles)
-
-    def for_all_turns(self, test: nodes.Node) -> bool:
-        """Whether a test holds for every message of the assistant's."""
-        if isinstance(test, nodes.And):
-            return self.for_all_turns(test.left) and self.for_all_turns(test.right)
-        if isinstance(test, nodes.Or):
-            return self.for_all_turns(test.left) or self.for_all_turns(test.right)
-        return any(each in _NAMES for each in self.roles(test))
-
-    def roles(self, test: nodes.Node) -> list[object]:
-        """Return the roles that a test compares one with."""
-        if not isinstance(test, nodes.Compare) or test.ops[0].op not in ("eq", "in"):
-            return []
-        of_role = any(_reads_role(each) or getattr(each, "name", "") in self.names for each in walk(test.expr))
-        roles = [each.value for each in walk(test.ops[0].expr) if isinstance(each, nodes.Const)]
-        return roles if of_role and all(isinstance(each, str) for each in roles) else []
 
 
 def _tests(node: nodes.Node) -> Iterator[nodes.Node | None]:

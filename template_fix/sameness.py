@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.visitor import NodeTransformer
 
-from template_fix.asking import Scope, at_the_top, cannot_fail, droppable, known
+from template_fix.asking import cannot_fail, droppable
 from template_fix.contract import common_prefix
 from template_fix.effects import Purity, is_pure, only_prints, purity
 from template_fix.fold import alike, merged
 from template_fix.inlining import assemblies
 from template_fix.jinja import environment, is_marker
 from template_fix.pieces import operands, surely_text
+from template_fix.scopes import Scope, at_the_top, known
 from template_fix.scoping import means_something_else
 
 

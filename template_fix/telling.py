@@ -13,10 +13,12 @@ from itertools import combinations
 
 from jinja2 import TemplateSyntaxError, nodes
 
-from template_fix.asking import at_the_top, cannot_fail, known
-from template_fix.cells import ROLE, Traced, Unmarkable, Wrap, inside, printed_in, runs
+from template_fix.asking import cannot_fail
+from template_fix.cells import Traced, Unmarkable, Wrap, inside, printed_in, runs
 from template_fix.jinja import Template, environment, undeclared, walk
 from template_fix.pieces import FAILS, NO, YES, Pieces, stores
+from template_fix.roles import ROLE
+from template_fix.scopes import at_the_top, known
 from template_fix.text import Span
 
 # How many tests around an output are tried.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from template_fix.asking import Scope, cannot_fail
+from template_fix.asking import cannot_fail
 from template_fix.jinja import environment
 from template_fix.sameness import same_but_for_markers
+from template_fix.scopes import Scope
 
 SCOPE = Scope(frozenset({"m"}), frozenset({"m", "messages"}), loop=True)
 
