@@ -343,9 +343,9 @@ def _with_results(called: Probe, form: str, shown: Callable[[str], dict[str, Any
 
 
 def with_variable(tags: Tags, arguments: type, name: str, wanted: Any = None) -> Iterator[Probe]:
-    """Yield conversations that set a variable of the template's own: as wanted, else to true, or the names of tools."""
-    values: tuple[Any, ...] = (True, ("look_up",)) if wanted is None else (wanted,)
-    for value, shape in product(values, ("ua", "ucta", "uktr")):
+    """Yield conversations that set a variable of the template's own: as wanted, else true, false, or names of tools."""
+    values: tuple[Any, ...] = (True, False, ("look_up",)) if wanted is None else (wanted,)
+    for value, shape in product(values, ("ua", "ur", "ucta", "uktr")):
         yield replace(
             probe(shape, tags, "reasoning_content", arguments=arguments, flags=((name, value),)), ordinary=False
         )
