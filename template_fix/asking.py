@@ -5,14 +5,14 @@ A test that branches print the same after may be left out only where it can't ma
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from jinja2 import nodes
 
 from template_fix.effects import Purity, is_pure, only_prints
 from template_fix.fold import alike
-from template_fix.jinja import walk
-from template_fix.scopes import Known, Scope, at_the_top, known, target
+from template_fix.jinja import names_in, names_stored, walk
+from template_fix.scopes import Known, Scope, at_the_top, target
 
 # Tests that fail for no value, and filters that give a text for any.
 _SAFE_TESTS = frozenset(
@@ -117,14 +117,14 @@ def _conjuncts(test: nodes.Node) -> Tests:
     return (*_conjuncts(test.left), *_conjuncts(test.right)) if isinstance(test, nodes.And) else (test,)
 
 
-def droppable(tree: nodes.Template, pure: Purity) -> frozenset[int]:
+def droppable(tree: nodes.Template, pure: Purity, names: Known) -> frozenset[int]:
     """Return the ids of those blocks whose test may be left out where it decides nothing.
 
     It can't fail there, or it was asked before, or is asked next, and can't give another value. ``tree`` is one without
-    markers; ``pure`` is what of it may be evaluated twice.
+    markers; ``pure`` is what of it may be evaluated twice, ``names`` what it does with its names.
     """
-    walked = _Walk(pure, known(tree))
-    walked.body(tree.body, (), (), at_the_top(walked.known))
+    walked = _Walk(pure, names)
+    walked.body(tree.body, (), (), at_the_top(names))
     return frozenset(walked.found)
 
 
@@ -188,13 +188,15 @@ def _among(test: nodes.Node, tests: Tests) -> bool:
 
 def _unchanged(asked: Tests, node: nodes.Node) -> Tests:
     """Return the tests that ask for nothing that a statement gives another value; a macro may read anything."""
-    names, fields = set(_stored(node)), {each.attr for each in walk(node) if isinstance(each, nodes.NSRef)}
+    names, fields = set(names_stored(node)), {each.attr for each in walk(node) if isinstance(each, nodes.NSRef)}
     if isinstance(node, nodes.For):
         names.add("loop")
     return tuple(
         test
         for test in asked
-        if not names & _names(test) and not fields & _fields(test) and not ((names or fields) and _reads_anything(test))
+        if not names & names_in(test)
+        and not fields & _fields(test)
+        and not ((names or fields) and _reads_anything(test))
     )
 
 
@@ -206,14 +208,6 @@ def _reads_anything(test: nodes.Node) -> bool:
         or (isinstance(each, nodes.Filter) and each.name == "attr")
         for each in walk(test)
     )
-
-
-def _stored(node: nodes.Node) -> Iterator[str]:
-    yield from (each.name for each in walk(node) if isinstance(each, nodes.Name) and each.ctx != "load")
-
-
-def _names(test: nodes.Node) -> set[str]:
-    return {each.name for each in walk(test) if isinstance(each, nodes.Name)}
 
 
 def _fields(test: nodes.Node) -> set[object]:

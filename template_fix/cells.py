@@ -18,6 +18,7 @@ from template_fix.mask import Mask
 from template_fix.pieces import Body, Execution, Piece, Pieces, Printed, Unit, operands
 from template_fix.probes import Probe
 from template_fix.render import RenderError
+from template_fix.scopes import Known, known
 from template_fix.text import Span
 
 IN, OUT, EITHER, SPLIT, NONE = "in", "out", "either", "split", "none"
@@ -105,7 +106,7 @@ class Traced:
         for probe in examined.probes.values():
             wanted = self.mask.of(probe)
             if wanted:
-                told = self.pieces(probe.messages, probe.tools, **{**dict(probe.flags), **examined.flags})
+                told = self.pieces(probe.messages, probe.tools, **examined.set_for(probe))
                 traced = self.pieces.execution(told) if isinstance(told, str) else None
                 if traced is None or traced[0] != examined.text(probe):
                     raise Unmarkable("what the template prints can't be traced to its outputs")
@@ -231,7 +232,7 @@ class Traced:
             chosen = isinstance(unit.node, nodes.If) and bool(unit.node.else_)
             return chosen and all(any(map(self._always_prints, body.units)) for body in unit.bodies)
         pieces = unit.pieces if cell is None or cell.part is None else unit.pieces[cell.part[0] : cell.part[0] + 1]
-        tokens = self.variables.keys() - self._stored
+        tokens = self.variables.keys() - self.names.stored
         named = (piece.span.of(self.template.source) for piece in pieces)
         return any(piece.literal for piece in pieces) or bool(tokens & {*named}) or self._prints_by_macro(unit.node)
 
@@ -257,8 +258,9 @@ class Traced:
         }
 
     @cached_property
-    def _stored(self) -> frozenset[str]:
-        return frozenset(name.name for name in self.template.tree.find_all(nodes.Name) if name.ctx != "load")
+    def names(self) -> Known:
+        """Return what the template does with its names."""
+        return known(self.template.tree)
 
     def entered(self, body: Body) -> bool:
         """Whether any conversation runs through a body."""

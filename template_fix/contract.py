@@ -91,9 +91,12 @@ class Examination:
         upto = len(probe.messages) if upto is None else upto
         key = (probe.shape[:upto], probe.key, probe.tools is None, prompt)
         if key not in self._texts:
-            flags = {**dict(probe.flags), **self.flags}
-            self._texts[key] = self.renderer(probe.messages[:upto], probe.tools, prompt, **flags)
+            self._texts[key] = self.renderer(probe.messages[:upto], probe.tools, prompt, **self.set_for(probe))
         return self._texts[key]
+
+    def set_for(self, probe: Probe) -> dict[str, Any]:
+        """Return the template variables that are set where a probe is rendered."""
+        return {**dict(probe.flags), **self.flags}
 
     def observe(self, probe: Probe) -> Observation:
         """Return what the template does to one probe."""

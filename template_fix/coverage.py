@@ -9,7 +9,7 @@ from functools import cached_property
 from jinja2 import nodes
 
 from template_fix.contract import Examination
-from template_fix.jinja import undeclared, walk
+from template_fix.jinja import names_in, undeclared
 from template_fix.probes import Probe
 from template_fix.text import Span
 from template_fix.trace import Trace
@@ -98,12 +98,8 @@ def reaching(known: Coverage, examined: Examination, probes: Iterable[Probe]) ->
 def _assigned(node: nodes.Node, asked: frozenset[str] = frozenset()) -> Iterator[str]:
     """Yield the variables that a template sets, but for those that it sets to a default where nobody else did."""
     if isinstance(node, nodes.If):
-        asked |= _names(node.test)
+        asked |= names_in(node.test)
     if isinstance(node, nodes.Assign):
-        yield from (name for name in _names(node.target) if name not in asked | _names(node.node))
+        yield from (name for name in names_in(node.target) if name not in asked | names_in(node.node))
     for child in node.iter_child_nodes():
         yield from _assigned(child, asked)
-
-
-def _names(node: nodes.Node) -> set[str]:
-    return {each.name for each in walk(node) if isinstance(each, nodes.Name)}

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from jinja2 import nodes
 
-from template_fix.jinja import calls, walk
+from template_fix.jinja import calls, names_stored, walk
 
 # Methods that give the same however often they are called.
 _METHODS = frozenset(
@@ -43,7 +43,7 @@ def purity(tree: nodes.Template) -> Purity:
     """Return what may be evaluated twice in a template without generation markers."""
     macros = list(tree.find_all(nodes.Macro))
     names = [macro.name for macro in macros]
-    stored = {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"}
+    stored = names_stored(tree)
     own, spent = frozenset({*stored, *names}), _spent(tree)
     found = frozenset(name for name in names if names.count(name) == 1 and name not in stored)
     while True:
@@ -59,16 +59,16 @@ def _spent(tree: nodes.Template) -> frozenset[str]:
 
     Where none of them is used on the spot, that is all names that the template gives values, but for messages.
     """
-    if not keeps_iterators(tree):
+    if not _keeps_iterators(tree):
         return frozenset()
-    stored = [name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"]
+    stored = names_stored(tree)
     loops = [loop.target for loop in tree.find_all(nodes.For) if _is_messages(loop.iter)]
     safe = {target.name for target in loops if isinstance(target, nodes.Name) and stored.count(target.name) == 1}
     fields = {field.attr for field in tree.find_all(nodes.NSRef)}
     return frozenset(stored) - safe if "messages" not in stored else frozenset({*stored, *fields})
 
 
-def keeps_iterators(tree: nodes.Template) -> bool:
+def _keeps_iterators(tree: nodes.Template) -> bool:
     """Whether a template keeps a value that can be read but once, as ``map`` gives one."""
     used: set[int] = set()
     for node in walk(tree):
@@ -109,7 +109,7 @@ def _prints_alone(macro: nodes.Macro, told: Purity) -> bool:
         return False
     made = [each for each in macro.find_all(nodes.Assign) if calls(each.node, "namespace")]
     names = [each.target.name for each in made if isinstance(each.target, nodes.Name)]
-    stores = [name.name for name in macro.find_all(nodes.Name) if name.ctx != "load"]
+    stores = names_stored(macro)
     own = frozenset(name for name in names if stores.count(name) == names.count(name))
     return _sets_its_own(macro.body, own, frozenset()) and is_pure(macro, told)
 

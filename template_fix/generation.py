@@ -122,7 +122,7 @@ def _marked(template: Template, mask: Mask, variables: Mapping[str, Any]) -> str
 def _parted(template: Template, mask: Mask, variables: Mapping[str, Any]) -> Traced:
     """Return the template traced, with texts printed in parts where turns begin or end inside of them."""
     traced = Traced(template, mask, variables)
-    for change in (inlined, branched, branched, split):
+    for change in (inlined, branched, branched, split):  # the second time for a choice within a choice
         made = change(traced) if traced.straddling else None
         if made is not None:
             traced = Traced(Template(made), mask, variables)
@@ -163,7 +163,7 @@ def _refused(before: str, after: str, mask: Mask, renderer: Renderer) -> str:
     examined = mask.examined
     for probe in examined.probes.values():
         for prompt in (False, True):
-            told = renderer(probe.messages, probe.tools, prompt, **_flags(examined, probe))
+            told = renderer(probe.messages, probe.tools, prompt, **examined.set_for(probe))
             if not _alike(examined.text(probe, prompt=prompt), told):
                 return f"it would print another text ({probe.describe()})"
     for difference in differences(mask, renderer):
@@ -191,13 +191,9 @@ def differences(mask: Mask, renderer: Renderer) -> Iterator[Difference]:
 
 def _generated(mask: Mask, renderer: Renderer) -> Iterator[tuple[Probe, tuple[Span, ...]]]:
     for probe in mask.examined.probes.values():
-        told = renderer.generated(probe.messages, probe.tools, **_flags(mask.examined, probe))
+        told = renderer.generated(probe.messages, probe.tools, **mask.examined.set_for(probe))
         if not isinstance(told, Failure):
             yield probe, told[1]
-
-
-def _flags(examined: Examination, probe: Probe) -> dict[str, Any]:
-    return {**dict(probe.flags), **examined.flags}
 
 
 def joined(spans: Iterable[Span]) -> tuple[Span, ...]:

@@ -322,6 +322,21 @@ def walk(node: nodes.Node) -> Iterator[nodes.Node]:
         yield from walk(child)
 
 
+def names_in(node: nodes.Node) -> frozenset[str]:
+    """Return the names of the variables in a node, read and stored."""
+    return frozenset(each.name for each in walk(node) if isinstance(each, nodes.Name))
+
+
+def names_read(node: nodes.Node) -> frozenset[str]:
+    """Return the names of the variables that a node reads."""
+    return frozenset(each.name for each in walk(node) if isinstance(each, nodes.Name) and each.ctx == "load")
+
+
+def names_stored(node: nodes.Node) -> list[str]:
+    """Return the names of the variables that a node gives values, each once for each time that it does."""
+    return [each.name for each in walk(node) if isinstance(each, nodes.Name) and each.ctx != "load"]
+
+
 def calls(node: nodes.Node, name: str) -> bool:
     """Whether a node is a call of what has some name."""
     return isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name) and node.node.name == name

@@ -11,6 +11,7 @@ from template_fix.jinja import Token, lex
 from template_fix.pieces import Piece, Unit
 from template_fix.proposers.splice import literal
 from template_fix.sameness import same_but_for_markers
+from template_fix.telling import conjunct
 from template_fix.text import Edit, Span, apply
 
 # One character of a string literal as it is spelled.
@@ -362,10 +363,7 @@ def _merged(edits: Iterable[Edit]) -> Iterator[Edit]:
 
 def joined(test: str, shown: str) -> str:
     """Return a test that holds where another does, and where something is shown, if anything is to be asked of that."""
-    if not shown:
-        return test
-    either = re.search(r"\b(or|if)\b", test)
-    return f"{f'({test})' if either else test} and {shown if re.search(r'[|]', shown) else f'({shown})'}"
+    return f"{conjunct(test)} and {shown if '|' in shown else f'({shown})'}" if shown else test
 
 
 def _tag(name: str, dash: str = "") -> str:

@@ -7,15 +7,14 @@ prints both is cut where the turn begins or ends, and what prints either gets a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TypeGuard
 
 from jinja2 import nodes
 
 from template_fix.cells import EITHER, IN, NONE, OUT, SPLIT, Cell, Traced, Unmarkable, Wrap
-from template_fix.jinja import walk
+from template_fix.jinja import names_read
 from template_fix.pieces import Body, Unit, stores
 from template_fix.roles import ROLE
 
@@ -78,7 +77,7 @@ class Plan:
         jinja2 looks for a variable where it is read first, and doesn't look into markers for that.
         """
         units = wrap.body.units[wrap.first.unit : wrap.last.unit + 1]
-        read = {each.name for unit in units for each in walk(unit.node) if _loads(each)}
+        read = {name for unit in units for name in names_read(unit.node)}
         read -= set(self._known_before(wrap.body, wrap.first.unit))
         return bool(read) and any(name in read for name in self._set_behind(wrap.body, wrap.last.unit))
 
@@ -164,17 +163,12 @@ class Plan:
     def _read_behind(self, body: Body, index: int) -> Iterator[str]:
         """Yield the names that are read behind a unit, those of macros among them: they may be called there."""
         for macro in self.traced.template.tree.find_all(nodes.Macro):
-            yield from (each.name for each in macro.find_all(nodes.Name) if each.ctx == "load")
-        later: Iterable[nodes.Node] = (unit.node for unit in body.units[index + 1 :])
-        for node in later:
-            yield from (each.name for each in walk(node) if isinstance(each, nodes.Name) and each.ctx == "load")
+            yield from names_read(macro)
+        for unit in body.units[index + 1 :]:
+            yield from names_read(unit.node)
         owner = self.traced.owners.get(body.number)
         if owner and not isinstance(owner[0].units[owner[1]].node, nodes.For):
             yield from self._read_behind(*owner)
-
-
-def _loads(node: nodes.Node) -> TypeGuard[nodes.Name]:
-    return isinstance(node, nodes.Name) and node.ctx == "load"
 
 
 def _names(node: nodes.Node) -> Iterator[str]:

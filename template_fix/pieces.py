@@ -67,6 +67,13 @@ class Body:
     number: int
     units: list[Unit] = field(default_factory=list)
 
+    def every_unit(self) -> Iterator[Unit]:
+        """Yield the units of this body and of all bodies in it, in order."""
+        for unit in self.units:
+            yield unit
+            for inner in unit.bodies:
+                yield from inner.every_unit()
+
 
 # What is asked whenever a unit's turn comes: the number of the body, the unit's index, and the tests.
 Question = tuple[int, int, Sequence[nodes.Expr]]

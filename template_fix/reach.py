@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import nodes
 
 from template_fix.cells import EITHER, IN, NONE, OUT, SPLIT, Unmarkable, Wrap
-from template_fix.jinja import calls, undeclared, walk
+from template_fix.jinja import calls, names_in, undeclared, walk
 from template_fix.marking import Plan
 from template_fix.pieces import Body, Unit
 from template_fix.roles import Asking, named_after_roles
@@ -113,9 +113,9 @@ class _Reach:
 
     def prints_others(self, unit: Unit, body: Body) -> bool:
         """Whether a body that was never reached prints what may be other messages, or the results of calls."""
-        outputs = list(_outputs(body))
+        outputs = [each.node for each in body.every_unit() if each.pieces]
         read = [unit.node.iter] if isinstance(unit.node, nodes.For) else []
-        names = {each.name for node in (*outputs, *read) for each in walk(node) if isinstance(each, nodes.Name)}
+        names = {name for node in (*outputs, *read) for name in names_in(node)}
         fields = {field for node in outputs for field in self.fields(node)}
         neighbours = {"nextitem", "previtem"} & fields or "messages" in names
         return bool(neighbours) or any(map(_RESULTS.search, fields))
@@ -148,14 +148,6 @@ def _keys(value: object) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for each in value:
             yield from _keys(each)
-
-
-def _outputs(body: Body) -> Iterator[nodes.Node]:
-    for unit in body.units:
-        if unit.pieces:
-            yield unit.node
-        for inner in unit.bodies:
-            yield from _outputs(inner)
 
 
 def _tests(node: nodes.Node) -> Iterator[nodes.Node | None]:
@@ -197,15 +189,8 @@ def _read(node: nodes.Node, variables: frozenset[str]) -> Iterator[str]:
 
 def _first_output(body: Body) -> Span | None:
     """Return the first output of a body that would print more than white space, if there is any."""
-    for unit in body.units:
-        if any(piece.literal is None or piece.literal.strip() for piece in unit.pieces) and not _raises(unit.node):
+    for unit in body.every_unit():
+        shows = any(piece.literal is None or piece.literal.strip() for piece in unit.pieces)
+        if shows and not calls(unit.node, "raise_exception"):
             return unit.span
-        for inner in unit.bodies:
-            if found := _first_output(inner):
-                return found
     return None
-
-
-def _raises(node: nodes.Node) -> bool:
-    """Whether an output only makes the template fail."""
-    return isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name) and node.node.name == "raise_exception"

@@ -57,9 +57,8 @@ class _Plain(NodeTransformer):
     """Takes sums of texts apart in a tree without markers. ``macros`` has what macros print first, by their names."""
 
     def __init__(self, tree: nodes.Template) -> None:
-        self.tree, self.pure = tree, purity(tree)
-        self.droppable = droppable(tree, self.pure)
-        self.known = known(tree)
+        self.tree, self.pure, self.known = tree, purity(tree), known(tree)
+        self.droppable = droppable(tree, self.pure, self.known)
         self.scope = at_the_top(self.known)
         self.macros = {name: text for name, text in beginnings(tree).items() if name in self.pure.macros}
 
@@ -83,8 +82,8 @@ class _Plain(NodeTransformer):
 
     def branched(self, part: nodes.Expr) -> list[nodes.Node]:
         """Return what prints a part of an output: a block for an expression that chooses one of two, else an output."""
-        asked = isinstance(part, nodes.Add) and part.left == nodes.Const("")
-        chosen = part.right if isinstance(part, nodes.Add) and asked else part
+        asked = _asked(part)
+        chosen = asked or part
         if not isinstance(chosen, nodes.CondExpr) or chosen.expr2 is None:
             return [nodes.Output([part])]
         one, other = (
@@ -173,8 +172,12 @@ def _prints_its_test(node: nodes.If, pure: Purity) -> bool:
 
 def _is_text(node: nodes.Expr) -> bool:
     """Whether an expression is a text, or one that has to be."""
-    asked = isinstance(node, nodes.Add) and isinstance(node.left, nodes.Const) and node.left.value == ""
-    return asked or surely_text(node)
+    return _asked(node) is not None or surely_text(node)
+
+
+def _asked(node: nodes.Expr) -> nodes.Expr | None:
+    """Return the operand that ``'' + operand`` asks to be a text, None for another expression."""
+    return node.right if isinstance(node, nodes.Add) and node.left == nodes.Const("") else None
 
 
 def _joined(body: list[nodes.Node], pure: Purity) -> list[nodes.Node]:
@@ -257,8 +260,7 @@ def _printed(text: nodes.Expr, pure: Purity) -> Iterator[nodes.Expr]:
 
 def _split(node: nodes.Expr) -> tuple[nodes.Expr, str] | None:
     """Return the text and the front of it that ``text.removeprefix('front')`` takes away."""
-    if isinstance(node, nodes.Add) and isinstance(node.left, nodes.Const) and node.left.value == "":
-        node = node.right
+    node = _asked(node) or node
     if isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr == "removeprefix":
         front = node.args[0] if len(node.args) == 1 else None
         if isinstance(front, nodes.Const) and isinstance(front.value, str):

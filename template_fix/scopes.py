@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from jinja2 import nodes
 
-from template_fix.jinja import calls, walk
+from template_fix.jinja import calls, names_in, names_stored
 
 # Filters that give a value for any.
 _VALUES = frozenset({"trim", "string", "tojson", "list", "length", "count", "join", "lower", "upper", "replace"})
@@ -27,7 +27,7 @@ class Scope(NamedTuple):
 
     def inside(self, loop: nodes.For, known: Known) -> Scope:
         """Return what is known inside of a loop besides."""
-        names = frozenset(each.name for each in walk(loop.target) if isinstance(each, nodes.Name))
+        names = names_in(loop.target)
         listed = isinstance(loop.target, nodes.Name) and known.lists_messages(loop.iter)
         lost, told = names & known.replaced, names - known.replaced - known.lists
         return Scope(
@@ -75,16 +75,14 @@ class Known(NamedTuple):
 def known(tree: nodes.Template) -> Known:
     """Return what a template does with its names."""
     sets = [each for each in tree.find_all(nodes.Assign) if isinstance(each.target, nodes.Name)]
-    stored = Counter(each.name for each in tree.find_all(nodes.Name) if each.ctx != "load")
+    stored = Counter(names_stored(tree))
     own = {*stored, *(macro.name for macro in tree.find_all(nodes.Macro))}
     lists = _lists(tree, sets, stored)
     made = Counter(target(each) for each in sets if _has_value(each.node) and not own & {"dict", "namespace"})
     kept = Counter(
         target(each) for each in sets if target(each) in lists or (_is_dict(each.node) and "dict" not in own)
     )
-    loops = Counter(
-        each.name for loop in tree.find_all(nodes.For) for each in walk(loop.target) if isinstance(each, nodes.Name)
-    )
+    loops = Counter(name for loop in tree.find_all(nodes.For) for name in names_stored(loop.target))
     given = Counter(arg.name for macro in tree.find_all(nodes.Macro) for arg in macro.args)
     replaced = frozenset(name for name in stored if stored[name] > kept[name] + loops[name] + given[name])
     valued = frozenset(name for name in made if stored[name] == made[name])

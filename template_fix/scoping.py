@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from jinja2 import nodes
 
-from template_fix.jinja import is_marker, walk
+from template_fix.jinja import is_marker, names_read
 from template_fix.pieces import stores
 
 # What a macro has besides its arguments.
@@ -64,9 +64,7 @@ def _tests(node: nodes.If) -> Iterable[nodes.Node]:
 
 
 def _read(found: Iterable[nodes.Node]) -> Names:
-    return frozenset(
-        each.name for node in found for each in walk(node) if isinstance(each, nodes.Name) and each.ctx == "load"
-    )
+    return frozenset(name for node in found for name in names_read(node))
 
 
 def _named(node: nodes.Node) -> Names:

@@ -6,7 +6,6 @@ Where the prompt ends with an opening tag, content that brings it begins with wh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from jinja2 import nodes
 
@@ -15,7 +14,7 @@ from template_fix.effects import purity
 from template_fix.inlining import assemblies, spelled
 from template_fix.jinja import Template
 from template_fix.marked import Writer
-from template_fix.pieces import Body, Piece, Unit, surely_text
+from template_fix.pieces import Piece, Unit, surely_text
 from template_fix.proposers.splice import literal
 from template_fix.sameness import beginnings
 from template_fix.text import Edit, Span, apply
@@ -30,7 +29,7 @@ def split(traced: Traced) -> str | None:
     What a macro prints has a known front; any other text has it only if it begins with it.
     """
     writer = Writer(traced.template.source, traced.cuts)
-    units = {piece.number: unit for unit in _outputs(traced.pieces.root) for piece in unit.pieces}
+    units = _units(traced)
     macros = beginnings(traced.template.tree)
     edits: list[Edit] = []
     for each in traced.straddling:
@@ -44,7 +43,7 @@ def split(traced: Traced) -> str | None:
 def branched(traced: Traced) -> str | None:
     """Return the template with a block for every such expression that chooses one of two, None where none does."""
     writer = Writer(traced.template.source, traced.cuts)
-    units = {piece.number: unit for unit in _outputs(traced.pieces.root) for piece in unit.pieces}
+    units = _units(traced)
     chosen = {
         traced.template.span(node): node for node in traced.template.all_nodes if isinstance(node, nodes.CondExpr)
     }
@@ -88,7 +87,8 @@ def inlined(traced: Traced) -> str | None:
     pure = purity(template.tree)
     bare = {template.start(node): node for node in template.all_nodes if isinstance(node, nodes.Stmt)}
     edits: list[Edit] = []
-    for body in _all_bodies(traced.pieces.root):
+    root = traced.pieces.root
+    for body in (root, *(inner for unit in root.every_unit() for inner in unit.bodies)):
         statements = [
             nodes.Output([unit.node])
             if isinstance(unit.node, nodes.Expr)
@@ -102,18 +102,9 @@ def inlined(traced: Traced) -> str | None:
     return apply(traced.template.source, edits) if edits else None
 
 
-def _all_bodies(body: Body) -> Iterator[Body]:
-    yield body
-    for unit in body.units:
-        for inner in unit.bodies:
-            yield from _all_bodies(inner)
-
-
-def _outputs(body: Body) -> Iterator[Unit]:
-    for unit in body.units:
-        yield unit
-        for inner in unit.bodies:
-            yield from _outputs(inner)
+def _units(traced: Traced) -> dict[int, Unit]:
+    """Return the output that each piece is of, by the piece's number."""
+    return {piece.number: unit for unit in traced.pieces.root.every_unit() for piece in unit.pieces}
 
 
 def _bare(text: str) -> str:

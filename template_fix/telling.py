@@ -15,10 +15,10 @@ from jinja2 import TemplateSyntaxError, nodes
 
 from template_fix.asking import cannot_fail
 from template_fix.cells import Traced, Unmarkable, Wrap, inside, printed_in, runs
-from template_fix.jinja import Template, environment, undeclared, walk
+from template_fix.jinja import Template, environment, names_in, undeclared
 from template_fix.pieces import FAILS, NO, YES, Pieces, stores
 from template_fix.roles import ROLE
-from template_fix.scopes import at_the_top, known
+from template_fix.scopes import at_the_top
 from template_fix.text import Span
 
 # How many tests around an output are tried.
@@ -52,10 +52,9 @@ def told_apart(traced: Traced, wrap: Wrap) -> Wrap:
 
 def _safe_ones(traced: Traced, wrap: Wrap, told: Mapping[str, int]) -> dict[str, int]:
     """Return the tests that can't fail at a wrap, with what they say: no others are sure to be proved."""
-    names = known(traced.template.tree)
-    scope = at_the_top(names)
+    scope = at_the_top(traced.names)
     for loop in _loops(traced.template, traced.place(wrap)):
-        scope = scope.inside(loop, names)
+        scope = scope.inside(loop, traced.names)
     return {test: truth for test, truth in told.items() if (asked := _parsed(test)) and cannot_fail(asked, scope)}
 
 
@@ -64,7 +63,7 @@ def _role_tests(traced: Traced, wrap: Wrap) -> list[str]:
     source, at = traced.template.source, traced.place(wrap)
     names = _visible(traced, wrap)
     compared = [node for node in traced.template.all_nodes if isinstance(node, nodes.Compare)]
-    seen = [node for node in compared if {each.name for each in node.find_all(nodes.Name)} <= names]
+    seen = [node for node in compared if names_in(node) <= names]
     known = [text for text in map(traced.template.text, seen) if re.search(rf"==\s*['\"]{ROLE}['\"]", text)]
     found = [text for text in known if "(" not in text]
     loops = list(_loops(traced.template, at))
@@ -108,10 +107,9 @@ def _own_tests(traced: Traced, wrap: Wrap) -> Iterator[str]:
             if flag and node.target.name in known:
                 near.append((abs(traced.template.start(node) - at.start), f"{node.target.name}.{node.target.attr}"))
         span = traced.template.span(asked) if asked else None
-        if asked and span and (around is None or around.start <= span.start < around.end):
-            names = {each.name for each in walk(asked) if isinstance(each, nodes.Name)}
-            if names <= known:
-                near.append((abs(span.start - at.start), " ".join(span.of(source).split())))
+        within = span is not None and (around is None or around.start <= span.start < around.end)
+        if asked and span and within and names_in(asked) <= known:
+            near.append((abs(span.start - at.start), " ".join(span.of(source).split())))
     yield from (text for _, text in sorted(near)[:_NEAR])
 
 
@@ -126,7 +124,7 @@ def _visible(traced: Traced, wrap: Wrap) -> frozenset[str]:
         body, index = traced.owners[body.number]
         node = body.units[index].node
         if isinstance(node, nodes.For):
-            found.update(each.name for each in walk(node.target) if isinstance(each, nodes.Name))
+            found |= names_in(node.target)
 
 
 def _wanted(traced: Traced, wrap: Wrap) -> list[bool | None]:
@@ -154,7 +152,7 @@ def _truths(traced: Traced, wrap: Wrap, tests: Iterable[str]) -> Iterator[tuple[
     asking = Pieces(traced.template.source, dict(traced.variables), question)
     said: list[str] = []
     for probe, _, _ in traced.executions:
-        told = asking(probe.messages, probe.tools, **{**dict(probe.flags), **traced.mask.examined.flags})
+        told = asking(probe.messages, probe.tools, **traced.mask.examined.set_for(probe))
         run_through = asking.execution(told) if isinstance(told, str) else None
         if run_through is None:
             return
@@ -190,7 +188,7 @@ def _telling(told: Mapping[str, int], writes: int, matters: int) -> str:
             return test
     for (one, first), (other, second) in combinations(told.items(), 2):
         if not ((first & second) ^ writes) & matters:
-            return f"{_both(one)} and {_both(other)}"
+            return f"{conjunct(one)} and {conjunct(other)}"
         if not ((first | second) ^ writes) & matters:
             return f"{_either(one)} or {_either(other)}"
     return ""
@@ -208,5 +206,6 @@ def _either(test: str) -> str:
     return f"({test})" if re.search(r"\bif\b", test) else test
 
 
-def _both(test: str) -> str:
+def conjunct(test: str) -> str:
+    """Return a test as it is written beside an ``and``."""
     return f"({test})" if re.search(r"\b(or|if)\b", test) else test
