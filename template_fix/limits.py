@@ -12,6 +12,7 @@ only bound. Where a process can't fork (Windows), the child is a fresh interpret
 from __future__ import annotations
 
 import gc
+import math
 import os
 import pickle
 import select
@@ -94,7 +95,7 @@ class step:
 
     def __enter__(self) -> None:
         global _ticks_left
-        _ticks_left = int(self.seconds / _TICK) + 1
+        _ticks_left = math.ceil(self.seconds / _TICK)  # the first one may come at once
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         global _ticks_left
