@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from template_fix.callback import PreflightCallback
     from template_fix.checkpoint import CheckpointError
     from template_fix.hub import HubError
-    from template_fix.journal import WriteError
     from template_fix.options import Options
     from template_fix.outcome import Patched, Report
     from template_fix.preflighting import Preflight, PreflightError, preflight
     from template_fix.sending import Pushed
+    from template_fix.store import WriteError
 
 __all__ = [
     "CheckpointError",
@@ -49,7 +49,7 @@ _HOMES = {
     "PreflightError": "preflighting",
     "Pushed": "sending",
     "Report": "outcome",
-    "WriteError": "journal",
+    "WriteError": "store",
     "check": "api",
     "patch": "api",
     "preflight": "preflighting",

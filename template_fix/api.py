@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from template_fix.models import Model, companions, opened
 from template_fix.options import Options
 from template_fix.outcome import Patched, Report
+from template_fix.store import ORIGIN, WriteError
 
 if TYPE_CHECKING:
     from template_fix.batch_check import RowCheck
@@ -83,6 +84,8 @@ def patch(
     Raises CheckpointError and HubError as `check` does, and WriteError where the files can't be written.
     """
     options = options or Options()
+    if output == "":
+        raise WriteError("the name of the directory to write to is empty; is a variable unset?")
     if not write:
         return _previewed(opened(model, revision), options)
     if output is not None:
@@ -97,7 +100,6 @@ def _previewed(model: Model, options: Options) -> Patched:
 
 
 def _copied(model: Model, options: Options, output: str) -> Patched:
-    from template_fix.journal import ORIGIN
     from template_fix.origin import origin
     from template_fix.repair import patch as patch_one
     from template_fix.writing import write_elsewhere
@@ -124,7 +126,8 @@ def _replaced(model: str, revision: str | None, options: Options) -> Patched:
             "name a directory with --output DIR, or share the repair with template-fix push"
         )
     # What a killed run has decided must be finished before the files are read.
-    recover(Path(model))
+    if model:
+        recover(Path(model))
     result = patch_one(opened(model, revision).checkpoint, options)
     replace(Path(model), result.changed)
     return Patched(result, model)

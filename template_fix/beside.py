@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from template_fix.copies import ADDITIONAL
 from template_fix.document import CheckpointError
+from template_fix.links import refuse_outside
 
 WEIGHTS = (
     *("*.safetensors", "*.bin", "*.pt", "*.pth", "*.ckpt", "*.ckpt.*", "*.h5", "*.msgpack", "*.npz", "*.index.json"),
@@ -35,10 +36,10 @@ class Beside(NamedTuple):
 def beside(root: Path, names: Iterable[str]) -> Beside:
     """Sort the entries ``names`` of the directory ``root`` and read those that go along.
 
-    Raises CheckpointError where one of these can't be read.
+    Raises CheckpointError where one of these can't be read, or is a link that leads out of the directory.
     """
     entries = {name: root / name for name in sorted(names) if name not in ELSEWHERE}
-    copied = {name: _bytes(path) for name, path in entries.items() if _goes_along(path)}
+    copied = {name: _bytes(root, name) for name, path in entries.items() if _goes_along(path)}
     return Beside(copied, tuple(name + "/" * path.is_dir() for name, path in entries.items() if name not in copied))
 
 
@@ -47,7 +48,9 @@ def _goes_along(path: Path) -> bool:
     return not known and path.is_file() and path.stat().st_size <= LARGEST
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(root: Path, name: str) -> bytes:
+    path = root / name
+    refuse_outside(root, name, str(root))
     try:
         return path.read_bytes()
     except OSError as error:

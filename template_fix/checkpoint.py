@@ -13,6 +13,7 @@ from pathlib import Path
 from template_fix.copies import ADDITIONAL, CONFIG, JINJA, LEGACY, PROCESSOR, Stored, TemplateCopy, seen, stored_copies
 from template_fix.document import CheckpointError, Document, value_of
 from template_fix.finding import Place
+from template_fix.links import refuse_outside
 from template_fix.records import ADDED, MAP, TOKENIZER, TokenRecord, token_records
 from template_fix.text import Edit, Span, line_at, position
 from template_fix.text import apply as apply_edits
@@ -34,14 +35,16 @@ class Checkpoint:
     """The tokenizer files of one model.
 
     ``files`` maps relative paths with forward slashes to the files' text, a BOM and line ends included; ``others``
-    are the names of files that lie beside them unread; ``revision`` is the commit of a model on the Hub. Reading a
-    part that is malformed raises CheckpointError; ``Checkpoint.read`` has looked at all of it already.
+    are the names of files that lie beside them unread; ``revision`` is the commit of a model on the Hub; ``store`` is
+    what is told of a directory's former files, see `store.state`. Reading a part that is malformed raises
+    CheckpointError; ``Checkpoint.read`` has looked at all of it already.
     """
 
     name: str
     files: Mapping[str, str] = field(repr=False)
     others: frozenset[str] = frozenset()
     revision: str | None = None
+    store: str = ""
     _documents: dict[str, Document] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -53,7 +56,7 @@ class Checkpoint:
         root, name = Path(path), str(path) if name is None else name
         present = _listing(root, name)
         wanted = [*(file for file in (*EDITABLE, *READ_ONLY) if file in present), *_additional(root, name)]
-        files = {file: _read(root / file, name, file) for file in wanted}
+        files = {file: _read(root, file, name) for file in wanted}
         if not any(file in EDITABLE or file.startswith(ADDITIONAL) for file in files):
             raise CheckpointError(
                 f"{name}: no tokenizer files here; expected {CONFIG}, {TOKENIZER} or {JINJA} in this directory"
@@ -141,13 +144,15 @@ def _listing(root: Path, name: str) -> frozenset[str]:
 def _additional(root: Path, name: str) -> Iterator[str]:
     folder = root / ADDITIONAL
     if folder.is_dir():
+        refuse_outside(root, ADDITIONAL.rstrip("/"), name)
         for file in sorted(_listing(folder, f"{name}/{ADDITIONAL.rstrip('/')}")):
             if file.endswith(".jinja"):
                 yield ADDITIONAL + file
 
 
-def _read(path: Path, name: str, file: str) -> str:
-    where = f"{name}/{file}"
+def _read(root: Path, file: str, name: str) -> str:
+    path, where = root / file, f"{name}/{file}"
+    refuse_outside(root, file, name)
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):

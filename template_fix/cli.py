@@ -79,7 +79,17 @@ def _format(*choices: str) -> Callable[[Command], Command]:
     )
 
 
-_models = click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+class _Filled(click.types.StringParamType):
+    """A text that isn't empty: an unset variable in a script shall not stand for the working directory."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(value, param, ctx) or self.fail("is empty; is a variable unset?", param, ctx)
+
+
+_FILLED = _Filled()
+_models = click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=_FILLED)
 _tags = click.option(
     "--tag",
     "tags",
@@ -108,7 +118,7 @@ def _columns(_: click.Context, __: click.Parameter, given: Sequence[str]) -> dic
 
 
 _DATA_OPTIONS = (
-    click.option("--data", multiple=True, metavar="DATA", help="Training data to render: see below."),
+    click.option("--data", multiple=True, type=_FILLED, metavar="DATA", help="Training data to render: see below."),
     click.option("--column", "columns", multiple=True, callback=_columns, metavar="WHAT=NAME", help="Its columns."),
     click.option("--split", default="train", show_default=True, help="The split of a data set on the Hub."),
     click.option("--subset", metavar="NAME", help="The subset (configuration) of a data set on the Hub."),
@@ -124,7 +134,9 @@ def _data_options(command: Command) -> Command:
     return command
 
 
-_revision = click.option("--revision", metavar="REV", help="The branch, tag or commit of a repository on the Hub.")
+_revision = click.option(
+    "--revision", type=_FILLED, metavar="REV", help="The branch, tag or commit of a repository on the Hub."
+)
 _mark = click.option(
     "--mark", is_flag=True, help="Put in generation markers, too, for training with assistant_only_loss."
 )
@@ -199,6 +211,7 @@ def _processors() -> int:
 @click.option("--diff", is_flag=True, help="Print the changes as a unified diff, and write nothing.")
 @click.option(
     "--output",
+    type=_FILLED,
     metavar="DIR",
     help="Write the repaired tokenizer to DIR, with all files but weights; leave MODEL alone.",
 )
@@ -229,10 +242,21 @@ def patch(
 
 
 @cli.command(epilog=EXIT_CODES)
-@click.argument("source")
-@click.option("--to", metavar="REPO", required=True, help="The repository, as user/name; one that isn't there is made.")
+@click.argument("source", type=_FILLED)
+@click.option(
+    "--to",
+    type=_FILLED,
+    metavar="REPO",
+    required=True,
+    help="The repository, as user/name; one that isn't there is made.",
+)
 @click.option("--create-pr", is_flag=True, help="Open a pull request instead of committing to REPO.")
-@click.option("--branch", metavar="B", help="The branch to commit to, or to open a pull request on.  [default: main]")
+@click.option(
+    "--branch",
+    type=_FILLED,
+    metavar="B",
+    help="The branch to commit to, or to open a pull request on.  [default: main]",
+)
 @click.option("--private", is_flag=True, help="Make the repository a private one.")
 @click.option("--message", metavar="M", help="The commit's message and the pull request's title.")
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
@@ -294,7 +318,7 @@ def _again(why: str) -> bool:
 
 
 @cli.command(epilog=EXIT_CODES)
-@click.argument("directory", metavar="DIR")
+@click.argument("directory", metavar="DIR", type=_FILLED)
 @_format("text", "json")
 def undo(directory: str, form: Format) -> int:
     """Take the last patch of a directory back."""
@@ -314,9 +338,11 @@ def explain(code: str | None, form: Format) -> int:
 
 
 @cli.command(epilog=EXIT_CODES)
-@click.argument("model")
+@click.argument("model", type=_FILLED)
 @_revision
-@click.option("--messages", metavar="FILE", help="A conversation: JSON, or the first line of a JSONL file.")
+@click.option(
+    "--messages", type=_FILLED, metavar="FILE", help="A conversation: JSON, or the first line of a JSONL file."
+)
 @click.option("--variant", metavar="NAME", help="The template of this name, such as tool_use.")
 @click.option("--tag", "tags", nargs=2, metavar="OPEN CLOSE", help="The reasoning tags.")
 @_format("text", "json")
@@ -335,7 +361,7 @@ def show(
 
 
 @cli.command(epilog=EXIT_CODES)
-@click.argument("directory", metavar="[DIR]", required=False)
+@click.argument("directory", metavar="[DIR]", required=False, type=_FILLED)
 @_format("text", "json")
 def demo(directory: str | None, form: Format) -> int:
     """Check, patch and check again a small broken model.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from template_fix.belongings import READ, belongs, is_read
 from template_fix.beside import Beside, beside
 from template_fix.checkpoint import Checkpoint, CheckpointError, refuse_large
 from template_fix.own_code import modules
+from template_fix.store import state
 
 if TYPE_CHECKING:
     from template_fix.hub import Remote
@@ -49,10 +51,12 @@ def opened(name: str, revision: str | None = None) -> Model:
 
     Raises CheckpointError where it can't be read, and HubError where the Hub doesn't hand it out.
     """
+    if not name:
+        raise CheckpointError("the name of the model is empty; is a variable unset?")
     if not is_repo(name):
         if revision is not None:
             raise CheckpointError(f"{name}: is no repository on the Hub, so it has no revision {revision}")
-        return Model(Checkpoint.read(name), Path(name))
+        return Model(replace(Checkpoint.read(name), store=_store(name)), Path(name))
     from template_fix.hub import Absent, Offline, Unreachable, look
 
     try:
@@ -61,6 +65,12 @@ def opened(name: str, revision: str | None = None) -> Model:
         raise type(error)(f"{error} (nor is there a directory of that name)") from None
     except Offline:
         return _cached(name, revision)
+
+
+def _store(name: str) -> str:
+    with suppress(OSError):  # a store that can't be looked at is told of by whoever has to write there
+        return state(Path(name))
+    return ""
 
 
 def fetched(remote: Remote) -> Model:
@@ -113,7 +123,7 @@ def _needed(model: Model) -> dict[str, bytes]:
 
 def _text(model: Model, name: str) -> str:
     _fetch(model, [name])
-    return (model.folder / name).read_text(encoding="utf-8", errors="replace")
+    return beside(model.folder, [name]).copied.get(name, b"").decode(errors="replace")
 
 
 def _fetch(model: Model, names: Sequence[str]) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 from template_fix.document import CheckpointError
-from template_fix.journal import ORIGIN
-from template_fix.models import Model
+from template_fix.models import Model, looks_like_repo
+from template_fix.store import ORIGIN, refuse_links
+
+_LARGEST = 4096
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 
 class Origin(NamedTuple):
@@ -23,16 +27,23 @@ class Origin(NamedTuple):
 
 
 def origin(model: Model) -> Origin | None:
-    """Return where a model comes from, None of a directory where nothing was written down. Raises CheckpointError."""
+    """Return where a model comes from, None of a directory where nothing was written down. Raises CheckpointError,
+    and WriteError where links lead there."""
     if model.checkpoint.revision is not None:
         return Origin(model.checkpoint.name, model.checkpoint.revision)
+    refuse_links(model.folder)
     return _written(model.folder / ORIGIN)
 
 
 def _written(path: Path) -> Origin | None:
+    """Read what is only a hint, since whatever is pushed by it is proved anew; it may be a stranger's."""
     try:
-        return Origin(**json.loads(path.read_bytes()))
+        with open(path, "rb") as file:
+            found = Origin(**json.loads(file.read(_LARGEST)))
+        if looks_like_repo(found.repo) and _COMMIT.fullmatch(found.commit):
+            return found
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError):
-        raise CheckpointError(f"{path}: is damaged; delete it, or patch the model again") from None
+    except (OSError, ValueError, TypeError, RecursionError):
+        pass
+    raise CheckpointError(f"{path}: is damaged; delete it, or patch the model again")

@@ -15,7 +15,7 @@ from template_fix.text import unified_diff
 _ORDER = tuple(Level)
 _EDITS = 3
 # What no edit of ours mends: `patch` isn't advised for these alone.
-BY_HAND = ("TF101", "TF102", "TF103", "TF304", "TF401", "TF503", "TF504")
+BY_HAND = ("TF101", "TF102", "TF103", "TF304", "TF401", "TF403", "TF503", "TF504")
 MARKERS = ("TF501", "TF502")
 
 

@@ -79,7 +79,7 @@ def patch(
 def _tried(model: str, call: Callable[[], Value]) -> Value | Failure:
     from template_fix.checkpoint import CheckpointError
     from template_fix.hub import HubError
-    from template_fix.journal import WriteError
+    from template_fix.store import WriteError
 
     try:
         return call()
@@ -89,7 +89,7 @@ def _tried(model: str, call: Callable[[], Value]) -> Value | Failure:
 
 def undo(directory: str) -> tuple[str, ...] | Failure:
     """Take the last patch of a directory back and return the files restored, or why that couldn't be done."""
-    from template_fix.journal import WriteError
+    from template_fix.store import WriteError
     from template_fix.writing import undo as undo_one
 
     try:

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from template_fix import journal
-from template_fix.journal import STORE, WriteError
+from template_fix import journal, store
+from template_fix.store import STORE, WriteError, digest, writable
 
 
 def replace(directory: Path, changed: Mapping[str, tuple[str, str]]) -> None:
@@ -33,10 +33,10 @@ def replace(directory: Path, changed: Mapping[str, tuple[str, str]]) -> None:
     if not data:
         return
     _refuse_shared(directory, data)
-    with journal.session(directory) as store:
-        journal.finish(directory, store)
+    with journal.session(directory) as held:
+        journal.finish(directory, held)
         _refuse_changed(directory, data)
-        entry = journal.staged(directory, store, data)
+        entry = journal.staged(directory, held, data)
         try:
             _refuse_changed(directory, data)
             journal.forward(directory, entry)
@@ -51,45 +51,35 @@ def undo(directory: Path) -> tuple[str, ...]:
     Each call takes back one more, until none is left. An undo that was killed is finished, not begun anew.
 
     Raises WriteError, having changed nothing, where there is nothing to undo, where a file was changed since it was
-    written, and for what ``replace`` refuses.
+    written, for a store that this user's runs didn't write there, and for what ``replace`` refuses.
     """
-    if not os.path.isdir(directory / STORE):
+    if not os.path.lexists(directory / STORE.parts[0]):
         raise WriteError(f"{directory}: there is nothing to undo here")
     _refuse_shared(directory, ())
-    with journal.session(directory) as store:
-        if finished := journal.finish(directory, store):
+    with journal.session(directory) as held:
+        if finished := journal.finish(directory, held):
             return finished
-        entry = journal.last(store)
+        entry = journal.last(directory)
         if entry is None:
             raise WriteError(f"{directory}: there is nothing to undo here")
         _refuse_undo(directory, entry)
         return journal.take_back(directory, entry)
 
 
-def unfinished(directory: Path) -> bool:
-    """Tell whether a run was killed while it moved files into place, or is at it now; nothing is written.
-
-    Raises WriteError where the system doesn't let us look.
-    """
-    store = directory / STORE
-    if not os.path.isdir(store):
-        return False
-    with journal.reported(directory):
-        last = journal.last(store)
-    return os.path.isdir(store / "undoing") or (last is not None and os.path.isdir(last / "after"))
-
-
 def recover(directory: Path) -> bool:
     """Finish what a killed run had decided, and tell whether there was anything to finish.
 
     To be called before the files are read for a patch. Where nothing is unfinished, nothing is written. Raises
-    WriteError where a file was changed in between, and for what the system refuses.
+    WriteError for a store that this user's runs didn't write there, where a file was changed in between, and for what
+    the system refuses.
     """
-    if not unfinished(directory):
+    with journal.reported(directory):
+        found = store.state(directory)
+    if not found:
         return False
     _refuse_shared(directory, ())
-    with journal.session(directory) as store:
-        journal.finish(directory, store)
+    with journal.session(directory) as held:
+        journal.finish(directory, held)
     return True
 
 
@@ -107,11 +97,13 @@ def write_elsewhere(directory: Path, files: Mapping[str, str | bytes]) -> None:
     folders = {folder for name in missing for folder in (directory / name).parents}
     made = sorted((folder for folder in folders if not os.path.lexists(folder)), reverse=True)
     try:
-        with journal.session(directory) as store, journal.prepared(store / "scratch") as scratch:
+        with journal.session(directory) as held, journal.prepared(held / "scratch") as scratch:
             for name, new in missing.items():
                 (directory / name).parent.mkdir(parents=True, exist_ok=True)
                 journal.write(scratch / name, new)
             journal.move(scratch, directory, missing)
+            for folder in made:
+                journal.sync(folder.parent)
     except BaseException:
         for folder in made:
             with suppress(OSError):
@@ -120,6 +112,8 @@ def write_elsewhere(directory: Path, files: Mapping[str, str | bytes]) -> None:
 
 
 def _refuse_shared(directory: Path, names: Iterable[str]) -> None:
+    if strange := [name for name in names if not writable(name)]:
+        raise WriteError(f"{directory}: {strange[0]!r} is not the name of a file that template-fix writes")
     if (link := _link(directory, names)) is not None:
         raise WriteError(
             f"{link}: is a symbolic link, and what it leads to may be shared; "
@@ -136,10 +130,10 @@ def _refuse_shared(directory: Path, names: Iterable[str]) -> None:
 
 def _link(directory: Path, names: Iterable[str]) -> Path | None:
     """Return the first symbolic link among the directory, the files of these names and what lies between."""
-    paths = [directory, directory / STORE.parts[0]]
+    paths = [directory]
     for name in names:
         pure = PurePosixPath(name)
-        if pure.is_absolute() or ".." in pure.parts:
+        if pure.is_absolute() or ".." in pure.parts or "\\" in name:
             raise WriteError(f"{directory}: the file name {name!r} leads out of the directory")
         paths += (directory / part for part in (pure, *pure.parents))
     return next((path for path in paths if os.path.islink(path)), None)
@@ -153,15 +147,13 @@ def _refuse_changed(directory: Path, data: Mapping[str, tuple[bytes, bytes]]) ->
         _refuse_protected(path)
 
 
-def _refuse_undo(directory: Path, entry: Path) -> None:
-    manifest = journal.manifest(entry)
-    _refuse_shared(directory, manifest)
-    for name, (old, new) in manifest.items():
-        if journal.digest(directory / name) != new:
+def _refuse_undo(directory: Path, entry: store.Entry) -> None:
+    _refuse_shared(directory, entry.files)
+    for name, (_, new) in entry.files.items():
+        if digest(directory / name) != new:
             raise WriteError(f"{directory / name}: was changed since it was patched; nothing was undone")
-        if journal.digest(entry / "before" / name) != old:
-            raise WriteError(f"{entry / 'before' / name}: is a damaged backup; nothing was undone")
         _refuse_protected(directory / name)
+    entry.refuse_damage("before")
 
 
 def _refuse_protected(path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,6 +25,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 # huggingface_hub reads this when it is imported. No test, nor what a test starts, is to reach the real Hub.
 SERVER = Server()
 os.environ.update(HF_ENDPOINT=SERVER.endpoint, HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
+# Nor is any to find or to leave a key in the user's home.
+_STATE = tempfile.TemporaryDirectory()
+os.environ["XDG_STATE_HOME"] = _STATE.name
 
 
 @pytest.fixture(scope="session")

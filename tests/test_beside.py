@@ -61,11 +61,11 @@ def test_a_file_larger_than_any_vocabulary_stays_behind(tmp_path: Path) -> None:
 
 
 def test_what_a_link_leads_to_goes_along_and_a_link_to_nowhere_stays_behind(tmp_path: Path) -> None:
-    blob = made(tmp_path / "blobs", "0123") / "0123"
-    model = made(tmp_path / "model")
-    (model / "vocab.json").symlink_to(blob)
+    model = made(tmp_path / "model", "0123")
+    (model / "vocab.json").symlink_to("0123")
     (model / "merges.txt").symlink_to(tmp_path / "nowhere")
-    assert beside(model, entries(model)) == ({"vocab.json": blob.read_bytes()}, ("merges.txt",))
+    told = (model / "0123").read_bytes()
+    assert beside(model, entries(model)) == ({"0123": told, "vocab.json": told}, ("merges.txt",))
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

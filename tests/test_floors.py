@@ -12,11 +12,14 @@ PACKAGE = Path(__file__).resolve().parents[1] / "template_fix"
 
 FLOORS = """
 text finding lock options version align conversation lines demo_model sandbox
-outcome jsontext literal jinja limits excerpt journal hub
+outcome jsontext literal jinja limits excerpt hub signature
 document match fold render effects scopes roles
 copies tags pieces
 records probes
+links
 checkpoint rows
+store
+journal
 endings beside belongings own_code loaders contract trace subject losses
 batch_check
 batches

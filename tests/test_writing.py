@@ -20,7 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from template_fix import journal
-from template_fix.writing import WriteError, recover, replace, undo, unfinished, write_elsewhere
+from template_fix.store import STORE, WriteError
+from template_fix.store import state as store_state
+from template_fix.writing import recover, replace, undo, write_elsewhere
 
 CHANGED = {
     "tokenizer.json": ('{"special": true}', '{"special": false}'),
@@ -28,7 +30,7 @@ CHANGED = {
     "additional_chat_templates/tool_use.jinja": ("{{ 'é' }}", "{{ 'ü' }}\n\n"),
 }
 MODES = dict(zip(CHANGED, (0o640, 0o600, 0o664), strict=True))
-OTHERS = {"config.json": b"{}", "model.safetensors": bytes(range(256))}
+OTHERS = {"added_tokens.json": b"{}", "model.safetensors": bytes(range(256))}
 
 State = dict[str, tuple[bytes, int]]
 
@@ -61,6 +63,10 @@ def state(directory: Path) -> State:
 
 def after(old: State) -> State:
     return old | {name: (new.encode(), MODES[name]) for name, (_, new) in CHANGED.items()}
+
+
+def unfinished(directory: Path) -> bool:
+    return store_state(directory) == "unfinished"
 
 
 def says(error: pytest.ExceptionInfo[WriteError], *parts: object) -> None:
@@ -131,7 +137,10 @@ texts = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\r\n
 )
 
 
-@given(st.dictionaries(st.sampled_from(["a", "b.json", "c/d.jinja"]), st.lists(texts, min_size=2, max_size=4)))
+NAMES = ("chat_template.jinja", "tokenizer.json", "additional_chat_templates/d.jinja")
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), st.lists(texts, min_size=2, max_size=4)))
 def test_any_texts_are_written_and_undone_exactly(histories: dict[str, list[str]]) -> None:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -161,6 +170,41 @@ def test_the_owner_of_a_file_is_kept(directory: Path) -> None:
         assert (found.st_uid, found.st_gid) == (1234, 4321)
         if (directory / ".template-fix").exists():
             undo(directory)
+
+
+@posix
+def test_extended_attributes_are_kept_and_restored(directory: Path) -> None:
+    path = directory / "tokenizer.json"
+    try:
+        os.setxattr(path, "user.note", b"mine")
+    except OSError:
+        pytest.skip("this file system keeps no extended attributes")
+    stamp = path.stat().st_mtime_ns
+    replace(directory, CHANGED)
+    assert os.getxattr(path, "user.note") == b"mine"
+    assert path.stat().st_mtime_ns > stamp, "it is another file, and tools that look at times have to notice"
+    undo(directory)
+    assert os.getxattr(path, "user.note") == b"mine"
+
+
+@posix
+def test_each_new_directory_is_on_the_disk_before_the_first_file_is_replaced(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    real = os.replace
+
+    def replaced(source: Path, target: Path) -> None:
+        done.append("replace")
+        real(source, target)
+
+    monkeypatch.setattr(os, "fsync", lambda descriptor: done.append(os.readlink(f"/proc/self/fd/{descriptor}")))
+    monkeypatch.setattr(os, "replace", replaced)
+    replace(directory, CHANGED)
+    synced = done[: done.index("replace")]
+    store = directory / STORE
+    for folder in (directory, store.parent.parent, store.parent, store):
+        assert synced.count(str(folder)) == 1, folder
 
 
 def test_uploads_of_the_folder_leave_the_backup_out(directory: Path) -> None:
@@ -204,15 +248,15 @@ def test_undo_refuses_where_a_file_was_changed_since(directory: Path, harm: str)
 def test_undo_refuses_a_backup_that_was_tampered_with(directory: Path) -> None:
     replace(directory, CHANGED)
     old = state(directory)
-    backup = directory / journal.STORE / "1/before/tokenizer.json"
+    backup = directory / STORE / "1/before/tokenizer.json"
     backup.write_text("{}")
     with pytest.raises(WriteError) as error:
         undo(directory)
     says(error, backup, "damaged")
-    (directory / journal.STORE / "1/manifest.json").write_text("[")
+    (directory / STORE / "1/manifest.json").write_text("[")
     with pytest.raises(WriteError) as error:
         undo(directory)
-    says(error, "manifest.json", "damaged")
+    says(error, directory / ".template-fix", "was damaged")
     assert state(directory) == old
 
 
@@ -234,19 +278,13 @@ def linked_directory(directory: Path) -> Path:
     return directory.parent / "link"
 
 
-def linked_store(directory: Path) -> Path:
-    (directory.parent / "elsewhere").mkdir()
-    (directory / ".template-fix").symlink_to(directory.parent / "elsewhere")
-    return directory
-
-
 def cached(directory: Path) -> Path:
     snapshots = directory.parent / "models--org--name/snapshots"
     snapshots.mkdir(parents=True)
     return directory.rename(snapshots / "0123abc")
 
 
-@pytest.mark.parametrize("arrange", [linked_file, linked_folder, linked_directory, linked_store, cached])
+@pytest.mark.parametrize("arrange", [linked_file, linked_folder, linked_directory, cached])
 def test_what_is_shared_is_refused_with_a_way_out(directory: Path, arrange: object) -> None:
     assert callable(arrange)
     directory = arrange(directory)
@@ -269,7 +307,7 @@ def test_undo_does_not_follow_a_link_that_was_put_in_a_files_place(directory: Pa
 def test_names_that_lead_out_of_the_directory_are_refused(directory: Path, name: str) -> None:
     with pytest.raises(WriteError) as error:
         replace(directory, {name: ("", "x")})
-    says(error, "outside.json", "leads out")
+    says(error, "outside.json", "not the name of a file that template-fix writes")
     with pytest.raises(WriteError) as error:
         write_elsewhere(directory, {name: "x"})
     says(error, "outside.json", "leads out")
@@ -362,7 +400,7 @@ def test_an_undo_killed_anywhere_is_finished_by_the_next(tmp_path: Path) -> None
     for number in count(1):
         directory = model(tmp_path / str(number))
         old = state(directory)
-        replace(directory, {"config.json": ("{}", "[]")})
+        replace(directory, {"added_tokens.json": ("{}", "[]")})
         once = state(directory)
         replace(directory, CHANGED)
         died = killed(directory, partial(undo, directory), number)
@@ -371,7 +409,7 @@ def test_an_undo_killed_anywhere_is_finished_by_the_next(tmp_path: Path) -> None
         if state(directory) != once:
             assert undo(directory) == tuple(CHANGED)
         assert state(directory) == once
-        assert undo(directory) == ("config.json",)
+        assert undo(directory) == ("added_tokens.json",)
         assert state(directory) == old
         assert not (directory / ".template-fix").exists()
         if not died:
@@ -406,7 +444,7 @@ def test_a_recovery_killed_anywhere_is_taken_up_by_the_next(tmp_path: Path, acti
 
 @posix
 def test_undo_straight_after_a_killed_undo_takes_back_one_patch_and_not_two(directory: Path) -> None:
-    replace(directory, {"config.json": ("{}", "[]")})
+    replace(directory, {"added_tokens.json": ("{}", "[]")})
     once = state(directory)
     replace(directory, CHANGED)
     number = next(n for n in count(1) if killed(directory, partial(undo, directory), n) and unfinished(directory))
@@ -420,7 +458,7 @@ def test_what_somebody_wrote_after_a_kill_is_not_overwritten(directory: Path) ->
     next(n for n in count(1) if killed(directory, partial(replace, directory, CHANGED), n) and unfinished(directory))
     waiting = directory / "additional_chat_templates/tool_use.jinja"
     waiting.write_text("somebody else's")
-    for action in (recover, undo, lambda d: replace(d, {"config.json": ("{}", "[]")})):
+    for action in (recover, undo, lambda d: replace(d, {"added_tokens.json": ("{}", "[]")})):
         with pytest.raises(WriteError) as error:
             action(directory)
         says(error, waiting, "changed after a run was killed", directory / ".template-fix")
@@ -509,6 +547,52 @@ def test_a_file_that_somebody_changes_while_the_patch_is_prepared_is_not_overwri
     assert f"{path}: was changed since it was read" in capfd.readouterr().out
     assert state(directory) == old | {path.name: (b"somebody else's", MODES[path.name])}
     assert not (directory / ".template-fix").exists()
+
+
+@posix
+def test_an_undo_killed_anywhere_leaves_no_empty_store_once_it_is_called_again(tmp_path: Path) -> None:
+    for number in count(1):
+        directory = model(tmp_path / str(number))
+        old = state(directory)
+        replace(directory, CHANGED)
+        died = killed(directory, partial(undo, directory), number)
+        while (directory / ".template-fix").exists():
+            with suppress(WriteError):
+                undo(directory)
+        assert state(directory) == old
+        if not died:
+            break
+    assert number > 10
+
+
+@posix
+@pytest.mark.parametrize("action", ["patch", "undo"])
+@pytest.mark.parametrize("last", [0, inf], ids=["at one operation", "from one operation on"])
+def test_what_an_error_says_of_the_files_is_true(
+    tmp_path: Path, action: str, last: float, capfd: pytest.CaptureFixture[str]
+) -> None:
+    said = set()
+    for number in count(1):
+        directory = model(tmp_path / str(number))
+        act = partial(replace, directory, CHANGED) if action == "patch" else partial(undo, directory)
+        old = state(directory)
+        if action == "undo":
+            replace(directory, CHANGED)
+        code = faults.run(act, faults.refused(errno.EIO, number, last or number, faults.writes))
+        told, now = capfd.readouterr().out, state(directory)
+        was = old if action == "patch" else after(old)
+        for phrase, true in (
+            ("nothing was changed", now == was),
+            ("nothing was undone", now == was),
+            ("all files are new", now == after(old)),
+            ("all files are as they were", now == old),
+            ("some files are new and some old", now not in (old, after(old))),
+        ):
+            assert phrase not in told or true, told
+            said |= {phrase} if phrase in told else set()
+        if code == 0 and number > 60:
+            break
+    assert said
 
 
 # Two runs at once

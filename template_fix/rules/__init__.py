@@ -27,6 +27,7 @@ from template_fix.rules import (
     tf304_swallows_whitespace,
     tf401_copies_disagree,
     tf402_not_loadable,
+    tf403_journal,
     tf501_no_generation_markers,
     tf502_wrong_mask,
     tf503_end_does_not_stop,
@@ -55,6 +56,7 @@ CHECKPOINT_RULES: tuple[Any, ...] = (
     tf304_swallows_whitespace,
     tf401_copies_disagree,
     tf402_not_loadable,
+    tf403_journal,
     tf503_end_does_not_stop,
     tf504_padding_is_the_end,
 )
