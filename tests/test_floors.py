@@ -12,11 +12,11 @@ PACKAGE = Path(__file__).resolve().parents[1] / "template_fix"
 
 FLOORS = """
 text finding lock options version align conversation lines demo_model sandbox
-outcome jsontext literal jinja limits excerpt hub signature
-document match fold render effects scopes roles
+outcome jsontext literal jinja children excerpt hub signature
+limits document
+match fold render effects scopes roles links
 copies tags pieces
 records probes
-links
 checkpoint rows
 store
 journal
