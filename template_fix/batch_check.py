@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
-from template_fix.limits import LimitExceeded, bounded
+from template_fix.limits import LimitExceeded, TimeExceeded, bounded
 from template_fix.losses import Verdict, verdict
 from template_fix.render import Renderer, prepared
 from template_fix.rows import BrokenRow, row_of
@@ -29,9 +29,12 @@ class Sliceable(Protocol):
 
 
 BATCH = 1000
-BATCH_SECONDS = 60.0
-# A template that exceeds its limits on that many rows of a batch isn't tried on the others.
-_PATIENCE = 3
+# Computing time; a batch takes a hundredth of it.
+BATCH_SECONDS = 15.0
+# A template that exceeds its limits on that many rows isn't tried on the others.
+PATIENCE = 3
+STOPPED = "the template was stopped: "
+NOT_TRIED = f"not tried: the template had exceeded its limits on {PATIENCE} rows before it"
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class RowCheck:
 
     def verdicts(self, rows: Sequence[Any]) -> list[Verdict]:
         """Return the verdict on each row: a mapping of columns, or its JSON text. Templates run within limits."""
-        parts = in_parts(self.within, rows, lambda _, why: [Verdict(failure=why)])
+        parts = in_parts(self.within, rows, lambda part, why: [Verdict(failure=why)] * len(part))
         return [each for part in parts for each in part]
 
     def within(self, rows: Iterable[Any]) -> list[Verdict]:
@@ -70,10 +73,10 @@ class RowCheck:
         columns, told, stopped = dict(self.columns), list[Verdict](), 0
         for value in rows:
             try:
-                told.append(self._verdict(value, columns) if stopped < _PATIENCE else _UNTRIED)
+                told.append(self._verdict(value, columns) if stopped < PATIENCE else Verdict(failure=NOT_TRIED))
             except LimitExceeded as error:
                 stopped += 1
-                told.append(Verdict(failure=f"the template was stopped: {error}"))
+                told.append(Verdict(failure=f"{STOPPED}{error}"))
         return told
 
     def _verdict(self, value: object, columns: Mapping[str, str]) -> Verdict:
@@ -100,33 +103,52 @@ class RowCheck:
             _renderer(source, self.variables)
 
 
-_UNTRIED = Verdict(failure=f"not tried: the template had exceeded its limits on {_PATIENCE} rows before it")
-
-
 @lru_cache(maxsize=8)
 def _renderer(source: str, variables: tuple[tuple[str, Any], ...]) -> Renderer:
     return Renderer(source, dict(variables))
 
 
 def in_parts(work: Callable[[Rows], Value], rows: Rows, stopped: Callable[[Rows, str], Value]) -> list[Value]:
-    """Return ``work(rows)``, done within limits; where they are exceeded, of halves, down to the row at fault.
+    """Return ``work(rows)``, done within limits; where a child process dies of them, of halves, down to single rows.
 
-    For that one, ``stopped`` gives what stands for it, from the row and the reason.
+    For rows that can't be tried, ``stopped`` gives what stands for them, from the rows and the reason.
     """
     try:
-        return [bounded(work, rows, seconds=BATCH_SECONDS)]
+        return [within_limits(work, rows)]
     except LimitExceeded as error:
         return halved(work, rows, stopped, error)
+
+
+def within_limits(work: Callable[[Rows], Value], rows: Rows) -> Value:
+    """Return ``work(rows)``. Raises LimitExceeded."""
+    return bounded(work, rows, seconds=10 * BATCH_SECONDS, computing=BATCH_SECONDS)
 
 
 def halved(
     work: Callable[[Rows], Value], rows: Rows, stopped: Callable[[Rows, str], Value], error: LimitExceeded
 ) -> list[Value]:
     """Return what `in_parts` does once ``work(rows)`` has exceeded its limits."""
-    if len(rows) == 1:
-        return [stopped(rows, f"the template was stopped: it {error}")]
-    middle = len(rows) // 2
-    return [each for half in (rows[:middle], rows[middle:]) for each in in_parts(work, half, stopped)]
+    told: list[Value] = []
+    waiting: list[tuple[Rows, LimitExceeded | None]] = [(rows, error)]
+    faults = 0
+    while waiting:
+        part, why = waiting.pop()
+        if why is None and faults >= PATIENCE:
+            told.append(stopped(part, NOT_TRIED))
+            continue
+        if why is None:
+            try:
+                told.append(within_limits(work, part))
+                continue
+            except LimitExceeded as caught:
+                why = caught
+        if len(part) == 1 or isinstance(why, TimeExceeded):  # no single row takes a batch's time
+            faults += 1
+            told.append(stopped(part, f"{STOPPED}it {why}"))
+        else:
+            middle = len(part) // 2
+            waiting += [(part[middle:], None), (part[:middle], None)]
+    return told
 
 
 def plain(value: Any) -> Any:

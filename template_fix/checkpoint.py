@@ -120,6 +120,11 @@ class Checkpoint:
         width = min(span.end - span.start, len(source) - column + 1)
         return Place(file, line, column, source=source if len(source) < LONGEST_LINE else None, width=max(width, 0))
 
+    def after(self, changed: Mapping[str, tuple[str, str]]) -> Checkpoint:
+        """Return the checkpoint with the texts that changed files have after a patch, given with those before."""
+        files = {**self.files, **{file: text for file, (_, text) in changed.items()}}
+        return replace(self, files=files, _documents={}) if changed else self
+
     def apply(self, edits: Iterable[tuple[str, Edit]]) -> Checkpoint:
         """Return the checkpoint with each edit made in its file. Raises as ``text.apply`` does."""
         by_file: dict[str, list[Edit]] = {}

@@ -1,9 +1,9 @@
 """Child processes that answer with bytes: started so that nothing of the caller's can stop them, and gone when it is.
 
 A process with one thread forks, which is quick. In one with several, a lock that another thread holds while it forks
-stays locked in the child for ever; so there a `_Nursery` forks, a fresh interpreter that has one thread and waits to be
-asked. Where nothing can fork (Windows), each child is a fresh interpreter. These are isolated, and the working directory
-is not on their path: it may be a model's, with a `template_fix.py` of its own.
+stays locked in the child for ever; so there a `_Nursery` forks, a fresh interpreter that has one thread and waits to
+be asked. Where nothing can fork (Windows), each child is a fresh interpreter. These are isolated, and the working
+directory is not on their path: it may be a model's, with a `template_fix.py` of its own.
 
 No child outlives its parent, however that ends: it looks every second, and whenever it has computed for half a second
 (see ``limits``), whether the parent is still there.

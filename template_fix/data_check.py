@@ -9,8 +9,8 @@ from template_fix.batch_check import RowCheck
 from template_fix.batches import Batch, DataError
 from template_fix.checkpoint import Checkpoint, CheckpointError
 from template_fix.data import Source
-from template_fix.jinja import Template
-from template_fix.limits import LimitExceeded, bounded
+from template_fix.jinja import ParseError, Template
+from template_fix.limits import LimitExceeded, in_turn
 from template_fix.options import Options
 from template_fix.outcome import PatchResult, Report
 from template_fix.render import Renderer, RenderError
@@ -19,6 +19,9 @@ from template_fix.show import DEFAULT, TRANSFORMERS
 from template_fix.survey import Survey, surveyed
 from template_fix.tags import discover
 from template_fix.tokens import vocabulary_tags
+
+# Computing time to learn the tags of all templates of a model.
+SECONDS = 8.0
 
 
 @dataclass(frozen=True)
@@ -41,26 +44,23 @@ def row_check_of(
         raise CheckpointError(f"{checkpoint.name}: no chat template here to render rows with")
     variables = special_tokens(checkpoint)
     tags = dict.fromkeys((options.tags if options else ()) + vocabulary_tags(checkpoint))
-    for copy in copies.values():
-        try:
-            found = bounded(_tags, copy.source, variables)
-        except (RenderError, LimitExceeded, ValueError) as error:
-            raise CheckpointError(f"{checkpoint.name}/{copy.file}: rows can't be rendered with it: {error}") from None
-        tags |= dict.fromkeys(found)
+    found = in_turn(_tags, [(copy.source, variables) for copy in copies.values()], computing=SECONDS)
+    for copy, each in zip(copies.values(), found, strict=True):
+        if isinstance(each, (str, LimitExceeded)):
+            raise CheckpointError(f"{checkpoint.name}/{copy.file}: rows can't be rendered with it: {each}")
+        tags |= dict.fromkeys(each)
     templates = tuple((variant, copy.source) for variant, copy in copies.items())
     named = tuple((columns or {}).items())
     return RowCheck(templates, tuple(variables.items()), tuple(dict.fromkeys((*tags, DEFAULT))), named)
 
 
-def _tags(source: str, variables: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    found = discover(Renderer(source, variables), Template(source).tree)
+def _tags(source: str, variables: Mapping[str, str]) -> tuple[tuple[str, str], ...] | str:
+    """Return the reasoning tags of a template, or why it can't be compiled."""
+    try:
+        found = discover(Renderer(source, variables), Template(source).tree)
+    except (RenderError, ParseError) as error:
+        return str(error)
     return ((found.open, found.close),) if found else ()
-
-
-def mended(checkpoint: Checkpoint, result: PatchResult) -> Checkpoint:
-    """Return the checkpoint as a patch leaves it."""
-    changed = {name: after for name, (_, after) in result.changed.items()}
-    return replace(checkpoint, files={**checkpoint.files, **changed}, _documents={})
 
 
 def check_data(
@@ -84,7 +84,7 @@ def check_data(
     def repaired() -> RowCheck | None:
         nonlocal result
         result = patch(checkpoint, options)
-        then = row_check_of(mended(checkpoint, result), options, columns) if result.changed else now
+        then = row_check_of(checkpoint.after(result.changed), options, columns) if result.changed else now
         return then if then.templates != now.templates else None
 
     survey = surveyed(now, batches, processes, told, repaired)

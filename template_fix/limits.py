@@ -19,7 +19,7 @@ import signal
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
@@ -33,6 +33,8 @@ MEGABYTES = 512
 # With this process, so many children stay below 1.5 GB.
 AT_ONCE = min(2, os.cpu_count() or 1)
 _TICK = 0.5
+# How much longer than its computing time a call may take on a machine that is busy with other work.
+_PATIENCE = 10
 _in_child = False
 # How many more ticks the step under way may last, and all of the call; None where there is no bound.
 _ticks_left: int | None = None
@@ -41,6 +43,10 @@ _all_ticks_left: int | None = None
 
 class LimitExceeded(Exception):
     """Work on a template took more time or memory than it may."""
+
+
+class TimeExceeded(LimitExceeded):
+    """All of a bounded call took more time than it may."""
 
 
 class StepExceeded(BaseException):
@@ -92,7 +98,7 @@ def started(
         try:
             answer = wait(deadline)
         except TimeoutError:
-            raise LimitExceeded(f"takes more than {seconds:g} s") from None
+            raise TimeExceeded(f"takes more than {seconds:g} s") from None
         if answer is None:
             raise LimitExceeded("takes more time or memory than it may")
         status, value = pickle.loads(answer)
@@ -103,20 +109,60 @@ def started(
     return result
 
 
-def in_turn(begun: Iterable[Callable[[], R]], at_once: int = AT_ONCE) -> Iterator[R]:
-    """Yield the results of bounded calls in their order, with so many at once; ``begun`` begins each when asked."""
-    running: deque[Callable[[], R]] = deque()
+def in_turn(
+    function: Callable[..., R],
+    arguments: Sequence[tuple[Any, ...]],
+    *,
+    computing: float,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> Iterator[R | LimitExceeded]:
+    """Yield ``function(*each)`` or why it was stopped, for each of ``arguments`` in their order.
+
+    Few are at work at once, and together they take ``computing`` seconds of a processor at most; for those behind, that
+    is why they are stopped. ``meanwhile`` is called once, when the first ones have begun.
+    """
+    waiting, running = deque(arguments), deque[tuple[float, Callable[[], tuple[R, float]]]]()
+    left, share = computing, max(1, min(AT_ONCE, len(arguments)))
     try:
-        for wait in begun:
-            running.append(wait)
-            if len(running) >= at_once:
-                yield running.popleft()()
-        while running:
-            yield running.popleft()()
+        while waiting or running:
+            while waiting and len(running) < share:
+                part = (left - sum(each for each, _ in running)) / (share - len(running))
+                running.append((part, _begun(function, waiting.popleft(), part, computing)))
+            meanwhile()
+            meanwhile = _nothing
+            part, wait = running.popleft()
+            try:
+                value, took = wait()
+            except LimitExceeded as error:
+                left -= part
+                yield error
+            else:
+                left -= took
+                yield value
     finally:
-        for wait in running:  # where this ends early: what was begun must be waited for
+        for _, wait in running:  # where this ends early: what was begun must be waited for
             with suppress(Exception):
                 wait()
+
+
+def _nothing() -> None:
+    pass
+
+
+def _begun(
+    function: Callable[..., R], arguments: tuple[Any, ...], part: float, whole: float
+) -> Callable[[], tuple[R, float]]:
+    def late() -> tuple[R, float]:
+        raise TimeExceeded(f"comes behind others that took all of the {whole:g} s of computing time")
+
+    if part < _TICK:
+        return late
+    return started(_timed, function, *arguments, seconds=_PATIENCE * part, computing=part)
+
+
+def _timed(function: Callable[..., R], *arguments: Any) -> tuple[R, float]:
+    """Return what a function returns, and the computing time of this process until then."""
+    return function(*arguments), time.process_time()
 
 
 class step:
@@ -179,9 +225,7 @@ def _last_resort() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
 
-def answer_to(
-    function: Callable[..., Any], args: tuple[Any, ...], megabytes: int, computing: float | None
-) -> bytes:
+def answer_to(function: Callable[..., Any], args: tuple[Any, ...], megabytes: int, computing: float | None) -> bytes:
     """Return the pickled outcome of ``function(*args)``; runs in the child."""
     global _in_child
     _in_child = True
@@ -195,7 +239,7 @@ def answer_to(
     except RecursionError:
         outcome = LimitExceeded("is nested too deeply")
     except _Overdue:
-        outcome = LimitExceeded(f"takes more than {computing:g} s of computing time")
+        outcome = TimeExceeded(f"takes more than {computing:g} s of computing time")
     except StepExceeded:  # the alarm went off on the way out of a step that had run out of memory
         outcome = LimitExceeded("takes more time or memory than it may")
     except BaseException as error:  # the parent raises it again, whatever it is

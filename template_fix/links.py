@@ -20,9 +20,7 @@ def refuse_outside(root: Path, file: str, name: str) -> None:
     home, real = Path(os.path.realpath(root)), Path(os.path.realpath(root / file))
     if real == home / file or _is_inside(real, home) or _is_inside(real, _blobs(home)):
         return
-    raise CheckpointError(
-        f"{name}/{file}: is a link that leads out of the model, to {real}; put the file itself there"
-    )
+    raise CheckpointError(f"{name}/{file}: is a link that leads out of the model, to {real}; put the file itself there")
 
 
 def _is_inside(path: Path, folder: Path | None) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from template_fix.batch_check import BATCH
 from template_fix.batches import Batch
 from template_fix.checkpoint import Checkpoint
-from template_fix.data_check import mended, row_check_of
+from template_fix.data_check import row_check_of
 from template_fix.finding import Evidence, Finding, Level
 from template_fix.lines import WIDEST, Line, Piece, line, marked, wrap
 from template_fix.options import Options
@@ -135,7 +135,7 @@ def _inner(tokenizer: Any) -> Any:
 def _repaired(tokenizer: Any, folder: Path, checkpoint: Checkpoint, options: Options) -> tuple[str, ...]:
     """Repair the object and return the codes of what was wrong."""
     result = patch(checkpoint, options)
-    after = mended(checkpoint, result)
+    after = checkpoint.after(result.changed)
     codes = {code for repair in result.kept for code in repair.codes}
     codes |= {finding.code for finding in _dropped_here(tokenizer, result.before)}
     if any(code.startswith("TF3") for code in codes):

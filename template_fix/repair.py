@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
-from template_fix.checkpoint import Checkpoint, TemplateCopy
+from template_fix.checkpoint import Checkpoint, CheckpointError, TemplateCopy
 from template_fix.endings import ends
 from template_fix.finding import Finding, Place
 from template_fix.jinja import undeclared
-from template_fix.limits import LimitExceeded, started
+from template_fix.limits import LimitExceeded, bounded, in_turn
 from template_fix.options import Options
 from template_fix.outcome import PatchResult, Refusal, Repair, Report, TemplateSummary
+from template_fix.programs import Program, programs, still_alike
 from template_fix.proposers import Proposal
-from template_fix.rules import CHECKPOINT_RULES, TEMPLATE_RULES, level_of
+from template_fix.records import TOKENIZER
+from template_fix.rules import FILE_RULES, TEMPLATE_RULES, TOKEN_RULES, level_of
 from template_fix.study import Found, Setting, Study
 from template_fix.subject import Subject
 from template_fix.text import Edit, Span, traced_back
 from template_fix.tokens import vocabulary_tags
 
-__all__ = ["Options", "check", "distinct", "patch", "special_tokens"]
+__all__ = ["Options", "check", "patch", "special_tokens"]
 
-CHECK_SECONDS, PATCH_SECONDS = 60.0, 600.0
+# Computing time for all templates of a model together, and for its tokenizer.
+CHECK_SECONDS, PATCH_SECONDS, TOKEN_SECONDS = 12.0, 25.0, 8.0
 
 
 @dataclass(frozen=True)
@@ -46,13 +50,13 @@ class Studied:
     stops: tuple[str, ...] = ()
 
 
-Copies = tuple[TemplateCopy, ...]
+Value = TypeVar("Value")
 
 
 def check(checkpoint: Checkpoint, options: Options | None = None) -> Report:
     """Return what is wrong with a checkpoint. Changes nothing; templates run within limits."""
     options = options or Options()
-    return _report(checkpoint, _studied(checkpoint, options, heal=False), options)
+    return _report(checkpoint, _studied(checkpoint, options, programs(checkpoint), heal=False), options)
 
 
 def patch(checkpoint: Checkpoint, options: Options | None = None) -> PatchResult:
@@ -60,19 +64,29 @@ def patch(checkpoint: Checkpoint, options: Options | None = None) -> PatchResult
 
     Each repair is judged by itself, and the repaired checkpoint is checked again from the beginning.
     """
+    options = options or Options()
+    result = _patched(checkpoint, options, alike=True)
+    if still_alike(programs(checkpoint), checkpoint.after(result.changed)):
+        return result
+    return _patched(checkpoint, options, alike=False)
+
+
+def _patched(checkpoint: Checkpoint, options: Options, *, alike: bool) -> PatchResult:
+    """Return what a repair comes to; ``alike`` repairs copies together that differ in spelling alone."""
     from template_fix.token_repair import flag_repair, load_repair
 
-    options = options or Options()
-    studied = _studied(checkpoint, options, heal=True)
+    found = programs(checkpoint, alike=alike)
+    studied = _studied(checkpoint, options, found, heal=True)
     before = _report(checkpoint, studied, options)
-    kept = [_repair(copies, *each) for copies, study in studied.items() for each in study.kept]
+    kept = [_repair(program, *each) for program, study in studied.items() for each in study.kept]
     refused = [
-        Refusal(_repair(copies, each, (each.code,), each.edits), why)
-        for copies, study in studied.items()
+        Refusal(_repair(program, each, (each.code,), each.edits), why)
+        for program, study in studied.items()
         for each, why in study.refused
     ]
     variables = {name for study in studied.values() for name in study.variables}
-    for repair, reason in flag_repair(_subject(checkpoint, studied.values(), options), variables, options):
+    subject = _subject(checkpoint, studied.values(), options)
+    for repair, reason in _on_tokens(subject, flag_repair, subject, variables, options):
         if reason:
             refused.append(Refusal(repair, reason))
         else:
@@ -83,7 +97,7 @@ def patch(checkpoint: Checkpoint, options: Options | None = None) -> PatchResult
         mended = mended.apply(loading.edits)
     if options.mark:
         made = [edit for repair in kept for edit in repair.edits]
-        marked = list(_marks(mended, options))
+        marked = list(_marks(mended, options, programs(mended, alike=alike)))
         refused += [Refusal(repair, why) for repair, why in marked if why]
         # All at once: several templates may stand in one file.
         mended = mended.apply(edit for repair, why in marked if not why for edit in repair.edits)
@@ -99,22 +113,18 @@ def patch(checkpoint: Checkpoint, options: Options | None = None) -> PatchResult
     return PatchResult(before, after, tuple(kept), tuple(refused), changed)
 
 
-def _marks(checkpoint: Checkpoint, options: Options) -> Iterator[tuple[Repair, str]]:
+def _marks(checkpoint: Checkpoint, options: Options, found: Sequence[Program]) -> Iterator[tuple[Repair, str]]:
     """Yield the generation markers that each template wants, with the reason where they can't be had."""
     from template_fix.marker_repair import markers
 
     setting = _setting(checkpoint, options)
-    running = {
-        copies: started(markers, copies[0].source, setting, seconds=PATCH_SECONDS) for copies in distinct(checkpoint)
-    }
-    for copies, wait in running.items():
-        try:
-            made = wait()
-        except LimitExceeded as error:
-            made = Proposal("TF501", "markers", "mark what the model writes", "", Span(0, 0), ()), f"it {error}"
+    tried = in_turn(markers, [(program.source, setting) for program in found], computing=PATCH_SECONDS)
+    for program, made in zip(found, tried, strict=True):
+        if isinstance(made, LimitExceeded):
+            made = Proposal("TF501", "markers", "mark what the model writes", "", Span(0, 0), ()), f"it {made}"
         if made and options.wants(made[0].code):
             proposal, reason = made
-            yield _repair(copies, proposal, (proposal.code,), proposal.edits), reason
+            yield _repair(program, proposal, (proposal.code,), proposal.edits), reason
 
 
 def _seen_from_before(repair: Repair, made: Sequence[tuple[str, Edit]]) -> Repair:
@@ -135,14 +145,6 @@ def _unproved(before: Report, after: Report) -> str:
     return ""
 
 
-def distinct(checkpoint: Checkpoint) -> Iterator[Copies]:
-    """Yield the copies of each different template: those with the same text, repaired alike, together."""
-    by_source: dict[str, list[TemplateCopy]] = {}
-    for copy in checkpoint.templates:
-        by_source.setdefault(copy.source, []).append(copy)
-    yield from map(tuple, by_source.values())
-
-
 def special_tokens(checkpoint: Checkpoint) -> dict[str, str]:
     """Return the named special tokens that a template can print, such as ``bos_token``.
 
@@ -153,17 +155,26 @@ def special_tokens(checkpoint: Checkpoint) -> dict[str, str]:
     return named if configured else {"bos_token": "<s>", "eos_token": "</s>", **named}
 
 
-def _studied(checkpoint: Checkpoint, options: Options, *, heal: bool) -> dict[Copies, Studied]:
-    """Study each different template in a child process of its own, and load the tokenizer meanwhile."""
-    running = {copies: _begun(checkpoint, copies[0], options, heal) for copies in distinct(checkpoint)}
-    if vocabulary_tags(checkpoint):
-        import tokenizers  # noqa: F401 - the rules on tokens are going to need it
-    return {copies: _finished(wait) for copies, wait in running.items()}
+def _studied(
+    checkpoint: Checkpoint, options: Options, found: Sequence[Program], *, heal: bool
+) -> dict[Program, Studied]:
+    """Study each different template in a child process of its own, and load the tokenizers library meanwhile."""
+    setting = _setting(checkpoint, options)
 
+    def load() -> None:
+        if vocabulary_tags(checkpoint):
+            import tokenizers  # noqa: F401 - the rules on tokens are going to need it
 
-def _begun(checkpoint: Checkpoint, copy: TemplateCopy, options: Options, heal: bool) -> Callable[[], Studied]:
-    seconds = PATCH_SECONDS if heal else CHECK_SECONDS
-    return started(_study, copy.source, _setting(checkpoint, options), options, heal, seconds=seconds)
+    tried = in_turn(
+        _study,
+        [(program.source, setting, options, heal) for program in found],
+        computing=PATCH_SECONDS if heal else CHECK_SECONDS,
+        meanwhile=load,
+    )
+    return {
+        program: _stopped(study) if isinstance(study, LimitExceeded) else study
+        for program, study in zip(found, tried, strict=True)
+    }
 
 
 def _setting(checkpoint: Checkpoint, options: Options) -> Setting:
@@ -172,11 +183,8 @@ def _setting(checkpoint: Checkpoint, options: Options) -> Setting:
     return Setting(tuple(special_tokens(checkpoint).items()), tags, preserve, ends=ends(checkpoint))
 
 
-def _finished(wait: Callable[[], Studied]) -> Studied:
-    try:
-        return wait()
-    except LimitExceeded as error:
-        return Studied((("TF103", Found(f"the template was stopped: it {error}", Span(0, 0))),))
+def _stopped(error: LimitExceeded) -> Studied:
+    return Studied((("TF103", Found(f"the template was stopped: it {error}", Span(0, 0))),))
 
 
 def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studied:
@@ -208,10 +216,11 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
     return replace(studied, kept=made.kept, refused=made.refused, tests=tests, exercised=exercised)
 
 
-def _report(checkpoint: Checkpoint, studied: Mapping[Copies, Studied], options: Options) -> Report:
-    findings = [finding for copies, study in studied.items() for finding in _located(copies[0], study)]
+def _report(checkpoint: Checkpoint, studied: Mapping[Program, Studied], options: Options) -> Report:
+    findings = [finding for program, study in studied.items() for finding in _located(program.copies[0], study)]
     subject = _subject(checkpoint, studied.values(), options)
-    findings += [finding for rule in CHECKPOINT_RULES for finding in rule.check(subject)]
+    findings += [finding for rule in FILE_RULES for finding in rule.check(subject)]
+    findings += _on_tokens(subject, _token_findings, subject)
     wanted = [finding for finding in findings if options.wants(finding.code)]
     summaries = [
         TemplateSummary(
@@ -224,10 +233,32 @@ def _report(checkpoint: Checkpoint, studied: Mapping[Copies, Studied], options: 
             study.tests,
             study.exercised,
         )
-        for copies, study in studied.items()
-        for copy in copies
+        for program, study in studied.items()
+        for copy in program.copies
     ]
     return Report(checkpoint.name, tuple(sorted(wanted, key=_order)), tuple(summaries), checkpoint.revision)
+
+
+def _token_findings(subject: Subject) -> list[Finding]:
+    return [finding for rule in TOKEN_RULES for finding in rule.check(subject)]
+
+
+def _on_tokens(subject: Subject, function: Callable[..., Iterable[Value]], *args: Any) -> list[Value]:
+    """Return all that ``function(*args)`` gives: it runs the tokenizers library, so it runs within limits.
+
+    Raises CheckpointError where it exceeds them. Without reasoning tags there is nothing to look at.
+    """
+    if not subject.tags:
+        return []
+    name = subject.checkpoint.name
+    try:
+        return bounded(_listed, function, args, seconds=10 * TOKEN_SECONDS, computing=TOKEN_SECONDS)
+    except LimitExceeded as error:
+        raise CheckpointError(f"{name}/{TOKENIZER}: was stopped: to try its tokens {error}") from None
+
+
+def _listed(function: Callable[..., Iterable[Value]], args: tuple[Any, ...]) -> list[Value]:
+    return list(function(*args))
 
 
 def _order(finding: Finding) -> tuple[str, str, int, int]:
@@ -241,9 +272,8 @@ def _located(copy: TemplateCopy, study: Studied) -> Iterator[Finding]:
         yield Finding(code, level_of(code), found.message, place, found.evidence, found.fix)
 
 
-def _repair(copies: Copies, proposal: Proposal, codes: tuple[str, ...], edits: Sequence[Edit]) -> Repair:
-    placed = tuple(edit for copy in copies for edit in copy.edits(edits))
-    return Repair(codes, proposal.title, proposal.why, proposal.source, placed)
+def _repair(program: Program, proposal: Proposal, codes: tuple[str, ...], edits: Sequence[Edit]) -> Repair:
+    return Repair(codes, proposal.title, proposal.why, proposal.source, program.placed(edits))
 
 
 def _subject(checkpoint: Checkpoint, studied: Iterable[Studied], options: Options) -> Subject:

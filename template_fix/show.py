@@ -17,9 +17,12 @@ from template_fix.render import REASONING_FIELDS, Failure, Renderer, RenderError
 from template_fix.repair import special_tokens
 from template_fix.tags import discover
 from template_fix.tokens import listed, vocabulary_tags
+from template_fix.vocabulary import tokenizers_errors
 
 DEFAULT = ("<think>", "</think>")
 TRANSFORMERS = "the tokenizer of transformers 4.52 and later"
+# Computing time for a conversation, and for loading a tokenizer, and the memory that the largest of these take.
+SECONDS, _WHOLE_TOKENIZER = 8.0, 1024
 _STYLES: dict[str, Style] = {"kept": "", "dropped": "lost", "template": "dim"}
 
 
@@ -110,9 +113,12 @@ def _tokens_of(checkpoint: Checkpoint, tags: Sequence[str]) -> tuple[tuple[TagTo
     if TOKENIZER not in checkpoint.files:
         return (), f"there is no {TOKENIZER} here, so how the tags become tokens can't be shown"
     try:
-        return tuple(tag_tokens(checkpoint.files[TOKENIZER], tags)), None
-    except ValueError as error:
-        return (), f"{TOKENIZER}: {error}"
+        told = bounded(tag_tokens, checkpoint.files[TOKENIZER], tags, computing=SECONDS, megabytes=_WHOLE_TOKENIZER)
+        return tuple(told), None
+    except CheckpointError as error:
+        return (), str(error)
+    except LimitExceeded as error:
+        return (), f"{TOKENIZER}: was stopped: to load it {error}"
 
 
 def shown(
@@ -129,7 +135,7 @@ def shown(
     exceeds its limits.
     """
     try:
-        return bounded(_shown_all, source, variables, conversation, tags, others[0])
+        return bounded(_shown_all, source, variables, conversation, tags, others[0], computing=SECONDS)
     except LimitExceeded as error:
         raise RenderError(f"the template was stopped: {error}") from None
 
@@ -206,14 +212,15 @@ def _changed(value: Any, change: Callable[[str], str], key: str = "") -> Any:
 
 
 def tag_tokens(tokenizer: str, tags: Sequence[str]) -> list[TagTokens]:
-    """Return how the text of a tokenizer.json reads each tag; raises ValueError where tokenizers can't load it."""
+    """Return how the text of a tokenizer.json reads each tag. Use it inside `limits.bounded`.
+
+    Raises CheckpointError where the tokenizers library can't read it.
+    """
     from tokenizers import Tokenizer
 
-    try:
+    with tokenizers_errors(TOKENIZER):
         loaded = Tokenizer.from_str(tokenizer)
-    except Exception as error:  # tokenizers raises bare Exception for whatever it can't read
-        raise ValueError(f"tokenizers can't load it: {' '.join(str(error).split())}") from None
-    return [_tag_tokens(loaded, tag) for tag in tags]
+        return [_tag_tokens(loaded, tag) for tag in tags]
 
 
 def _tag_tokens(tokenizer: Any, tag: str) -> TagTokens:

@@ -7,9 +7,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple
 
-from template_fix.batch_check import BATCH_SECONDS, RowCheck, halved
+from template_fix.batch_check import BATCH_SECONDS, NOT_TRIED, PATIENCE, STOPPED, RowCheck, halved
 from template_fix.batches import Batch
 from template_fix.limits import LimitExceeded, started
 from template_fix.losses import Verdict
@@ -40,15 +41,17 @@ class Reason(NamedTuple):
 class Tally:
     """What became of some rows.
 
-    ``rows`` are all, of which ``broken`` hold no conversation and ``failed`` aren't rendered. ``reasoning`` and
-    ``answer`` count the characters of the rendered ones, ``…_lost`` what is lost of them, ``…_rows`` the rows that have
-    any, and ``…_rows_lost`` those that lose any; ``lossy`` are the rows that lose either. ``prompt_differs`` counts
-    rows that don't begin with their own prompt. ``worst`` are those that lose most.
+    ``rows`` are all, of which ``broken`` hold no conversation and ``failed`` aren't rendered, ``stopped`` of these as
+    the template exceeded its limits. ``reasoning`` and ``answer`` count the characters of the rendered ones,
+    ``…_lost`` what is lost of them, ``…_rows`` the rows that have any, and ``…_rows_lost`` those that lose any;
+    ``lossy`` are the rows that lose either. ``prompt_differs`` counts rows that don't begin with their own prompt.
+    ``worst`` are those that lose most.
     """
 
     rows: int = 0
     broken: int = 0
     failed: int = 0
+    stopped: int = 0
     reasoning_rows: int = 0
     reasoning_rows_lost: int = 0
     reasoning: int = 0
@@ -123,13 +126,13 @@ class Checks:
 
     def begin(self, batch: Batch) -> Callable[[], Survey]:
         """Begin the survey of a batch in a process of its own, and return what waits for it."""
-        wait = started(self.survey, batch, seconds=BATCH_SECONDS)
+        wait = started(self.survey, batch, seconds=10 * BATCH_SECONDS, computing=BATCH_SECONDS)
 
         def result() -> Survey:
             try:
                 survey = wait()
             except LimitExceeded as error:
-                parts = halved(self.survey, batch, self._stopped, error)
+                parts = halved(self.survey, batch, self.stopped, error)
                 return sum(parts[1:], parts[0])
             for check in filter(None, (self.now, self.repaired)):
                 check.warm()
@@ -137,9 +140,9 @@ class Checks:
 
         return result
 
-    def _stopped(self, batch: Batch, why: str) -> Survey:
-        """Return what stands for a row, a batch by itself, on which its process died."""
-        told = tallied(batch, batch.numbers, [Verdict(failure=why)])
+    def stopped(self, batch: Batch, why: str) -> Survey:
+        """Return what stands for rows that can't be tried."""
+        told = tallied(batch, batch.numbers, [Verdict(failure=why)] * len(batch))
         return Survey((), told, told if self.repaired else None)
 
 
@@ -169,11 +172,13 @@ def _finished(
     """Yield each batch with its survey, in order, having begun as many as there are processes."""
     checks = Checks(now)
     running: deque[tuple[Batch, Callable[[], Survey]]] = deque()
+    stopped = 0
 
     def ended() -> tuple[Batch, Survey]:
-        nonlocal checks, mended
+        nonlocal checks, mended, stopped
         batch, wait = running.popleft()
         survey = wait()
+        stopped += survey.before.stopped
         if mended and survey.before.mendable:
             checks, mended = Checks(now, mended()), None
         if checks.repaired and survey.before.mendable and survey.after is None:
@@ -182,7 +187,8 @@ def _finished(
 
     try:
         for batch in batches:
-            running.append((batch, checks.begin(batch)))
+            untried = partial(checks.stopped, batch, NOT_TRIED)
+            running.append((batch, untried if stopped >= PATIENCE else checks.begin(batch)))
             if len(running) >= processes:
                 yield ended()
         while running:
@@ -207,6 +213,7 @@ def tallied(batch: Batch, numbers: Iterable[int], told: Sequence[Verdict]) -> Ta
         rows=len(told),
         broken=len(reasons["broken"]),
         failed=len(reasons["failed"]),
+        stopped=sum(each.failure.startswith(STOPPED) for each in told),
         reasoning_rows=sum(each.reasoning > 0 for each in told),
         reasoning_rows_lost=sum(each.reasoning_lost > 0 for each in told),
         reasoning=sum(each.reasoning for each in told),

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,22 @@ BARE: dict[str, Any] = {
 }
 
 
+@contextmanager
+def tokenizers_errors(where: str) -> Iterator[None]:
+    """Turn whatever the tokenizers library raises into a CheckpointError; ``where`` names the file.
+
+    It raises bare Exception for what it can't read, and lets panics of its own through, which aren't even that.
+    """
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise CheckpointError(f"{where}: tokenizers can't read it: {' '.join(str(error).split())}") from None
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """The tokenizer of a checkpoint; where there is no tokenizer.json, a byte-level one with the recorded tokens."""
@@ -45,14 +62,17 @@ class Vocabulary:
         can't read that file.
         """
         flags = {token: {"special": value} for token, value in special.items()}
-        tokenizer = self._tokenizer(_alphabet, text, flags)
-        return str(tokenizer.decode(tokenizer.encode(text, add_special_tokens=False).ids, skip_special_tokens=skip))
+        return self._round_trip(text, flags, skip)
 
     def round_trip_as(self, text: str, record: TokenRecord) -> str:
         """Return ``decode(encode(text))`` where one token has the flags of ``record``. Raises as ``round_trip``."""
         flags = {name: bool(getattr(record, name)) for name in FLAGS}
-        tokenizer = self._tokenizer(_alphabet, text, {record.content: flags})
-        return str(tokenizer.decode(tokenizer.encode(text, add_special_tokens=False).ids, skip_special_tokens=False))
+        return self._round_trip(text, {record.content: flags}, skip=False)
+
+    def _round_trip(self, text: str, flags: Mapping[str, Mapping[str, bool]], skip: bool) -> str:
+        with self._library():
+            tokenizer = self._tokenizer(_alphabet, text, flags)
+            return str(tokenizer.decode(tokenizer.encode(text, add_special_tokens=False).ids, skip_special_tokens=skip))
 
     def pieces(self, token: str, added: bool) -> tuple[str, ...]:
         """Return the tokens that ``token`` is encoded to, as an added token or as the vocabulary alone has it.
@@ -62,10 +82,12 @@ class Vocabulary:
         """
         if self._document is None:
             return ()
-        if added:
-            return tuple(self._tokenizer(_alphabet, token, {token: {}}).encode(token, add_special_tokens=False).tokens)
-        tokenizer = self._tokenizer(lambda model: self._entries_of(token, model), token, {}, hidden=token)
-        return tuple(tokenizer.encode(token, add_special_tokens=False).tokens)
+        with self._library():
+            if added:
+                tokenizer = self._tokenizer(_alphabet, token, {token: {}})
+            else:
+                tokenizer = self._tokenizer(lambda model: self._entries_of(token, model), token, {}, hidden=token)
+            return tuple(tokenizer.encode(token, add_special_tokens=False).tokens)
 
     def id_of(self, token: str) -> int | None:
         """Return the id that the vocabulary of tokenizer.json gives ``token``, None where it has no such entry."""
@@ -114,11 +136,13 @@ class Vocabulary:
         entries |= {token: self._entry(token) for token in flags if token not in entries}
         added = [{**entry, **flags.get(token, {})} for token, entry in entries.items()]
         content = {**self._json, "added_tokens": added, "model": {**model, **fill(model)}}
-        try:
-            return Tokenizer.from_str(json.dumps(content))
-        except Exception as error:  # the library raises nothing narrower
-            reason = " ".join(str(error).split())
-            raise CheckpointError(f"{self.checkpoint.name}/{TOKENIZER}: tokenizers can't read it: {reason}") from None
+        return Tokenizer.from_str(json.dumps(content))
+
+    @contextmanager
+    def _library(self) -> Iterator[None]:
+        """Turn whatever the tokenizers library raises into a CheckpointError."""
+        with tokenizers_errors(f"{self.checkpoint.name}/{TOKENIZER}"):
+            yield
 
     def _entry(self, token: str) -> dict[str, Any]:
         """Return an entry for a token that tokenizer.json lacks, with the flags that another file gives it."""

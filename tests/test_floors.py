@@ -20,13 +20,13 @@ records probes
 checkpoint rows
 store
 journal
-endings beside belongings own_code loaders contract trace subject losses
+endings beside belongings own_code loaders contract trace subject losses spelling
 batch_check
 batches
 json_rows
 data
 survey labels watch
-models vocabulary loadable proposers coverage judge mask
+programs models vocabulary loadable proposers coverage judge mask
 unflag candidates origin cells inlining asking scoping
 sameness telling marking
 reach

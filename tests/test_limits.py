@@ -345,8 +345,8 @@ BEHAVIOUR = {
     "where SIGCHLD is ignored": "signal.signal(signal.SIGCHLD, signal.SIG_IGN)",
     "where others reap all children": "signal.signal(signal.SIGCHLD, lambda *_: reap())",
     "where signals have handlers": "for s in (15, 2, 14, 27): signal.signal(s, lambda *_: print('disturbed'))",
-    "where a loop listens for signals": "a, b = socket.socketpair(); a.setblocking(0); signal.set_wakeup_fd(a.fileno())",
-    "where more than 1,024 files are open": "resource.setrlimit(7, (4096, 4096)); kept = [os.dup(0) for _ in range(1500)]",
+    "where a loop listens for signals": "a = socket.socket(); a.setblocking(0); signal.set_wakeup_fd(a.fileno())",
+    "where many files are open": "resource.setrlimit(7, (4096, 4096)); kept = [os.dup(0) for _ in range(1500)]",
     "where a model directory is the working directory": "os.chdir(hostile)",
 }
 
@@ -379,7 +379,8 @@ print(before == after)
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert ran.stdout.splitlines()[:3] == ["hello"] * 3, ran.stderr
-    assert ran.stdout.splitlines()[3:] == ["the template was stopped: rendering the template takes more than 512 MB of memory", "True"]
+    stopped = "the template was stopped: rendering the template takes more than 512 MB of memory"
+    assert ran.stdout.splitlines()[3:] == [stopped, "True"]
     assert ran.stderr == ""
 
 

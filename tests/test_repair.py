@@ -13,8 +13,9 @@ from tiny import dump, tokenizer
 from template_fix.checkpoint import Checkpoint
 from template_fix.finding import Level
 from template_fix.outcome import PatchResult
+from template_fix.programs import programs
 from template_fix.render import render
-from template_fix.repair import Options, check, distinct, patch, special_tokens
+from template_fix.repair import Options, check, patch, special_tokens
 
 CONFIG = "tokenizer_config.json"
 FIELD = "{% if m.reasoning_content %}<think>\n{{ m.reasoning_content }}\n</think>\n\n{% endif %}"
@@ -96,7 +97,7 @@ def test_named_templates_are_checked_each_by_itself() -> None:
     report = check(Checkpoint("m", files))
     found = {(finding.place.template, finding.code) for finding in report.findings if finding.place}
     assert ("default", "TF201") in found and ("tool_use", "TF202") in found and ("tool_use", "TF201") not in found
-    assert len(list(distinct(Checkpoint("m", files)))) == 2
+    assert len(programs(Checkpoint("m", files))) == 2
 
 
 def test_the_repaired_template_keeps_what_was_lost_and_the_switch_brings_the_original_back() -> None:

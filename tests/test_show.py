@@ -162,5 +162,5 @@ def test_tokens_are_drawn_with_their_ids():
 
 
 def test_a_tokenizer_that_does_not_load_is_one_line():
-    with pytest.raises(ValueError, match="tokenizers can't load it"):
+    with pytest.raises(ValueError, match="tokenizers can't read it"):
         tag_tokens('{"version": "1.0"}', ["<t>"])

@@ -19,11 +19,11 @@ repairs every copy by itself. Copies whose texts differ but print the same are n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from template_fix.checkpoint import Checkpoint, TemplateCopy
 from template_fix.finding import Evidence, Finding, Level
-from template_fix.limits import LimitExceeded, bounded
+from template_fix.limits import LimitExceeded, in_turn
 from template_fix.probes import Probe, battery
 from template_fix.render import Failure, Renderer, RenderError
 from template_fix.subject import Subject
@@ -34,18 +34,24 @@ CODE = "TF401"
 LEVEL = Level.WARNING
 SUMMARY = "copies of the template disagree, so engines render differently"
 USUAL = ("<think>", "</think>")
+# Computing time for all copies of a model together.
+SECONDS = 8.0
+# What was tried, and what the first and the second template print.
+Difference = tuple[str, str, str]
 
 
 def check(subject: Subject) -> Iterator[Finding]:
     """Yield a finding for each copy that prints something else than the one that the tokenizer reads."""
     checkpoint = subject.checkpoint
-    for variant in dict.fromkeys(copy.variant for copy in checkpoint.templates):
-        readers = _readers(checkpoint, variant)
-        copies = list(readers)
-        for other in copies[1:]:
-            evidence = _difference(subject, copies[0], other)
-            if evidence:
-                yield _finding(readers, copies[0], other, evidence)
+    variants = dict.fromkeys(copy.variant for copy in checkpoint.templates)
+    by_variant = [_readers(checkpoint, variant) for variant in variants]
+    pairs = [(readers, first, other) for readers in by_variant for first, *rest in [list(readers)] for other in rest]
+    found = _differences(subject, [(first.source, other.source) for _, first, other in pairs])
+    for (readers, first, other), difference in zip(pairs, found, strict=True):
+        if difference:
+            what, printed, instead = difference
+            subject_of = f"{what}: {first.file}, then {other.file}"
+            yield _finding(readers, first, other, Evidence(subject_of, printed, instead, labels=("first", "second")))
 
 
 def _readers(checkpoint: Checkpoint, variant: str) -> dict[TemplateCopy, list[str]]:
@@ -61,23 +67,23 @@ def _readers(checkpoint: Checkpoint, variant: str) -> dict[TemplateCopy, list[st
     return readers
 
 
-def _difference(subject: Subject, one: TemplateCopy, other: TemplateCopy) -> Evidence | None:
+def _differences(subject: Subject, pairs: Sequence[tuple[str, str]]) -> list[Difference | None]:
+    """Return for each pair of templates the first conversation that they print differently."""
     tags = Tags(*(subject.tags or (USUAL,))[0])
     names = {record.name: record.content for record in subject.checkpoint.records if record.name}
+    tried = in_turn(_first_difference, [(*pair, tags, names) for pair in pairs], computing=SECONDS)
+    return [("the templates", "", f"it {each}") if isinstance(each, LimitExceeded) else each for each in tried]
+
+
+def _first_difference(one: str, other: str, tags: Tags, names: dict[str, str]) -> Difference | None:
+    """Return a conversation that two templates print differently, and what they print."""
     try:
-        found = bounded(_first_difference, one.source, other.source, tags, names, seconds=60)
-    except LimitExceeded as error:
-        found = ("the templates", "", f"it {error}")
+        return _compared(one, other, tags, names)
     except RenderError as error:
-        found = ("the templates", "", str(error))
-    if found is None:
-        return None
-    what, printed, instead = found
-    return Evidence(f"{what}: {one.file}, then {other.file}", printed, instead, labels=("first", "second"))
+        return "the templates", "", str(error)
 
 
-def _first_difference(one: str, other: str, tags: Tags, names: dict[str, str]) -> tuple[str, str, str] | None:
-    """Return a conversation that two templates print differently, and what they print. Raises RenderError."""
+def _compared(one: str, other: str, tags: Tags, names: dict[str, str]) -> Difference | None:
     renderers = Renderer(one, names), Renderer(other, names)
     for probe in battery(tags, dict):
         for prompt in (False, True):
