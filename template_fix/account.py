@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from template_fix.checkpoint import Checkpoint, CheckpointError, TemplateCopy
 from template_fix.conversation import unusual
 from template_fix.finding import Evidence, Finding
-from template_fix.lines import visible
+from template_fix.message import visible
 from template_fix.outcome import PatchResult
 from template_fix.render import RenderError
 from template_fix.report import by_gravity, proof_lines, where

@@ -15,7 +15,8 @@ from template_fix.checkpoint import Checkpoint
 from template_fix.conversation import Conversation
 from template_fix.demo_model import ROW, files
 from template_fix.journal import WriteError
-from template_fix.lines import WIDEST, Line, Piece, line, printer, visible, width_of
+from template_fix.lines import WIDEST, Line, Piece, line, printer, width_of
+from template_fix.message import visible
 from template_fix.outcome import Patched, Report
 from template_fix.repair import Options, special_tokens
 from template_fix.report import by_gravity, check_lines, finding_lines, patch_lines, tally

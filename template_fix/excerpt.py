@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from template_fix.finding import Evidence, Place
-from template_fix.lines import Line, Piece, Style, cells, line, visible
+from template_fix.lines import Line, Piece, Style, cells, line
+from template_fix.message import visible
 from template_fix.text import Edit, position
 
 ELLIPSIS = "…"

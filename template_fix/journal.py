@@ -29,6 +29,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from template_fix.lock import LockedError, locked
+from template_fix.message import UserError
 
 # Uploads of a whole folder to the Hub skip `.cache/huggingface` at any depth, and nothing else that is hidden.
 STORE = PurePosixPath(".template-fix/.cache/huggingface")
@@ -40,7 +41,7 @@ _IGNORE = ".gitignore"
 _MANIFEST = "manifest.json"
 
 
-class WriteError(Exception):
+class WriteError(UserError):
     """A directory could not be written or undone; the message is one line that says where, why and what to do."""
 
 

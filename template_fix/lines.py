@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import Literal, NamedTuple, TextIO
 
+from template_fix.message import JOINERS
+
 Style = Literal["", "title", "error", "warning", "note", "good", "dim", "code", "lost", "stray", "added"]
 
 WIDEST = 100
@@ -29,10 +31,6 @@ _COLOURS: dict[Style, str] = {
     "stray": "black on yellow",
     "added": "green",
 }
-_ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
-_SUSPECT = re.compile(r"[^\x20-\x7e]")
-_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-_JOINERS = "\u200c\u200d"
 
 
 class Piece(NamedTuple):
@@ -56,26 +54,13 @@ def line(*parts: str | Piece, indent: int = 0, hang: int = 0, fixed: bool = Fals
     return Line(tuple(Piece(part) if isinstance(part, str) else part for part in parts), indent, hang, fixed)
 
 
-def visible(text: str) -> str:
-    """Return ``text`` on one line with every character that would move the cursor or hide itself spelled out."""
-    return _SUSPECT.sub(lambda match: _spelled(match[0]), text)
-
-
-def _spelled(char: str) -> str:
-    if char in _ESCAPES:
-        return _ESCAPES[char]
-    if char in _JOINERS or unicodedata.category(char) not in _HIDDEN:
-        return char
-    return f"\\x{ord(char):02x}" if ord(char) < 256 else f"\\u{ord(char):04x}"
-
-
 def cells(text: str) -> int:
     """Return how many columns of a terminal ``text`` takes."""
     return sum(_cell(char) for char in text) if not text.isascii() else len(text)
 
 
 def _cell(char: str) -> int:
-    if unicodedata.combining(char) or char in _JOINERS:
+    if unicodedata.combining(char) or char in JOINERS:
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from template_fix.excerpt import edit_line, evidence_lines, source_lines
 from template_fix.finding import Finding, Level, Place
-from template_fix.lines import WIDEST, Line, Piece, line, visible
+from template_fix.lines import WIDEST, Line, Piece, line
+from template_fix.message import visible
 from template_fix.outcome import PatchResult, Refusal, Repair, Report, TemplateSummary
 from template_fix.text import unified_diff
 

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from template_fix.excerpt import shortened
-from template_fix.lines import Line, Piece, Style, line, visible
+from template_fix.lines import Line, Piece, Style, line
+from template_fix.message import visible
 from template_fix.report import counted
 from template_fix.survey import SHOWN, Reason, Survey, Tally, Trouble
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from template_fix.belongings import CARD
-from template_fix.lines import Line, Piece, line, visible
+from template_fix.lines import Line, Piece, line
+from template_fix.message import visible
 from template_fix.plan import Plan
 from template_fix.report import counted, diff_text, tally
 from template_fix.sending import Pushed

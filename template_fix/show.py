@@ -11,7 +11,8 @@ from template_fix.checkpoint import Checkpoint, CheckpointError, TemplateCopy
 from template_fix.conversation import Conversation, built_in
 from template_fix.jinja import Template
 from template_fix.limits import LimitExceeded, bounded
-from template_fix.lines import Line, Piece, Style, line, visible
+from template_fix.lines import Line, Piece, Style, line
+from template_fix.message import visible
 from template_fix.records import TOKENIZER
 from template_fix.render import REASONING_FIELDS, Failure, Renderer, RenderError, prepared
 from template_fix.repair import special_tokens

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from template_fix.lines import Line, line, printer, visible, width_of
+from template_fix.lines import Line, line, printer, width_of
+from template_fix.message import visible
 from template_fix.outcome import Patched, Report
 from template_fix.report import check_lines, diff_text, patch_lines
 from template_fix.run import CLEAN, FAILED, Failure, Outcome, exit_code

@@ -11,6 +11,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "template_fix"
 
 FLOORS = """
+message
 text finding lock options version align conversation lines demo_model sandbox
 outcome jsontext literal jinja limits excerpt journal hub
 document match fold render effects scopes roles

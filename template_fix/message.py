@@ -1,0 +1,148 @@
+"""What is told to users: one line, not too long, with nothing in it that acts on a terminal and no secret.
+
+Whatever is quoted in a message (a path, a template's own error, an answer of the Hub) was written by a stranger.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+
+ELLIPSIS = "…"
+LONGEST = 1000
+HIDDEN = "***"
+
+_ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
+_SUSPECT = re.compile(r"[^\x20-\x7e]")
+_INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+JOINERS = "\u200c\u200d"
+
+# What ends the value of a header; an ellipsis stands for what was cut, and is no secret.
+_VALUE = r"[^\s\"'`,;…]+"
+_SECRET = re.compile(
+    rf"(?P<hf>hf_oauth_[\w.~+/=-]{{8,}}|hf_[A-Za-z0-9]{{8,}})"
+    rf"|(?P<header>(?i:authorization|cookie|(?:api|auth|security)-(?:key|token))[\"']?\s*:\s*[\"']?"
+    rf"(?i:(?:basic|bearer|token)\s+)?|(?i:bearer)\s+){_VALUE}"
+    rf"|(?<=://)[^\s/?#\"<>]+(?P<at>@)"
+)
+# A shorter one would be found in ordinary words.
+_SHORTEST_TOKEN = 8
+# How far a secret may reach beyond a cut and still be known as one.
+_REACH = 4096
+
+
+class UserError(Exception):
+    """An error whose message is one line for the user; whatever it is made of comes out as `one_line` makes it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
+
+
+def one_line(text: str, longest: int = LONGEST) -> str:
+    """Return ``text`` on one line of at most ``longest`` characters, made visible, without secrets.
+
+    What is cut off is never looked at, so that the length of ``text`` costs nothing.
+    """
+    shown = presentable(_joined(cut(text, longest)))
+    return shown if len(shown) <= longest else _joined(cut(shown, longest))
+
+
+def presentable(text: str) -> str:
+    """Return ``text`` without secrets and made visible, whatever its length."""
+    return visible(scrubbed(text))
+
+
+def _joined(text: str) -> str:
+    return " ".join(text.split())
+
+
+def visible(text: str) -> str:
+    """Return ``text`` on one line with every character that would move the cursor or hide itself spelled out."""
+    return _SUSPECT.sub(lambda match: _spelled(match[0]), text)
+
+
+def _spelled(char: str) -> str:
+    if char in _ESCAPES:
+        return _ESCAPES[char]
+    if char in JOINERS or unicodedata.category(char) not in _INVISIBLE:
+        return char
+    return f"\\x{ord(char):02x}" if ord(char) < 256 else f"\\u{ord(char):04x}"
+
+
+def cut(text: str, longest: int = LONGEST) -> str:
+    """Return ``text`` in at most ``longest`` characters: both ends, with an ellipsis between them.
+
+    Of a secret that only a part of would be left, nothing is.
+    """
+    if len(text) <= longest:
+        return text
+    room = longest - len(f" {ELLIPSIS} ")
+    head, tail = room - room // 3, len(text) - room // 3
+    return f"{text[: _covering(text, head)[0]]} {ELLIPSIS} {text[_covering(text, tail)[1] :]}"
+
+
+def _covering(text: str, at: int) -> tuple[int, int]:
+    """Return where the secret begins and ends that ``at`` lies in, ``at`` itself where there is none."""
+    begin = max(0, at - _REACH)
+    start = end = at - begin
+    for found, stop in _secrets(text[begin : at + _REACH]):
+        if found < start < stop or found < end < stop:
+            start, end = min(start, found), max(end, stop)
+    return begin + start, begin + end
+
+
+def _secrets(text: str) -> Iterator[tuple[int, int]]:
+    for pattern in (_in_use(), _SECRET):
+        if pattern is not None:
+            yield from (match.span() for match in pattern.finditer(text))
+
+
+def scrubbed(text: str) -> str:
+    """Return ``text`` with ``***`` in place of every secret.
+
+    Secrets are tokens of the Hub, the one in use in any of its spellings, values of headers that give access, and the
+    user of an address.
+    """
+    tokens = _in_use()
+    return _SECRET.sub(_kept, tokens.sub(HIDDEN, text) if tokens else text)
+
+
+def _kept(match: re.Match[str]) -> str:
+    return f"{match['header'] or ''}{HIDDEN}{match['at'] or ''}"
+
+
+def _in_use() -> re.Pattern[str] | None:
+    """Return what finds the tokens that are in use, None where there is none."""
+    tokens = {os.environ.get("HF_TOKEN"), os.environ.get("HUGGING_FACE_HUB_TOKEN"), _stored()}
+    return _finder(frozenset(token.strip() for token in tokens if token and len(token.strip()) >= _SHORTEST_TOKEN))
+
+
+def _stored() -> str | None:
+    """Return the token that huggingface_hub would use; where it isn't imported, none has been used."""
+    with suppress(Exception):  # whatever is wrong there must not hide the message that is to be told
+        token = sys.modules["huggingface_hub"].get_token()
+        return token if isinstance(token, str) else None
+    return None
+
+
+@cache
+def _finder(tokens: frozenset[str]) -> re.Pattern[str] | None:
+    from urllib.parse import quote, quote_plus
+
+    spellings = {
+        spelled
+        for token in tokens
+        for spelled in (
+            token,
+            visible(token),
+            repr(token)[1:-1],
+            *(way(token, safe=safe, errors="replace") for way in (quote, quote_plus) for safe in ("", "/")),
+        )
+    }
+    longest_first = sorted(spellings, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE) if longest_first else None
