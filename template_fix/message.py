@@ -9,9 +9,10 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cache
+from typing import Any
 
 ELLIPSIS = "…"
 LONGEST = 1000
@@ -21,6 +22,9 @@ _ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _SUSPECT = re.compile(r"[^\x20-\x7e]")
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 JOINERS = "\u200c\u200d"
+
+# How long the name of a thing may be where it is one of many on a line.
+_NAME = 300
 
 # What ends the value of a header; an ellipsis stands for what was cut, and is no secret.
 _VALUE = r"[^\s\"'`,;…]+"
@@ -55,6 +59,11 @@ def one_line(text: str, longest: int = LONGEST) -> str:
 def presentable(text: str) -> str:
     """Return ``text`` without secrets and made visible, whatever its length."""
     return visible(scrubbed(text))
+
+
+def short(name: str) -> str:
+    """Return both ends of a name that somebody gave a model, a file, a variant, a role, a tool or a tag."""
+    return cut(name, _NAME)
 
 
 def _joined(text: str) -> str:
@@ -97,9 +106,8 @@ def _covering(text: str, at: int) -> tuple[int, int]:
 
 
 def _secrets(text: str) -> Iterator[tuple[int, int]]:
-    for pattern in (_in_use(), _SECRET):
-        if pattern is not None:
-            yield from (match.span() for match in pattern.finditer(text))
+    for pattern in filter(None, (_in_use(), _SECRET)):
+        yield from (match.span() for match in pattern.finditer(text))
 
 
 def scrubbed(text: str) -> str:
@@ -110,6 +118,22 @@ def scrubbed(text: str) -> str:
     """
     tokens = _in_use()
     return _SECRET.sub(_kept, tokens.sub(HIDDEN, text) if tokens else text)
+
+
+def scrubbed_all(value: Any) -> Any:
+    """Return a value for JSON with all texts in it scrubbed; tuples come out as lists."""
+    if isinstance(value, str):
+        return scrubbed(value)
+    if isinstance(value, Mapping):
+        return {scrubbed_all(key): scrubbed_all(each) for key, each in value.items()}
+    return [scrubbed_all(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def masked(text: str) -> str:
+    """Return ``text`` with every character of a secret an asterisk: no other moves from its place."""
+    for pattern in filter(None, (_in_use(), _SECRET)):
+        text = pattern.sub(lambda match: "*" * len(match[0]), text)
+    return text
 
 
 def _kept(match: re.Match[str]) -> str:

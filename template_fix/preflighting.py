@@ -16,7 +16,8 @@ from template_fix.batches import Batch
 from template_fix.checkpoint import Checkpoint
 from template_fix.data_check import mended, row_check_of
 from template_fix.finding import Evidence, Finding, Level
-from template_fix.lines import WIDEST, Line, Piece, line, marked, wrap
+from template_fix.lines import WIDEST, Line, line, marked, wrap
+from template_fix.message import short
 from template_fix.options import Options
 from template_fix.outcome import Report
 from template_fix.repair import check, patch
@@ -266,7 +267,7 @@ def _counts(found: Preflight, mark: bool) -> bool:
 
 def _told_lines(found: Preflight, fix: bool) -> Iterator[Line]:
     report = found.report
-    yield line(Piece(report.model), ": ", *tally(report.findings))
+    yield line(short(report.model), ": ", *tally(report.findings))
     for finding in by_gravity(report.findings):
         yield from finding_lines(finding, brief=True)
     if found.survey is not None:
