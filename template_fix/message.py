@@ -26,8 +26,8 @@ JOINERS = "\u200c\u200d"
 # How long the name of a thing may be where it is one of many on a line.
 _NAME = 300
 
-# What ends the value of a header; an ellipsis stands for what was cut, and is no secret.
-_VALUE = r"[^\s\"'`,;…]+"
+# The value of a header goes as far as the sentence lets it; an ellipsis stands for what was cut, and is no secret.
+_VALUE = r"[^\s\"'`,;…]*[^\s\"'`,;….:)]"
 _SECRET = re.compile(
     rf"(?P<hf>hf_oauth_[\w.~+/=-]{{8,}}|hf_[A-Za-z0-9]{{8,}})"
     rf"|(?P<header>(?i:authorization|cookie|(?:api|auth|security)-(?:key|token))[\"']?\s*:\s*[\"']?"
