@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "template_fix"
 FLOORS = """
 message
 text finding lock options version align conversation lines demo_model sandbox
-outcome jsontext literal jinja limits excerpt journal hub
+outcome markdown jsontext literal jinja limits excerpt journal hub
 document match fold render effects scopes roles
 copies tags pieces
 records probes
