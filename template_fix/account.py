@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 
 from template_fix.checkpoint import Checkpoint, CheckpointError, TemplateCopy
 from template_fix.conversation import unusual
@@ -17,9 +17,9 @@ from template_fix.show import DEFAULT, Showing, Shown, show
 from template_fix.text import unified_diff
 from template_fix.version import version
 
-# The Hub takes 65,536 characters.
-_LONGEST = 60_000
-_EXAMPLES, _ITEMS, _ROWS = 3, 40, 2000
+# Nobody reads more, and the Hub may not take it: of all, of a list, of what shows something, and of one of its texts.
+_LONGEST, _LIST, _SHOWN, _ROWS = 64_000, 6_000, 20_000, 2000
+_EXAMPLES = 3
 
 
 def wrong(result: PatchResult) -> str:
@@ -32,8 +32,14 @@ def wrong(result: PatchResult) -> str:
 
 def _items(told: Iterable[str]) -> str:
     """Return a list of the first of what is told, and how many there are beyond them."""
-    first, rest = list(islice(each := iter(told), _ITEMS)), sum(1 for _ in each)
-    return "\n".join(f"- {item}" for item in [*first, *([f"and {rest} more"] if rest else [])])
+    items = [f"- {item}" for item in told]
+    first = _first(items, _LIST)
+    return "\n".join([*first, *([f"- and {len(items) - len(first)} more"] if len(first) < len(items) else [])])
+
+
+def _first(texts: Sequence[str], room: int) -> Sequence[str]:
+    """Return the first of ``texts``, and those that fit into ``room`` characters with it."""
+    return texts[: max(1, sum(end <= room for end in accumulate(map(len, texts))))]
 
 
 def _item(finding: Finding) -> str:
@@ -49,7 +55,7 @@ def evidence(result: PatchResult, before: Checkpoint, after: Checkpoint) -> str:
         parts = [*renderings, *_decodings(one, other)]
     except (CheckpointError, RenderError):
         parts = []
-    return "\n\n".join(parts or _seen(result))
+    return "\n\n".join(_first(parts or list(_seen(result)), _SHOWN))
 
 
 def _unusual(result: PatchResult, before: Checkpoint, after: Checkpoint) -> Iterator[str]:

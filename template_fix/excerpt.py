@@ -74,12 +74,14 @@ def evidence_lines(evidence: Evidence, indent: int) -> Iterator[Line]:
 def edit_line(file: str, text: str, edit: Edit, indent: int) -> Line:
     """Return what an edit does to its line of ``text``, that of ``file``: what it takes away and what it puts there."""
     start, end, new = _core(text, edit)
-    before = text[text.rfind("\n", 0, start) + 1 : start].lstrip()
-    after = text[end:].partition("\n")[0]
+    first = max(0, start - _WINDOW)
+    around = masked(text[first : end + _WINDOW])
+    before = around[: start - first].rpartition("\n")[2].lstrip()
+    old, after = around[start - first : end - first], around[end - first :].partition("\n")[0]
     pieces = (
         Piece(f"{short(file)}:{position(text, start).line}: ", "dim"),
         Piece(_tail(_looked_at(before), _AROUND)),
-        Piece(_middle(_looked_at(text[start:end]), _EDITED), "lost"),
+        Piece(_middle(_looked_at(old), _EDITED), "lost"),
         Piece(_middle(_looked_at(new), _EDITED), "added"),
         Piece(_head(_looked_at(after), _AROUND)),
     )
@@ -107,12 +109,12 @@ def highlighted(text: str, parts: Sequence[str], style: Style) -> list[Piece]:
 
 def shortened(pieces: Sequence[Piece]) -> list[Piece]:
     """Return ``pieces`` made presentable, those without a style cut where they are far from one that has a style."""
-    pieces = concealed(pieces)
     if len(pieces) > 2 * _PIECES:
         pieces = [*pieces[:_PIECES], Piece(f" {ELLIPSIS} "), *pieces[-_PIECES:]]
+    pieces = concealed([Piece(cut(piece.text, _WINDOW), piece.style) for piece in pieces])
     last = len(pieces) - 1
     return [
-        Piece(_shorten(_looked_at(piece.text), bool(piece.style), first=index == 0, last=index == last), piece.style)
+        Piece(_shorten(presentable(piece.text), bool(piece.style), first=index == 0, last=index == last), piece.style)
         for index, piece in enumerate(pieces)
     ]
 

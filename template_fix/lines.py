@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from typing import Literal, NamedTuple, TextIO
 
-from template_fix.message import JOINERS, cut, masked, presentable, scrubbed
+from template_fix.message import JOINERS, cut, masked, presentable
 
 Style = Literal["", "title", "error", "warning", "note", "good", "dim", "code", "lost", "stray", "added"]
 
@@ -81,17 +81,17 @@ def _mark(piece: Piece) -> Piece:
 
 
 def _harmless(line: Line) -> Iterator[Piece]:
-    """Yield the pieces of a line without secrets and with nothing that acts on a terminal."""
-    for piece in concealed(line.pieces):
-        yield Piece(presentable(piece.text if line.fixed else cut(piece.text, _LONGEST)), piece.style)
+    """Return the pieces of a line without secrets and with nothing that acts on a terminal."""
+    pieces = line.pieces if line.fixed else [Piece(cut(text, _LONGEST), style) for text, style in line.pieces]
+    return (Piece(presentable(text), style) for text, style in concealed(pieces))
 
 
 def concealed(pieces: Sequence[Piece]) -> Sequence[Piece]:
     """Return pieces of one text with asterisks in place of secrets, where one goes from one piece into the next."""
-    text = "".join(piece.text for piece in pieces)
-    if len(pieces) < 2 or scrubbed(text) == "".join(scrubbed(piece.text) for piece in pieces):
+    whole, single = masked("".join(piece.text for piece in pieces)), "".join(masked(piece.text) for piece in pieces)
+    if whole == single:
         return pieces
-    hidden = iter(masked(text))
+    hidden = ("*" if "*" in pair else pair[0] for pair in zip(whole, single, strict=True))
     return [Piece("".join(islice(hidden, len(piece.text))), piece.style) for piece in pieces]
 
 

@@ -28,11 +28,16 @@ _NAME = 300
 
 # The value of a header goes as far as the sentence lets it; an ellipsis stands for what was cut, and is no secret.
 _VALUE = r"[^\s\"'`,;…]*[^\s\"'`,;….:)]"
-_SECRET = re.compile(
-    rf"(?P<hf>hf_oauth_[\w.~+/=-]{{8,}}|hf_[A-Za-z0-9]{{8,}})"
-    rf"|(?P<header>(?i:authorization|cookie|(?:api|auth|security)-(?:key|token))[\"']?\s*:\s*[\"']?"
-    rf"(?i:(?:basic|bearer|token)\s+)?|(?i:bearer)\s+){_VALUE}"
-    rf"|(?<=://)[^\s/?#\"<>]+(?P<at>@)"
+# Of what each finds, the two groups are shown: a secret is known by what stands around it. Tokens come last, or one
+# would take the name of a header that follows it at once for its own end.
+_SECRETS = (
+    re.compile(
+        r"((?:authorization|cookie|(?:api|auth|security)-(?:key|token))[\"']?\s*:\s*[\"']?(?:(?:basic|bearer|token)\s+)?"
+        rf"|bearer\s+){_VALUE}()",
+        re.IGNORECASE,
+    ),
+    re.compile(r"(://)[^\s/?#\"<>]+(@)"),
+    re.compile(r"()(?:hf_oauth_[\w.~+/=-]{8,}|hf_[A-Za-z0-9]{8,})()"),
 )
 # A shorter one would be found in ordinary words.
 _SHORTEST_TOKEN = 8
@@ -106,7 +111,7 @@ def _covering(text: str, at: int) -> tuple[int, int]:
 
 
 def _secrets(text: str) -> Iterator[tuple[int, int]]:
-    for pattern in filter(None, (_in_use(), _SECRET)):
+    for pattern in _patterns():
         yield from (match.span() for match in pattern.finditer(text))
 
 
@@ -116,8 +121,9 @@ def scrubbed(text: str) -> str:
     Secrets are tokens of the Hub, the one in use in any of its spellings, values of headers that give access, and the
     user of an address.
     """
-    tokens = _in_use()
-    return _SECRET.sub(_kept, tokens.sub(HIDDEN, text) if tokens else text)
+    for pattern in _patterns():
+        text = pattern.sub(rf"\1{HIDDEN}\2", text)
+    return text
 
 
 def scrubbed_all(value: Any) -> Any:
@@ -131,19 +137,16 @@ def scrubbed_all(value: Any) -> Any:
 
 def masked(text: str) -> str:
     """Return ``text`` with every character of a secret an asterisk: no other moves from its place."""
-    for pattern in filter(None, (_in_use(), _SECRET)):
+    for pattern in _patterns():
         text = pattern.sub(lambda match: "*" * len(match[0]), text)
     return text
 
 
-def _kept(match: re.Match[str]) -> str:
-    return f"{match['header'] or ''}{HIDDEN}{match['at'] or ''}"
-
-
-def _in_use() -> re.Pattern[str] | None:
-    """Return what finds the tokens that are in use, None where there is none."""
+def _patterns() -> tuple[re.Pattern[str], ...]:
+    """Return what finds secrets: first the tokens that are in use, then all that look like one."""
     tokens = {os.environ.get("HF_TOKEN"), os.environ.get("HUGGING_FACE_HUB_TOKEN"), _stored()}
-    return _finder(frozenset(token.strip() for token in tokens if token and len(token.strip()) >= _SHORTEST_TOKEN))
+    known = frozenset(token.strip() for token in tokens if token and len(token.strip()) >= _SHORTEST_TOKEN)
+    return (_finder(known), *_SECRETS) if known else _SECRETS
 
 
 def _stored() -> str | None:
@@ -155,7 +158,7 @@ def _stored() -> str | None:
 
 
 @cache
-def _finder(tokens: frozenset[str]) -> re.Pattern[str] | None:
+def _finder(tokens: frozenset[str]) -> re.Pattern[str]:
     from urllib.parse import quote, quote_plus
 
     spellings = {
@@ -169,4 +172,4 @@ def _finder(tokens: frozenset[str]) -> re.Pattern[str] | None:
         )
     }
     longest_first = sorted(spellings, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE) if longest_first else None
+    return re.compile(f"()(?:{'|'.join(map(re.escape, longest_first))})()", re.IGNORECASE)
