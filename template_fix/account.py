@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import html
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 
 from template_fix.checkpoint import Checkpoint, CheckpointError, TemplateCopy
 from template_fix.conversation import unusual
 from template_fix.finding import Evidence, Finding
-from template_fix.lines import visible
+from template_fix.markdown import code, fenced, prose
 from template_fix.outcome import PatchResult
 from template_fix.render import RenderError
 from template_fix.report import by_gravity, proof_lines, where
@@ -18,20 +17,34 @@ from template_fix.show import DEFAULT, Showing, Shown, show
 from template_fix.text import unified_diff
 from template_fix.version import version
 
-_LONGEST_LINE, _LONGEST_DIFF, _EXAMPLES = 400, 20_000, 3
+# Nobody reads more, and the Hub may not take it: of all, of a list, of what shows something, and of one of its texts.
+_LONGEST, _LIST, _SHOWN, _ROWS = 64_000, 6_000, 20_000, 2000
+_EXAMPLES = 3
 
 
 def wrong(result: PatchResult) -> str:
     """Return what was found wrong and is so no longer, and what remains."""
     left = by_gravity(result.after.findings)
     gone = [finding for finding in by_gravity(result.before.findings) if finding not in left]
-    parts = ["\n".join(map(_item, gone)), "What remains:" if gone and left else "", "\n".join(map(_item, left))]
+    parts = [_items(map(_item, gone)), "What remains:" if gone and left else "", _items(map(_item, left))]
     return "\n\n".join(filter(None, parts))
 
 
+def _items(told: Iterable[str]) -> str:
+    """Return a list of the first of what is told, and how many there are beyond them."""
+    items = [f"- {item}" for item in told]
+    first = _first(items, _LIST)
+    return "\n".join([*first, *([f"- and {len(items) - len(first)} more"] if len(first) < len(items) else [])])
+
+
+def _first(texts: Sequence[str], room: int) -> Sequence[str]:
+    """Return the first of ``texts``, and those that fit into ``room`` characters with it."""
+    return texts[: max(1, sum(end <= room for end in accumulate(map(len, texts))))]
+
+
 def _item(finding: Finding) -> str:
-    place = f" (`{visible(where(finding.place))}`)" if finding.place else ""
-    return f"- {finding.level.value} {finding.code}: {_prose(finding.message)}{place}"
+    place = f" ({code(where(finding.place))})" if finding.place else ""
+    return f"{finding.level.value} {finding.code}: {prose(finding.message)}{place}"
 
 
 def evidence(result: PatchResult, before: Checkpoint, after: Checkpoint) -> str:
@@ -42,7 +55,7 @@ def evidence(result: PatchResult, before: Checkpoint, after: Checkpoint) -> str:
         parts = [*renderings, *_decodings(one, other)]
     except (CheckpointError, RenderError):
         parts = []
-    return "\n\n".join(parts or _seen(result))
+    return "\n\n".join(_first(parts or list(_seen(result)), _SHOWN))
 
 
 def _unusual(result: PatchResult, before: Checkpoint, after: Checkpoint) -> Iterator[str]:
@@ -54,15 +67,14 @@ def _unusual(result: PatchResult, before: Checkpoint, after: Checkpoint) -> Iter
 def _renderings(before: Showing, after: Showing) -> Iterator[str]:
     for one, other in zip(before.shown, after.shown, strict=True):
         if rows := list(difflib.unified_diff(_rows(one), _rows(other), lineterm="", n=99))[3:]:
-            told = "\n".join(map(_row, rows))
-            yield f"{_prose(one.title)}:\n\n{_fenced(told, 'diff')}"
+            yield "{}:\n\n{}".format(prose(one.title), fenced("\n".join(rows), "diff"))
 
 
 def _rows(shown: Shown) -> list[str]:
     if shown.failure is not None:
         return [f"the template refuses it: {shown.failure}"]
     text = "".join(run.text for turn in shown.turns for run in turn.runs if run.kind != "dropped")
-    return text.removesuffix("\n").split("\n")
+    return text.removesuffix("\n").split("\n", _ROWS)[:_ROWS]
 
 
 def _decodings(before: Showing, after: Showing) -> Iterator[str]:
@@ -70,8 +82,8 @@ def _decodings(before: Showing, after: Showing) -> Iterator[str]:
     changed = [tag for tag in after.tags if special.get(tag.tag, tag.special) != tag.special]
     if changed:
         told = {True: "dropped", False: "kept"}
-        rows = [f"| `{visible(tag.tag)}` | {told[special[tag.tag]]} | {told[tag.special]} |" for tag in changed]
-        yield "\n".join(["| `decode(…, skip_special_tokens=True)` | before | after |", "|---|---|---|", *rows])
+        rows = (f"{code(tag.tag)}: {told[special[tag.tag]]} before, {told[tag.special]} after" for tag in changed)
+        yield f"`decode(…, skip_special_tokens=True)`:\n\n{_items(rows)}"
 
 
 def _seen(result: PatchResult) -> Iterator[str]:
@@ -83,14 +95,14 @@ def _seen(result: PatchResult) -> Iterator[str]:
 def _example(evidence: Evidence) -> str:
     texts = zip(evidence.labels, (evidence.given, evidence.printed), strict=True)
     told = "\n\n".join(f"{label}:\n{text}" for label, text in texts if text)
-    return f"{_prose(evidence.subject)}:\n\n{_fenced(told)}"
+    return f"{prose(evidence.subject)}:\n\n{fenced(told)}"
 
 
 def changes(result: PatchResult, before: Checkpoint, after: Checkpoint) -> str:
     """Return what each repair does, and the diff, with templates as their own text wherever they are stored."""
-    made = "\n".join(f"- {_prose(repair.title)}: {_prose(repair.why)}" for repair in result.kept)
+    made = _items(f"{prose(repair.title)}: {prose(repair.why)}" for repair in result.kept)
     diff = "".join([*_template_diffs(before, after), *_file_diffs(result, before, after)])
-    return f"{made}\n\n{_fenced(_cut(diff), 'diff')}"
+    return f"{made}\n\n{fenced(diff, 'diff', rest='the commit shows the rest')}"
 
 
 def _template_diffs(before: Checkpoint, after: Checkpoint) -> Iterator[str]:
@@ -118,14 +130,6 @@ def _start(copy: TemplateCopy) -> int:
     return copy.literal.span.start if copy.literal else 0
 
 
-def _cut(diff: str) -> str:
-    rows = [row if len(row) <= _LONGEST_LINE else f"{row[:_LONGEST_LINE]} …" for row in diff.splitlines()]
-    text = "\n".join(map(_row, rows))
-    if len(text) <= _LONGEST_DIFF:
-        return text
-    return f"{text[:_LONGEST_DIFF].rpartition(chr(10))[0]}\n… the commit shows the rest"
-
-
 def proof(result: PatchResult) -> str:
     """Return how the repair was verified."""
     told = "\n".join("".join(piece.text for piece in line.pieces) for line in proof_lines(result))
@@ -145,7 +149,7 @@ def way_back(result: PatchResult, default: str) -> str:
     if default == "original":
         return "The template prints what the original prints until `preserve_thinking=True` is passed."
     call = "tokenizer.apply_chat_template(messages, preserve_thinking=False)"
-    return f"{_fenced(call, 'python')}\n\nprints, byte for byte, what the original prints."
+    return f"{fenced(call, 'python')}\n\nprints, byte for byte, what the original prints."
 
 
 def switched(result: PatchResult) -> bool:
@@ -154,9 +158,12 @@ def switched(result: PatchResult) -> bool:
 
 
 def document(opening: str, sections: Mapping[str, str]) -> str:
-    """Return a text with its sections by their titles; those that have nothing to say are left out."""
-    parts = [f"## {title}\n\n{text}" for title, text in sections.items() if text]
-    return "\n\n".join([opening, *parts]) + "\n"
+    """Return a text with its sections by their titles; those that have nothing to say, or too much, are left out."""
+    parts = [opening]
+    for title, text in sections.items():
+        if text and sum(map(len, parts)) + len(text) < _LONGEST:
+            parts.append(f"## {title}\n\n{text}")
+    return "\n\n".join(parts) + "\n"
 
 
 def summary(result: PatchResult) -> str:
@@ -165,17 +172,3 @@ def summary(result: PatchResult) -> str:
     parts = ["the chat template"] * any(code < "TF3" for code in codes)
     parts += ["the reasoning tags"] * any(code.startswith("TF3") for code in codes)
     return f"Repair {' and '.join(parts or ['the tokenizer files'])}, so that no reasoning is lost"
-
-
-def _row(text: str) -> str:
-    return "\t".join(map(visible, text.split("\t")))
-
-
-def _fenced(text: str, language: str = "") -> str:
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{text}\n{fence}"
-
-
-def _prose(text: str) -> str:
-    return html.escape(visible(text), quote=False)

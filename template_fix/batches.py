@@ -9,9 +9,10 @@ from random import Random
 from typing import Any
 
 from template_fix.batch_check import BATCH
+from template_fix.message import UserError
 
 
-class DataError(ValueError):
+class DataError(UserError, ValueError):
     """Data that can't be read at all; the message is one line that says what to do."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from template_fix import account
 from template_fix.checkpoint import Checkpoint
+from template_fix.markdown import code, fenced, prose
 from template_fix.outcome import PatchResult
 
 
@@ -12,16 +13,14 @@ def card(repo: str, base: str | None, result: PatchResult, default: str, before:
 
     ``default`` is what the repaired template does without being asked: ``preserve`` or ``original``.
     """
-    model = f"`{base}`" if base else "a model"
-    commit = f" at commit `{before.revision}`" if before.revision else ""
+    model = code(base) if base else "a model"
+    commit = f" at commit {code(before.revision)}" if before.revision else ""
     opening = (
         f"The tokenizer of {model}{commit}, with a chat template and tokens that keep its reasoning. There are no "
         "weights here."
     )
-    use = (
-        f'```python\nfrom transformers import AutoTokenizer\n\ntokenizer = AutoTokenizer.from_pretrained("{repo}")\n```'
-    )
-    sections = {"How to use it": use}
+    use = f'from transformers import AutoTokenizer\n\ntokenizer = AutoTokenizer.from_pretrained("{repo}")'
+    sections = {"How to use it": fenced(use, "python")}
     if result.kept:
         sections |= {
             "What was wrong": account.wrong(result),
@@ -30,4 +29,4 @@ def card(repo: str, base: str | None, result: PatchResult, default: str, before:
             "How to get the old behaviour back": account.way_back(result, default),
         }
     sections["How it was verified"] = account.proof(result)
-    return account.document(f"# {repo.rpartition('/')[2]}\n\n{opening}", sections)
+    return account.document(f"# {prose(repo.rpartition('/')[2])}\n\n{opening}", sections)

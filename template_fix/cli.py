@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from template_fix.message import one_line
+
 if TYPE_CHECKING:
     from template_fix.plan import Plan
     from template_fix.repair import Options
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+# Raised by click 8.2 and later.
+_HELP: tuple[type[Exception], ...] = (getattr(click.exceptions, "NoArgsIsHelpError", click.exceptions.Exit),)
 CLEAN, FAILED, INTERRUPTED, PIPE_CLOSED = 0, 2, 130, 141
 EXIT_CODES = """\b
 Exit codes:
@@ -310,11 +314,15 @@ def _confirmed(plan: Plan, doubt: str) -> bool:
     if not sys.stdin.isatty():
         raise PushError(f"{plan.repo}: {doubt}, so this needs --yes; --dry-run shows what would be sent")
     told_plan(plan)
-    return click.confirm(f"{plan.repo} {doubt}. Send this? (--dry-run shows all of it)", err=True)
+    return _answered(f"{plan.repo} {doubt}. Send this? (--dry-run shows all of it)")
 
 
 def _again(why: str) -> bool:
-    return sys.stdin.isatty() and click.confirm(f"{why}. Check it as it is now?", err=True)
+    return sys.stdin.isatty() and _answered(f"{why}. Check it as it is now?")
+
+
+def _answered(question: str) -> bool:
+    return click.confirm(one_line(question), err=True)
 
 
 @cli.command(epilog=EXIT_CODES)
@@ -397,10 +405,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(cli.main(arguments, prog_name="template-fix", standalone_mode=False) or CLEAN)
     except click.ClickException as error:
+        if not isinstance(error, _HELP):  # whose message is the help, and no argument is quoted in it
+            vars(error).update(message=one_line(error.message))  # click declares it to be final
         error.show()
         return FAILED
     except click.Abort:
         return INTERRUPTED
     except OSError as error:
-        click.echo(f"template-fix: {error.filename or 'the output'}: {error.strerror or error}", err=True)
+        told = one_line(f"{error.filename or 'the output'}: {error.strerror or error}")
+        click.echo(f"template-fix: {told}", err=True)
         return _silenced(FAILED)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from template_fix.message import UserError
 
-class ConversationError(ValueError):
+
+class ConversationError(UserError, ValueError):
     """A file that holds no conversation; the message is one line that names the file and the place."""
 
 

@@ -14,7 +14,7 @@ from template_fix import run
 from template_fix.checkpoint import Checkpoint
 from template_fix.conversation import Conversation
 from template_fix.demo_model import ROW, files
-from template_fix.lines import WIDEST, Line, Piece, line, printer, visible, width_of
+from template_fix.lines import WIDEST, Line, Piece, line, printer, width_of
 from template_fix.outcome import Patched, Report
 from template_fix.repair import Options, special_tokens
 from template_fix.report import by_gravity, check_lines, finding_lines, patch_lines, tally
@@ -144,8 +144,8 @@ def _step(number: int, title: str, command: str | None = None) -> Iterator[Line]
 def _row_lines(row: Row) -> Iterator[Line]:
     yield from list(shown_lines(row.shown))[1:]
     yield line(Piece("as tokens:", "dim"), indent=2)
-    yield line(visible("·".join(row.tokens)), indent=4)
-    reply = [Piece(visible(token), "lost" if dropped else "") for token, dropped in row.reply]
+    yield line("·".join(row.tokens), indent=4)
+    reply = [Piece(token, "lost" if dropped else "") for token, dropped in row.reply]
     yield line(Piece("a reply of the model, decoded with skip_special_tokens=True:", "dim"), indent=2)
     yield line(*reply, indent=4)
 

@@ -6,13 +6,14 @@ import json
 from dataclasses import dataclass, field
 
 from template_fix.jsontext import Array, Bulk, JsonError, Leaf, Member, Node, Object, opened, parse, plain
+from template_fix.message import UserError
 from template_fix.text import Span, position
 
 # What can be long and is read only where it is needed.
 BULK = (("model", "vocab"), ("model", "merges"), ("added_tokens",), ("added_tokens_decoder",))
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError, ValueError):
     """The tokenizer files can't be worked on; the message is one line that names the file, the place and what to do."""
 
 

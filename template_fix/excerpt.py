@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from template_fix.finding import Evidence, Place
-from template_fix.lines import Line, Piece, Style, cells, line, visible
+from template_fix.lines import Line, Piece, Style, cells, concealed, fitting, line
+from template_fix.message import ELLIPSIS, cut, masked, presentable, short
 from template_fix.text import Edit, position
 
-ELLIPSIS = "…"
 # How much of an experiment is shown on either side of a loss, and of the loss itself.
 _BEFORE, _BETWEEN, _AFTER, _MARKED = 50, 60, 60, 160
 _AROUND, _EDITED = 40, 400
+# How many pieces of an experiment are shown at either end, and how much of a piece is looked at to shorten it.
+_PIECES, _WINDOW = 12, 2000
 
 
 def source_lines(place: Place, room: int) -> list[Line]:
@@ -30,10 +32,13 @@ def source_lines(place: Place, room: int) -> list[Line]:
 
 def _cut(source: str, start: int, end: int, room: int) -> tuple[str, str, str]:
     """Return what of ``source`` stands before, in and after ``[start:end]``, together at most ``room`` columns wide."""
+    end = min(end, start + _WINDOW)
+    first, last = max(0, start - _WINDOW), end + _WINDOW
+    text = masked(source[first:last].replace("\t", " "))
     before, fault, after = (
-        visible(part.replace("\t", " ")) for part in (source[:start], source[start:end], source[end:])
+        presentable(part)
+        for part in (text[: start - first].lstrip(), text[start - first : end - first], text[end - first :])
     )
-    before = before.lstrip()
     fault = _head(fault, room)
     spare = room - max(cells(fault), 1)
     left = min(cells(before), max(spare // 2, spare - cells(after)))
@@ -42,26 +47,18 @@ def _cut(source: str, start: int, end: int, room: int) -> tuple[str, str, str]:
 
 def _head(text: str, room: int) -> str:
     """Return the beginning of ``text``, in at most ``room`` columns, with an ellipsis where something was cut."""
-    if cells(text) <= room:
+    if fitting(text, room) == len(text):
         return text
-    return _fit(text, room - 1) + ELLIPSIS if room > 0 else ""
+    return text[: fitting(text, room - 1)] + ELLIPSIS if room > 0 else ""
 
 
 def _tail(text: str, room: int) -> str:
-    if cells(text) <= room:
-        return text
-    return ELLIPSIS + _fit(text[::-1], room - 1)[::-1] if room > 0 else ""
-
-
-def _fit(text: str, room: int) -> str:
-    while cells(text) > room:
-        text = text[: min(len(text) - 1, room)]
-    return text
+    return _head(text[::-1], room)[::-1]
 
 
 def evidence_lines(evidence: Evidence, indent: int) -> Iterator[Line]:
     """Yield what one experiment shows: its subject, what went in and what came out, shortened around what is lost."""
-    yield line(f"{visible(evidence.subject)}:", indent=indent, hang=2)
+    yield line(f"{short(evidence.subject)}:", indent=indent, hang=2)
     given, printed = evidence.labels
     texts: list[tuple[str, str, tuple[str, ...], Style]] = [
         (given, evidence.given, evidence.lost, "lost"),
@@ -77,14 +74,16 @@ def evidence_lines(evidence: Evidence, indent: int) -> Iterator[Line]:
 def edit_line(file: str, text: str, edit: Edit, indent: int) -> Line:
     """Return what an edit does to its line of ``text``, that of ``file``: what it takes away and what it puts there."""
     start, end, new = _core(text, edit)
-    before = text[text.rfind("\n", 0, start) + 1 : start].lstrip()
-    after = text[end:].partition("\n")[0]
+    first = max(0, start - _WINDOW)
+    around = masked(text[first : end + _WINDOW])
+    before = around[: start - first].rpartition("\n")[2].lstrip()
+    old, after = around[start - first : end - first], around[end - first :].partition("\n")[0]
     pieces = (
-        Piece(f"{visible(file)}:{position(text, start).line}: ", "dim"),
-        Piece(_tail(visible(before), _AROUND)),
-        Piece(_middle(visible(text[start:end]), _EDITED), "lost"),
-        Piece(_middle(visible(new), _EDITED), "added"),
-        Piece(_head(visible(after), _AROUND)),
+        Piece(f"{short(file)}:{position(text, start).line}: ", "dim"),
+        Piece(_tail(_looked_at(before), _AROUND)),
+        Piece(_middle(_looked_at(old), _EDITED), "lost"),
+        Piece(_middle(_looked_at(new), _EDITED), "added"),
+        Piece(_head(_looked_at(after), _AROUND)),
     )
     return line(*(piece for piece in pieces if piece.text), indent=indent, hang=2)
 
@@ -109,12 +108,20 @@ def highlighted(text: str, parts: Sequence[str], style: Style) -> list[Piece]:
 
 
 def shortened(pieces: Sequence[Piece]) -> list[Piece]:
-    """Return ``pieces`` made visible, those without a style cut where they are far from one that has a style."""
+    """Return ``pieces`` made presentable, those without a style cut where they are far from one that has a style."""
+    if len(pieces) > 2 * _PIECES:
+        pieces = [*pieces[:_PIECES], Piece(f" {ELLIPSIS} "), *pieces[-_PIECES:]]
+    pieces = concealed([Piece(cut(piece.text, _WINDOW), piece.style) for piece in pieces])
     last = len(pieces) - 1
     return [
-        Piece(_shorten(visible(piece.text), bool(piece.style), first=index == 0, last=index == last), piece.style)
+        Piece(_shorten(presentable(piece.text), bool(piece.style), first=index == 0, last=index == last), piece.style)
         for index, piece in enumerate(pieces)
     ]
+
+
+def _looked_at(text: str) -> str:
+    """Return as much of ``text`` as can be shown of it, made presentable."""
+    return presentable(cut(text, _WINDOW))
 
 
 def _shorten(text: str, styled: bool, *, first: bool, last: bool) -> str:
@@ -127,6 +134,7 @@ def _shorten(text: str, styled: bool, *, first: bool, last: bool) -> str:
 
 def _middle(text: str, room: int) -> str:
     """Return both ends of ``text``, in at most ``room`` columns."""
-    if cells(text) <= room:
+    if fitting(text, room) == len(text):
         return text
-    return f"{_fit(text, room * 2 // 3)} {ELLIPSIS} {_fit(text[::-1], room // 3 - 3)[::-1]}"
+    left, right = fitting(text, room * 2 // 3), fitting(text[::-1], room // 3 - 3)
+    return f"{text[:left]} {ELLIPSIS} {text[len(text) - right :]}"

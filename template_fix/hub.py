@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from template_fix.message import UserError
 from template_fix.version import version
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _LONGEST = 200
 _BUSY = "somebody else is writing there; run the same command again"
 
 
-class HubError(Exception):
+class HubError(UserError):
     """The Hub didn't do what was asked; the message is one line that says where, why and what to do."""
 
 

@@ -25,6 +25,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from template_fix import children
+from template_fix.message import UserError
 
 R = TypeVar("R")
 
@@ -243,7 +244,7 @@ def answer_to(function: Callable[..., Any], args: tuple[Any, ...], megabytes: in
     except StepExceeded:  # the alarm went off on the way out of a step that had run out of memory
         outcome = LimitExceeded("takes more time or memory than it may")
     except BaseException as error:  # the parent raises it again, whatever it is
-        known = isinstance(error, (LimitExceeded, ValueError, OSError))
+        known = isinstance(error, (LimitExceeded, UserError, ValueError, OSError))
         outcome = error if known else ChildError(traceback.format_exc())
     return pickle.dumps(("error", outcome))
 

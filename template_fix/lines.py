@@ -6,14 +6,18 @@ import os
 import re
 import shutil
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby, islice
 from typing import Literal, NamedTuple, TextIO
+
+from template_fix.message import JOINERS, cut, masked, presentable
 
 Style = Literal["", "title", "error", "warning", "note", "good", "dim", "code", "lost", "stray", "added"]
 
 WIDEST = 100
 NARROWEST = 40
+# How much of a piece is shown in running text; a fixed line is a row of a file, and shown whole.
+_LONGEST = 20_000
 
 # What colour can't say has to be said in characters: the marks are wdiff's.
 _MARKS: dict[Style, tuple[str, str]] = {"lost": ("[-", "-]"), "stray": ("{+", "+}"), "added": ("{+", "+}")}
@@ -29,10 +33,6 @@ _COLOURS: dict[Style, str] = {
     "stray": "black on yellow",
     "added": "green",
 }
-_ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
-_SUSPECT = re.compile(r"[^\x20-\x7e]")
-_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-_JOINERS = "\u200c\u200d"
 
 
 class Piece(NamedTuple):
@@ -43,7 +43,10 @@ class Piece(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One logical line: ``indent`` columns in, continued ``hang`` further in; a ``fixed`` line isn't wrapped."""
+    """One logical line: ``indent`` columns in, continued ``hang`` further in; a ``fixed`` line isn't wrapped.
+
+    Its pieces may hold anything: `wrap` makes them harmless.
+    """
 
     pieces: tuple[Piece, ...]
     indent: int = 0
@@ -56,33 +59,20 @@ def line(*parts: str | Piece, indent: int = 0, hang: int = 0, fixed: bool = Fals
     return Line(tuple(Piece(part) if isinstance(part, str) else part for part in parts), indent, hang, fixed)
 
 
-def visible(text: str) -> str:
-    """Return ``text`` on one line with every character that would move the cursor or hide itself spelled out."""
-    return _SUSPECT.sub(lambda match: _spelled(match[0]), text)
-
-
-def _spelled(char: str) -> str:
-    if char in _ESCAPES:
-        return _ESCAPES[char]
-    if char in _JOINERS or unicodedata.category(char) not in _HIDDEN:
-        return char
-    return f"\\x{ord(char):02x}" if ord(char) < 256 else f"\\u{ord(char):04x}"
-
-
 def cells(text: str) -> int:
     """Return how many columns of a terminal ``text`` takes."""
     return sum(_cell(char) for char in text) if not text.isascii() else len(text)
 
 
 def _cell(char: str) -> int:
-    if unicodedata.combining(char) or char in _JOINERS:
+    if unicodedata.combining(char) or char in JOINERS:
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
 def marked(line: Line) -> Line:
     """Return ``line`` with its lost and stray pieces between marks, for where there is no colour."""
-    return line._replace(pieces=tuple(_mark(piece) for piece in line.pieces))
+    return line._replace(pieces=tuple(_mark(piece) for piece in _harmless(line)))
 
 
 def _mark(piece: Piece) -> Piece:
@@ -90,10 +80,28 @@ def _mark(piece: Piece) -> Piece:
     return Piece(f"{opening}{piece.text}{closing}", piece.style)
 
 
+def _harmless(line: Line) -> Iterator[Piece]:
+    """Return the pieces of a line without secrets and with nothing that acts on a terminal."""
+    pieces = line.pieces if line.fixed else [Piece(cut(text, _LONGEST), style) for text, style in line.pieces]
+    return (Piece(presentable(text), style) for text, style in concealed(pieces))
+
+
+def concealed(pieces: Sequence[Piece]) -> Sequence[Piece]:
+    """Return pieces of one text with asterisks in place of secrets, where one goes from one piece into the next."""
+    whole, single = masked("".join(piece.text for piece in pieces)), "".join(masked(piece.text) for piece in pieces)
+    if whole == single:
+        return pieces
+    hidden = ("*" if "*" in pair else pair[0] for pair in zip(whole, single, strict=True))
+    return [Piece("".join(islice(hidden, len(piece.text))), piece.style) for piece in pieces]
+
+
 def wrap(line: Line, width: int) -> Iterator[list[Piece]]:
-    """Yield the pieces of each physical line, at most ``width`` columns wide, broken at spaces where there are any."""
+    """Yield the pieces of each physical line, at most ``width`` columns wide, broken at spaces where there are any.
+
+    Whatever the line was made of, they hold no secret, and no character that acts on a terminal.
+    """
     row, used, start = [Piece(" " * line.indent)], line.indent, line.indent
-    for piece in line.pieces:
+    for piece in _harmless(line):
         for atom in _atoms(piece, width - line.indent - line.hang):
             if not line.fixed and used > start and used + cells(atom.text.rstrip()) > width:
                 yield _trimmed(row)
@@ -107,27 +115,29 @@ def wrap(line: Line, width: int) -> Iterator[list[Piece]]:
 def _atoms(piece: Piece, room: int) -> Iterator[Piece]:
     """Yield the words of a piece, each with the spaces after it; a word wider than ``room`` comes in parts."""
     for word in re.findall(r" *[^ ]+ *| +", piece.text):
-        while cells(word.rstrip()) > room:
-            cut = _fitting(word, room)
-            yield Piece(word[:cut], piece.style)
-            word = word[cut:]
-        yield Piece(word, piece.style)
+        start = used = 0
+        for index, char in enumerate(word.rstrip()):
+            used += (wide := _cell(char))
+            if used > room and index > start:
+                yield Piece(word[start:index], piece.style)
+                start, used = index, wide
+        yield Piece(word[start:], piece.style)
 
 
-def _fitting(text: str, room: int) -> int:
-    """Return how many characters of ``text`` fit into ``room`` columns, at least one."""
+def fitting(text: str, room: int) -> int:
+    """Return how many of the first characters of ``text`` fit into ``room`` columns."""
     used = 0
     for index, char in enumerate(text):
         used += _cell(char)
         if used > room:
-            return max(index, 1)
+            return index
     return len(text)
 
 
 def _trimmed(row: list[Piece]) -> list[Piece]:
     """Return the row without trailing spaces, neighbours of one style joined."""
     while row and not row[-1].text.strip():
-        row = row[:-1]
+        row.pop()
     joined = [Piece("".join(piece.text for piece in group), style) for style, group in groupby(row, lambda p: p.style)]
     return [*joined[:-1], Piece(joined[-1].text.rstrip(), joined[-1].style)] if joined else joined
 

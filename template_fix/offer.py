@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from template_fix import account
 from template_fix.checkpoint import Checkpoint
+from template_fix.markdown import code, fenced
 from template_fix.outcome import PatchResult
+
+# How many files are named.
+_FILES = 8
 
 
 def offer(repo: str, result: PatchResult, default: str, before: Checkpoint, after: Checkpoint) -> str:
@@ -12,7 +16,7 @@ def offer(repo: str, result: PatchResult, default: str, before: Checkpoint, afte
 
     ``default`` is what the repaired template does without being asked: ``preserve`` or ``original``.
     """
-    again = f"```sh\npip install template-fix\ntemplate-fix check {repo} --revision refs/pr/NUMBER\n```"
+    again = fenced(f"pip install template-fix\ntemplate-fix check {repo} --revision refs/pr/NUMBER", "sh")
     verified = f"{account.proof(result)}\n\nTo see for yourself, with this pull request's number:\n\n{again}"
     sections = {
         "What was wrong": account.wrong(result),
@@ -21,9 +25,11 @@ def offer(repo: str, result: PatchResult, default: str, before: Checkpoint, afte
         "How it was verified": verified,
         "How to get the old behaviour back": account.way_back(result, default),
     }
-    files = ", ".join(f"`{file}`" for file in sorted(result.changed))
+    files = sorted(result.changed)
+    more = f" and {len(files) - _FILES} more" if len(files) > _FILES else ""
     opening = (
-        f"`{repo}` loses what is listed here, as running its template and its tokenizer shows. This repairs it with "
-        f"the smallest edits that provably work, in {files}; no other byte is touched."
+        f"{code(repo)} loses what is listed here, as running its template and its tokenizer shows. This repairs it "
+        f"with the smallest edits that provably work, in {', '.join(map(code, files[:_FILES]))}{more}; no other byte "
+        "is touched."
     )
     return account.document(opening, sections)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from template_fix.lines import Line, Piece, Style, line
+from template_fix.message import UserError
 
 _FORMED = re.compile(r" |\||[*-] |\d+\.|```")
 _STYLES: dict[str, Style] = {"error": "error", "warning": "warning", "note": "note"}
@@ -22,7 +23,7 @@ class Page(NamedTuple):
     page: str
 
 
-class UnknownCodeError(ValueError):
+class UnknownCodeError(UserError, ValueError):
     """No rule has this code; the message names those that are near."""
 
 

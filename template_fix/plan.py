@@ -18,12 +18,16 @@ from template_fix.card import card
 from template_fix.checkpoint import Checkpoint
 from template_fix.finding import Level
 from template_fix.hub import Remote
+from template_fix.markdown import code
+from template_fix.message import one_line
 from template_fix.models import Model, fetched, looks_like_repo, opened, tokenizer_files
 from template_fix.offer import offer
 from template_fix.options import Options
 from template_fix.origin import Origin, origin
 from template_fix.outcome import PatchResult
 from template_fix.repair import patch
+
+_LONGEST_TITLE = 200
 
 
 class PushError(hub.HubError):
@@ -144,7 +148,7 @@ def _repair_of(wish: Wish, model: Model, made_of: Origin | None, target: _Target
         target.branch,
         checked,
         proved.changed,
-        wish.message or summary(proved.result),
+        _title(wish, summary(proved.result)),
         offer(remote.repo, proved.result, default, proved.base, proved.mended) if proved.changed else "",
         proved.result,
         create_pr=wish.create_pr,
@@ -175,14 +179,20 @@ def _share(wish: Wish, model: Model, made_of: Origin | None, target: _Target) ->
         target.branch,
         target.remote.commit if target.remote else None,
         sent,
-        wish.message or (summary(proved.result) if proved.changed else "Add the tokenizer"),
-        f"Made with template-fix from {made_of.repo} at {made_of.commit}." if made_of else "Checked with template-fix.",
+        _title(wish, summary(proved.result) if proved.changed else "Add the tokenizer"),
+        f"Made with template-fix from {code(made_of.repo)} at {code(made_of.commit)}."
+        if made_of
+        else "Checked with template-fix.",
         proved.result,
         same=tuple(sorted(same)),
         replaces=tuple(file for file in sent if file in there),
         new_branch=target.new_branch,
         private=wish.private,
     )
+
+
+def _title(wish: Wish, otherwise: str) -> str:
+    return one_line(wish.message or otherwise, _LONGEST_TITLE)
 
 
 def _card(wish: Wish, made_of: Origin | None, proved: _Proved) -> str:

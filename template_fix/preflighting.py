@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 from template_fix.batch_check import BATCH
 from template_fix.batches import Batch
-from template_fix.checkpoint import Checkpoint
+from template_fix.checkpoint import Checkpoint, CheckpointError
 from template_fix.data_check import row_check_of
 from template_fix.finding import Evidence, Finding, Level
-from template_fix.lines import WIDEST, Line, Piece, line, marked, wrap
+from template_fix.lines import WIDEST, Line, line, marked, wrap
+from template_fix.message import short
 from template_fix.options import Options
 from template_fix.outcome import Report
 from template_fix.repair import check, patch
@@ -84,7 +85,8 @@ def preflight(
 
     Raises PreflightError where reasoning or answers are lost, or warns with ``mode="warn"``: without rows, where an
     error is found; with rows, where they lose something or a reasoning tag is special. Raises TypeError for an object
-    that is no tokenizer, or rows that can be read only once, and CheckpointError for rows without a chat template.
+    that is no tokenizer, or rows that can be read only once, and CheckpointError for rows without a chat template that
+    can be compiled; with ``mode="warn"``, that is warned of as well.
     """
     if mode not in ("raise", "warn"):
         raise ValueError(f'mode is "raise" or "warn", not {mode!r}')
@@ -98,10 +100,16 @@ def preflight(
             pass
     report = check(checkpoint, options)
     report = replace(report, findings=(*report.findings, *_dropped_here(tokenizer, report)))
-    survey = None if dataset is None else _surveyed(tokenizer, checkpoint, dataset, limit, options, columns)
+    survey, untried = None, ""
+    try:
+        survey = None if dataset is None else _surveyed(tokenizer, checkpoint, dataset, limit, options, columns)
+    except CheckpointError as error:
+        if mode == "raise":
+            raise
+        untried = str(error)
     found = Preflight(report, survey, repaired)
-    if _counts(found, mark):
-        _told(plain_text(_told_lines(found, fix)), mode)
+    if untried or _counts(found, mark):
+        _told(plain_text(_told_lines(found, fix, untried)), mode)
     return found
 
 
@@ -264,14 +272,17 @@ def _counts(found: Preflight, mark: bool) -> bool:
     return found.survey.before.harmed > 0 or any(finding.code.startswith("TF3") for finding in errors)
 
 
-def _told_lines(found: Preflight, fix: bool) -> Iterator[Line]:
+def _told_lines(found: Preflight, fix: bool, untried: str) -> Iterator[Line]:
     report = found.report
-    yield line(Piece(report.model), ": ", *tally(report.findings))
+    yield line(short(report.model), ": ", *tally(report.findings))
     for finding in by_gravity(report.findings):
         yield from finding_lines(finding, brief=True)
     if found.survey is not None:
         yield line("")
         yield from survey_lines(found.survey)
+    if untried:
+        yield line("")
+        yield line(untried)
     yield line("")
     if fix:
         yield line("Repaired: ", ", ".join(found.repaired) or "nothing", "; the rest can't be mended by an edit.")

@@ -12,13 +12,14 @@ from jinja2 import TemplateSyntaxError
 
 from template_fix.jinja import Generation, environment
 from template_fix.limits import LimitExceeded, bounded, step
+from template_fix.message import UserError, one_line
 from template_fix.text import Span
 
 Message = Mapping[str, Any]
 REASONING_FIELDS = ("reasoning_content", "thinking", "reasoning")
 
 
-class RenderError(ValueError):
+class RenderError(UserError, ValueError):
     """A template that can't be compiled or rendered; the message is one line."""
 
 
@@ -117,7 +118,7 @@ def _compile(source: str) -> Compiled:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(str(error), 500) or type(error).__name__
 
 
 def prepared(messages: Sequence[Message]) -> list[dict[str, Any]]:

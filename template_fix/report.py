@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from template_fix.excerpt import edit_line, evidence_lines, source_lines
 from template_fix.finding import Finding, Level, Place
-from template_fix.lines import WIDEST, Line, Piece, line, visible
+from template_fix.lines import WIDEST, Line, Piece, line
+from template_fix.message import cut, short
 from template_fix.outcome import PatchResult, Refusal, Repair, Report, TemplateSummary
 from template_fix.text import unified_diff
 
@@ -21,7 +22,7 @@ MARKERS = ("TF501", "TF502")
 
 def check_lines(report: Report, width: int = WIDEST) -> Iterator[Line]:
     """Yield what ``check`` says of one model: the gravest findings first, then what to do next."""
-    yield line(Piece(report.model, "title"), ": ", *tally(report.findings))
+    yield line(Piece(short(report.model), "title"), ": ", *tally(report.findings))
     yield from _templates(report)
     for finding in by_gravity(report.findings):
         yield line("")
@@ -44,7 +45,7 @@ def patch_lines(
     model that didn't go there, ``copied`` those that did unchanged.
     """
     model, after = result.before.model, result.after.findings
-    yield line(Piece(model, "title"), ": ", *_outcome(result, written))
+    yield line(Piece(short(model), "title"), ": ", *_outcome(result, written))
     for repair in result.kept:
         yield from _kept(repair, result)
     for refusal in result.refused:
@@ -89,8 +90,8 @@ def counted(number: int, noun: str) -> str:
 
 def where(place: Place) -> str:
     """Return a place as editors and people read it: ``file:line:column`` and, inside JSON, the template's own line."""
-    text = ":".join(str(part) for part in (place.file, place.line, place.column) if part is not None)
-    inner = [f"template {place.template}"] if place.template not in (None, "default") else []
+    text = ":".join(str(part) for part in (short(place.file), place.line, place.column) if part is not None)
+    inner = [f"template {short(place.template)}"] if place.template and place.template != "default" else []
     if place.template_line is not None and (place.template_line, place.template_column) != (place.line, place.column):
         inner.append(f"line {place.template_line}, column {place.template_column} of the template")
     return f"{text} ({', '.join(inner)})" if inner else text
@@ -99,28 +100,28 @@ def where(place: Place) -> str:
 def finding_lines(finding: Finding, width: int = WIDEST, *, brief: bool = False) -> Iterator[Line]:
     """Yield one finding; a ``brief`` one leaves out the source line and the experiments."""
     name = Piece(f"{finding.level.value} {finding.code}:", finding.level.value)
-    yield line(name, " ", visible(finding.message), hang=2)
+    yield line(name, " ", cut(finding.message), hang=2)
     if finding.place:
-        yield line(Piece("at ", "dim"), visible(where(finding.place)), indent=2, hang=3)
+        yield line(Piece("at ", "dim"), where(finding.place), indent=2, hang=3)
         if not brief:
             yield from source_lines(finding.place, width - 4)
     for evidence in () if brief else finding.evidence:
         yield from evidence_lines(evidence, 2)
     if finding.fix:
-        yield line(Piece("fix: ", "good"), visible(finding.fix), indent=2, hang=5)
+        yield line(Piece("fix: ", "good"), cut(finding.fix), indent=2, hang=5)
 
 
 def _templates(report: Report) -> Iterator[Line]:
     for template in report.templates:
-        name = f"{visible(template.variant)} template in {visible(template.file)}"
+        name = f"{short(template.variant)} template in {short(template.file)}"
         yield line(Piece(f"{name}: {_learned(template)}", "dim"), indent=2, hang=2)
 
 
 def _learned(template: TemplateSummary) -> str:
     if not template.probes:
         return "could not be tried"
-    tags = ", ".join(f"{opening} … {closing}" for opening, closing in template.tags)
-    known = f"reasoning between {visible(tags)}" if template.reasoning else "no reasoning tags found"
+    tags = ", ".join(f"{short(opening)} … {short(closing)}" for opening, closing in template.tags)
+    known = f"reasoning between {tags}" if template.reasoning else "no reasoning tags found"
     return f"{known}; it renders {template.accepted} of {template.probes} probe conversations"
 
 
@@ -159,10 +160,10 @@ def _outcome(result: PatchResult, written: str | None) -> list[Piece]:
 
 def _kept(repair: Repair, result: PatchResult) -> Iterator[Line]:
     yield line("")
-    yield line(Piece("Repaired: ", "good"), visible(repair.title), hang=2)
-    yield line(visible(repair.why), indent=2)
+    yield line(Piece("Repaired: ", "good"), cut(repair.title), hang=2)
+    yield line(cut(repair.why), indent=2)
     files = ", ".join(dict.fromkeys(file for file, _ in repair.edits))
-    where = [f"in {visible(files)}"] if files else []  # none where all of it is in what other repairs wrote
+    where = [f"in {short(files)}"] if files else []  # none where all of it is in what other repairs wrote
     yield line(Piece("; ".join([*where, _origin(repair), *_effects(repair, result)]), "dim"), indent=2)
     for file, edit in repair.edits[:_EDITS]:
         if file in result.changed:
@@ -182,13 +183,13 @@ def _effects(repair: Repair, result: PatchResult) -> Iterator[str]:
 def _refused(refusal: Refusal) -> Iterator[Line]:
     repair = refusal.repair
     yield line("")
-    yield line(Piece("Refused: ", "warning"), visible(repair.title), hang=2)
-    yield line(visible(refusal.reason), indent=2)
+    yield line(Piece("Refused: ", "warning"), cut(repair.title), hang=2)
+    yield line(cut(refusal.reason), indent=2)
     yield line(Piece(f"{_origin(repair)} for {', '.join(repair.codes)}", "dim"), indent=2)
 
 
 def _origin(repair: Repair) -> str:
-    return f"proposed by {visible(repair.source)}"
+    return f"proposed by {short(repair.source)}"
 
 
 def proof_lines(result: PatchResult) -> Iterator[Line]:
@@ -216,10 +217,10 @@ def _next_after_patch(
     model = result.before.model
     name = shlex.quote(model)
     if written not in (None, model):
-        yield line(f"{visible(model)} was left as it is.")
+        yield line(f"{short(model)} was left as it is.")
         for told, names in (("Copied unchanged", copied), ("Not copied", left)):
             if names:
-                yield line(f"{told}: {visible(_some(names))}.", hang=2)
+                yield line(f"{told}: {_some(names)}.", hang=2)
     if result.changed and result.before.revision:
         source = name if written is None else shlex.quote(written)
         yield _advice("Next", f"push {source} --to {name} --create-pr", "offers the repair to its maintainers.")
@@ -231,4 +232,4 @@ def _next_after_patch(
 
 def _some(names: Sequence[str], most: int = 8) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return ", ".join(map(short, names[:most])) + more

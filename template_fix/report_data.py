@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from template_fix.excerpt import shortened
-from template_fix.lines import Line, Piece, Style, line, visible
+from template_fix.lines import Line, Piece, Style, line
+from template_fix.message import short
 from template_fix.report import counted
 from template_fix.survey import SHOWN, Reason, Survey, Tally, Trouble
 
@@ -15,7 +16,7 @@ from template_fix.survey import SHOWN, Reason, Survey, Tally, Trouble
 def survey_lines(survey: Survey) -> Iterator[Line]:
     """Yield what is said of a data set."""
     tally = survey.before
-    yield line(Piece(visible(", ".join(survey.names)), "title"), f": {_rows(tally.rows)}", hang=2)
+    yield line(Piece(short(", ".join(survey.names)), "title"), f": {_rows(tally.rows)}", hang=2)
     yield from tally_lines(tally)
     for title, reasons in (("Not rendered", tally.why_failed), ("Broken", tally.why_broken)):
         yield from _reasons(title, reasons)
@@ -88,7 +89,7 @@ def _reasons(title: str, reasons: Iterable[Reason]) -> Iterator[Line]:
         yield line(Piece(title, "title"))
     for each in most[:SHOWN]:
         first = "" if each.rows == 1 else f" (and {counted(each.rows - 1, 'more row')})"
-        yield line(Piece(f"{visible(each.file)}:{each.number}: ", "dim"), visible(each.reason), first, indent=2, hang=2)
+        yield line(Piece(f"{short(each.file)}:{each.number}: ", "dim"), short(each.reason), first, indent=2, hang=2)
     if len(most) > SHOWN:
         yield line(f"and for {counted(len(most) - SHOWN, 'other reason')}", indent=2)
 
@@ -103,7 +104,7 @@ def _trouble(trouble: Trouble) -> Iterator[Line]:
         )
         if part
     ]
-    where = Piece(f"{visible(trouble.file)}:{trouble.number}: ", "dim")
+    where = Piece(f"{short(trouble.file)}:{trouble.number}: ", "dim")
     yield line(where, " and ".join(lost), f", in message {told.cut_from}:", indent=2, hang=2)
     yield line(*shortened([Piece(told.cut, "lost")]), indent=4)
 

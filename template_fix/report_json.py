@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from template_fix.finding import Evidence
+from template_fix.message import cut, masked, scrubbed_all
 from template_fix.outcome import Patched, PatchResult, Refusal, Repair, Report
 from template_fix.report import diff_text
 from template_fix.run import Failure, Outcome
@@ -17,11 +20,14 @@ if TYPE_CHECKING:
     from template_fix.show import Showing, Shown, TagTokens
 
 SCHEMA = 1
+# How much of a text that shows something is told.
+_LONGEST = 20_000
 
 
 def document(command: str, content: Mapping[str, Any]) -> str:
     """Return the JSON text of one answer of ``command``; it is ASCII, so that no terminal or locale can spoil it."""
-    return json.dumps({"schema": SCHEMA, "version": version(), "command": command, **content}, indent=2)
+    told = {"schema": SCHEMA, "version": version(), "command": command, **content}
+    return json.dumps(scrubbed_all(told), indent=2)
 
 
 def outcomes_json(outcomes: Sequence[Outcome], exit_code: int) -> dict[str, Any]:
@@ -31,7 +37,30 @@ def outcomes_json(outcomes: Sequence[Outcome], exit_code: int) -> dict[str, Any]
 
 def report_json(report: Report) -> dict[str, Any]:
     """Return the findings and templates of one model."""
-    return asdict(report)
+    findings = [replace(finding, evidence=tuple(map(_bounded, finding.evidence))) for finding in report.findings]
+    return asdict(replace(report, findings=tuple(findings)))
+
+
+def _bounded(evidence: Evidence) -> Evidence:
+    """Return an experiment with its texts around what they lose, and as many losses as fit into them."""
+    lost, stray = _fitting(evidence.lost), _fitting(evidence.stray)
+    return replace(
+        evidence, given=_around(evidence.given, lost), printed=_around(evidence.printed, stray), lost=lost, stray=stray
+    )
+
+
+def _fitting(parts: Sequence[str]) -> tuple[str, ...]:
+    ends = accumulate(map(len, parts))
+    fitting = tuple(part for part, end in zip(parts, ends, strict=True) if end <= _LONGEST)
+    return fitting or tuple(cut(part, _LONGEST) for part in parts[:1])
+
+
+def _around(text: str, parts: Sequence[str]) -> str:
+    """Return ``text``, of a longer one what stands around the first of ``parts``."""
+    if len(text) <= _LONGEST:
+        return text
+    start = max(0, text.find(parts[0]) - _LONGEST // 4) if parts else 0
+    return cut(masked(text)[start:], _LONGEST)
 
 
 def pushed_json(pushed: Pushed) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from template_fix.belongings import CARD
-from template_fix.lines import Line, Piece, line, visible
+from template_fix.lines import Line, Piece, line
+from template_fix.message import short
 from template_fix.plan import Plan
 from template_fix.report import counted, diff_text, tally
 from template_fix.sending import Pushed
@@ -21,12 +22,12 @@ def push_lines(pushed: Pushed) -> Iterator[Line]:
         yield line("")
         yield line("Nothing was sent.")
         return
-    yield line(Piece(visible(plan.repo), "title"), ": ", *_outcome(pushed), hang=2)
+    yield line(Piece(short(plan.repo), "title"), ": ", *_outcome(pushed), hang=2)
     if pushed.state == "pushed":
         yield from _files(plan)
-        yield line("commit: ", Piece(visible(str(pushed.url)), "code"), indent=2, fixed=True)
+        yield line("commit: ", Piece(str(pushed.url), "code"), indent=2, fixed=True)
     if pushed.pull_request:
-        yield line("pull request: ", Piece(visible(pushed.pull_request), "code"), indent=2, fixed=True)
+        yield line("pull request: ", Piece(pushed.pull_request, "code"), indent=2, fixed=True)
 
 
 def _outcome(pushed: Pushed) -> list[Piece]:
@@ -38,27 +39,27 @@ def _outcome(pushed: Pushed) -> list[Piece]:
     if pushed.pull_request:
         return [Piece("your pull request is open and holds just this; nothing was sent")]
     if not plan.result.kept and not plan.same:
-        return [Piece(f"nothing to repair in {visible(plan.result.before.model)}, so nothing was sent", "good")]
+        return [Piece(f"nothing to repair in {short(plan.result.before.model)}, so nothing was sent", "good")]
     return [Piece("holds all of it already; nothing was sent", "good")]
 
 
 def _deed(plan: Plan) -> tuple[str, str]:
     """Return what a push does, as what is to come and as done."""
     if plan.create_pr:
-        return f"open a pull request on {visible(plan.branch)}", "pull request opened"
+        return f"open a pull request on {short(plan.branch)}", "pull request opened"
     if plan.parent is None:
         kind = "private repository" if plan.private else "repository"
         return f"make a {kind} and commit to it", f"{kind} made"
     if plan.new_branch:
-        return f"make the branch {visible(plan.branch)} and commit to it", f"branch {visible(plan.branch)} made"
-    return f"commit to {visible(plan.branch)}", f"committed to {visible(plan.branch)}"
+        return f"make the branch {short(plan.branch)} and commit to it", f"branch {short(plan.branch)} made"
+    return f"commit to {short(plan.branch)}", f"committed to {short(plan.branch)}"
 
 
 def summary_lines(plan: Plan) -> Iterator[Line]:
     """Yield in short what would be sent, and what the repair is worth."""
     at = f", on top of {plan.parent}" if plan.parent else ""
     does = f"would {_deed(plan)[0]}{at}" if plan.files else "there is nothing to send"
-    yield line(Piece(visible(plan.repo), "title"), f": {does}", hang=2)
+    yield line(Piece(short(plan.repo), "title"), f": {does}", hang=2)
     yield from _files(plan)
     before, after = plan.result.before.findings, plan.result.after.findings
     yield line("before: ", *tally(before), "; after: ", *tally(after), indent=2)
@@ -75,13 +76,13 @@ def _texts(plan: Plan) -> Iterator[Line]:
 def _files(plan: Plan) -> Iterator[Line]:
     for name, content in sorted(plan.files.items()):
         other = ", in place of another" if name in plan.replaces else ""
-        yield line(visible(name), Piece(f" {len(content):,} bytes{other}", "dim"), indent=2)
+        yield line(short(name), Piece(f" {len(content):,} bytes{other}", "dim"), indent=2)
     for name in plan.same:
-        yield line(visible(name), Piece(" is there already", "dim"), indent=2)
+        yield line(short(name), Piece(" is there already", "dim"), indent=2)
 
 
 def _text(title: str, text: str) -> Iterator[Line]:
     if text:
         yield line("")
         yield line(Piece(title, "title"))
-        yield from (line(visible(row), indent=2, fixed=True) for row in text.rstrip("\n").split("\n"))
+        yield from (line(row, indent=2, fixed=True) for row in text.rstrip("\n").split("\n"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from template_fix.finding import Finding, Level
+from template_fix.message import UserError, one_line
 from template_fix.outcome import Patched, Report
 
 if TYPE_CHECKING:
@@ -55,15 +57,11 @@ def check_data(
 ) -> DataReport | Failure:
     """Return what a model loses of training data, or why that can't be said; progress is drawn on a terminal."""
     from template_fix import api
-    from template_fix.batches import DataError
     from template_fix.progress import progress
 
-    try:
-        with progress() as told:
-            checked = partial(api.check_data, revision=revision, columns=columns, processes=processes, told=told)
-            return _tried(model, partial(checked, model, source, options))
-    except DataError as error:
-        return Failure(model, str(error))
+    with progress() as told:
+        checked = partial(api.check_data, revision=revision, columns=columns, processes=processes, told=told)
+        return _tried(model, partial(checked, model, source, options))
 
 
 def patch(
@@ -77,25 +75,29 @@ def patch(
 
 
 def _tried(model: str, call: Callable[[], Value]) -> Value | Failure:
-    from template_fix.checkpoint import CheckpointError
-    from template_fix.hub import HubError
-    from template_fix.store import WriteError
+    from template_fix.limits import ChildError
 
     try:
         return call()
-    except (CheckpointError, HubError, WriteError) as error:
+    except UserError as error:
         return Failure(model, str(error))
+    except ChildError as error:
+        said = f"{model}: template-fix itself failed on this {_fault(str(error))}; please report it"
+        return Failure(model, one_line(said))
+
+
+def _fault(told: str) -> str:
+    """Return what went wrong in a child process, and where, of the traceback that its error holds."""
+    places = list(re.finditer(r'^  File "(?:.*[\\/])?(.+?)", line (\d+)', told, re.MULTILINE))
+    said = places and re.search(r"^([\w.]+)(.*)", told[places[-1].end() :], re.MULTILINE)
+    return f"({said[1]} in {places[-1][1]}, line {places[-1][2]}){said[2]}" if said else f"({told})"
 
 
 def undo(directory: str) -> tuple[str, ...] | Failure:
     """Take the last patch of a directory back and return the files restored, or why that couldn't be done."""
-    from template_fix.store import WriteError
     from template_fix.writing import undo as undo_one
 
-    try:
-        return undo_one(Path(directory))
-    except WriteError as error:
-        return Failure(directory, str(error))
+    return _tried(directory, partial(undo_one, Path(directory)))
 
 
 def push(
@@ -127,18 +129,15 @@ def show(
     revision: str | None = None,
 ) -> Showing | Failure:
     """Return what a model's template makes of the conversation in the file ``messages``, or of the built-in one."""
-    from template_fix.checkpoint import CheckpointError
-    from template_fix.conversation import ConversationError, read_conversation
-    from template_fix.hub import HubError
+    from template_fix.conversation import read_conversation
     from template_fix.models import opened
-    from template_fix.render import RenderError
     from template_fix.show import show as show_one
 
-    try:
+    def shown() -> Showing:
         conversation = read_conversation(Path(messages)) if messages else None
         return show_one(opened(model, revision).checkpoint, conversation, tags, variant)
-    except (CheckpointError, ConversationError, HubError, RenderError) as error:
-        return Failure(model, str(error))
+
+    return _tried(model, shown)
 
 
 def exit_code(outcomes: Iterable[Outcome], *, strict: bool = False) -> int:

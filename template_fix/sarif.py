@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import quote
 
 from template_fix.finding import Finding, Place
+from template_fix.message import cut
 from template_fix.outcome import Report
 from template_fix.pages import Page
 from template_fix.run import Failure
@@ -46,7 +48,7 @@ def _invocation(failures: Sequence[Failure]) -> dict[str, Any]:
 
 
 def _result(model: str, finding: Finding, numbers: dict[str, int]) -> dict[str, Any]:
-    text = f"{finding.message} Fix: {finding.fix}" if finding.fix else finding.message
+    text = f"{cut(finding.message)} Fix: {cut(finding.fix)}" if finding.fix else cut(finding.message)
     result: dict[str, Any] = {
         "ruleId": finding.code,
         "level": finding.level.value,
@@ -75,4 +77,4 @@ def _region(place: Place) -> dict[str, Any]:
 
 def _uri(path: PurePath) -> str:
     """Return a relative path as a relative reference, which readers resolve against the repository, else a file URI."""
-    return path.as_uri() if path.is_absolute() else quote(path.as_posix())
+    return path.as_uri() if path.is_absolute() else quote(os.fsencode(path.as_posix()))

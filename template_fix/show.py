@@ -11,7 +11,8 @@ from template_fix.checkpoint import Checkpoint, CheckpointError, TemplateCopy
 from template_fix.conversation import Conversation, built_in
 from template_fix.jinja import Template
 from template_fix.limits import LimitExceeded, bounded
-from template_fix.lines import Line, Piece, Style, line, visible
+from template_fix.lines import Line, Piece, Style, line
+from template_fix.message import cut, short
 from template_fix.records import TOKENIZER
 from template_fix.render import REASONING_FIELDS, Failure, Renderer, RenderError, prepared
 from template_fix.repair import special_tokens
@@ -231,25 +232,25 @@ def _tag_tokens(tokenizer: Any, tag: str) -> TagTokens:
 
 def showing_lines(showing: Showing) -> Iterator[Line]:
     """Yield what ``show`` says of one model."""
-    named = "" if showing.variant == "default" else f" {visible(showing.variant)}"
-    yield line(Piece(visible(showing.model), "title"), f", template{named} in {visible(showing.template)}")
+    named = "" if showing.variant == "default" else f" {short(showing.variant)}"
+    yield line(Piece(short(showing.model), "title"), f", template{named} in {short(showing.template)}")
     for shown in showing.shown:
         yield line("")
         yield from shown_lines(shown)
     yield line("")
     if showing.note:
-        yield line(visible(showing.note))
+        yield line(cut(showing.note))
     else:
         yield from token_lines(showing.tags)
 
 
 def shown_lines(shown: Shown) -> Iterator[Line]:
     """Yield one conversation, role by role."""
-    yield line(Piece(visible(shown.title), "title"))
+    yield line(Piece(short(shown.title), "title"))
     if shown.failure is not None:
-        yield line(Piece("the template refuses it: ", "warning"), visible(shown.failure), indent=2)
+        yield line(Piece("the template refuses it: ", "warning"), cut(shown.failure), indent=2)
     for turn in shown.turns:
-        yield line(Piece(visible(turn.role), "code"), indent=2)
+        yield line(Piece(short(turn.role), "code"), indent=2)
         yield from _run_lines(turn.runs)
 
 
@@ -258,10 +259,10 @@ def _run_lines(runs: Sequence[Run]) -> Iterator[Line]:
     pieces: list[Piece] = []
     for run in runs:
         first, *more = run.text.split("\n")
-        pieces.append(Piece(visible(first), _STYLES[run.kind]))
+        pieces.append(Piece(first, _STYLES[run.kind]))
         for part in more:
             yield _run_line(pieces)
-            pieces = [Piece(visible(part), _STYLES[run.kind])]
+            pieces = [Piece(part, _STYLES[run.kind])]
     if any(piece.text for piece in pieces):
         yield _run_line(pieces)
 
@@ -274,9 +275,9 @@ def token_lines(tags: Sequence[TagTokens]) -> Iterator[Line]:
     """Yield how each tag becomes tokens."""
     yield line(Piece("tags as tokens", "title"))
     for tag in tags:
-        tokens = " ".join(f"{number}={visible(token)}" for number, token in tag.tokens)
+        tokens = " ".join(f"{number}={short(token)}" for number, token in tag.tokens)
         fate = (
             Piece("decode(skip_special_tokens=True) drops it", "error") if tag.special else Piece("survives decoding")
         )
         many = "1 token" if len(tag.tokens) == 1 else f"{len(tag.tokens)} tokens"
-        yield line(visible(tag.tag), f": {many}, {tokens}; ", fate, indent=2, hang=2)
+        yield line(short(tag.tag), f": {many}, {tokens}; ", fate, indent=2, hang=2)

@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 
 from template_fix.checkpoint import EDITABLE
 from template_fix.copies import ADDITIONAL
+from template_fix.message import UserError
 from template_fix.signature import is_signed, sign
 
 # Uploads of a whole folder to the Hub skip `.cache/huggingface` at any depth, and nothing else that is hidden.
@@ -31,7 +32,7 @@ _LARGEST_MANIFEST = 2**20
 _TEMPLATE = re.compile(re.escape(ADDITIONAL) + r"[^/\\\0]+\.jinja")
 
 
-class WriteError(Exception):
+class WriteError(UserError):
     """A directory could not be written or undone; the message is one line that says where, why and what to do."""
 
 

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from template_fix.lines import Line, line, printer, visible, width_of
+from template_fix.lines import Line, line, printer, width_of
+from template_fix.message import one_line, presentable, scrubbed_all, short
 from template_fix.outcome import Patched, Report
 from template_fix.report import check_lines, diff_text, patch_lines
 from template_fix.run import CLEAN, FAILED, Failure, Outcome, exit_code
@@ -70,7 +71,7 @@ def told_undo(directory: str, restored: tuple[str, ...] | Failure, form: Format)
     if form == "json":
         _json("undo", {"model": directory, "restored": list(restored)})
     else:
-        printer(sys.stdout)([line(f"{visible(directory)}: restored {visible(', '.join(restored))}", hang=2)])
+        printer(sys.stdout)([line(f"{short(directory)}: restored {', '.join(map(short, restored))}", hang=2)])
     return CLEAN
 
 
@@ -129,7 +130,7 @@ def told_rules(code: str | None, form: Format) -> int:
 
 def complain(message: str) -> None:
     """Put one line on stderr."""
-    print(f"template-fix: {visible(message)}", file=sys.stderr)
+    print(f"template-fix: {one_line(message)}", file=sys.stderr)
 
 
 def outcome_lines(outcome: Report | Patched, width: int) -> Iterator[Line]:
@@ -168,7 +169,7 @@ def _as_diff(outcomes: Iterable[Patched | Failure]) -> Iterator[Patched | Failur
 def _write_exactly(text: str) -> None:
     """Write text to stdout byte for byte, but harmless where it is a terminal."""
     if sys.stdout.isatty():
-        text = "".join(f"{visible(row)}\n" for row in text.removesuffix("\n").split("\n")) if text else ""
+        text = "".join(f"{presentable(row)}\n" for row in text.removesuffix("\n").split("\n")) if text else ""
         sys.stdout.write(text)
         return
     sys.stdout.flush()
@@ -205,7 +206,7 @@ def _as_sarif(outcomes: list[Report | Failure]) -> None:
     from template_fix.pages import pages
     from template_fix.sarif import sarif_log
 
-    print(json.dumps(sarif_log(outcomes, pages()), indent=2))
+    print(json.dumps(scrubbed_all(sarif_log(outcomes, pages())), indent=2))
 
 
 def _json(command: str, content: dict[str, Any]) -> None:

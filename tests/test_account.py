@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from shelf import chat, patched, source
 
 from template_fix import account
+from template_fix.card import card
 from template_fix.checkpoint import Checkpoint
 from template_fix.demo_model import files
+from template_fix.finding import Evidence, Finding, Level, Place
 from template_fix.offer import offer
 from template_fix.outcome import PatchResult
 from template_fix.repair import patch
@@ -118,3 +123,58 @@ def test_the_way_back_is_told_where_there_is_one(name, switch):
 )
 def test_the_summary_names_what_is_repaired(texts, summary):
     assert account.summary(repaired(texts)[0]) == summary
+
+
+EVIL = "# x\n- <img src=x> [a](http://b.example) ![a](b) | `c` ``d`` @octocat #1 www.e.example\x1b[2J\n```\n* z\n==="
+TOKEN = "hf_ABCDEFGHIJKLMNOPQRSTUVWXYZ01234567"
+SECTIONS = [
+    "What was wrong",
+    "Before and after",
+    "How it was verified",
+    "How to get the old behaviour back",
+]
+
+
+def hostile(text: str) -> tuple[PatchResult, Checkpoint, Checkpoint]:
+    """A repair of which everything was named or written by a stranger."""
+    result, before, after = repaired({FILE: source("strip")})
+    evidence = Evidence(text, text, text, (text[:9],), (text,), (text, text))
+    found = tuple(
+        Finding(f"TF2{n:02}", Level.ERROR, text, Place(text, 1, 1, text), (evidence,), text) for n in range(99)
+    )
+    kept = tuple(replace(repair, title=text, why=text) for repair in result.kept) * 99
+    changed = {f"{n}{text}.jinja": (text, text * 2) for n in range(99)}
+    return (
+        replace(result, before=replace(result.before, model=text, findings=found), kept=kept, changed=changed),
+        Checkpoint(text, before.files),
+        Checkpoint(text, after.files),
+    )
+
+
+@pytest.mark.parametrize("size", [1, 10**5], ids=["short", "long"])
+@pytest.mark.parametrize("kind", ["offer", "card"])
+def test_what_strangers_wrote_does_nothing_on_the_hub(kind: str, size: int) -> None:
+    parser = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    text = f"{EVIL} {TOKEN}" + "é`*" * size
+    result, before, after = hostile(text)
+    told = (
+        offer(text, result, "preserve", before, after)
+        if kind == "offer"
+        else card(f"me/{text}", text, result, "preserve", before, after)
+    )
+    assert len(told) < 65_536
+    assert TOKEN not in told and "\x1b" not in told
+    tokens = [each for token in parser.parse(told) for each in (token, *(token.children or ()))]
+    kinds = {token.type for token in tokens}
+    assert not kinds & {"link_open", "image", "html_block", "html_inline", "table_open", "blockquote_open", "s_open"}
+    headings = [inside.content for token, inside in pairwise(tokens) if token.type == "heading_open"]
+    assert set(SECTIONS) <= set(headings)
+    assert len(headings) == (5 if kind == "offer" else 7)
+    prose = "".join(token.content for token in tokens if token.type == "text")
+    assert not re.search(r"[@#]\w|://|www\.", prose)
+
+
+def test_an_experiment_of_the_rules_stays_in_its_block() -> None:
+    told = "\n\n".join(account._seen(hostile(f"{EVIL}{'`' * 300} {TOKEN}")[0]))
+    assert TOKEN not in told and "\x1b" not in told
+    assert len(told) < 20_000

@@ -11,8 +11,9 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "template_fix"
 
 FLOORS = """
+message
 text finding lock options version align conversation lines demo_model sandbox
-outcome jsontext literal jinja children excerpt hub signature
+outcome markdown jsontext literal jinja children excerpt hub signature
 limits document
 match fold render effects scopes roles links
 copies tags pieces

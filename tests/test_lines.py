@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from template_fix.lines import Piece, cells, line, marked, printer, visible, wants_colour, wrap
+from template_fix.lines import Piece, cells, line, marked, printer, wants_colour, wrap
 
 
 class Terminal(io.StringIO):
@@ -45,20 +45,6 @@ def test_wrapping_loses_nothing_but_spaces_and_keeps_the_width(parts, width):
     rows = texts(line(*parts, indent=1, hang=2), width)
     assert "".join(rows).replace(" ", "") == "".join(parts).replace(" ", "")
     assert all(cells(row) <= width for row in rows)
-
-
-@pytest.mark.parametrize(
-    "text, shown",
-    [
-        pytest.param("a\nb\tc\r", "a\\nb\\tc\\r", id="line ends are spelled out"),
-        pytest.param("\x1b[31m", "\\x1b[31m", id="terminal sequences can't act"),
-        pytest.param("a\u202eb\ufeff", "a\\u202eb\\ufeff", id="what hides or turns text around is spelled out"),
-        pytest.param("\ud800", "\\ud800", id="half a surrogate pair is spelled out"),
-        pytest.param("<｜end▁of▁sentence｜> é 日 😀", "<｜end▁of▁sentence｜> é 日 😀", id="other scripts stay"),
-    ],
-)
-def test_visible(text, shown):
-    assert visible(text) == shown
 
 
 def test_marks_stand_for_colour():

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from real import interpreter
 from tokenizers import Tokenizer
 
 from template_fix import PreflightError, preflight
+from template_fix.checkpoint import CheckpointError
 from template_fix.preflighting import PreflightWarning
 
 REASONING = tiny_model.QUESTIONS[0][1]
@@ -123,3 +125,27 @@ def test_rows_that_can_be_read_once_are_left_alone() -> None:
     with pytest.raises(TypeError, match="read only once"):
         preflight(Stub(KEEPS), rows)
     assert next(rows) == LOSING
+
+
+@pytest.mark.parametrize(
+    "template, told",
+    [
+        pytest.param("{{ raise_exception('\x1b[2J' ~ 'é' * 1000000) }}", "1 row not rendered", id="rows are refused"),
+        pytest.param("{{ messages[9].content.x.y }}", "1 row not rendered", id="rows can't be rendered"),
+        pytest.param("{% if", "rows can't be rendered with it: line 1:", id="the template doesn't parse"),
+        pytest.param("{% break %}", "rows can't be rendered with it: Python can't", id="the template isn't compiled"),
+        pytest.param("{{ 'x' * 900000000 }}", "rows can't be rendered with it", id="the template is stopped"),
+    ],
+)
+def test_what_cannot_be_rendered_is_told_in_one_warning(template: str, told: str) -> None:
+    tokenizer = Stub(template)
+    tokenizer.name_or_path = "\x1b]0;x\x07 Bearer abcdef"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        preflight(tokenizer, [PLAIN], mode="warn")
+    [message] = [str(each.message) for each in caught if each.category is PreflightWarning]
+    assert told in message
+    assert "\\x1b]0;x\\x07 Bearer ***: " in message
+    assert "\x1b" not in message and len(message) < 20_000
+    with pytest.raises((PreflightError, CheckpointError)):
+        preflight(tokenizer, [PLAIN])

@@ -85,7 +85,7 @@ def test_the_description_is_for_the_maintainer(repo):
     ]
     assert "\n- error TF201: the template drops the reasoning of the last turn (`tokenizer_config.json:67:" in told
     assert "\n+Each spider has eight legs, so three times eight.\n" in told
-    assert "| `<think>` | dropped | kept |" in told
+    assert "\n- `<think>`: dropped before, kept after\n" in told
     assert "\n-            {%- set content = content.split('</think>')[-1] %}\n" in told
     assert "template-fix check org/model --revision refs/pr/NUMBER" in told
     assert "apply_chat_template(messages, preserve_thinking=False)" in told

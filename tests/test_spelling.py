@@ -76,7 +76,8 @@ def test_where_an_edit_would_mean_something_else_in_another_spelling_each_is_rep
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     given = checkpoint(STRIPS, respelled(STRIPS, ALIKE, 3))
-    monkeypatch.setattr("template_fix.spelling.Spelling.moved", lambda self, edits, other: tuple(edits) if self is other else ())
+    moved = "template_fix.spelling.Spelling.moved"
+    monkeypatch.setattr(moved, lambda self, edits, other: tuple(edits) if self is other else ())
     result = patch(given)
     assert len(result.changed) == 2
     assert not [finding for finding in result.after.findings if finding.code == "TF201"]
@@ -84,5 +85,6 @@ def test_where_an_edit_would_mean_something_else_in_another_spelling_each_is_rep
 
 def test_of_copies_that_say_the_same_the_first_is_told() -> None:
     report = check(checkpoint(STRIPS, respelled(STRIPS, ["spacing"], 1)))
-    assert {finding.place.file for finding in report.findings if finding.place} == {"additional_chat_templates/t0.jinja"}
+    files = {finding.place.file for finding in report.findings if finding.place}
+    assert files == {"additional_chat_templates/t0.jinja"}
     assert len(report.templates) == 2
