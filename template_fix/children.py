@@ -38,16 +38,22 @@ _LOOK = 1.0
 _parent = 0
 
 
-def begin(function: Function, args: tuple[Any, ...]) -> Wait:
+def begin(function: Function, args: tuple[Any, ...], *, speaks: bool = False) -> Wait:
     """Start ``function(*args)`` in a child process and return what waits for its answer.
 
-    In a fresh interpreter the function and its arguments arrive pickled.
+    In a fresh interpreter the function and its arguments arrive pickled. Only one that ``speaks`` has this process's
+    stderr, for bars that tell how far it is: panics and aborts of a library write there, too.
     """
     if not hasattr(os, "fork"):
-        return _spawned(function, args)
-    if len(sys._current_frames()) > 1:
-        return _from_nursery(function, args)
-    return _forked(function, args)
+        return _spawned(function, args, speaks)
+    if has_threads():
+        return _from_nursery(function, args, speaks)
+    return _forked(function, args, speaks)
+
+
+def has_threads() -> bool:
+    """Whether this process has another thread than the one that asks."""
+    return len(sys._current_frames()) > 1
 
 
 def die_with_parent() -> None:
@@ -59,13 +65,13 @@ def die_with_parent() -> None:
 # The parent's side
 
 
-def _forked(function: Function, args: tuple[Any, ...]) -> Wait:
+def _forked(function: Function, args: tuple[Any, ...], speaks: bool) -> Wait:
     reader, writer = os.pipe()
     parent = os.getpid()
     child = os.fork()
     if child == 0:
         os.close(reader)
-        _answer(writer, parent, lambda: function(*args))
+        _answer(writer, parent, lambda: (speaks, function, args))
     os.close(writer)
 
     def wait(deadline: float) -> bytes | None:
@@ -142,8 +148,8 @@ class _Nursery:
 _nurseries: list[_Nursery] = []
 
 
-def _from_nursery(function: Function, args: tuple[Any, ...]) -> Wait:
-    request = pickle.dumps((function, args, dict(os.environ)))
+def _from_nursery(function: Function, args: tuple[Any, ...], speaks: bool) -> Wait:
+    request = pickle.dumps((dict(os.environ), (speaks, function, args)))
     ours, theirs = socket.socketpair()
     with theirs:
         try:
@@ -168,9 +174,12 @@ def _from_nursery(function: Function, args: tuple[Any, ...]) -> Wait:
     return wait
 
 
-def _spawned(function: Function, args: tuple[Any, ...]) -> Wait:
+def _spawned(function: Function, args: tuple[Any, ...], speaks: bool) -> Wait:
     child = subprocess.Popen(
-        [sys.executable, "-I", "-c", _ALONE, json.dumps(_path())], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-I", "-c", _ALONE, json.dumps(_path())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=None if speaks else subprocess.DEVNULL,
     )
     assert child.stdin is not None and child.stdout is not None
     told = bytearray()
@@ -257,32 +266,32 @@ def _fork_for(end: int, asked: socket.socket) -> None:
     os.close(end)
 
 
-def _requested(end: int) -> bytes:
+def _requested(end: int) -> tuple[bool, Function, tuple[Any, ...]]:
     with open(end, "rb", closefd=False) as asked:
         (length,) = _NUMBER.unpack(asked.read(_NUMBER.size))
-        function, args, environment = pickle.loads(asked.read(length))
+        environment, work = pickle.loads(asked.read(length))
     os.environ.clear()
     os.environ.update(environment)
-    answer: bytes = function(*args)
-    return answer
+    return work  # type: ignore[no-any-return]
 
 
-def _answer(end: int, parent: int, work: Callable[[], bytes]) -> NoReturn:
+def _answer(end: int, parent: int, work: Callable[[], tuple[bool, Function, tuple[Any, ...]]]) -> NoReturn:
     """Write this child's number, and then the length of its answer and the answer; end the process."""
     global _parent
     _parent = parent
     code = 1
     try:
-        _leave_the_caller_alone()
         _write(end, _NUMBER.pack(os.getpid()))
-        answer = work()
+        speaks, function, args = work()
+        _leave_the_caller_alone(speaks)
+        answer = function(*args)
         _write(end, _NUMBER.pack(len(answer)) + answer)
         code = 0
     finally:
         os._exit(code)
 
 
-def _leave_the_caller_alone() -> None:
+def _leave_the_caller_alone(speaks: bool) -> None:
     """Undo what was inherited of signals and streams, and look each second whether the parent is still there."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -290,7 +299,7 @@ def _leave_the_caller_alone() -> None:
     signal.signal(signal.SIGALRM, lambda number, frame: die_with_parent())
     signal.setitimer(signal.ITIMER_REAL, _LOOK, _LOOK)
     nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in range(3):
+    for stream in (0, 1) if speaks else (0, 1, 2):
         os.dup2(nowhere, stream)
 
 

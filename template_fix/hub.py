@@ -8,21 +8,36 @@ from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
+from template_fix.limits import LimitExceeded, bounded
 from template_fix.message import UserError
 from template_fix.version import version
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 _LONGEST = 200
+# An answer may take so long, and more where files are many: so many bytes a second have to come.
+_SECONDS, _SLOWEST = 60.0, 100_000
+# The client's own threads reserve much more memory than they use.
+_MEGABYTES = 1024
+# What the client writes beside the files that are asked for.
+_SLACK = 64 << 20
+_MOST_PULL_REQUESTS = 100
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+# Names that begin with a point are paths.
+_REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+
+R = TypeVar("R")
 _BUSY = "somebody else is writing there; run the same command again"
 
 
@@ -84,21 +99,47 @@ class Committed(NamedTuple):
     pull_request: str | None
 
 
+def looks_like_repo(name: str) -> bool:
+    """Whether ``name`` is formed like that of a repository, ``user/model``."""
+    return len(name) <= _LONGEST and _REPO.fullmatch(name) is not None
+
+
 def look(repo: str, revision: str | None = None) -> Remote:
     """Return a repository as it is at ``revision``, by default its main branch. Raises HubError."""
+    return _apart(_look, repo, revision)
+
+
+def _look(repo: str, revision: str | None) -> Remote:
     with _told(repo, revision):
         info = _api().model_info(repo, revision=revision, files_metadata=True)
         files = {
             each.rfilename: RemoteFile(each.size or 0, (each.lfs.sha256 if each.lfs else each.blob_id) or "")
             for each in info.siblings or ()
         }
-        return Remote(info.id, bool(info.private), revision or "main", str(info.sha), files)
+        found = Remote(info.id, bool(info.private), revision or "main", str(info.sha), files)
+        if not _is_sound(found):
+            raise ValueError("an answer of another shape")
+        return found
+
+
+def _is_sound(remote: Remote) -> bool:
+    """Whether an answer is of the shape that it should be: what isn't checked here is believed nowhere."""
+    named = isinstance(remote.repo, str) and looks_like_repo(remote.repo) and _COMMIT.fullmatch(remote.commit)
+    return bool(named) and all(
+        isinstance(name, str) and type(file.size) is int and file.size >= 0 and isinstance(file.digest, str)
+        for name, file in remote.files.items()
+    )
 
 
 def fetch(remote: Remote, names: Sequence[str]) -> Path:
     """Return the folder of the Hub's cache that holds files ``names``, at least one. Raises HubError."""
+    return _apart(_fetch, remote, names, size=sum(remote.files[name].size for name in names if name in remote.files))
+
+
+def _fetch(remote: Remote, names: Sequence[str]) -> Path:
     from concurrent.futures import ThreadPoolExecutor
 
+    _bound_files(max((remote.files[name].size for name in names if name in remote.files), default=0))
     first, *others = names
     with _told(remote.repo, remote.revision), ThreadPoolExecutor(8) as pool:
         download = partial(_api().hf_hub_download, remote.repo)
@@ -109,6 +150,18 @@ def fetch(remote: Remote, names: Sequence[str]) -> Path:
     if folder.name != remote.commit:
         raise Moved(f"{remote.repo}: {remote.revision} changed while it was fetched; run the same command again")
     return folder
+
+
+def _bound_files(size: int) -> None:
+    """Let no file of this process grow much beyond the largest that is listed, however much is sent."""
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        wanted = size + _SLACK
+        resource.setrlimit(
+            resource.RLIMIT_FSIZE, (wanted if soft == resource.RLIM_INFINITY else min(wanted, soft), hard)
+        )
 
 
 def cached(repo: str, revision: str | None, patterns: Sequence[str]) -> Path:
@@ -123,18 +176,30 @@ def cached(repo: str, revision: str | None, patterns: Sequence[str]) -> Path:
 
 def user() -> str:
     """Return the name of the user whose token it is. Raises HubError where there is no token."""
+    return _apart(_user)
+
+
+def _user() -> str:
     with _told(_api().endpoint):
         return str(_api().whoami()["name"])
 
 
 def create_repo(repo: str, *, private: bool) -> None:
     """Make a repository for a model. Raises HubError where the name is taken."""
+    _apart(_create_repo, repo, private)
+
+
+def _create_repo(repo: str, private: bool) -> None:
     with _told(repo, conflict="the name is taken; choose another"):
         _api().create_repo(repo, private=private)
 
 
 def create_branch(repo: str, branch: str, commit: str) -> None:
     """Make a branch that begins at ``commit``. Raises HubError."""
+    _apart(_create_branch, repo, branch, commit)
+
+
+def _create_branch(repo: str, branch: str, commit: str) -> None:
     with _told(repo, commit):
         _api().create_branch(repo, branch=branch, revision=commit)
 
@@ -153,6 +218,19 @@ def commit(
 
     Raises Moved where the branch is no longer there, and HubError.
     """
+    size = sum(map(len, files.values()))
+    return _apart(_commit, repo, files, message, description, branch, parent, pull_request, size=size)
+
+
+def _commit(
+    repo: str,
+    files: Mapping[str, bytes],
+    message: str,
+    description: str,
+    branch: str,
+    parent: str,
+    pull_request: bool,
+) -> Committed:
     from tempfile import TemporaryDirectory
 
     from huggingface_hub import CommitOperationAdd
@@ -175,13 +253,17 @@ def commit(
         return Committed(info.oid, info.commit_url, info.pr_url)
 
 
-def pull_requests(repo: str, author: str) -> Iterator[tuple[str, str]]:
-    """Yield the revision and the address of each open pull request that ``author`` has made. Raises HubError."""
+def pull_requests(repo: str, author: str) -> list[tuple[str, str]]:
+    """Return the revision and the address of each open pull request that ``author`` has made. Raises HubError."""
+    return _apart(_pull_requests, repo, author)
+
+
+def _pull_requests(repo: str, author: str) -> list[tuple[str, str]]:
     with _told(repo):
-        for each in _api().get_repo_discussions(
+        found = _api().get_repo_discussions(
             repo, author=author, discussion_type="pull_request", discussion_status="open"
-        ):
-            yield str(each.git_reference), each.url
+        )
+        return [(str(each.git_reference), each.url) for each in islice(found, _MOST_PULL_REQUESTS)]
 
 
 def card(text: str, **metadata: object) -> str:
@@ -194,6 +276,19 @@ def card(text: str, **metadata: object) -> str:
 def address(repo: str) -> str:
     """Return where a repository is on the web."""
     return f"{_api().endpoint}/{repo}"
+
+
+def _apart(function: Callable[..., R], *args: Any, size: int = 0) -> R:
+    """Return what a function gives that asks the Hub, from a process of its own: there, no answer takes for ever.
+
+    ``size`` is how many bytes it is to send or to receive. Raises HubError.
+    """
+    _api()  # what is imported here needn't be in each child
+    seconds = _SECONDS + size / _SLOWEST
+    try:
+        return bounded(function, *args, seconds=seconds, megabytes=_MEGABYTES, speaks=True)
+    except LimitExceeded as error:
+        raise HubError(f"{_api().endpoint}: what was asked of it {error}; run the same command again") from None
 
 
 def _api() -> HfApi:
@@ -214,12 +309,14 @@ def _told(repo: str, revision: str | None = None, conflict: str = _BUSY) -> Iter
     below = cast("type[Exception]", HfHubHTTPError.__bases__[0])
     try:
         yield
-    except (below, OSError, ValueError, RuntimeError) as error:
+    except (MemoryError, HubError):
+        raise
+    except Exception as error:  # an answer of a strange shape fails anywhere in the client
         # No chain: an error of the HTTP library may quote the token.
-        raise _error(error, repo, revision or "main", conflict) from None
+        raise _error(error, repo, revision or "main", conflict, below) from None
 
 
-def _error(error: BaseException, repo: str, revision: str, conflict: str) -> HubError:
+def _error(error: BaseException, repo: str, revision: str, conflict: str, below: type[Exception]) -> HubError:
     from huggingface_hub import errors
 
     while isinstance(error, (errors.LocalEntryNotFoundError, RuntimeError)) and error.__cause__ is not None:
@@ -244,12 +341,14 @@ def _error(error: BaseException, repo: str, revision: str, conflict: str) -> Hub
     if (response := getattr(error, "response", None)) is not None:
         said = " ".join((getattr(error, "server_message", None) or "").split())[:_LONGEST]
         return _refusal(response.status_code, said, repo, revision, conflict)
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        return HubError(f"{repo}: {_api().endpoint} sends more than it listed; nothing more is read of it")
     if isinstance(error, OSError) and error.errno in _DISK:
         return HubError(
             f"{error.filename or repo}: {str(error.strerror).lower()}; make room for the Hub's cache, or set HF_HOME "
             "to where it may be written"
         )
-    if isinstance(error, (ValueError, errors.FileMetadataError)):
+    if isinstance(error, errors.FileMetadataError) or not isinstance(error, (below, OSError, RuntimeError)):
         return HubError(
             f"{repo}: {_api().endpoint} doesn't answer as the Hub does; check HF_ENDPOINT, and whether a proxy wants "
             "you to log in"

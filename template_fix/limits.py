@@ -68,15 +68,16 @@ def bounded(
     seconds: float = 600.0,
     computing: float | None = None,
     megabytes: int = MEGABYTES,
+    speaks: bool = False,
 ) -> R:
     """Return ``function(*args)``, computed in a child process within the limits.
 
     ``seconds`` is wall-clock time for the whole, ``computing`` the time of a processor that it may take, where that is
-    bounded, ``megabytes`` what the child may allocate beyond what this process holds. Arguments are pickled where the
-    child is a fresh interpreter, results always. Raises LimitExceeded, or what ``function`` raised. Inside a bounded
-    call it just calls the function: limits nest.
+    bounded, ``megabytes`` what the child may allocate beyond what this process holds. Only a child that ``speaks``
+    writes to stderr. Arguments are pickled where the child is a fresh interpreter, results always. Raises
+    LimitExceeded, or what ``function`` raised. Inside a bounded call it just calls the function: limits nest.
     """
-    return started(function, *args, seconds=seconds, computing=computing, megabytes=megabytes)()
+    return started(function, *args, seconds=seconds, computing=computing, megabytes=megabytes, speaks=speaks)()
 
 
 def started(
@@ -85,6 +86,7 @@ def started(
     seconds: float = 600.0,
     computing: float | None = None,
     megabytes: int = MEGABYTES,
+    speaks: bool = False,
 ) -> Callable[[], R]:
     """Begin a bounded call, and return what waits for it and returns its result, or raises, as `bounded` does.
 
@@ -92,7 +94,7 @@ def started(
     """
     if _in_child:
         return partial(function, *args)
-    wait = children.begin(answer_to, (function, args, megabytes, computing))
+    wait = children.begin(answer_to, (function, args, megabytes, computing), speaks=speaks)
     deadline = time.monotonic() + seconds
 
     def result() -> R:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -13,14 +12,12 @@ from typing import TYPE_CHECKING
 from template_fix.belongings import READ, belongs, is_read
 from template_fix.beside import Beside, beside
 from template_fix.checkpoint import Checkpoint, CheckpointError, refuse_large
+from template_fix.hub import looks_like_repo
 from template_fix.own_code import modules
 from template_fix.store import state
 
 if TYPE_CHECKING:
     from template_fix.hub import Remote
-
-# Names that begin with a point are paths.
-_REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -39,11 +36,6 @@ class Model:
 def is_repo(name: str) -> bool:
     """Whether ``name`` is that of a repository: it looks like one, and nothing on the disk is called so."""
     return looks_like_repo(name) and not os.path.lexists(name)
-
-
-def looks_like_repo(name: str) -> bool:
-    """Whether ``name`` is formed like that of a repository, ``user/model``."""
-    return _REPO.fullmatch(name) is not None
 
 
 def opened(name: str, revision: str | None = None) -> Model:

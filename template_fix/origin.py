@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from template_fix.document import CheckpointError
-from template_fix.models import Model, looks_like_repo
+from template_fix.hub import looks_like_repo
+from template_fix.models import Model
 from template_fix.store import ORIGIN, refuse_links
 
 _LARGEST = 4096

@@ -17,10 +17,10 @@ from template_fix.belongings import CARD, belongs
 from template_fix.card import card
 from template_fix.checkpoint import Checkpoint
 from template_fix.finding import Level
-from template_fix.hub import Remote
+from template_fix.hub import Remote, looks_like_repo
 from template_fix.markdown import code
 from template_fix.message import one_line
-from template_fix.models import Model, fetched, looks_like_repo, opened, tokenizer_files
+from template_fix.models import Model, fetched, opened, tokenizer_files
 from template_fix.offer import offer
 from template_fix.options import Options
 from template_fix.origin import Origin, origin

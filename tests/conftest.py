@@ -49,6 +49,8 @@ def hub(_served: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
     monkeypatch.delenv("HF_TOKEN", raising=False)
     for module in (_http, file_download):
         monkeypatch.setattr(module, "time", SimpleNamespace(**{**vars(time), "sleep": lambda seconds: None}))
+    # The Hub is a thread of this process, and what is patched here has to be so in the children, too: they are forked.
+    monkeypatch.setattr("template_fix.children.has_threads", lambda: False)
     SERVER.hub = Hub(SERVER.endpoint)
     return SERVER.hub
 

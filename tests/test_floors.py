@@ -13,8 +13,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "template_fix"
 FLOORS = """
 message
 text finding lock options version align conversation lines demo_model sandbox
-outcome markdown jsontext literal jinja children excerpt hub signature
+outcome markdown jsontext literal jinja children excerpt signature
 limits document
+hub
 match fold render effects scopes roles links
 copies tags pieces
 records probes
