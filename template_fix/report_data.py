@@ -8,7 +8,7 @@ from typing import Any
 
 from template_fix.excerpt import shortened
 from template_fix.lines import Line, Piece, Style, line
-from template_fix.message import short
+from template_fix.message import cut, short
 from template_fix.report import counted
 from template_fix.survey import SHOWN, Reason, Survey, Tally, Trouble
 
@@ -89,7 +89,7 @@ def _reasons(title: str, reasons: Iterable[Reason]) -> Iterator[Line]:
         yield line(Piece(title, "title"))
     for each in most[:SHOWN]:
         first = "" if each.rows == 1 else f" (and {counted(each.rows - 1, 'more row')})"
-        yield line(Piece(f"{short(each.file)}:{each.number}: ", "dim"), short(each.reason), first, indent=2, hang=2)
+        yield line(Piece(f"{short(each.file)}:{each.number}: ", "dim"), cut(each.reason), first, indent=2, hang=2)
     if len(most) > SHOWN:
         yield line(f"and for {counted(len(most) - SHOWN, 'other reason')}", indent=2)
 

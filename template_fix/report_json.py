@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from template_fix.finding import Evidence
+from template_fix.finding import Evidence, Finding
 from template_fix.message import cut, masked, scrubbed_all
 from template_fix.outcome import Patched, PatchResult, Refusal, Repair, Report
 from template_fix.report import diff_text
@@ -37,8 +37,17 @@ def outcomes_json(outcomes: Sequence[Outcome], exit_code: int) -> dict[str, Any]
 
 def report_json(report: Report) -> dict[str, Any]:
     """Return the findings and templates of one model."""
-    findings = [replace(finding, evidence=tuple(map(_bounded, finding.evidence))) for finding in report.findings]
-    return asdict(replace(report, findings=tuple(findings)))
+    return asdict(replace(report, findings=tuple(map(_finding, report.findings))))
+
+
+def _finding(finding: Finding) -> Finding:
+    evidence = tuple(map(_bounded, finding.evidence))
+    return replace(
+        finding,
+        message=cut(finding.message, _LONGEST),
+        evidence=evidence,
+        fix=finding.fix and cut(finding.fix, _LONGEST),
+    )
 
 
 def _bounded(evidence: Evidence) -> Evidence:

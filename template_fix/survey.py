@@ -14,10 +14,11 @@ from template_fix.batch_check import BATCH_SECONDS, NOT_TRIED, PATIENCE, STOPPED
 from template_fix.batches import Batch
 from template_fix.limits import LimitExceeded, started
 from template_fix.losses import Verdict
+from template_fix.message import cut, one_line
 
 # How many rows of each kind are shown, and how many different reasons are told apart.
 SHOWN, _REASONS = 5, 50
-_LONGEST_CUT = 2000
+_LONGEST_CUT, _LONGEST_REASON = 2000, 500
 
 
 class Trouble(NamedTuple):
@@ -206,9 +207,9 @@ def tallied(batch: Batch, numbers: Iterable[int], told: Sequence[Verdict]) -> Ta
     for number, each in zip(numbers, told, strict=True):
         for kind, reason in (("broken", each.broken), ("failed", each.failure)):
             if reason:
-                reasons[kind].append(Reason(reason, 1, batch.file, number))
+                reasons[kind].append(Reason(one_line(reason, _LONGEST_REASON), 1, batch.file, number))
         if each.cut:
-            troubles.append(Trouble(batch.file, number, each._replace(cut=each.cut[:_LONGEST_CUT])))
+            troubles.append(Trouble(batch.file, number, each._replace(cut=cut(each.cut, _LONGEST_CUT))))
     return Tally(
         rows=len(told),
         broken=len(reasons["broken"]),

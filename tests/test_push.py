@@ -449,3 +449,10 @@ def read_terminal(descriptor: int) -> bytes:
         return os.read(descriptor, 65536)
     except OSError:
         return b""
+
+
+def test_a_title_is_one_short_line_without_secrets(repo):
+    message = f"Fix\n\x1b[2J{os.environ['HF_TOKEN']}" + "é" * 999
+    template_fix.push("org/model", "org/model", create_pr=True, message=message)
+    title = repo.history("refs/pr/1")[0].summary
+    assert title.startswith("Fix \\x1b[2J***é") and len(title) <= 200 and "\n" not in title
