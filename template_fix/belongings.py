@@ -11,6 +11,7 @@ from fnmatch import fnmatch
 
 from template_fix.checkpoint import EDITABLE, READ_ONLY
 from template_fix.copies import ADDITIONAL
+from template_fix.links import is_plain
 
 CARD = "README.md"
 # What a check reads; the templates of a directory are all files in it.
@@ -35,4 +36,6 @@ def belongs(name: str) -> bool:
 
 
 def _is_one_of(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch(name, pattern) and name.count("/") == pattern.count("/") for pattern in patterns)
+    return is_plain(name) and any(
+        fnmatch(name, pattern) and name.count("/") == pattern.count("/") for pattern in patterns
+    )

@@ -342,7 +342,9 @@ def _error(error: BaseException, repo: str, revision: str, conflict: str, below:
         said = " ".join((getattr(error, "server_message", None) or "").split())[:_LONGEST]
         return _refusal(response.status_code, said, repo, revision, conflict)
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
-        return HubError(f"{repo}: {_api().endpoint} sends more than it listed; nothing more is read of it")
+        return HubError(
+            f"{repo}: file too large: {_api().endpoint} sends more than it listed, or this process may write no more"
+        )
     if isinstance(error, OSError) and error.errno in _DISK:
         return HubError(
             f"{error.filename or repo}: {str(error.strerror).lower()}; make room for the Hub's cache, or set HF_HOME "

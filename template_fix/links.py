@@ -1,4 +1,4 @@
-"""Refuses links that lead out of a model: what they lead to was never the model's, and may be the user's own.
+"""Refuses names and links that lead out of a model: what they lead to is not the model's, and may be the user's own.
 
 A download can hold a link of any name to any place, such as ``vocab.txt`` to a private key, and what is read here may
 be shown, copied or pushed. A link to another file of the model is followed, and so are those of the Hub's cache.
@@ -7,9 +7,20 @@ be shown, copied or pushed. A link to another file of the model is followed, and
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from template_fix.document import CheckpointError
+
+
+# On no system does a name of such parts lead up, to another drive, or to what is hidden.
+_PART = r'[^./\\:*?"<>|\x00-\x1f\x7f-\x9f][^/\\:*?"<>|\x00-\x1f\x7f-\x9f]*'
+_PLAIN = re.compile(f"{_PART}(?:/{_PART})*")
+
+
+def is_plain(name: str) -> bool:
+    """Whether ``name``, relative and with forward slashes, is that of a file below a directory on every system."""
+    return _PLAIN.fullmatch(name) is not None
 
 
 def refuse_outside(root: Path, file: str, name: str) -> None:

@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 
 from template_fix.checkpoint import EDITABLE
 from template_fix.copies import ADDITIONAL
+from template_fix.links import is_plain
 from template_fix.message import UserError
 from template_fix.signature import is_signed, sign
 
@@ -29,7 +30,7 @@ LOCK, IGNORE, MANIFEST = "lock", ".gitignore", "manifest.json"
 State = Literal["", "unfinished", "foreign"]
 
 _LARGEST_MANIFEST = 2**20
-_TEMPLATE = re.compile(re.escape(ADDITIONAL) + r"[^/\\\0]+\.jinja")
+_TEMPLATE = re.compile(re.escape(ADDITIONAL) + r"[^/]+\.jinja")
 
 
 class WriteError(UserError):
@@ -64,7 +65,7 @@ class Entry(NamedTuple):
 
 def writable(name: str) -> bool:
     """Whether this program ever changes a file of this name, which is relative, with forward slashes."""
-    return name in EDITABLE or _TEMPLATE.fullmatch(name) is not None
+    return name in EDITABLE or (is_plain(name) and _TEMPLATE.fullmatch(name) is not None)
 
 
 def state(directory: Path) -> State:

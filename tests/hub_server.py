@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
@@ -105,7 +105,10 @@ class Refused(Exception):
 
 @dataclass
 class Fault:
-    """What goes wrong with the requests whose method and path match: a status, HTML, or a connection that breaks."""
+    """What goes wrong with the requests whose method and path match: a status, HTML, or a connection that breaks.
+
+    ``says`` gives the whole answer, head and body, part by part, for as long as somebody listens.
+    """
 
     method: str
     path: str
@@ -113,6 +116,7 @@ class Fault:
     html: bool = False
     times: float = float("inf")
     before: Callable[[], object] | None = None
+    says: Callable[[], Iterator[bytes]] | None = None
 
 
 class Hub:
@@ -231,6 +235,13 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = _answer
 
     def _go_wrong(self, fault: Fault) -> None:
+        if fault.says:
+            self._body()
+            self.close_connection = True
+            with suppress(OSError):
+                for part in fault.says():
+                    self.wfile.write(part)
+            return
         if fault.html:
             self._body()
             return self._send(200, b"<html><body>Please log in</body></html>", "text/html")
