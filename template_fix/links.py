@@ -12,7 +12,6 @@ from pathlib import Path
 
 from template_fix.document import CheckpointError
 
-
 # On no system does a name of such parts lead up, to another drive, or to what is hidden.
 _PART = r'[^./\\:*?"<>|\x00-\x1f\x7f-\x9f][^/\\:*?"<>|\x00-\x1f\x7f-\x9f]*'
 _PLAIN = re.compile(f"{_PART}(?:/{_PART})*")

@@ -37,7 +37,7 @@ _SECRETS = (
         re.IGNORECASE,
     ),
     re.compile(r"(://)[^\s/?#\"<>]+(@)"),
-    re.compile(r"()(?:hf_oauth_[\w.~+/=-]{8,}|hf_[A-Za-z0-9]{8,})()"),
+    re.compile(r"()(?:hf_oauth_[\w.~+/=-]{8,}|hf_[A-Za-z0-9]{16,})()"),
 )
 # A shorter one would be found in ordinary words.
 _SHORTEST_TOKEN = 8

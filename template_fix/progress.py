@@ -26,13 +26,20 @@ def progress() -> Iterator[Callable[[Batch], None] | None]:
     )
 
     columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[rows]:,} rows"), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+    bar = Progress(
+        *columns,
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        auto_refresh=False,  # that takes a thread, and beside one each batch would start more slowly
+    )
+    with bar:
         task = bar.add_task("", total=None, rows=0)
         rows = 0
 
         def told(batch: Batch) -> None:
             nonlocal rows
             rows += len(batch)
-            bar.update(task, total=None if batch.done is None else 1.0, completed=batch.done, rows=rows)
+            bar.update(task, total=None if batch.done is None else 1.0, completed=batch.done, rows=rows, refresh=True)
 
         yield told
