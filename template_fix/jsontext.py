@@ -120,15 +120,20 @@ def _twice(second: Member) -> JsonError:
 
 
 def value_at(text: str, start: int = 0) -> tuple[Any, int]:
-    """Return the Python value that begins at ``start``, as ``json`` decodes it, and where it ends. Raises JsonError."""
+    """Return the Python value at ``start``, behind white space, as ``json`` decodes it, and where it ends.
+
+    Raises JsonError where there is none, or none that Python takes.
+    """
+    space = _SPACE.match(text, start)
+    start = space.end() if space else start
     try:
         return _DECODER.raw_decode(text, start)
     except json.JSONDecodeError as error:
-        raise JsonError(error.msg, error.pos) from None
+        raise JsonError(f"not JSON: {error.msg}", error.pos) from None
     except RecursionError:
         raise JsonError("nested too deeply", start) from None
     except ValueError:  # Python converts no more than 4,300 digits
-        raise JsonError("a number has too many digits", start) from None
+        raise JsonError("a number in it has too many digits", start) from None
 
 
 def parse(text: str, bulk: Collection[tuple[str, ...]] = ()) -> Node:
