@@ -7,6 +7,7 @@ library, an extra, and Parquet by pyarrow beneath it. Nothing is held but the ba
 from __future__ import annotations
 
 import glob
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -269,7 +270,7 @@ def _library(name: str) -> Callable[..., Any]:
         raise DataError(
             f"{name}: {what} read by the datasets library, which isn't installed: pip install 'template-fix[data]'"
         ) from None
-    datasets.utils.logging.set_verbosity_error()
+    datasets.utils.logging.set_verbosity(logging.CRITICAL)  # what it can't read is told here, in one line
     datasets.disable_progress_bars()
     load: Callable[..., Any] = datasets.load_dataset
     return load
