@@ -10,6 +10,7 @@ from typing import Any
 
 from template_fix.batch_check import BATCH
 from template_fix.message import UserError
+from template_fix.rows import BrokenRow
 
 
 class DataError(UserError, ValueError):
@@ -49,6 +50,13 @@ def limited(batches: Iterable[Batch], limit: int | None) -> Iterator[Batch]:
             return
 
 
+def _held(rows: Any) -> list[Any]:
+    try:
+        return list(rows)
+    except MemoryError:
+        return [BrokenRow("it takes more memory than a row may")]
+
+
 def sampled(batches: Iterable[Batch], size: int) -> Iterator[Batch]:
     """Yield ``size`` rows, each with the same chance and in their order; all data is read, but only they are kept."""
     chosen: list[tuple[int, Batch]] = []
@@ -58,7 +66,7 @@ def sampled(batches: Iterable[Batch], size: int) -> Iterator[Batch]:
             at = seen if seen < size else chance.randrange(seen + 1)
             if at < size:
                 one = batch[index : index + 1]
-                chosen[at : at + 1] = [(seen, replace(one, rows=list(one.rows), done=None))]
+                chosen[at : at + 1] = [(seen, replace(one, rows=_held(one.rows), done=None))]
             seen += 1
     for file, some in groupby(sorted(chosen, key=lambda each: each[0]), key=lambda each: each[1].file):
         ones = [one for _, one in some]

@@ -22,7 +22,7 @@ __all__ = ["Checkpoint", "CheckpointError", "TemplateCopy", "TokenRecord"]
 
 EDITABLE = (TOKENIZER, CONFIG, MAP, ADDED, JINJA, LEGACY, PROCESSOR)
 READ_ONLY = ("config.json", "generation_config.json")
-LARGEST = {TOKENIZER: 256 * 2**20}
+LARGEST = {TOKENIZER: 64 * 2**20}
 LARGEST_OTHER = 16 * 2**20
 LONGEST_LINE = 2000
 

@@ -93,12 +93,26 @@ class _Filled(click.types.StringParamType):
 
 
 _FILLED = _Filled()
+
+
+def _pairs(_: click.Context, param: click.Parameter, given: Any) -> Any:
+    from template_fix.options import refuse_no_tags
+
+    try:
+        for pair in given if param.multiple else filter(None, [given]):
+            refuse_no_tags(*pair)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return given
+
+
 _models = click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=_FILLED)
 _tags = click.option(
     "--tag",
     "tags",
     nargs=2,
     multiple=True,
+    callback=_pairs,
     metavar="OPEN CLOSE",
     help="The reasoning tags, in place of those found in the template.",
 )
@@ -352,7 +366,7 @@ def explain(code: str | None, form: Format) -> int:
     "--messages", type=_FILLED, metavar="FILE", help="A conversation: JSON, or the first line of a JSONL file."
 )
 @click.option("--variant", metavar="NAME", help="The template of this name, such as tool_use.")
-@click.option("--tag", "tags", nargs=2, metavar="OPEN CLOSE", help="The reasoning tags.")
+@click.option("--tag", "tags", nargs=2, callback=_pairs, metavar="OPEN CLOSE", help="The reasoning tags.")
 @_format("text", "json")
 def show(
     model: str,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from template_fix.jsontext import JsonError, value_at
 from template_fix.message import UserError
+from template_fix.text import position
+
+# As values, JSON can take 25 times as much memory as its text.
+_LARGEST = 16 << 20
 
 
 class ConversationError(UserError, ValueError):
@@ -74,11 +78,15 @@ def read_conversation(path: Path) -> Conversation:
     Of JSON lines it is the first. Raises ConversationError.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with open(path, "rb") as file:
+            raw = file.read(_LARGEST + 1)
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConversationError(f"{path}: not UTF-8 (byte {error.start})") from None
     except OSError as error:
         raise ConversationError(f"{path}: {error.strerror or error}") from None
+    if len(raw) > _LARGEST:
+        raise ConversationError(f"{path}: more than {_LARGEST >> 20} MB are no conversation to show")
     value = _parsed(path, text)
     row = value if isinstance(value, dict) else {"messages": value}
     messages, tools = row.get("messages"), row.get("tools")
@@ -92,13 +100,11 @@ def read_conversation(path: Path) -> Conversation:
 
 
 def _parsed(path: Path, text: str) -> Any:
-    start = len(text) - len(text.lstrip())
     try:
-        value, end = json.JSONDecoder().raw_decode(text, start)
-    except json.JSONDecodeError as error:
-        raise ConversationError(f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
-    except RecursionError:
-        raise ConversationError(f"{path}: nested too deeply") from None
+        value, end = value_at(text)
+    except JsonError as error:
+        line, column = position(text, error.offset)
+        raise ConversationError(f"{path}:{line}:{column}: {error.message}") from None
     rest = text[end:].lstrip(" \t\r")
     if rest and not rest.startswith("\n"):
         raise ConversationError(f"{path}:{text.count(chr(10), 0, end) + 1}: something follows the JSON value")

@@ -7,8 +7,10 @@ library, an extra, and Parquet by pyarrow beneath it. Nothing is held but the ba
 from __future__ import annotations
 
 import glob
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +25,9 @@ LINES, JSON, PARQUET, ARROW = (".jsonl", ".ndjson", ".jsonl.gz"), (".json",), ("
 KNOWN = (*LINES, *JSON, *PARQUET, *ARROW)
 # What `save_to_disk` puts beside its Arrow files.
 _SIDE_FILES = ("dataset_info.json", "dataset_dict.json", "state.json")
+
+_MOST_MEMORY, _BATCH_BYTES, _BUFFER = 1 << 30, 64 << 20, 1 << 20
+_DECODED_AT_ONCE = 50
 
 
 @dataclass(frozen=True)
@@ -114,8 +119,21 @@ class _Table:
         return _Table(self.table.slice(start, stop - start), self.features)
 
     def __iter__(self) -> Iterator[Any]:
-        for row in self.table.to_pylist():
-            yield self.features.decode_example(row) if self.features else row
+        for start in range(0, len(self), _DECODED_AT_ONCE):
+            with _sparing():
+                rows = self[start : start + _DECODED_AT_ONCE]._decoded()
+            yield from rows
+
+    def _decoded(self) -> list[Any]:
+        try:
+            rows = self.table.to_pylist()
+            return [self.features.decode_example(row) for row in rows] if self.features else rows
+        except MemoryError:  # of the process that checks rows, which is started again with fewer
+            raise
+        except Exception as error:  # whatever is wrong with a row is that row's fault
+            if len(self) == 1:
+                return [BrokenRow(f"it can't be decoded: {_reason(error)}")]
+            return [row for at in range(len(self)) for row in self[at : at + 1]._decoded()]
 
 
 def _parquet(path: Path, wanted: frozenset[str]) -> Iterator[Batch]:
@@ -123,19 +141,74 @@ def _parquet(path: Path, wanted: frozenset[str]) -> Iterator[Batch]:
     _library(str(path))
     from datasets import Features
     from pyarrow import Table
-    from pyarrow.parquet import ParquetFile
 
     number = 0
     try:
-        with ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=BATCH, use_threads=False):
-                table = Table.from_batches([batch])
-                rows = _Table(*_chosen(table, Features.from_arrow_schema(table.schema), wanted))
-                numbers = range(number + 1, number + 1 + len(rows))
-                number += len(rows)
-                yield Batch(str(path), numbers, rows, number / file.metadata.num_rows)
-    except (OSError, ValueError) as error:
+        for batch, total in _parquet_batches(path, wanted):
+            table = Table.from_batches([batch])
+            rows = _Table(*_chosen(table, Features.from_arrow_schema(table.schema), wanted))
+            numbers = range(number + 1, number + 1 + len(rows))
+            number += len(rows)
+            yield Batch(str(path), numbers, rows, min(number / max(total, 1), 1.0))
+    except Exception as error:  # whatever a reader of the library raises is this file's fault
         yield Batch(str(path), [number + 1], [_unreadable(error)])
+
+
+def _parquet_batches(path: Path, wanted: frozenset[str]) -> Iterator[tuple[Any, int]]:
+    """Yield record batches of the columns that are wanted, with the number of all rows; without any, all columns.
+
+    How many rows a batch has goes by the size of all that the file's metadata tells of.
+    """
+    from pyarrow.parquet import ParquetFile
+
+    with _sparing():
+        file = ParquetFile(path, buffer_size=_BUFFER)
+    with file:
+        names = file.schema_arrow.names
+        columns = [name for name in names if name in wanted] or names
+        size, total = _uncompressed(file.metadata, columns), file.metadata.num_rows
+        at_once = max(1, min(BATCH, _BATCH_BYTES * total // max(size, 1)))
+        for batch in _each_sparing(file.iter_batches(at_once, columns=columns, use_threads=False)):
+            yield batch, total
+
+
+def _uncompressed(metadata: Any, columns: Sequence[str]) -> int:
+    groups = (metadata.row_group(at) for at in range(metadata.num_row_groups))
+    chunks = (group.column(at) for group in groups for at in range(group.num_columns))
+    names = frozenset(columns)
+    return sum(each.total_uncompressed_size for each in chunks if each.path_in_schema.split(".")[0] in names)
+
+
+def _each_sparing(values: Iterator[Any]) -> Iterator[Any]:
+    """Yield what ``values`` does, each made with little memory."""
+    while True:
+        with _sparing():
+            value = next(values, None)
+        if value is None:
+            return
+        yield value
+
+
+@contextmanager
+def _sparing() -> Iterator[None]:
+    """Let no more than 1 GB of memory be taken, where the system tells and bounds that; MemoryError is raised then.
+
+    A few hundred bytes of Parquet can be a value of a megabyte a million times over.
+    """
+    try:
+        import resource
+
+        with open("/proc/self/statm") as pages:
+            limit = int(pages.read().split()[0]) * resource.getpagesize() + _MOST_MEMORY
+    except (ImportError, OSError):
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (limit if soft == resource.RLIM_INFINITY else min(limit, soft), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _arrow(path: Path, wanted: frozenset[str]) -> Iterator[Batch]:
@@ -153,7 +226,9 @@ def _streamed(label: str, wanted: frozenset[str], path: str, *, split: str = "tr
     number = 0
     try:
         data = load_dataset(path, split=split, streaming=True, **given)
-        for table in data.with_format("arrow").iter(batch_size=BATCH):
+        tables = data.with_format("arrow").iter(batch_size=BATCH)
+        # The Hub is read by several threads, which can't go on where memory is short.
+        for table in _each_sparing(tables) if path == "arrow" else tables:
             rows = _Table(*_chosen(table, data.features, wanted))
             yield Batch(label, range(number + 1, number + 1 + len(rows)), rows)
             number += len(rows)
@@ -170,6 +245,8 @@ def _unreadable(error: Exception) -> BrokenRow:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return f"it takes more than {_MOST_MEMORY >> 30} GB of memory"
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -178,6 +255,8 @@ def _chosen(table: Any, features: Any, wanted: frozenset[str]) -> tuple[Any, Any
     from datasets import Features
 
     names = [name for name in table.column_names if name in wanted]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"it has the column {twice[0]} twice")
     if not names or not features:
         return table, None
     return table.select(names), Features({name: features[name] for name in names})
@@ -191,7 +270,7 @@ def _library(name: str) -> Callable[..., Any]:
         raise DataError(
             f"{name}: {what} read by the datasets library, which isn't installed: pip install 'template-fix[data]'"
         ) from None
-    datasets.utils.logging.set_verbosity_error()
+    datasets.utils.logging.set_verbosity(logging.CRITICAL)  # what it can't read is told here, in one line
     datasets.disable_progress_bars()
     load: Callable[..., Any] = datasets.load_dataset
     return load

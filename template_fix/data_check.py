@@ -18,7 +18,7 @@ from template_fix.repair import check, patch, special_tokens
 from template_fix.show import DEFAULT, TRANSFORMERS
 from template_fix.survey import Survey, surveyed
 from template_fix.tags import discover
-from template_fix.tokens import vocabulary_tags
+from template_fix.tokens import recorded_tags
 
 # Computing time to learn the tags of all templates of a model.
 SECONDS = 8.0
@@ -37,13 +37,14 @@ def row_check_of(
 ) -> RowCheck:
     """Return the row check of a checkpoint's templates as transformers sees them.
 
-    Raises CheckpointError where there are none, or none that can be compiled.
+    Raises CheckpointError where there are none, or none that can be compiled, and as `recorded_tags` does.
     """
     copies = dict(checkpoint.seen[TRANSFORMERS]) or {copy.variant: copy for copy in checkpoint.templates}
     if not copies:
         raise CheckpointError(f"{checkpoint.name}: no chat template here to render rows with")
     variables = special_tokens(checkpoint)
-    tags = dict.fromkeys((options.tags if options else ()) + vocabulary_tags(checkpoint))
+    chosen = options.tags if options else ()
+    tags = dict.fromkeys(chosen + recorded_tags(checkpoint, chosen))
     found = in_turn(_tags, [(copy.source, variables) for copy in copies.values()], computing=SECONDS)
     for copy, each in zip(copies.values(), found, strict=True):
         if isinstance(each, (str, LimitExceeded)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from template_fix.jsontext import Array, Bulk, JsonError, Leaf, Member, Node, Object, opened, parse, plain
+from template_fix.jsontext import Array, Bulk, JsonError, Leaf, Member, Node, Object, opened, parse, parse_at, plain
 from template_fix.message import UserError
 from template_fix.text import Span, position
 
@@ -33,8 +33,7 @@ class Document:
         try:
             root = parse(text, BULK)
         except JsonError as error:
-            advice = "download or save the file again" if "cut off" in error.message else "correct it there"
-            raise CheckpointError(f"{place(name, file, text, error.offset)}: {error.message}; {advice}") from None
+            raise _told(name, file, text, error) from None
         if not isinstance(root, Object):
             raise CheckpointError(f"{place(name, file, text, root.span.start)}: an object in braces should stand here")
         return cls(name, file, text, root)
@@ -46,17 +45,25 @@ class Document:
     def get(self, key: str, inside: Object | None = None) -> Node | None:
         """Return the value of ``key`` in the file or ``inside`` an object of it, or None where it is absent or null.
 
-        A long list of tokens comes with its entries unread. Raises CheckpointError where the key stands twice.
+        A long list of tokens comes with its entries unread. Raises CheckpointError where the key stands twice, or where
+        the list is no JSON.
         """
         try:
             node = (inside or self.root).get(key)
+            if isinstance(node, Bulk) and inside is None:
+                if key not in self._opened:
+                    self._opened[key] = opened(self.text, node)
+                return self._opened[key]
         except JsonError as error:
-            raise self._twice(error) from None
-        if isinstance(node, Bulk) and inside is None:
-            if key not in self._opened:
-                self._opened[key] = opened(self.text, node)
-            return self._opened[key]
+            raise _told(self.name, self.file, self.text, error) from None
         return None if isinstance(node, Leaf) and node.value is None else node
+
+    def read_at(self, at: Span) -> Node:
+        """Return the value that begins where ``at`` does, read to the bottom. Raises CheckpointError."""
+        try:
+            return parse_at(self.text, at.start)
+        except JsonError as error:
+            raise _told(self.name, self.file, self.text, error) from None
 
     def plain(self) -> dict[str, object]:
         """Return the file's content as ``json.loads`` would; parts that were skipped come out as None."""
@@ -67,7 +74,7 @@ class Document:
         try:
             return (inside or self.root).unique()
         except JsonError as error:
-            raise self._twice(error) from None
+            raise _told(self.name, self.file, self.text, error) from None
 
     def string(self, node: Node | None, at: Span, what: str) -> str:
         """Return the string that ``node`` holds; raise CheckpointError where it holds anything else."""
@@ -75,9 +82,10 @@ class Document:
             return node.value
         raise self.error(node.span if node else at, f"{what} should be a string, not {kind(node)}")
 
-    def _twice(self, error: JsonError) -> CheckpointError:
-        at = Span(error.offset, error.offset)
-        return self.error(at, f"{error.message}, so readers may take either; delete one")
+
+def _told(name: str, file: str, text: str, error: JsonError) -> CheckpointError:
+    advice = "download or save the file again" if "cut off" in error.message else error.advice
+    return CheckpointError(f"{place(name, file, text, error.offset)}: {error.message}; {advice}")
 
 
 def place(name: str, file: str, text: str, offset: int) -> str:

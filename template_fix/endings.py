@@ -23,7 +23,11 @@ def stopping(checkpoint: Checkpoint) -> tuple[str, tuple[str, ...]] | None:
 
 
 def _contents(checkpoint: Checkpoint, ids: list[int]) -> list[str]:
-    return [record.content for each in ids for record in checkpoint.records if record.id == each]
+    wanted: dict[int | None, list[str]] = {each: [] for each in ids}
+    for record in checkpoint.records:
+        if record.id in wanted:
+            wanted[record.id].append(record.content)
+    return [content for found in wanted.values() for content in found]
 
 
 def named(checkpoint: Checkpoint, name: str) -> str | None:

@@ -1,6 +1,8 @@
 """JSON in place: knows where each member and item lies in a file's text.
 
 Reading follows Python's own ``json`` (so ``NaN`` and ``Infinity`` are numbers), but every value keeps its span.
+Whatever a stranger has written, it takes time and memory in proportion to the text: no expression here goes back over
+what it has matched, and none repeats a group without end, since each repetition takes memory.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from template_fix.text import Edit, Span
 
@@ -16,26 +18,39 @@ Scalar: TypeAlias = "str | int | float | bool | None"
 Node: TypeAlias = "Leaf | Array | Object | Bulk"
 BOM = "\ufeff"
 DEEPEST = 200
+# A value takes some 400 bytes with its places, and the largest lists of tokens have 130,000 entries.
+MOST_VALUES = 250_000
 
 _SPACE = re.compile(r"[ \t\r\n]*")
-_STRING = re.compile(r'"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*')
 _SCALAR = re.compile(r"(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|NaN|-?Infinity)(?![\w.+-])")
 _CUT_ESCAPE = re.compile(r"\\?(?:u[0-9a-fA-F]{0,3})?\Z")
-_FLAT_OBJECT = r'\{[^{}\[\]"]*(?:"[^"\\]*(?:\\.[^"\\]*)*"[^{}\[\]"]*)*\}'
-_FLAT_ENTRY = re.compile(rf'[ \t\r\n,]*(?:("[^"\\]*(?:\\.[^"\\]*)*")\s*:\s*)?({_FLAT_OBJECT})')
+_OUTSIDE = r'[^"\[\]{}]*'
+_QUOTED = r'"[^"\\]*(?:\\.[^"\\]*){0,200}"'
+# What has no brackets, or a pair of them with none in between, again and again.
+_FLAT = re.compile(
+    rf"{_OUTSIDE}(?:(?:{_QUOTED}|[\[{{](?:{_OUTSIDE}{_QUOTED}){{0,16}}{_OUTSIDE}[\]}}]){_OUTSIDE}){{0,1000}}"
+)
+_FLAT_OBJECT = rf"(\{{(?:{_OUTSIDE}{_QUOTED}){{0,64}}{_OUTSIDE}\}})[ \t\r\n]*(,?)"
+_KEY = r'("[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*){0,200}")'
+_ITEM = re.compile(rf"[ \t\r\n]*(){_FLAT_OBJECT}")
+_MEMBER = re.compile(rf"[ \t\r\n]*{_KEY}[ \t\r\n]*:[ \t\r\n]*{_FLAT_OBJECT}")
 _VOCAB_BEFORE = re.compile(r"\d\s*\}\s*,\s*\Z")
 _MERGES_AT_END = re.compile(r'["\]]\s*(\])\s*\}\s*\}\s*\Z')
 _VOCAB_AT_END = re.compile(r"\d\s*(\})\s*\}\s*\}\s*\Z")
+_DECODER = json.JSONDecoder()
+# How many keys of that name are looked at; a vocabulary has one entry of it at most.
+_MERGES_TRIED = 10
 _WORDS: dict[str, Scalar] = {"true": True, "false": False, "null": None}
 
 
 class JsonError(ValueError):
-    """A text is not JSON, or not the JSON that was expected; ``offset`` is where in the text."""
+    """A text is not JSON, or not the JSON that was expected; ``offset`` is where in the text, ``advice`` what to do."""
 
-    def __init__(self, message: str, offset: int) -> None:
+    def __init__(self, message: str, offset: int, advice: str = "correct it there") -> None:
         super().__init__(message)
         self.message = message
         self.offset = offset
+        self.advice = advice
 
 
 class Leaf(NamedTuple):
@@ -81,7 +96,7 @@ class Object(NamedTuple):
         """Return the member of that name, or None. Raises JsonError where the key stands twice."""
         found = [member for member in self.members if member.key == key]
         if len(found) > 1:
-            raise JsonError(f'the key "{key}" stands twice', found[1].key_span.start)
+            raise _twice(found[1])
         return found[0] if found else None
 
     def get(self, key: str) -> Node | None:
@@ -91,17 +106,41 @@ class Object(NamedTuple):
 
     def unique(self) -> tuple[Member, ...]:
         """Return all members. Raises JsonError where any key stands twice."""
-        if len({member.key for member in self.members}) < len(self.members):
-            for member in self.members:
-                self.member(member.key)
+        seen: set[str] = set()
+        for member in self.members:
+            if member.key in seen:
+                raise _twice(member)
+            seen.add(member.key)
         return self.members
 
 
-def parse(text: str, bulk: Collection[tuple[str, ...]] = ()) -> Node:
-    """Return the value that ``text`` holds, a leading BOM aside. Raises JsonError where it isn't JSON.
+def _twice(second: Member) -> JsonError:
+    message = f'the key "{second.key[:40]}" stands twice, so readers may take either'
+    return JsonError(message, second.key_span.start, "delete one")
 
-    ``bulk`` names paths of keys whose objects or arrays are skipped unread. Of ``vocab`` and ``merges``, which make up
-    nearly all of a tokenizer.json, what is wrong inside goes unnoticed.
+
+def value_at(text: str, start: int = 0) -> tuple[Any, int]:
+    """Return the Python value at ``start``, behind white space, as ``json`` decodes it, and where it ends.
+
+    Raises JsonError where there is none, or none that Python takes.
+    """
+    space = _SPACE.match(text, start)
+    start = space.end() if space else start
+    try:
+        return _DECODER.raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        raise JsonError(f"not JSON: {error.msg}", error.pos) from None
+    except RecursionError:
+        raise JsonError("nested too deeply", start) from None
+    except ValueError:  # Python converts no more than 4,300 digits
+        raise JsonError("a number in it has too many digits", start) from None
+
+
+def parse(text: str, bulk: Collection[tuple[str, ...]] = ()) -> Node:
+    """Return the value that ``text`` holds, a leading BOM aside. Raises JsonError where it isn't JSON,
+    or holds more than 250,000 values.
+
+    ``bulk`` names paths of keys whose objects or arrays are skipped unread: what is wrong inside goes unnoticed.
     """
     reader = _Reader(text, frozenset(bulk))
     start = reader.skip_space(len(BOM) if text.startswith(BOM) else 0)
@@ -113,25 +152,33 @@ def parse(text: str, bulk: Collection[tuple[str, ...]] = ()) -> Node:
 
 
 def parse_at(text: str, start: int) -> Node:
-    """Return the value that begins at ``start``, which is known to be one."""
+    """Return the value that begins at ``start``. Raises JsonError as ``parse`` does."""
     return _Reader(text, frozenset()).value(start, (), 0)
 
 
 def opened(text: str, bulk: Bulk) -> Node:
     """Return what was skipped, read one level deep: its items or members, which are skipped unread in their turn.
 
-    That is for long lists of small objects; anything else is read to the bottom.
+    That is for long lists of small objects; anything else is read to the bottom. Raises JsonError as ``parse`` does.
     """
-    entries: list[tuple[str | None, Span, Bulk]] = []
-    at, end = bulk.span.start + 1, bulk.span.end - 1
-    while entry := _FLAT_ENTRY.match(text, at, end):
-        entries.append((entry.group(1), Span(*entry.span(1)), Bulk(Span(*entry.span(2)))))
-        at = entry.end()
-    if text[at:end].strip(" \t\r\n"):
+    entries: list[tuple[str, Span, Bulk]] = []
+    at, end, more = bulk.span.start + 1, bulk.span.end - 1, True
+    mapping = text[bulk.span.start] == "{"
+    entry = _MEMBER if mapping else _ITEM
+    while more and (found := entry.match(text, at, end)):
+        if len(entries) == MOST_VALUES:
+            raise _too_many(at)
+        entries.append((found.group(1), Span(*found.span(1)), Bulk(Span(*found.span(2)))))
+        at, more = found.end(), bool(found.group(3))
+    if more or not text.startswith("}" if mapping else "]", at):
         return parse_at(text, bulk.span.start)
-    if text[bulk.span.start] == "[":
-        return Array(bulk.span, tuple(value for _, _, value in entries))
-    return Object(bulk.span, tuple(Member(_decoded(key or '""'), span, value) for key, span, value in entries))
+    if mapping:
+        return Object(bulk.span, tuple(Member(_decoded(key), span, value) for key, span, value in entries))
+    return Array(bulk.span, tuple(value for _, _, value in entries))
+
+
+def _too_many(at: int) -> JsonError:
+    return JsonError(f"more than {MOST_VALUES:,} values are too many", at, "no tokenizer needs as many")
 
 
 def _decoded(literal: str) -> str:
@@ -174,12 +221,14 @@ class _Reader:
         self.text = text
         self.bulk = bulk
         self.longest = max(map(len, bulk), default=0)
+        self.left = MOST_VALUES
 
     def skip_space(self, at: int) -> int:
         match = _SPACE.match(self.text, at)
         return match.end() if match else at
 
     def value(self, at: int, path: tuple[str, ...], depth: int) -> Node:
+        self.count(at)
         opener = self.text[at : at + 1]
         if opener == '"':
             value, end = self.string(at)
@@ -187,11 +236,16 @@ class _Reader:
         if opener not in ("{", "["):
             return self.scalar(at)
         if path in self.bulk:
-            huge = path[-1] in ("vocab", "merges")
-            return Bulk(Span(at, self.huge_end(at, opener) if huge else self.scanned_end(at)))
+            known = self.huge_end(at, opener) if path[-1] in ("vocab", "merges") else None
+            return Bulk(Span(at, known or self.skipped_end(at)))
         if depth >= DEEPEST:
-            raise JsonError(f"values are nested more than {DEEPEST} deep", at)
+            raise self.too_deep(at)
         return self.object(at, path, depth) if opener == "{" else self.array(at, depth)
+
+    def count(self, at: int) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise _too_many(at)
 
     def object(self, at: int, path: tuple[str, ...], depth: int) -> Object:
         members: list[Member] = []
@@ -220,11 +274,10 @@ class _Reader:
         return Array(Span(at, end + 1), tuple(items))
 
     def string(self, at: int) -> tuple[str, int]:
-        match = _STRING.match(self.text, at)
-        end = match.end() if match else at + 1
-        if not self.text.startswith('"', end):
-            raise self.broken_string(at, end)
-        return _decoded(self.text[at : end + 1]), end + 1
+        try:
+            return _DECODER.raw_decode(self.text, at)
+        except json.JSONDecodeError as error:
+            raise self.broken_string(at, error) from None
 
     def scalar(self, at: int) -> Leaf:
         match = _SCALAR.match(self.text, at)
@@ -246,20 +299,24 @@ class _Reader:
             return JsonError(f"the text is cut off where {wanted} should follow", len(self.text))
         return JsonError(f"{wanted} should stand here, not {self.text[at]!r}", at)
 
-    def broken_string(self, start: int, at: int) -> JsonError:
-        if _CUT_ESCAPE.match(self.text, at):
+    def broken_string(self, start: int, error: json.JSONDecodeError) -> JsonError:
+        at = error.pos if "control" in error.msg else self.text.rfind("\\", start, error.pos + 1)
+        if error.msg.startswith("Unterminated") or _CUT_ESCAPE.match(self.text, at):
             return JsonError("the text is cut off inside a string", start)
-        what = "an escape that JSON doesn't know" if self.text[at] == "\\" else "a raw control character"
+        what = "a raw control character" if "control" in error.msg else "an escape that JSON doesn't know"
         return JsonError(f"a string holds {what}", at)
 
-    def huge_end(self, start: int, opener: str) -> int:
-        """Return the end of a vocabulary or its merges, in the layouts of the tokenizers library without reading it."""
+    def too_deep(self, at: int) -> JsonError:
+        return JsonError(f"values are nested more than {DEEPEST} deep", at)
+
+    def huge_end(self, start: int, opener: str) -> int | None:
+        """Return the end of a vocabulary or its merges in the layouts of the tokenizers library, None in others."""
         end = self.before_merges(start) if opener == "{" else None
         if end is not None:
             return end
         at_end = _VOCAB_AT_END if opener == "{" else _MERGES_AT_END
         closing = at_end.search(self.text, max(start, len(self.text) - 200))
-        return closing.end(1) if closing else self.scanned_end(start)
+        return closing.end(1) if closing else None
 
     def before_merges(self, start: int) -> int | None:
         """Return the end of a vocabulary that is followed by the merges, or None.
@@ -267,25 +324,30 @@ class _Reader:
         A quote before a letter always opens a string in JSON, since after a closing one comes a comma, a colon or a
         bracket. So what is found here is a key, even where the vocabulary has an entry of that name.
         """
-        at = self.text.find('"merges"', start)
-        while at >= 0:
-            closing = _VOCAB_BEFORE.search(self.text, max(start, at - 80), at)
-            if closing:
-                return self.text.index("}", closing.start()) + 1
+        at = start
+        for _ in range(_MERGES_TRIED):
             at = self.text.find('"merges"', at + 1)
+            closing = _VOCAB_BEFORE.search(self.text, max(start, at - 80), at) if at >= 0 else None
+            if at < 0 or closing:
+                return self.text.index("}", closing.start()) + 1 if closing else None
         return None
 
-    def scanned_end(self, start: int) -> int:
-        try:
-            return json.JSONDecoder().raw_decode(self.text, start)[1]
-        except json.JSONDecodeError as error:
-            raise JsonError(_told(error, self.text), error.pos) from None
-        except RecursionError:
-            raise JsonError("values are nested too deep", start) from None
-        except ValueError:
-            raise JsonError("a number in here has too many digits", start) from None
-
-
-def _told(error: json.JSONDecodeError, text: str) -> str:
-    cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
-    return "the text is cut off" if cut else f"this isn't JSON: {error.msg}"
+    def skipped_end(self, start: int) -> int:
+        """Return where the brackets are closed that open at ``start``; each step counts as a value."""
+        at, depth = start + 1, 1
+        while True:
+            self.count(at)
+            flat = _FLAT.match(self.text, at)
+            at = flat.end() if flat else at
+            char = self.text[at : at + 1]
+            if char == '"':  # after a thousand strings, or in front of a strange one
+                at = self.string(at)[1]
+                continue
+            if not char:
+                raise JsonError("the text is cut off", at)
+            depth += 1 if char in "[{" else -1
+            at += 1
+            if depth == 0:
+                return at
+            if depth > DEEPEST:
+                raise self.too_deep(at - 1)

@@ -150,12 +150,14 @@ def _added_tokens(checkpoint: Checkpoint) -> Iterator[Obstacle]:
         at = Span(document.root.span.start, document.root.span.start + 1)
         message = "there is no added_tokens, nor an added_tokens_decoder in its place"
         yield Obstacle(BOTH, TOKENIZER, at, message, "KeyError: 'added_tokens'", 'add "added_tokens": []')
-    for record in checkpoint.records:
-        lacking = [key for key in ("id", *FLAGS) if record.where == "added_tokens" and getattr(record, key) is None]
-        if lacking:
-            message = f"an entry of added_tokens lacks {', '.join(lacking)}"
-            fix = "give each entry an id, a content and all five flags"
-            yield Obstacle(BOTH, TOKENIZER, record.span, message, f"Exception: missing field `{lacking[-1]}`", fix)
+    entries = [record for record in checkpoint.records if record.where == "added_tokens"]
+    broken = [record for record in entries if any(getattr(record, key) is None for key in ("id", *FLAGS))]
+    if broken:
+        lacking = [key for key in ("id", *FLAGS) if getattr(broken[0], key) is None]
+        many = f"{len(broken)} entries of added_tokens lack fields, the first one"
+        message = f"{many if len(broken) > 1 else 'an entry of added_tokens lacks'} {', '.join(lacking)}"
+        fix = "give each entry an id, a content and all five flags"
+        yield Obstacle(BOTH, TOKENIZER, broken[0].span, message, f"Exception: missing field `{lacking[-1]}`", fix)
 
 
 def _two_template_forms(checkpoint: Checkpoint) -> Iterator[Obstacle]:

@@ -174,13 +174,12 @@ def lists_of_5(checkpoint: Checkpoint) -> set[tuple[str, str]]:
 
 def _attributes(checkpoint: Checkpoint, records: Iterable[TokenRecord]) -> tuple[TokenRecord, ...]:
     """Return the attributes that hold: those of special_tokens_map.json where it is read, else the config's."""
-    mapped = not has_decoder(checkpoint)
+    token_map = None if has_decoder(checkpoint) else checkpoint.document(MAP)
+    mapped = {member.key for member in token_map.root.members} if token_map else set()
     return tuple(
         record
         for record in records
-        if record.name
-        and record.where == record.name
-        and (mapped if record.file == MAP else not (mapped and _present(checkpoint, MAP, record.name)))
+        if record.name and record.where == record.name and (record.file == MAP) == (record.name in mapped)
     )
 
 

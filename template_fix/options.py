@@ -14,7 +14,8 @@ class Options:
 
     ``select`` and ``ignore`` hold codes or their beginnings (``TF2``); an empty ``select`` means all. ``default`` is
     what an absent ``preserve_thinking`` shall mean: ``preserve`` or ``original``. ``tags`` override the reasoning tags
-    that are found. ``mark`` asks for generation markers, which are never put in otherwise.
+    that are found; ValueError is raised for a pair that can't be told apart from other text. ``mark`` asks for
+    generation markers, which are never put in otherwise.
     """
 
     select: frozenset[str] = frozenset()
@@ -22,6 +23,10 @@ class Options:
     default: str = "preserve"
     tags: tuple[tuple[str, str], ...] = ()
     mark: bool = False
+
+    def __post_init__(self) -> None:
+        for pair in self.tags:
+            refuse_no_tags(*pair)
 
     def wants(self, code: str) -> bool:
         """Whether a code is selected and not ignored; what matters to some trainings alone has to be asked for."""
@@ -33,3 +38,11 @@ class Options:
     def names(self, code: str) -> bool:
         """Whether a code is selected by name, and not just because nothing is."""
         return bool(self.select) and self.wants(code)
+
+
+def refuse_no_tags(opening: str, closing: str) -> None:
+    """Raise ValueError where two texts can't be a pair of reasoning tags."""
+    if not opening.strip() or not closing.strip():
+        raise ValueError("a reasoning tag is a text that isn't empty nor white space alone")
+    if opening == closing:
+        raise ValueError(f"the tag that closes reasoning has to differ from {opening}, which opens it")

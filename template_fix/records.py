@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from template_fix.copies import CONFIG
 from template_fix.document import Document, kind
-from template_fix.jsontext import Array, Bulk, Leaf, Member, Node, Object, parse_at
+from template_fix.jsontext import Array, Bulk, Leaf, Member, Node, Object
 from template_fix.text import Span
 
 TOKENIZER = "tokenizer.json"
@@ -16,6 +16,7 @@ MAP = "special_tokens_map.json"
 ADDED = "added_tokens.json"
 NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 LISTS = ("additional_special_tokens", "extra_special_tokens", "model_specific_special_tokens")
+_LONGEST_ID = 18
 _PAIRS = JSONDecoder(object_pairs_hook=list)
 FLAGS = ("special", "lstrip", "rstrip", "normalized", "single_word")
 
@@ -84,8 +85,8 @@ def _decoder(json: Document) -> Iterator[TokenRecord]:
     if not isinstance(node, Object):
         raise json.error(node.span, f"added_tokens_decoder should map ids to tokens, not be {kind(node)}")
     for index, member in enumerate(json.members(node)):
-        if not member.key.isdecimal():
-            raise json.error(member.key_span, f'an id should stand here, not "{member.key}"')
+        if not member.key.isdecimal() or len(member.key) > _LONGEST_ID:
+            raise json.error(member.key_span, f'an id should stand here, not "{member.key[:40]}"')
         yield _numbered(json, "added_tokens_decoder", member.value, index, int(member.key))
 
 
@@ -93,7 +94,7 @@ def _numbered(json: Document, where: str, node: Node, index: int, number: int | 
     """Read an entry with an id of its own; there may be thousands, so only a strange one is read with its places."""
     entry = _usual(node.span.of(json.text)) if isinstance(node, Bulk) else None
     if entry is None:
-        node = parse_at(json.text, node.span.start)
+        node = json.read_at(node.span)
         told = number if number is not None else _id(json, _part(json, node, "id"))
         return _entry(json, where, node, index)._replace(id=told, listed=number is None)
     told = entry.get("id") if number is None else number
@@ -104,7 +105,10 @@ def _numbered(json: Document, where: str, node: Node, index: int, number: int | 
 
 def _usual(text: str) -> dict[str, Any] | None:
     """Return the entry that ``text`` holds if its keys and values are as they should be."""
-    pairs: list[tuple[str, Any]] = _PAIRS.decode(text)
+    try:
+        pairs: list[tuple[str, Any]] = _PAIRS.decode(text)
+    except ValueError:  # no JSON, or a number of thousands of digits
+        return None
     entry = dict(pairs)
     types = {type(entry.get(flag)) for flag in FLAGS} <= {bool, type(None)} and type(entry.get("content")) is str
     sound = types and len(entry) == len(pairs) and type(entry.get("id")) in (int, type(None))
@@ -112,29 +116,32 @@ def _usual(text: str) -> dict[str, Any] | None:
 
 
 def _attributes(json: Document) -> Iterator[TokenRecord]:
-    for member in json.root.members:
+    telling = {member.key for member in json.root.members if _tells_of_tokens(member)}
+    told = tuple(member for member in json.root.members if member.key in telling)
+    for member in json.members(Object(json.root.span, told)):
+        if isinstance(member.value, Leaf) and member.value.value is None:
+            continue
         if member.key in LISTS:
-            yield from _collection(json, member.key, json.get(member.key))
-        elif member.key in NAMED or (member.key.endswith("_token") and _names_a_token(member)):
-            node = json.get(member.key)
-            if node:
-                yield _token(json, member.key, node, 0)._replace(name=member.key)
+            yield from _collection(json, member.key, member.value)
+        else:
+            yield _token(json, member.key, member.value, 0)._replace(name=member.key)
 
 
-def _names_a_token(member: Member) -> bool:
+def _tells_of_tokens(member: Member) -> bool:
     """Tell ``"think_token": "<think>"`` from switches such as ``"add_bos_token": true``."""
     value = member.value
-    return isinstance(value, Object) or (isinstance(value, Leaf) and isinstance(value.value, str))
+    text = isinstance(value, Object) or (isinstance(value, Leaf) and isinstance(value.value, str))
+    return member.key in (*LISTS, *NAMED) or (text and member.key.endswith("_token"))
 
 
-def _collection(json: Document, where: str, node: Node | None) -> Iterator[TokenRecord]:
+def _collection(json: Document, where: str, node: Node) -> Iterator[TokenRecord]:
     if isinstance(node, Array):
         for index, item in enumerate(node.items):
             yield _token(json, where, item, index)._replace(listed=True)
     elif isinstance(node, Object):
         for index, member in enumerate(json.members(node)):
             yield _token(json, where, member.value, index)._replace(name=member.key)
-    elif node:
+    else:
         raise json.error(node.span, f"{where} should be a list of tokens, not {kind(node)}")
 
 

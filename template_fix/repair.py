@@ -20,7 +20,7 @@ from template_fix.rules import FILE_RULES, TEMPLATE_RULES, TOKEN_RULES, level_of
 from template_fix.study import Found, Setting, Study
 from template_fix.subject import Subject
 from template_fix.text import Edit, Span, traced_back
-from template_fix.tokens import vocabulary_tags
+from template_fix.tokens import recorded_tags, vocabulary_tags
 
 __all__ = ["Options", "check", "patch", "special_tokens"]
 
@@ -279,7 +279,7 @@ def _repair(program: Program, proposal: Proposal, codes: tuple[str, ...], edits:
 def _subject(checkpoint: Checkpoint, studied: Iterable[Studied], options: Options) -> Subject:
     studied = tuple(studied)
     printed = [pair for study in studied for pair in study.tags]
-    tags = tuple(dict.fromkeys([*options.tags, *printed, *vocabulary_tags(checkpoint)]))
+    tags = tuple(dict.fromkeys([*options.tags, *printed, *recorded_tags(checkpoint, options.tags)]))
     control = frozenset(pair for pair in tags if _control(pair) and pair not in options.tags)
     return Subject(checkpoint, tags, control, tuple(dict.fromkeys(stop for study in studied for stop in study.stops)))
 

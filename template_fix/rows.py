@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from template_fix.jsontext import JsonError, value_at
 from template_fix.render import REASONING_FIELDS
 from template_fix.tags import pairs
 
 # What a column can be named as, in the order of looking, where the user doesn't name it.
 MESSAGES = ("messages", "conversations", "conversation")
 NAMEABLE = ("messages", "prompt", "completion", "tools", "chat_template_kwargs")
+_NAMES_TOLD = 20
 _ROLES = {
     "human": "user",
     "gpt": "assistant",
@@ -63,15 +64,15 @@ def row_of(value: object, columns: Mapping[str, str]) -> Row:
 def parsed(text: bytes | str) -> Any:
     """Return the value of a JSON text. Raises BrokenRow."""
     try:
-        return json.loads(text.decode("utf-8", "surrogatepass") if isinstance(text, bytes) else text)
+        decoded = text.decode("utf-8", "surrogatepass") if isinstance(text, bytes) else text
+        value, end = value_at(decoded)
     except UnicodeDecodeError as error:
         raise BrokenRow(f"not UTF-8 (byte {error.start})") from None
-    except json.JSONDecodeError as error:
-        raise BrokenRow(f"not JSON: {error.msg} (character {error.pos + 1})") from None
-    except RecursionError:
-        raise BrokenRow("nested too deeply") from None
-    except ValueError as error:  # a number of thousands of digits
-        raise BrokenRow(f"not JSON: {error}") from None
+    except JsonError as error:
+        raise BrokenRow(f"{error.message} (character {error.offset + 1})") from None
+    if decoded[end:].strip(" \t\r\n"):
+        raise BrokenRow(f"not JSON: Extra data (character {end + 1})")
+    return value
 
 
 def _messages(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[list[dict[str, Any]], int]:
@@ -83,8 +84,9 @@ def _messages(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[list[
         return messages, _last_turn(messages)
     if row.get(prompt) is None or row.get(completion) is None:
         wanted = columns.get("messages") or "messages, conversations, or prompt and completion"
-        there = ", ".join(str(name) for name, each in row.items() if each is not None)
-        raise BrokenRow(f"no {wanted}; the row has {there or 'nothing'}")
+        there = [str(name)[:100] for name, each in row.items() if each is not None]
+        more = ", …" if len(there) > _NAMES_TOLD else ""
+        raise BrokenRow(f"no {wanted}; the row has {', '.join(there[:_NAMES_TOLD]) or 'nothing'}{more}")
     if isinstance(row[prompt], str) or isinstance(row[completion], str):
         raise BrokenRow(f"{prompt} and {completion} are plain text, which no chat template renders")
     asked, said = _checked(row[prompt], prompt), _checked(row[completion], completion)

@@ -17,7 +17,7 @@ from template_fix.records import TOKENIZER
 from template_fix.render import REASONING_FIELDS, Failure, Renderer, RenderError, prepared
 from template_fix.repair import special_tokens
 from template_fix.tags import discover
-from template_fix.tokens import listed, vocabulary_tags
+from template_fix.tokens import listed, recorded_tags
 from template_fix.vocabulary import tokenizers_errors
 
 DEFAULT = ("<think>", "</think>")
@@ -86,7 +86,7 @@ def show(
     there is no such template, and RenderError as `shown` does, with the file's name.
     """
     copy = _copy(checkpoint, variant)
-    recorded = vocabulary_tags(checkpoint)
+    recorded = recorded_tags(checkpoint, (tags,) if tags else ())
     try:
         found, conversations = shown(copy.source, special_tokens(checkpoint), conversation, tags, (*recorded, DEFAULT))
     except RenderError as error:

@@ -17,6 +17,8 @@ from jinja2 import nodes
 from template_fix.jinja import walk
 from template_fix.render import REASONING_FIELDS, Failure, Renderer
 
+# A token that is longer, or isn't text at all, is no tag.
+_TAG = re.compile(r"[^\ud800-\udfff]{1,100}")
 # Words by which vendors name reasoning; a tag whose name holds one of them delimits it.
 _REASONING = re.compile(r"think|thought|reason|analysis|inner|rationale|scratchpad|reflection", re.IGNORECASE)
 # What models use as markup: <x>, </x>, <|x|>, <|x>, <x|>, [X], [/X], and the fullwidth bars of DeepSeek.
@@ -76,7 +78,7 @@ def pairs(names: Iterable[str]) -> list[tuple[str, str]]:
     return [
         (name, close)
         for name in known
-        if _REASONING.search(name)
+        if _TAG.fullmatch(name) and _REASONING.search(name)
         for close in list(dict.fromkeys(closings(name)))
         if close in known and close != name
     ]

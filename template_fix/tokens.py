@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from template_fix.checkpoint import Checkpoint
+from template_fix.checkpoint import Checkpoint, CheckpointError
+from template_fix.document import place
 from template_fix.loaders import LOADERS, adds, skipped_by, skips, told
 from template_fix.tags import pairs
 from template_fix.unflag import Unflagged, unflag
@@ -16,6 +17,7 @@ __all__ = [
     "Unflagged",
     "Vocabulary",
     "adds",
+    "recorded_tags",
     "skipped_by",
     "skips",
     "tokens_in",
@@ -24,10 +26,31 @@ __all__ = [
     "vocabulary_tags",
 ]
 
+MOST_PAIRS, MOST_LISTED = 32, 40
+
 
 def vocabulary_tags(checkpoint: Checkpoint) -> tuple[tuple[str, str], ...]:
     """Return the pairs of recorded tokens whose names mark the beginning and the end of reasoning."""
     return tuple(pairs(record.content for record in checkpoint.records))
+
+
+def recorded_tags(checkpoint: Checkpoint, chosen: tuple[tuple[str, str], ...] = ()) -> tuple[tuple[str, str], ...]:
+    """Return the pairs of `vocabulary_tags` that are to be looked at; ``chosen`` are those that the user named.
+
+    Where there are more than any model has, they aren't tags of reasoning: then only those that are chosen count.
+    Raises CheckpointError where there are none.
+    """
+    found = vocabulary_tags(checkpoint)
+    if len(found) <= MOST_PAIRS:
+        return found
+    if chosen:
+        return ()
+    record = checkpoint.records_of(found[0][0])[0]
+    where = place(checkpoint.name, record.file, checkpoint.files[record.file], record.span.start)
+    raise CheckpointError(
+        f"{where}: the first of {len(found):,} pairs of tokens that are named like reasoning tags, more than any model "
+        "has; --tag OPEN CLOSE names the right ones"
+    )
 
 
 def tokens_in(checkpoint: Checkpoint, tag: str) -> tuple[str, ...]:
@@ -37,12 +60,16 @@ def tokens_in(checkpoint: Checkpoint, tag: str) -> tuple[str, ...]:
     """
     if checkpoint.records_of(tag):
         return (tag,)
-    contents = sorted({record.content for record in checkpoint.records} - {""}, key=len, reverse=True)
+    inside = {record.content for record in checkpoint.records if record.content in tag} - {""}
+    contents = sorted(inside, key=len, reverse=True)
     found = re.findall("|".join(map(re.escape, contents)), tag) if contents else []
     return tuple(dict.fromkeys(found)) or (tag,)
 
 
 def listed(names: Iterable[str], last: str = "and") -> str:
-    """Return names as a sentence lists them: ``a, b and c``."""
-    *most, final = names
+    """Return names as a sentence lists them: ``a, b and c``; of very many, the first ones and how many more."""
+    told = list(names)
+    if len(told) > MOST_LISTED:
+        told[MOST_LISTED - 1 :] = [f"{len(told) - MOST_LISTED + 1:,} more"]
+    *most, final = told
     return f"{', '.join(most)} {last} {final}" if most else final

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from template_fix.checkpoint import Checkpoint
@@ -16,6 +17,7 @@ from template_fix.records import ADDED, NAMED, TOKENIZER, TokenRecord
 from template_fix.text import Edit, Span
 from template_fix.vocabulary import Vocabulary
 
+_MOST_MISSING = 32
 ENTRIES = ("added_tokens", "added_tokens_decoder")
 
 
@@ -95,14 +97,15 @@ def flag_span(checkpoint: Checkpoint, record: TokenRecord, flag: str = "special"
     return value.span if value else record.span
 
 
-def _removals(checkpoint: Checkpoint, records: Iterable[TokenRecord]) -> Iterator[tuple[str, Edit]]:
+def _removals(checkpoint: Checkpoint, records: Collection[TokenRecord]) -> Iterator[tuple[str, Edit]]:
     """Take entries out of lists and mappings, and attributes out of the file itself."""
     orders: dict[tuple[str, str], set[int]] = {}
+    attributes = {(record.file, record.name) for record in records if record.where == record.name}
+    for file in {file for file, _ in attributes}:
+        keys = [member.key for member in _document(checkpoint, file).root.members]
+        orders[file, ""] = {order for order, key in enumerate(keys) if (file, key) in attributes}
     for record in records:
-        if record.where == record.name:
-            keys = [member.key for member in _document(checkpoint, record.file).root.members]
-            orders.setdefault((record.file, ""), set()).add(keys.index(record.name))
-        else:
+        if record.where != record.name:
             orders.setdefault((record.file, record.where), set()).add(record.order)
     for (file, where), unwanted in orders.items():
         document = _document(checkpoint, file)
@@ -137,15 +140,18 @@ def _numbered_right(checkpoint: Checkpoint, plans: Iterable[_Plan]) -> list[Toke
 
 
 def _numbered_after(checkpoint: Checkpoint, source: TokenRecord, chosen: Collection[TokenRecord]) -> bool:
-    """Tell whether an entry gets its own id: the vocabulary gives it that, or no other one is missing before it."""
+    """Tell whether an entry gets its own id: the vocabulary gives it that, or no other one is missing before it.
+
+    Where very many are missing, it isn't worth the time to look all of them up, and the answer is no.
+    """
     vocabulary = Vocabulary(checkpoint)
     if vocabulary.id_of(source.content) == source.id:
         return True
     entries = {record.id for record in checkpoint.records if record.where == "added_tokens_decoder"}
     entries |= {record.id for record in chosen}
     missing = (record for record in checkpoint.records if record.where == "added_tokens" and record.id not in entries)
-    earlier = (record for record in missing if (record.id or 0) < (source.id or 0))
-    return all(vocabulary.id_of(record.content) == record.id for record in earlier)
+    earlier = list(islice((record for record in missing if (record.id or 0) < (source.id or 0)), _MOST_MISSING + 1))
+    return len(earlier) <= _MOST_MISSING and all(vocabulary.id_of(record.content) == record.id for record in earlier)
 
 
 def _insertions(checkpoint: Checkpoint, sources: Collection[TokenRecord]) -> Iterator[tuple[str, Edit]]:

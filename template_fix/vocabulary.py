@@ -152,7 +152,8 @@ class Vocabulary:
     def _entries_of(self, token: str, model: dict[str, Any]) -> dict[str, Any]:
         """Return a vocabulary and merges of those entries that can be met on the way to ``token``."""
         letters = {*token, *(_BYTES[byte] for byte in token.encode()), "\u2581", "\u0120"} - set('"\\')
-        some = f"([{re.escape(''.join(sorted(letters)))}]+)"
+        # No piece is longer than the token, be it in bytes with a space in front.
+        some = f"([{re.escape(''.join(sorted(letters)))}]{{1,{len(token.encode()) + 1}}})"
         if model.get("type") == "Unigram":
             scores = re.findall(rf'\[\s*"{some}"\s*,\s*(-?[\d.eE+-]+)\s*\]', self._vocab)
             return {"vocab": [["<unk>", 0.0], *([piece, float(score)] for piece, score in scores)], "unk_id": 0}

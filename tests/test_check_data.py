@@ -79,7 +79,7 @@ def test_a_file_that_is_broken_says_so(folder: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(folder)
     Path("cut.json").write_text(json.dumps([ROW, ROW])[:-9], encoding="utf-8")
     assert main(["check", "keeps", "--data", "cut.json"]) == 1
-    assert "cut.json:2: not JSON from here on: " in capfd.readouterr().out
+    assert "cut.json:2: the file can't be read from here on: not JSON: " in capfd.readouterr().out
 
 
 def test_rows_that_fail_are_counted_by_their_reason(told: Any) -> None:

@@ -244,8 +244,8 @@ def test_what_is_no_plain_file_is_told_in_one_line(
         Checkpoint.read(tmp_path)
 
 
-def test_the_limit_is_above_the_largest_vocabularies_and_below_500_mb() -> None:
-    assert 64 * 2**20 < LARGEST["tokenizer.json"] < 500 * 2**20
+def test_the_limit_is_above_the_largest_vocabularies_and_below_100_mb() -> None:
+    assert 40 * 2**20 < LARGEST["tokenizer.json"] < 100 * 2**20
 
 
 def test_no_directory_and_a_file_in_its_place_are_told(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_a_file_that_is_cut_off_gives_what_it_has(tmp_path: Path) -> None:
     zipped, listed = read(tmp_path / "a.jsonl.gz"), read(tmp_path / "b.json")
     assert isinstance(zipped[-1][1], BrokenRow)
     assert values(listed[:-1]) == ROWS[:-1]
-    assert str(listed[-1][1]) == "not JSON from here on: Unterminated string starting at"
+    assert str(listed[-1][1]) == "the file can't be read from here on: not JSON: Unterminated string starting at"
 
 
 def test_lines_are_numbered_as_editors_do(tmp_path: Path) -> None:

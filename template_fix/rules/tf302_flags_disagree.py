@@ -48,7 +48,7 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 def _saying(records: Sequence[TokenRecord], special: bool) -> tuple[str, ...]:
     """Return where the records stand that call their token special, or those that call it ordinary."""
-    return tuple(_where(record) for record in records if _special(record) is special)
+    return tuple(dict.fromkeys(_where(record) for record in records if _special(record) is special))
 
 
 def _special(record: TokenRecord) -> bool | None:

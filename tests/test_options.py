@@ -1,0 +1,36 @@
+"""Reasoning tags that the user names: a text each, and two different ones."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from template_fix.options import Options
+
+NO_TAGS = [
+    pytest.param("", "</a>", "a reasoning tag is a text", id="no opening tag"),
+    pytest.param("<a>", "", "a reasoning tag is a text", id="no closing tag"),
+    pytest.param(" \n\t", "</a>", "a reasoning tag is a text", id="an opening tag of white space"),
+    pytest.param("<a>", "\u3000", "a reasoning tag is a text", id="a closing tag of wide space"),
+    pytest.param("<a>", "<a>", "the tag that closes reasoning has to differ from <a>", id="the same tag twice"),
+]
+
+
+@pytest.mark.parametrize("opening, closing, why", NO_TAGS)
+def test_what_can_be_no_tag_is_refused(opening: str, closing: str, why: str) -> None:
+    with pytest.raises(ValueError, match=f"^{why}"):
+        Options(tags=(("<b>", "</b>"), (opening, closing)))
+
+
+@pytest.mark.parametrize("opening, closing, why", NO_TAGS[::2])
+@pytest.mark.parametrize("command", [["check"], ["patch"], ["push", "--to", "a/b"], ["show"]], ids=lambda each: each[0])
+def test_the_command_line_says_so_before_anything_is_read(
+    command: list[str], opening: str, closing: str, why: str
+) -> None:
+    line = [sys.executable, "-m", "template_fix", command[0], "nowhere", *command[1:], "--tag", opening, closing]
+    told = subprocess.run(line, capture_output=True, text=True)
+    assert told.returncode == 2
+    assert f"'--tag': {why}" in told.stderr
+    assert "Traceback" not in told.stderr
