@@ -7,13 +7,14 @@ processes. The template is run in a child process, one for each batch: a process
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
-from template_fix.limits import LimitExceeded, TimeExceeded, bounded
+from template_fix.limits import LimitExceeded, TimeExceeded, bounded, sparing
 from template_fix.losses import Verdict, verdict
-from template_fix.render import Renderer, prepared
+from template_fix.render import Renderer, RenderError, prepared
 from template_fix.rows import BrokenRow, row_of
 
 Rows = TypeVar("Rows", bound="Sliceable")
@@ -33,6 +34,7 @@ BATCH = 1000
 BATCH_SECONDS = 15.0
 # A template that exceeds its limits on that many rows isn't tried on the others.
 PATIENCE = 3
+_WARM_MEGABYTES = 128
 STOPPED = "the template was stopped: "
 NOT_TRIED = f"not tried: the template had exceeded its limits on {PATIENCE} rows before it"
 
@@ -97,10 +99,12 @@ class RowCheck:
     def warm(self) -> None:
         """Compile the templates here, for the child processes to inherit.
 
-        Call it where they were compiled within limits before: what they take is known then.
+        Call it where they were compiled within limits before, so that the time it takes is known; one that takes much
+        memory is left to them.
         """
-        for _, source in self.templates:
-            _renderer(source, self.variables)
+        with suppress(RenderError, MemoryError), sparing(_WARM_MEGABYTES):
+            for _, source in self.templates:
+                _renderer(source, self.variables)
 
 
 @lru_cache(maxsize=8)

@@ -10,7 +10,6 @@ import glob
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple
 from template_fix.batch_check import BATCH
 from template_fix.batches import Batch, DataError, limited, sampled
 from template_fix.json_rows import holds_lines, lines, values
+from template_fix.limits import sparing
 from template_fix.rows import MESSAGES, NAMEABLE, BrokenRow
 
 LINES, JSON, PARQUET, ARROW = (".jsonl", ".ndjson", ".jsonl.gz"), (".json",), (".parquet",), (".arrow",)
@@ -26,7 +26,7 @@ KNOWN = (*LINES, *JSON, *PARQUET, *ARROW)
 # What `save_to_disk` puts beside its Arrow files.
 _SIDE_FILES = ("dataset_info.json", "dataset_dict.json", "state.json")
 
-_MOST_MEMORY, _BATCH_BYTES, _BUFFER = 1 << 30, 64 << 20, 1 << 20
+_MEGABYTES, _BATCH_BYTES, _BUFFER = 512, 64 << 20, 1 << 20
 _DECODED_AT_ONCE = 50
 
 
@@ -120,7 +120,7 @@ class _Table:
 
     def __iter__(self) -> Iterator[Any]:
         for start in range(0, len(self), _DECODED_AT_ONCE):
-            with _sparing():
+            with sparing(_MEGABYTES):
                 rows = self[start : start + _DECODED_AT_ONCE]._decoded()
             yield from rows
 
@@ -161,7 +161,7 @@ def _parquet_batches(path: Path, wanted: frozenset[str]) -> Iterator[tuple[Any, 
     """
     from pyarrow.parquet import ParquetFile
 
-    with _sparing():
+    with sparing(_MEGABYTES):
         file = ParquetFile(path, buffer_size=_BUFFER)
     with file:
         names = file.schema_arrow.names
@@ -182,33 +182,11 @@ def _uncompressed(metadata: Any, columns: Sequence[str]) -> int:
 def _each_sparing(values: Iterator[Any]) -> Iterator[Any]:
     """Yield what ``values`` does, each made with little memory."""
     while True:
-        with _sparing():
+        with sparing(_MEGABYTES):
             value = next(values, None)
         if value is None:
             return
         yield value
-
-
-@contextmanager
-def _sparing() -> Iterator[None]:
-    """Let no more than 1 GB of memory be taken, where the system tells and bounds that; MemoryError is raised then.
-
-    A few hundred bytes of Parquet can be a value of a megabyte a million times over.
-    """
-    try:
-        import resource
-
-        with open("/proc/self/statm") as pages:
-            limit = int(pages.read().split()[0]) * resource.getpagesize() + _MOST_MEMORY
-    except (ImportError, OSError):
-        yield
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (limit if soft == resource.RLIM_INFINITY else min(limit, soft), hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _arrow(path: Path, wanted: frozenset[str]) -> Iterator[Batch]:
@@ -246,7 +224,7 @@ def _unreadable(error: Exception) -> BrokenRow:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, MemoryError):
-        return f"it takes more than {_MOST_MEMORY >> 30} GB of memory"
+        return f"it takes more than {_MEGABYTES} MB of memory"
     return " ".join(str(error).split()) or type(error).__name__
 
 

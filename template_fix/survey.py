@@ -135,8 +135,9 @@ class Checks:
             except LimitExceeded as error:
                 parts = halved(self.survey, batch, self.stopped, error)
                 return sum(parts[1:], parts[0])
-            for check in filter(None, (self.now, self.repaired)):
-                check.warm()
+            if not survey.before.stopped:
+                for check in filter(None, (self.now, self.repaired)):
+                    check.warm()
             return survey
 
         return result

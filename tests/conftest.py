@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 from hub_server import Hub, Server
 from hypothesis import settings
 
+from template_fix import children
 from template_fix.checkpoint import Checkpoint
 from template_fix.options import Options
 from template_fix.outcome import PatchResult
@@ -28,6 +30,17 @@ os.environ.update(HF_ENDPOINT=SERVER.endpoint, HF_HUB_DISABLE_XET="1", HF_HUB_DI
 # Nor is any to find or to leave a key in the user's home.
 _STATE = tempfile.TemporaryDirectory()
 os.environ["XDG_STATE_HOME"] = _STATE.name
+
+
+def _has_other_threads() -> bool:
+    """Whether there is another thread than those of the Hub: what is patched here has to be so in children, too."""
+    of_the_hub = ("(serve_forever)", "(process_request_thread)")
+    return any(
+        not thread.name.endswith(of_the_hub) for thread in threading.enumerate() if thread != threading.current_thread()
+    )
+
+
+children.has_threads = _has_other_threads
 
 
 @pytest.fixture(scope="session")
@@ -49,8 +62,6 @@ def hub(_served: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
     monkeypatch.delenv("HF_TOKEN", raising=False)
     for module in (_http, file_download):
         monkeypatch.setattr(module, "time", SimpleNamespace(**{**vars(time), "sleep": lambda seconds: None}))
-    # The Hub is a thread of this process, and what is patched here has to be so in the children, too: they are forked.
-    monkeypatch.setattr("template_fix.children.has_threads", lambda: False)
     SERVER.hub = Hub(SERVER.endpoint)
     return SERVER.hub
 
