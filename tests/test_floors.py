@@ -11,9 +11,9 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "template_fix"
 
 FLOORS = """
-text finding lock options version align conversation lines demo_model sandbox
+text finding lock options version align lines demo_model sandbox
 outcome jsontext literal jinja limits excerpt journal hub
-document match fold render effects scopes roles
+document conversation match fold render effects scopes roles
 copies tags pieces
 records probes
 checkpoint rows
