@@ -180,11 +180,6 @@ def test_a_part_that_is_skipped_ends_where_json_says(value: object) -> None:
     assert json.loads(part.span.of(text)) == value
 
 
-def test_every_model_of_the_corpus_is_read(shared: Path) -> None:
-    for path in sorted(shared.glob("corpus/models/*")):
-        assert Checkpoint.read(path).files
-
-
 def test_a_list_of_as_many_tokens_as_any_has_is_read(tmp_path: Path) -> None:
     entry: Callable[[int], str] = '{{"id": {0}, "content": "<{0}>", "special": true}}'.format
     tokens = ",".join(map(entry, range(MOST_VALUES // 5)))
