@@ -175,8 +175,8 @@ def _parquet_batches(path: Path, wanted: frozenset[str]) -> Iterator[tuple[Any, 
 def _uncompressed(metadata: Any, columns: Sequence[str]) -> int:
     groups = (metadata.row_group(at) for at in range(metadata.num_row_groups))
     chunks = (group.column(at) for group in groups for at in range(group.num_columns))
-    names = frozenset(columns)
-    return sum(each.total_uncompressed_size for each in chunks if each.path_in_schema.split(".")[0] in names)
+    beginnings = tuple(f"{name}." for name in columns)
+    return sum(each.total_uncompressed_size for each in chunks if f"{each.path_in_schema}.".startswith(beginnings))
 
 
 def _each_sparing(values: Iterator[Any]) -> Iterator[Any]:

@@ -12,10 +12,10 @@ PACKAGE = Path(__file__).resolve().parents[1] / "template_fix"
 
 FLOORS = """
 message
-text finding lock options version align conversation lines demo_model sandbox
+text finding lock options version align lines demo_model sandbox
 outcome markdown jsontext literal jinja children excerpt signature
 limits document
-hub
+hub conversation
 match fold render effects scopes roles links
 copies tags pieces
 records probes

@@ -163,10 +163,10 @@ def test_the_same_part_again_and_again_costs_as_much_as_it_is_long(part: str, st
         opened(text, Bulk(root.span))
 
 
-@pytest.mark.parametrize("part", ["\\n", "\\u0020", '", "'])
-def test_a_string_takes_no_more_memory_than_it_is_long(part: str) -> None:
+@pytest.mark.parametrize("part", ["\\n", "\\u0020", "a\\n"])
+def test_a_string_takes_no_more_memory_for_its_escapes(part: str) -> None:
     text = f'["{part * 200_000}"]'
-    with within(5, megabytes=80):
+    with within(5, megabytes=5):
         assert plain(parse(text)) == json.loads(text)
 
 
@@ -178,11 +178,6 @@ def test_a_part_that_is_skipped_ends_where_json_says(value: object) -> None:
     part = root.get("added_tokens")
     assert part is not None
     assert json.loads(part.span.of(text)) == value
-
-
-def test_every_model_of_the_corpus_is_read(shared: Path) -> None:
-    for path in sorted(shared.glob("corpus/models/*")):
-        assert Checkpoint.read(path).files
 
 
 def test_a_list_of_as_many_tokens_as_any_has_is_read(tmp_path: Path) -> None:
