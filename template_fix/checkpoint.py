@@ -25,6 +25,7 @@ READ_ONLY = ("config.json", "generation_config.json")
 LARGEST = {TOKENIZER: 64 * 2**20}
 LARGEST_OTHER = 16 * 2**20
 LONGEST_LINE = 2000
+MOST_TEMPLATES = 256
 
 _LFS = "version https://git-lfs.github.com/spec/"
 _LINK = re.compile(r"(?:\.\.?/)+[\w./-]+|[\w./-]*/annex/objects/[\w./-]+")
@@ -85,7 +86,12 @@ class Checkpoint:
     @cached_property
     def templates(self) -> tuple[TemplateCopy, ...]:
         """Every stored copy of every chat template, in the order of the file names."""
-        return stored_copies(self.files, self.document)
+        copies = stored_copies(self.files, self.document)
+        if len(copies) > MOST_TEMPLATES:
+            raise CheckpointError(
+                f"{self.name}: {len(copies):,} chat templates are more than a model has; at most {MOST_TEMPLATES} are read"
+            )
+        return copies
 
     @cached_property
     def seen(self) -> dict[str, Mapping[str, TemplateCopy]]:

@@ -19,6 +19,10 @@ ADDITIONAL = "additional_chat_templates/"
 PROCESSOR_FILES = frozenset({PROCESSOR, LEGACY, "preprocessor_config.json", "video_preprocessor_config.json"})
 
 
+# A whole template may stand on one line, but not a megabyte of it; names are a word or two.
+_LONGEST_LINE, _LONGEST_NAME = 100_000, 200
+
+
 @dataclass(frozen=True)
 class TemplateCopy:
     """One stored copy of a chat template.
@@ -54,7 +58,8 @@ class TemplateCopy:
         template_line, template_column = position(self.source, start)
         source = line_at(self.source, start)
         width = min((start if end is None else end) - start, len(source) - template_column + 1)
-        return Place(self.file, line, column, self.variant, template_line, template_column, source, max(width, 0))
+        shown = source if len(source) <= _LONGEST_LINE else None
+        return Place(self.file, line, column, self.variant, template_line, template_column, shown, max(width, 0))
 
 
 def stored_copies(files: Mapping[str, str], document: Callable[[str], Document | None]) -> tuple[TemplateCopy, ...]:
@@ -94,6 +99,8 @@ def _copies_at(json: Document, node: Node) -> Iterator[TemplateCopy]:
 
 
 def _copy(json: Document, variant: str, node: Node, form: str) -> TemplateCopy:
+    if len(variant) > _LONGEST_NAME:
+        raise json.error(node.span, f"the name of a chat template has {len(variant):,} characters")
     source = json.string(node, node.span, f'the chat template "{variant}"')
     return TemplateCopy(json.file, variant, source, form, json.text, Literal(json.text, node.span))
 

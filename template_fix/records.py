@@ -17,6 +17,7 @@ ADDED = "added_tokens.json"
 NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 LISTS = ("additional_special_tokens", "extra_special_tokens", "model_specific_special_tokens")
 _LONGEST_ID = 18
+_MOST_NAMED = 1000
 _PAIRS = JSONDecoder(object_pairs_hook=list)
 FLAGS = ("special", "lstrip", "rstrip", "normalized", "single_word")
 
@@ -118,6 +119,9 @@ def _usual(text: str) -> dict[str, Any] | None:
 def _attributes(json: Document) -> Iterator[TokenRecord]:
     telling = {member.key for member in json.root.members if _tells_of_tokens(member)}
     told = tuple(member for member in json.root.members if member.key in telling)
+    if len(telling) > _MOST_NAMED:  # templates get each as a variable, every time
+        at = told[_MOST_NAMED].key_span
+        raise json.error(at, f"{len(telling):,} attributes name a token; a tokenizer has at most {_MOST_NAMED:,}")
     for member in json.members(Object(json.root.span, told)):
         if isinstance(member.value, Leaf) and member.value.value is None:
             continue

@@ -57,12 +57,6 @@ def test_as_many_pairs_of_keys_as_you_like_cost_no_more(tmp_path: Path) -> None:
         read(tmp_path, added_tokens__json=f"{{{NUMBERED}, {NUMBERED}}}")
 
 
-def test_twenty_thousand_named_tokens_are_read_at_once(tmp_path: Path) -> None:
-    with within(3):
-        found = read(tmp_path, tokenizer_config__json=json.dumps({f"t{n}_token": f"<{n}>" for n in range(20_000)}))
-    assert len(found.records) == 20_000
-
-
 @pytest.mark.parametrize("value", ["{}", "1", "[[]]"])
 @pytest.mark.parametrize(
     "before, after, file",
@@ -184,3 +178,33 @@ def test_a_list_of_as_many_tokens_as_any_has_is_read(tmp_path: Path) -> None:
     entry: Callable[[int], str] = '{{"id": {0}, "content": "<{0}>", "special": true}}'.format
     tokens = ",".join(map(entry, range(MOST_VALUES // 5)))
     assert len(read(tmp_path, tokenizer__json=f'{{"added_tokens": [{tokens}]}}').records) == MOST_VALUES // 5
+
+
+COUNTED = {
+    "attributes that name a token": (
+        {f"x{number}_token": "t" for number in range(20_000)},
+        r"tokenizer_config\.json:1:\d+: 20,000 attributes name a token; a tokenizer has at most 1,000",
+    ),
+    "templates": (
+        {"chat_template": [{"name": f"t{number}", "template": "x"} for number in range(5000)]},
+        "5,000 chat templates are more than a model has; at most 256 are read",
+    ),
+    "letters of a template's name": (
+        {"chat_template": [{"name": "n" * 1_000_000, "template": "x"}]},
+        r"tokenizer_config\.json:1:\d+: the name of a chat template has 1,000,000 characters",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "told"), COUNTED.values(), ids=COUNTED)
+def test_more_than_any_model_has_is_refused_with_the_number(tmp_path: Path, content: object, told: str) -> None:
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=told):
+        Checkpoint.read(tmp_path)
+
+
+def test_of_a_template_on_one_line_no_more_is_shown_than_a_line_can_hold() -> None:
+    for length, shown in ((90_000, True), (200_000, False)):
+        source = "{{ 1 }}" + "x" * length
+        [copy] = Checkpoint("m", {"chat_template.jinja": source}).templates
+        assert (copy.place(0, 7).source == source) is shown
