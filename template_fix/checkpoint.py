@@ -89,7 +89,7 @@ class Checkpoint:
         copies = stored_copies(self.files, self.document)
         if len(copies) > MOST_TEMPLATES:
             raise CheckpointError(
-                f"{self.name}: {len(copies):,} chat templates are more than a model has; at most {MOST_TEMPLATES} are read"
+                f"{self.name}: {len(copies):,} chat templates are more than a model has; at most {MOST_TEMPLATES}"
             )
         return copies
 

@@ -187,7 +187,7 @@ COUNTED = {
     ),
     "templates": (
         {"chat_template": [{"name": f"t{number}", "template": "x"} for number in range(5000)]},
-        "5,000 chat templates are more than a model has; at most 256 are read",
+        "5,000 chat templates are more than a model has; at most 256",
     ),
     "letters of a template's name": (
         {"chat_template": [{"name": "n" * 1_000_000, "template": "x"}]},
