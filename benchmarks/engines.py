@@ -1,0 +1,135 @@
+"""What a repair changes in engines other than transformers: conversations printed as transformers does, before and after.
+
+    python benchmarks/engines.py [--templates DIR] [--limit N] [--jobs N]
+
+A conversation that an engine printed as transformers does and no longer does is a loss, whatever transformers prints of
+it now; one that it prints so only since is a gain. With preserve_thinking=false, a repaired template has to print in
+each engine what the original prints there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from other_engines import Engine, minijinja, transformers_js
+
+from template_fix.checkpoint import Checkpoint
+from template_fix.limits import bounded
+from template_fix.render import Renderer, prepared
+from template_fix.repair import patch
+from template_fix.study import Setting, Study
+
+CORPUS = Path(__file__).parents[2] / "shared/corpus/templates"
+VARIABLES = {"bos_token": "<s>", "eos_token": "</s>"}
+
+
+class Compared(NamedTuple):
+    """One template: conversations printed as transformers does by each engine, before and after, lost, and the way back."""
+
+    name: str
+    counts: Mapping[str, Counter[str]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--templates", type=Path, default=CORPUS)
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--jobs", type=int, default=2)
+    given = parser.parse_args()
+    files = sorted(given.templates.rglob("*.jinja"))[: given.limit]
+    total: dict[str, Counter[str]] = {}
+    changed = 0
+    with ProcessPoolExecutor(given.jobs) as pool:
+        for compared in pool.map(measure, files):
+            if compared is None:
+                continue
+            changed += 1
+            for engine, counts in compared.counts.items():
+                total.setdefault(engine, Counter()).update(counts)
+                if counts["lost"] or counts["way back differs"]:
+                    told = ", ".join(f"{name} {number}" for name, number in counts.items())
+                    print(f"{compared.name} in {engine}: {told}", flush=True)
+    print(f"{changed} of {len(files)} templates changed")
+    for engine, counts in total.items():
+        print(f"{engine}: " + ", ".join(f"{name} {counts[name]}" for name in KINDS))
+
+
+KINDS = ("before", "after", "lost", "gained", "way back differs")
+
+
+def measure(path: Path) -> Compared | None:
+    source = path.read_bytes().decode()
+    result = patch(Checkpoint(path.name, {"chat_template.jinja": source, "tokenizer_config.json": "{}"}))
+    if "chat_template.jinja" not in result.changed:
+        return None
+    after = result.changed["chat_template.jinja"][1]
+    conversations = bounded(gathered, source, seconds=120)
+    expected = [bounded(printed, each, conversations, seconds=120) for each in (source, after)]
+    with ExitStack() as stack:
+        engines = {"minijinja": minijinja(), "transformers.js": stack.enter_context(transformers_js())}
+        counts = {
+            name: compared(engine, source, after, conversations, expected) for name, engine in engines.items() if engine
+        }
+    return Compared(path.name, counts)
+
+
+def gathered(source: str) -> list[dict[str, Any]]:
+    """Return the variables of each conversation of the battery, as transformers passes them."""
+    study = Study(source, Setting(tuple(VARIABLES.items())))
+    return [
+        {
+            "messages": prepared(probe.messages),
+            "tools": probe.tools,
+            "add_generation_prompt": prompt,
+            **VARIABLES,
+            **dict(probe.flags),
+        }
+        for probe in study.examined.probes
+        for prompt in (False, True)
+    ]
+
+
+def printed(source: str, conversations: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    """Return what transformers prints."""
+    renderer = Renderer(source, VARIABLES)
+    told = []
+    for each in conversations:
+        flags = {name: value for name, value in each.items() if name not in (*_PASSED, *VARIABLES)}
+        told.append(renderer(each["messages"], each["tools"], each["add_generation_prompt"], **flags))
+    return [text if isinstance(text, str) else None for text in told]
+
+
+_PASSED = ("messages", "tools", "add_generation_prompt")
+
+
+def compared(
+    engine: Engine,
+    source: str,
+    after: str,
+    conversations: Sequence[dict[str, Any]],
+    expected: Sequence[list[str | None]],
+) -> Counter[str]:
+    old, new = engine(source, conversations), engine(after, conversations)
+    off = engine(after, [{**each, "preserve_thinking": False} for each in conversations])
+    counts: Counter[str] = Counter()
+    for was, now, back, first, second in zip(old, new, off, *expected, strict=True):
+        right, still = was is not None and was == first, now is not None and now == second
+        counts["before"] += right
+        counts["after"] += still
+        counts["lost"] += right and not still
+        counts["gained"] += still and not right
+        counts["way back differs"] += back != was
+    return counts
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Other engines that run chat templates: minijinja, and the one of transformers.js, which node runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+# Texts as an engine prints them for conversations, given as template variables; None where it refuses one.
+Engine = Callable[[str, Sequence[Mapping[str, Any]]], "list[str | None]"]
+
+HERE = Path(__file__).parent / "engines"
+
+
+def minijinja() -> Engine | None:
+    """Return minijinja, set up as the servers that use it do, or None where it isn't installed."""
+    try:
+        from minijinja import Environment
+    except ImportError:
+        return None
+
+    def raise_exception(message: str) -> None:
+        raise ValueError(message)
+
+    def render(source: str, variables: Sequence[Mapping[str, Any]]) -> list[str | None]:
+        made = Environment(templates={"chat": source}, trim_blocks=True, lstrip_blocks=True)
+        made.auto_escape_callback = lambda name: False
+        made.add_global("raise_exception", raise_exception)
+        made.add_global("strftime_now", lambda form: datetime.now().strftime(form))
+        return [_rendered(made, each) for each in variables]
+
+    return render
+
+
+def _rendered(environment: Any, variables: Mapping[str, Any]) -> str | None:
+    try:
+        return str(environment.render_template("chat", **variables))
+    except Exception:  # whatever an engine raises is its refusal
+        return None
+
+
+@contextmanager
+def transformers_js() -> Iterator[Engine | None]:
+    """Give the engine of transformers.js, or None where node or the package isn't installed.
+
+    ``TEMPLATE_FIX_NODE_MODULES`` names the folder that it was installed to, by ``npm ci`` in ``tests/engines``.
+    """
+    installed = Path(os.environ.get("TEMPLATE_FIX_NODE_MODULES", HERE / "node_modules"))
+    if shutil.which("node") is None or not (installed / "@huggingface/jinja").is_dir():
+        yield None
+        return
+    program = installed.parent / "render.mjs"
+    if not program.exists():
+        shutil.copy(HERE / "render.mjs", program)
+    with subprocess.Popen(["node", str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as node:
+        assert node.stdin is not None and node.stdout is not None
+        ask, told = node.stdin, node.stdout
+
+        def render(source: str, variables: Sequence[Mapping[str, Any]]) -> list[str | None]:
+            ask.write(json.dumps({"source": source, "variables": variables}) + "\n")
+            ask.flush()
+            answer: list[str | None] = json.loads(told.readline())
+            return answer
+
+        yield render
+        ask.close()
