@@ -12,9 +12,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from multiprocessing import Pool
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +33,7 @@ VARIABLES = {"bos_token": "<s>", "eos_token": "</s>"}
 
 
 class Compared(NamedTuple):
-    """One template: conversations printed as transformers does by each engine, before and after, lost, and the way back."""
+    """What each engine prints of one template as transformers does, before and after its repair."""
 
     name: str
     counts: Mapping[str, Counter[str]]
@@ -48,8 +48,8 @@ def main() -> None:
     files = sorted(given.templates.rglob("*.jinja"))[: given.limit]
     total: dict[str, Counter[str]] = {}
     changed = 0
-    with ProcessPoolExecutor(given.jobs) as pool:
-        for compared in pool.map(measure, files):
+    with Pool(given.jobs) as pool:
+        for compared in pool.imap(measure, files):
             if compared is None:
                 continue
             changed += 1
@@ -93,7 +93,7 @@ def gathered(source: str) -> list[dict[str, Any]]:
             **VARIABLES,
             **dict(probe.flags),
         }
-        for probe in study.examined.probes
+        for probe in study.examined.probes.values()
         for prompt in (False, True)
     ]
 
