@@ -1,4 +1,4 @@
-"""What a repair changes in engines other than transformers: conversations printed as transformers does, before and after.
+"""What a repair changes in other engines: conversations printed as transformers does, before and after.
 
     python benchmarks/engines.py [--templates DIR] [--limit N] [--jobs N]
 

@@ -17,6 +17,7 @@ from template_fix.candidates import Candidates, apart
 from template_fix.contract import FIELD, SAFE, SAMPLE, Case, Examination
 from template_fix.fold import SWITCH, equal_when_off
 from template_fix.judge import Verdict, judge
+from template_fix.portable import unknown_elsewhere
 from template_fix.proposers import Proposal
 
 
@@ -44,6 +45,7 @@ class Search:
         self.candidates = Candidates(source, before, variables, default, captured=captured)
         self._choices: dict[frozenset[Proposal], Choice] = {}
         self._folding: dict[Proposal, bool] = {}
+        self._elsewhere: dict[Proposal, str | None] = {}
         self._harmed: Counter[tuple[Any, ...]] = Counter()
 
     def best(self, proposals: Iterable[Proposal], base: Choice | None = None) -> Choice | None:
@@ -149,7 +151,16 @@ class Search:
         verdict = judge(self.before, Case(case.itself, self.before.off), first)
         if not verdict.reason and not all(map(self._folds, chosen)):
             verdict = Verdict(f"with {SWITCH}=false it would be another program than the template was", hopeless=True)
+        elif not verdict.reason and (unknown := next(filter(None, map(self._unknown, chosen)), None)):
+            verdict = Verdict(unknown, hopeless=True)
         return Choice(chosen, verdict, source, case)
+
+    def _unknown(self, proposal: Proposal) -> str | None:
+        """Return why the template with a proposal made would not run wherever the template does, None where it would."""
+        if proposal not in self._elsewhere:
+            edited = self.candidates.edited([proposal])
+            self._elsewhere[proposal] = unknown_elsewhere(self.candidates.source, edited)
+        return self._elsewhere[proposal]
 
     def _folds(self, proposal: Proposal) -> bool:
         if proposal not in self._folding:

@@ -16,7 +16,7 @@ text finding lock options version align lines demo_model sandbox
 outcome markdown jsontext literal jinja children excerpt signature
 limits document
 hub conversation
-match fold render effects scopes roles links
+match fold render effects scopes roles links portable
 copies tags pieces
 records probes
 checkpoint rows

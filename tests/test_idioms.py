@@ -77,7 +77,7 @@ IDIOMS = [
         id="a switch that the template binds to something else",
     ),
     pytest.param(PIECES, f"{SWITCH} and m.content %}}<|bot|><|say|>{{{{ m.content", id="text beside calls in pieces"),
-    pytest.param(SWITCHED, "dict(message, ", id="channels that end where the next begins, in a macro"),
+    pytest.param(SWITCHED, "{'thinking': (message.get('content').split(", id="channels that end where the next begins, in a macro"),
     pytest.param(
         "{% for m in messages %}<|{{ m.role }}|>\r\n<think>\r\n</think>{{ m.content }}<|stop|>{% endfor %}",
         "else '<think>\\n</think>' }}",
@@ -104,7 +104,7 @@ IDIOMS = [
         id="an empty block in the last turn, by a test that fails for missing content",
     ),
     pytest.param(
-        CHANNELS, "dict(m, reasoning_content=", id="reasoning inside of content, in the message of the answer"
+        CHANNELS, "{'role': m.role, ", id="reasoning inside of content, in the message of the answer"
     ),
     pytest.param(NEVER_RESET, "and loop.first", id="a second turn with calls that loses its text"),
     pytest.param(

@@ -22,6 +22,7 @@ from template_fix.proposers.messages import (
     leftmost,
     reads,
     rebind,
+    with_keys,
 )
 from template_fix.proposers.splice import literal, replaced
 from template_fix.render import REASONING_FIELDS
@@ -51,7 +52,7 @@ def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Prop
     why = f"The template reads no reasoning field; with this edit, {NAME} is printed as reasoning in content is."
     read = (name for name in REASONING_FIELDS if f"field {name} in transformers 4" not in examined.unsupported)
     named = tuple(renamed(template, binding, name, switch) for name in read for binding in bound)
-    for edits in (named, once, each, texts, *((each + openings, texts + openings) if openings else ())):
+    for edits in (named, each, texts, once, *((each + openings, texts + openings) if openings else ())):
         if edits:
             yield Proposal("TF203", "field fold", title, why, spans[0] if spans else edits[0].span, edits)
 
@@ -59,7 +60,8 @@ def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Prop
 def renamed(template: Template, binding: Binding, field: str, switch: str) -> Edit:
     """Return the edit that hands the field on by the name of the one that the template reads."""
     given, read = binding.access(NAME), binding.access(field)
-    return rebind(template, binding, f"{switch} and {given} and not {read}", f"dict({binding.name}, {field}={given})")
+    named = with_keys(template, binding, **{field: given})
+    return rebind(template, binding, f"{switch} and {given} and not {read}", named)
 
 
 def _rebound(template: Template, binding: Binding, tags: Tags, switch: str) -> Edit:
@@ -67,7 +69,7 @@ def _rebound(template: Template, binding: Binding, tags: Tags, switch: str) -> E
     content, field = binding.access("content"), binding.access(NAME)
     whole = f"{_block(field, tags)} ~ ({content} or '')"
     test = f"{switch} and {field} and ({content} is string or not {content})"
-    return rebind(template, binding, test, f"dict({binding.name}, content={whole})")
+    return rebind(template, binding, test, with_keys(template, binding, content=whole))
 
 
 def _folded(template: Template, span: Span, tags: Tags, switch: str, texts_alone: bool) -> Edit:

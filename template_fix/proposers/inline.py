@@ -12,7 +12,7 @@ from template_fix.contract import FIELD, Examination
 from template_fix.jinja import Template
 from template_fix.proposers import Proposal
 from template_fix.proposers.fields import NAME, renamed
-from template_fix.proposers.messages import Binding, bindings, reads, rebind
+from template_fix.proposers.messages import Binding, bindings, reads, rebind, with_keys
 from template_fix.proposers.splice import literal
 from template_fix.render import REASONING_FIELDS
 from template_fix.tags import Tags
@@ -67,6 +67,8 @@ def _taken_apart(template: Template, binding: Binding, tags: Tags, field: str, s
     turn = f"{binding.access('role')} == 'assistant' and {content} is string"
     start = f" and {content}.strip().startswith({opening})" if begun else ""
     test = f"{switch} and {turn}{start} and {closing} in {content}"
-    reasoning = f"{content}.split({closing}, 1)[0].split({opening}, 1)[{1 if begun else -1}].strip()"
-    answer = f"{content}.split({closing}, 1)[1].lstrip()"
-    return rebind(template, binding, test, f"dict({binding.name}, {field}={reasoning}, content={answer})")
+    reasoning = f"{content}.split({closing})[0].split({opening})[-1].strip()"
+    if begun:
+        reasoning = f"({content}.split({closing})[0].split({opening})[1:] | join({opening})).strip()"
+    answer = f"({content}.split({closing})[1:] | join({closing})).lstrip()"
+    return rebind(template, binding, test, with_keys(template, binding, **{field: reasoning, "content": answer}))

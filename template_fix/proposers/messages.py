@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from jinja2 import nodes
@@ -17,6 +17,9 @@ from template_fix.trace import Site, Trace
 READ = re.compile(
     r"""\w+\s*(\.\s*content|\[\s*(['"])content\2\s*\]|\.\s*get\(\s*(['"])content\3\s*(,[^()]*)?\))""",
 )
+
+
+_METHODS = frozenset(dir(dict))
 
 
 class Binding(NamedTuple):
@@ -83,6 +86,51 @@ def _giving(node: nodes.Node, name: str) -> nodes.Node | None:
 def access(template: Template, name: str, key: str) -> str:
     """Return the expression that reads a key of a message, in the style that the template has for this variable."""
     return f"{name}['{key}']" if f"{name}[" in template.source else f"{name}.{key}"
+
+
+def with_keys(template: Template, binding: Binding, **changed: str) -> str:
+    """Return the expression of a message with some keys changed: a mapping of all keys that the template reads of it.
+
+    It is written out since many engines don't know ``dict(message, …)``, and one knows it and drops the message.
+    """
+    kept = {key: access(template, binding.name, key) for key in _keys_read(template, binding.name)}
+    return "{" + ", ".join(f"'{key}': {value}" for key, value in {**kept, **changed}.items()) + "}"
+
+
+def _keys_read(template: Template, name: str) -> list[str]:
+    """Return the keys that a template reads of a message, under any name that it gives it."""
+    names = {name}
+    while more := {each for node in template.all_nodes for each in _renamed(template, node, names)} - names:
+        names |= more
+    return list(dict.fromkeys(key for node in template.all_nodes if (key := _key_read(node, names))))
+
+
+def _renamed(template: Template, node: nodes.Node, names: Collection[str]) -> Iterator[str]:
+    """Yield the names that a message has besides ``names``: variables that are set to it, parameters that it is for."""
+    if isinstance(node, nodes.Assign) and isinstance(node.target, nodes.Name) and _is_named(node.node, names):
+        yield node.target.name
+    if isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name):
+        macros = [each for each in template.all_nodes if isinstance(each, nodes.Macro) and each.name == node.node.name]
+        for macro in macros:
+            yield from (to.name for to, given in zip(macro.args, node.args, strict=False) if _is_named(given, names))
+        yield from (given.key for given in node.kwargs if macros and _is_named(given.value, names))
+
+
+def _is_named(node: nodes.Node, names: Collection[str]) -> bool:
+    return isinstance(node, nodes.Name) and node.name in names
+
+
+def _key_read(node: nodes.Node, names: Collection[str]) -> str | None:
+    """Return the key of a message that an expression reads: as an attribute, an item, or by ``get``."""
+    if isinstance(node, nodes.Getattr) and _is_named(node.node, names):
+        return node.attr if node.attr not in _METHODS else None
+    if isinstance(node, nodes.Getitem) and _is_named(node.node, names):
+        key: nodes.Node | None = node.arg
+    elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr == "get":
+        key = node.args[0] if node.args and _is_named(node.node.node, names) else None
+    else:
+        return None
+    return key.value if isinstance(key, nodes.Const) and isinstance(key.value, str) else None
 
 
 def rebind(template: Template, binding: Binding, test: str, assigned: str) -> Edit:

@@ -14,7 +14,8 @@ from template_fix.contract import Examination, Observation
 from template_fix.jinja import Template, lex
 from template_fix.probes import Part
 from template_fix.proposers import Proposal
-from template_fix.proposers.messages import Binding, bindings, first_output, reads
+from template_fix.proposers.messages import Binding, bindings, first_output, reads, with_keys
+from template_fix.proposers.splice import literal
 from template_fix.text import Edit, Span
 from template_fix.trace import Trace
 
@@ -77,6 +78,6 @@ def _said_first(template: Template, binding: Binding, statement: Span, switch: s
     content, calls = binding.access("content"), binding.access("tool_calls")
     text = (
         f"{tag.text} if {switch} and {calls} and {content} is string %}}{{{{- {content} | trim }}}}"
-        f"{{%- set {binding.name} = dict({binding.name}, content='') %}}{{%- endif %}}"
+        f"{{%- set {binding.name} = {with_keys(template, binding, content=literal(''))} %}}{{%- endif %}}"
     )
     return Edit(Span(tag.start, tag.start), text)
