@@ -1,7 +1,7 @@
 """Which constructs an edit adds to a template, and which engines run them otherwise than transformers does.
 
-Templates on the Hub are run by half a dozen engines. What they know is data, in ``engines.toml``; what a template is made
-of is read off its syntax tree. A construct that the template has already is its own business.
+Templates on the Hub are run by half a dozen engines. What they know is data, in ``engines.toml``; what a template is
+made of is read off its syntax tree. A construct that the template has already is its own business.
 """
 
 from __future__ import annotations
@@ -51,10 +51,9 @@ def unknown_elsewhere(before: str, after: str) -> str | None:
     """
     known, elsewhere = _table()
     for construct in sorted(_constructs(after) - _constructs(before) - known):
-        where = elsewhere.get(construct)
-        return (
-            f"{construct} isn't known to {', '.join(where)}" if where else f"no other engine was tried with {construct}"
-        )
+        if where := elsewhere.get(construct):
+            return f"{construct} isn't known to {', '.join(where)}"
+        return f"no engine was tried with {construct}"
     return None
 
 

@@ -156,7 +156,7 @@ class Search:
         return Choice(chosen, verdict, source, case)
 
     def _unknown(self, proposal: Proposal) -> str | None:
-        """Return why the template with a proposal made would not run wherever the template does, None where it would."""
+        """Return why the template with a proposal made would not run wherever the original does, if so."""
         if proposal not in self._elsewhere:
             edited = self.candidates.edited([proposal])
             self._elsewhere[proposal] = unknown_elsewhere(self.candidates.source, edited)

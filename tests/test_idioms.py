@@ -77,7 +77,7 @@ IDIOMS = [
         id="a switch that the template binds to something else",
     ),
     pytest.param(PIECES, f"{SWITCH} and m.content %}}<|bot|><|say|>{{{{ m.content", id="text beside calls in pieces"),
-    pytest.param(SWITCHED, "{'thinking': (message.get('content').split(", id="channels that end where the next begins, in a macro"),
+    pytest.param(SWITCHED, "{'thinking': (message.get(", id="channels that end where the next begins, in a macro"),
     pytest.param(
         "{% for m in messages %}<|{{ m.role }}|>\r\n<think>\r\n</think>{{ m.content }}<|stop|>{% endfor %}",
         "else '<think>\\n</think>' }}",
