@@ -12,24 +12,21 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from multiprocessing import Pool
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from other_engines import Engine, minijinja, transformers_js
+from other_engines import compared, gathered, minijinja, printed, transformers_js
 
 from template_fix.checkpoint import Checkpoint
 from template_fix.limits import bounded
-from template_fix.render import Renderer, prepared
 from template_fix.repair import patch
-from template_fix.study import Setting, Study
 
 CORPUS = Path(__file__).parents[2] / "shared/corpus/templates"
-VARIABLES = {"bos_token": "<s>", "eos_token": "</s>"}
 
 
 class Compared(NamedTuple):
@@ -80,55 +77,6 @@ def measure(path: Path) -> Compared | None:
             name: compared(engine, source, after, conversations, expected) for name, engine in engines.items() if engine
         }
     return Compared(path.name, counts)
-
-
-def gathered(source: str) -> list[dict[str, Any]]:
-    """Return the variables of each conversation of the battery, as transformers passes them."""
-    study = Study(source, Setting(tuple(VARIABLES.items())))
-    return [
-        {
-            "messages": prepared(probe.messages),
-            "tools": probe.tools,
-            "add_generation_prompt": prompt,
-            **VARIABLES,
-            **dict(probe.flags),
-        }
-        for probe in study.examined.probes.values()
-        for prompt in (False, True)
-    ]
-
-
-def printed(source: str, conversations: Sequence[Mapping[str, Any]]) -> list[str | None]:
-    """Return what transformers prints."""
-    renderer = Renderer(source, VARIABLES)
-    told = []
-    for each in conversations:
-        flags = {name: value for name, value in each.items() if name not in (*_PASSED, *VARIABLES)}
-        told.append(renderer(each["messages"], each["tools"], each["add_generation_prompt"], **flags))
-    return [text if isinstance(text, str) else None for text in told]
-
-
-_PASSED = ("messages", "tools", "add_generation_prompt")
-
-
-def compared(
-    engine: Engine,
-    source: str,
-    after: str,
-    conversations: Sequence[dict[str, Any]],
-    expected: Sequence[list[str | None]],
-) -> Counter[str]:
-    old, new = engine(source, conversations), engine(after, conversations)
-    off = engine(after, [{**each, "preserve_thinking": False} for each in conversations])
-    counts: Counter[str] = Counter()
-    for was, now, back, first, second in zip(old, new, off, *expected, strict=True):
-        right, still = was is not None and was == first, now is not None and now == second
-        counts["before"] += right
-        counts["after"] += still
-        counts["lost"] += right and not still
-        counts["gained"] += still and not right
-        counts["way back differs"] += back != was
-    return counts
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import faults
 import pytest
 from hub_server import Hub, Server
 from hypothesis import settings
@@ -41,6 +42,12 @@ def _has_other_threads() -> bool:
 
 
 children.has_threads = _has_other_threads
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if faults.COUNTED:
+        told = ", ".join(f"{number:,} {what}" for what, number in sorted(faults.COUNTED.items()))
+        terminalreporter.write_line(f"Without a lost byte: {told}.")
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,13 @@ import os
 import signal
 import stat
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+# How often this run killed a process or refused it something; the report of the tests ends with it.
+COUNTED: Counter[str] = Counter()
 OPERATIONS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.chmod", "os.chown", "fsync"}
 
 Action = Callable[[], object]
@@ -22,7 +25,9 @@ def run(action: Action, fault: Fault) -> int:
 
     child = os.fork()
     if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        COUNTED.update({-signal.SIGKILL: ["kills"], 1: ["faults that were refused"]}.get(code, []))
+        return code
     code = 2
     try:
         _install(fault)

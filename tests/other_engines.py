@@ -6,15 +6,20 @@ import json
 import os
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from template_fix.render import Renderer, prepared
+from template_fix.study import Setting, Study
+
 # Texts as an engine prints them for conversations, given as template variables; None where it refuses one.
 Engine = Callable[[str, Sequence[Mapping[str, Any]]], "list[str | None]"]
 
+VARIABLES = {"bos_token": "<s>", "eos_token": "</s>"}
 HERE = Path(__file__).parent / "engines"
 
 
@@ -70,3 +75,55 @@ def transformers_js() -> Iterator[Engine | None]:
 
         yield render
         ask.close()
+
+
+# What a repair changes in an engine
+
+
+def gathered(source: str) -> list[dict[str, Any]]:
+    """Return the variables of each conversation of the battery, as transformers passes them."""
+    study = Study(source, Setting(tuple(VARIABLES.items())))
+    return [
+        {
+            "messages": prepared(probe.messages),
+            "tools": probe.tools,
+            "add_generation_prompt": prompt,
+            **VARIABLES,
+            **dict(probe.flags),
+        }
+        for probe in study.examined.probes.values()
+        for prompt in (False, True)
+    ]
+
+
+def printed(source: str, conversations: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    """Return what transformers prints."""
+    renderer = Renderer(source, VARIABLES)
+    told = []
+    for each in conversations:
+        flags = {name: value for name, value in each.items() if name not in (*_PASSED, *VARIABLES)}
+        told.append(renderer(each["messages"], each["tools"], each["add_generation_prompt"], **flags))
+    return [text if isinstance(text, str) else None for text in told]
+
+
+_PASSED = ("messages", "tools", "add_generation_prompt")
+
+
+def compared(
+    engine: Engine,
+    source: str,
+    after: str,
+    conversations: Sequence[dict[str, Any]],
+    expected: Sequence[list[str | None]],
+) -> Counter[str]:
+    old, new = engine(source, conversations), engine(after, conversations)
+    off = engine(after, [{**each, "preserve_thinking": False} for each in conversations])
+    counts: Counter[str] = Counter()
+    for was, now, back, first, second in zip(old, new, off, *expected, strict=True):
+        right, still = was is not None and was == first, now is not None and now == second
+        counts["before"] += right
+        counts["after"] += still
+        counts["lost"] += right and not still
+        counts["gained"] += still and not right
+        counts["way back differs"] += back != was
+    return counts

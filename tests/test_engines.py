@@ -1,0 +1,57 @@
+"""A repair holds wherever the template runs: what an engine printed as transformers does, it prints so afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from other_engines import Engine, compared, gathered, minijinja, printed, transformers_js
+
+from template_fix.checkpoint import Checkpoint
+from template_fix.limits import bounded
+from template_fix.repair import patch
+
+pytestmark = pytest.mark.slow
+
+OWN = sorted(Path(__file__).parent.joinpath("templates").glob("*.jinja"))
+EACH = 12
+
+
+@pytest.fixture(scope="session")
+def engines() -> Iterator[dict[str, Engine]]:
+    with transformers_js() as other:
+        found = {name: engine for name, engine in {"minijinja": minijinja(), "transformers.js": other}.items() if engine}
+        if not found:
+            pytest.skip("neither minijinja nor node with @huggingface/jinja is installed")
+        yield found
+
+
+def holds(source: str, engines: dict[str, Engine]) -> None:
+    result = patch(Checkpoint("m", {"chat_template.jinja": source, "tokenizer_config.json": "{}"}))
+    if "chat_template.jinja" not in result.changed:
+        return
+    after = result.changed["chat_template.jinja"][1]
+    conversations = bounded(gathered, source)
+    expected = [bounded(printed, each, conversations) for each in (source, after)]
+    for name, engine in engines.items():
+        counts = compared(engine, source, after, conversations, expected)
+        assert not counts["lost"] and not counts["way back differs"], (name, counts)
+
+
+@pytest.mark.parametrize("path", OWN, ids=[path.stem for path in OWN])
+def test_a_repair_of_our_own_templates_holds(path: Path, engines: dict[str, Engine]) -> None:
+    holds(path.read_text(), engines)
+
+
+def test_a_repair_of_a_sample_of_real_templates_holds(shared: Path, engines: dict[str, Engine]) -> None:
+    for path in sorted((shared / "corpus/templates").rglob("*.jinja"))[::EACH]:
+        holds(path.read_bytes().decode(), engines)
+
+
+def test_engines_are_asked_at_all(engines: dict[str, Engine]) -> None:
+    for engine in engines.values():
+        source = "{% for m in messages %}{{ m.content }}{% endfor %}"
+        messages = [{"role": "user", "content": "hello"}]
+        assert engine(source, [{"messages": messages}]) == ["hello"]
+        assert engine("{{ no_such_function() }}", [{"messages": messages}]) == [None]
