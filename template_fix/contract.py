@@ -54,6 +54,12 @@ class Observation:
         """Return the parts of the conversation that aren't printed."""
         return tuple(part for part, span in zip(self.probe.parts, self.spans, strict=True) if span is None)
 
+    @property
+    def as_data(self) -> bool:
+        """Whether a list of text blocks is printed as it stands, braces and all: then the template doesn't know lists."""
+        forms = ("'type': 'text'", '"type": "text"')
+        return self.probe.text_lists and any(form in (self.text or "") for form in forms)
+
     def kind(self, held: Held) -> str:
         """Return the kind of the part that something is held of, "" for the conversation."""
         return self.probe.parts[held.of].kind if held.property in ("printed", "once") else ""

@@ -75,6 +75,8 @@ def _worse(before: Examination, after: Examination, probe: Probe) -> str:
         return "it would let a conversation pass that fails now, and lose of it" if silenced else ""
     if new.text is None:
         return f"it would make the template fail: {new.failure}"
+    if new.as_data and not old.as_data:
+        return "it would print a list of text blocks as it stands, with its braces"
     kept = SAFE if before.owed(probe) or not old.breaks(*SAFE) else ("printed", "once")
     broken = [held for held in old.held & new.broken if held.property in kept]
     worse = sorted(held for held in broken if not _left_out(before, probe, held))

@@ -261,7 +261,7 @@ class Study:
         """
         plain = [seen for seen in self.examined if seen.probe.shape not in (*SEVERAL_BLOCKS, *LONE_CLOSING_TAG)]
         for seen in sorted(plain, key=lambda seen: seen.probe.text_lists) if self.reasoning else ():
-            if seen.text is None or seen.probe.features & self.examined.unsupported or _as_data(seen):
+            if seen.text is None or seen.probe.features & self.examined.unsupported or seen.as_data:
                 continue
             for part in seen.lost:
                 if part.kind == "reasoning" and last is not self.printed_when_last(seen, part):
@@ -350,11 +350,6 @@ def _traced(template: Template, variables: Mapping[str, Any]) -> Trace | None:
 def _points(proposal: Proposal) -> bool:
     """Whether a proposal names an expression: one that only inserts something tells of no cause."""
     return proposal.at.start < proposal.at.end
-
-
-def _as_data(seen: Observation) -> bool:
-    """Whether a list of text blocks is printed as it stands, braces and all: then the template doesn't know lists."""
-    return seen.probe.text_lists and any(form in (seen.text or "") for form in ("'type': 'text'", '"type": "text"'))
 
 
 def _arguments(renderer: Renderer, tags: Tags) -> type:

@@ -117,13 +117,14 @@ def compared(
     expected: Sequence[list[str | None]],
 ) -> Counter[str]:
     old, new = engine(source, conversations), engine(after, conversations)
-    off = engine(after, [{**each, "preserve_thinking": False} for each in conversations])
+    switched_off = [{**each, "preserve_thinking": False} for each in conversations]
+    off_before, off_after = engine(source, switched_off), engine(after, switched_off)
     counts: Counter[str] = Counter()
-    for was, now, back, first, second in zip(old, new, off, *expected, strict=True):
+    for was, now, back, first, second in zip(old, new, zip(off_before, off_after, strict=True), *expected, strict=True):
         right, still = was is not None and was == first, now is not None and now == second
         counts["before"] += right
         counts["after"] += still
         counts["lost"] += right and not still
         counts["gained"] += still and not right
-        counts["way back differs"] += back != was
+        counts["way back differs"] += back[0] != back[1]
     return counts

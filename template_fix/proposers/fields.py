@@ -73,16 +73,17 @@ def _rebound(template: Template, binding: Binding, tags: Tags, switch: str) -> E
 
 
 def _folded(template: Template, span: Span, tags: Tags, switch: str, texts_alone: bool) -> Edit:
-    """Return the edit that puts the field in front of the content where it is read.
+    """Return the edit that puts the field in front of the content where it is read, and is a text or missing.
 
-    ``texts_alone`` leaves contents that are no text as they are: a conversation that fails for one shall go on failing.
+    ``texts_alone`` leaves missing contents as they are: a conversation that fails for one shall go on failing.
     """
     content = span.of(template.source)
     field = Binding("", content, span).access(NAME)
     if texts_alone:
         test, whole = f"{switch} and {field} and {content} is string", f"{_block(field, tags)} ~ {content}"
     else:
-        test, whole = f"{switch} and {field}", f"{_block(field, tags)} ~ ({content} or '')"
+        test = f"{switch} and {field} and ({content} is string or not {content})"
+        whole = f"{_block(field, tags)} ~ ({content} or '')"
     return replaced(span, f"{whole} if {test} else {content}")
 
 

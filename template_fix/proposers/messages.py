@@ -93,16 +93,27 @@ def with_keys(template: Template, binding: Binding, **changed: str) -> str:
 
     It is written out since many engines don't know ``dict(message, …)``, and one knows it and drops the message.
     """
-    kept = {key: access(template, binding.name, key) for key in _keys_read(template, binding.name)}
+    kept = {
+        key: f"{binding.name}.get({given})" if given else access(template, binding.name, key)
+        for key, given in _keys_read(template, binding.name).items()
+    }
     return "{" + ", ".join(f"'{key}': {value}" for key, value in {**kept, **changed}.items()) + "}"
 
 
-def _keys_read(template: Template, name: str) -> list[str]:
-    """Return the keys that a template reads of a message, under any name that it gives it."""
+def _keys_read(template: Template, name: str) -> dict[str, str]:
+    """Return the keys that a template reads of a message, under any name that it gives it, with what it gives ``get``.
+
+    A key that is read by ``get`` has to be copied by it, too: else it would be there, and no default would be taken.
+    """
     names = {name}
     while more := {each for node in template.all_nodes for each in _renamed(template, node, names)} - names:
         names |= more
-    return list(dict.fromkeys(key for node in template.all_nodes if (key := _key_read(node, names))))
+    found: dict[str, str] = {}
+    for node in template.all_nodes:
+        if key := _key_read(node, names):
+            args = node.args if isinstance(node, nodes.Call) else ()
+            found[key] = ", ".join(map(template.text, args)) or found.get(key, "")
+    return found
 
 
 def _renamed(template: Template, node: nodes.Node, names: Collection[str]) -> Iterator[str]:
