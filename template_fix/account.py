@@ -12,22 +12,32 @@ from template_fix.finding import Evidence, Finding
 from template_fix.markdown import code, fenced, prose
 from template_fix.outcome import PatchResult
 from template_fix.render import RenderError
-from template_fix.report import by_gravity, proof_lines, where
+from template_fix.report import CHANGED, CONCERNS, UNCHANGED, by_gravity, proof_lines, where
 from template_fix.show import DEFAULT, Showing, Shown, show
-from template_fix.text import unified_diff
+from template_fix.text import in_common, unified_diff
 from template_fix.version import version
 
 # Nobody reads more, and the Hub may not take it: of all, of a list, of what shows something, and of one of its texts.
 _LONGEST, _LIST, _SHOWN, _ROWS = 64_000, 6_000, 20_000, 2000
 _EXAMPLES = 3
+_NEWLINE = "\n"
+# Longer rows of a diff are shown with so much on either side of what differs.
+_LONGEST_ROW, _BESIDE = 300, 100
 
 
 def wrong(result: PatchResult) -> str:
     """Return what was found wrong and is so no longer, and what remains."""
     left = by_gravity(result.after.findings)
-    gone = [finding for finding in by_gravity(result.before.findings) if finding not in left]
+    remains = set(map(_same, left))
+    gone = [finding for finding in by_gravity(result.before.findings) if _same(finding) not in remains]
     parts = [_items(map(_item, gone)), "What remains:" if gone and left else "", _items(map(_item, left))]
     return "\n\n".join(filter(None, parts))
+
+
+def _same(finding: Finding) -> tuple[object, ...]:
+    """Return what tells a finding from others, before and after edits that move its place."""
+    place = finding.place
+    return finding.code, finding.message, place and (place.file, place.template)
 
 
 def _items(told: Iterable[str]) -> str:
@@ -50,7 +60,7 @@ def _item(finding: Finding) -> str:
 def evidence(result: PatchResult, before: Checkpoint, after: Checkpoint) -> str:
     """Return the same conversation before and after, and what decoding keeps; without these, what the rules saw."""
     try:
-        one, other = show(before, None, None), show(after, None, None)
+        one, other = show(before, None, None), show(after, None, None, flags=dict(result.asked))
         renderings = list(_renderings(one, other)) or list(_unusual(result, before, after))
         parts = [*renderings, *_decodings(one, other)]
     except (CheckpointError, RenderError):
@@ -61,7 +71,9 @@ def evidence(result: PatchResult, before: Checkpoint, after: Checkpoint) -> str:
 def _unusual(result: PatchResult, before: Checkpoint, after: Checkpoint) -> Iterator[str]:
     tags = next((pair for template in result.before.templates for pair in template.tags), DEFAULT)
     for conversation in unusual(tags):
-        yield from _renderings(show(before, conversation, None), show(after, conversation, None))
+        yield from _renderings(
+            show(before, conversation, None), show(after, conversation, None, flags=dict(result.asked))
+        )
 
 
 def _renderings(before: Showing, after: Showing) -> Iterator[str]:
@@ -87,8 +99,8 @@ def _decodings(before: Showing, after: Showing) -> Iterator[str]:
 
 
 def _seen(result: PatchResult) -> Iterator[str]:
-    left = set(result.after.findings)
-    seen = [each for finding in result.before.findings if finding not in left for each in finding.evidence]
+    left = set(map(_same, result.after.findings))
+    seen = [each for finding in result.before.findings if _same(finding) not in left for each in finding.evidence]
     yield from map(_example, seen[:_EXAMPLES])
 
 
@@ -101,8 +113,29 @@ def _example(evidence: Evidence) -> str:
 def changes(result: PatchResult, before: Checkpoint, after: Checkpoint) -> str:
     """Return what each repair does, and the diff, with templates as their own text wherever they are stored."""
     made = _items(f"{prose(repair.title)}: {prose(repair.why)}" for repair in result.kept)
-    diff = "".join([*_template_diffs(before, after), *_file_diffs(result, before, after)])
+    diff = _focused("".join([*_template_diffs(before, after), *_file_diffs(result, before, after)]))
     return f"{made}\n\n{fenced(diff, 'diff', rest='the commit shows the rest')}"
+
+
+def _focused(diff: str) -> str:
+    """Return a diff with long rows cut around what differs: a template on one line would show its beginning twice."""
+    rows = diff.split("\n")
+    for at in range(len(rows) - 1):
+        old, new = rows[at], rows[at + 1]
+        if old[:1] == "-" and new[:1] == "+" and max(len(old), len(new)) > _LONGEST_ROW:
+            rows[at : at + 2] = _around(old, new)
+    return "\n".join(rows)
+
+
+def _around(old: str, new: str) -> tuple[str, str]:
+    head = in_common(old[1:], new[1:]) + 1
+    tail = in_common(old[head:][::-1], new[head:][::-1])
+    return _part(old, head, len(old) - tail), _part(new, head, len(new) - tail)
+
+
+def _part(row: str, start: int, end: int) -> str:
+    first, last = max(start - _BESIDE, 1), min(end + _BESIDE, len(row))
+    return f"{row[0]}{'… ' if first > 1 else ''}{row[first:last]}{' …' if last < len(row) else ''}"
 
 
 def _template_diffs(before: Checkpoint, after: Checkpoint) -> Iterator[str]:
@@ -166,9 +199,27 @@ def document(opening: str, sections: Mapping[str, str]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def concerned(result: PatchResult) -> str:
+    """Return whom the losses of a template concern, and what a caller gets from now on who passes nothing."""
+    if not switched(result):
+        return ""
+    if result.served is None:
+        return f"{CONCERNS}\n\n{UNCHANGED}"
+    rows = ("\n".join(f"{sign}{row}" for row in text.split("\n")) for sign, text in _signed(result.served))
+    return f"{CONCERNS}\n\n{CHANGED}: {prose(result.served.subject)}.\n\n{fenced(_NEWLINE.join(rows), 'diff')}"
+
+
+def _signed(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    yield "-", evidence.given.removesuffix("\n")
+    yield "+", evidence.printed.removesuffix("\n")
+
+
 def summary(result: PatchResult) -> str:
     """Return what the repair is, in one line."""
     codes = {code for repair in result.kept for code in repair.codes}
+    if result.asked and switched(result):
+        also = " and make the reasoning tags ordinary tokens" * any(code.startswith("TF3") for code in codes)
+        return f"Let preserve_thinking=true keep all reasoning in the chat template{also}"
     parts = ["the chat template"] * any(code < "TF3" for code in codes)
     parts += ["the reasoning tags"] * any(code.startswith("TF3") for code in codes)
     return f"Repair {' and '.join(parts or ['the tokenizer files'])}, so that no reasoning is lost"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from template_fix.models import Model, companions, opened
-from template_fix.options import Options
+from template_fix.options import Options, shared_default
 from template_fix.outcome import Patched, Report
 from template_fix.store import ORIGIN, WriteError
 
@@ -159,5 +159,6 @@ def push(
     from template_fix.plan import Wish
     from template_fix.sending import pushed
 
-    wish = Wish(source, to, options or Options(), revision, create_pr, branch, private, message, allow_errors)
+    options = options or Options(default=shared_default(create_pr))
+    wish = Wish(source, to, options, revision, create_pr, branch, private, message, allow_errors)
     return pushed(wish, dry_run=dry_run, confirm=confirm)

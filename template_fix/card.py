@@ -24,6 +24,7 @@ def card(repo: str, base: str | None, result: PatchResult, default: str, before:
     if result.kept:
         sections |= {
             "What was wrong": account.wrong(result),
+            "Whom it concerns": account.concerned(result),
             "Before and after": account.evidence(result, before, after),
             "What changed": account.changes(result, before, after),
             "How to get the old behaviour back": account.way_back(result, default),

@@ -158,13 +158,19 @@ _revision = click.option(
 _mark = click.option(
     "--mark", is_flag=True, help="Put in generation markers, too, for training with assistant_only_loss."
 )
-_default = click.option(
-    "--default",
-    type=click.Choice(["preserve", "original"]),
-    default="preserve",
-    show_default=True,
-    help="What a repaired template does where preserve_thinking isn't passed: keep reasoning, or do what it used to.",
+_DEFAULT_HELP = (
+    "What a repaired template does where preserve_thinking isn't passed: keep reasoning, or do what it used to."
 )
+_DEFAULTS = click.Choice(["preserve", "original"])
+
+
+def _flags(_: click.Context, __: click.Parameter, given: Sequence[str]) -> tuple[tuple[str, Any], ...]:
+    """Return template variables that are given as NAME=VALUE, with the value in JSON or as a text."""
+    from template_fix.conversation import flag
+
+    if wrong := [each for each in given if not each.partition("=")[0].isidentifier()]:
+        raise click.BadParameter(f"{wrong[0]}: write NAME=VALUE, with the name of a variable of the template")
+    return tuple(flag(each) for each in given)
 
 
 @cli.command(epilog=EXIT_CODES)
@@ -173,6 +179,7 @@ _default = click.option(
 @_select
 @_ignore
 @_tags
+@click.option("--set", "flags", multiple=True, callback=_flags, metavar="NAME=VALUE", help="Judge with this variable.")
 @click.option("--strict", is_flag=True, help="Let warnings count as well as errors.")
 @_data_options
 @_format("text", "json", "sarif")
@@ -182,6 +189,7 @@ def check(
     select: frozenset[str],
     ignore: frozenset[str],
     tags: tuple[tuple[str, str], ...],
+    flags: tuple[tuple[str, Any], ...],
     strict: bool,
     data: tuple[str, ...],
     columns: dict[str, str],
@@ -197,10 +205,13 @@ def check(
     With --data, say what a model's template loses of training data as well: of JSONL, JSON, Parquet and Arrow files,
     folders of them, or data sets on the Hub. Rows have their conversation in messages, in conversations, or in prompt
     and completion; --column messages=dialog names another column.
+
+    --set preserve_thinking=true judges with what your training passes to the template; rows that bring their own
+    chat_template_kwargs keep them.
     """
     from template_fix import run, tell
 
-    options = _options(select, ignore, tags)
+    options = _options(select, ignore, tags, flags=flags)
     if not data and (columns or subset or limit or sample or processes):
         raise click.UsageError("--column, --subset, --limit, --sample and --processes go with --data")
     if not data:
@@ -224,7 +235,7 @@ def _processors() -> int:
 @_select
 @_ignore
 @_tags
-@_default
+@click.option("--default", type=_DEFAULTS, default="preserve", show_default=True, help=_DEFAULT_HELP)
 @_mark
 @click.option("--diff", is_flag=True, help="Print the changes as a unified diff, and write nothing.")
 @click.option(
@@ -284,7 +295,7 @@ def patch(
 @_select
 @_ignore
 @_tags
-@_default
+@click.option("--default", type=_DEFAULTS, help=f"{_DEFAULT_HELP}  [default: original with --create-pr, else preserve]")
 @_mark
 @_format("text", "json")
 def push(
@@ -301,7 +312,7 @@ def push(
     select: frozenset[str],
     ignore: frozenset[str],
     tags: tuple[tuple[str, str], ...],
-    default: str,
+    default: str | None,
     mark: bool,
     form: Format,
 ) -> int:
@@ -312,9 +323,10 @@ def push(
     tokenizer and a model card.
     """
     from template_fix import run, tell
+    from template_fix.options import shared_default
     from template_fix.plan import Wish
 
-    options = _options(select, ignore, tags, default, mark)
+    options = _options(select, ignore, tags, default or shared_default(create_pr), mark)
     wish = Wish(source, to, options, revision, create_pr, branch, private, message, allow_errors)
     confirm = None if yes else _confirmed
     return tell.told_push(run.push(wish, dry_run=dry_run, confirm=confirm, again=_again), form)
@@ -401,10 +413,11 @@ def _options(
     tags: tuple[tuple[str, str], ...],
     default: str = "preserve",
     mark: bool = False,
+    flags: tuple[tuple[str, Any], ...] = (),
 ) -> Options:
     from template_fix.repair import Options
 
-    return Options(select=select, ignore=ignore, default=default, tags=tags, mark=mark)
+    return Options(select=select, ignore=ignore, default=default, tags=tags, mark=mark, flags=flags)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -56,7 +56,7 @@ class Observation:
 
     @property
     def as_data(self) -> bool:
-        """Whether a list of text blocks is printed as it stands, braces and all: then the template doesn't know lists."""
+        """Whether a list of text blocks is printed as it stands, braces and all: the template doesn't know lists."""
         forms = ("'type': 'text'", '"type": "text"')
         return self.probe.text_lists and any(form in (self.text or "") for form in forms)
 

@@ -99,6 +99,15 @@ def read_conversation(path: Path) -> Conversation:
     return Conversation(str(path), tuple(messages), tuple(tools) if tools else None)
 
 
+def flag(given: str) -> tuple[str, Any]:
+    """Return a template variable that is given as ``name=value``; a value that is no JSON is a text."""
+    name, _, text = given.partition("=")
+    try:
+        return name, value_at(text, 0)[0]
+    except JsonError:
+        return name, text
+
+
 def _parsed(path: Path, text: str) -> Any:
     try:
         value, end = value_at(text)

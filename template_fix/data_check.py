@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from template_fix.batch_check import RowCheck
 from template_fix.batches import Batch, DataError
@@ -42,7 +43,7 @@ def row_check_of(
     copies = dict(checkpoint.seen[TRANSFORMERS]) or {copy.variant: copy for copy in checkpoint.templates}
     if not copies:
         raise CheckpointError(f"{checkpoint.name}: no chat template here to render rows with")
-    variables = special_tokens(checkpoint)
+    variables = {**special_tokens(checkpoint), **dict(options.flags if options else ())}
     chosen = options.tags if options else ()
     tags = dict.fromkeys(chosen + recorded_tags(checkpoint, chosen))
     found = in_turn(_tags, [(copy.source, variables) for copy in copies.values()], computing=SECONDS)
@@ -55,7 +56,7 @@ def row_check_of(
     return RowCheck(templates, tuple(variables.items()), tuple(dict.fromkeys((*tags, DEFAULT))), named)
 
 
-def _tags(source: str, variables: Mapping[str, str]) -> tuple[tuple[str, str], ...] | str:
+def _tags(source: str, variables: Mapping[str, Any]) -> tuple[tuple[str, str], ...] | str:
     """Return the reasoning tags of a template, or why it can't be compiled."""
     try:
         found = discover(Renderer(source, variables), Template(source).tree)

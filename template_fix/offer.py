@@ -20,6 +20,7 @@ def offer(repo: str, result: PatchResult, default: str, before: Checkpoint, afte
     verified = f"{account.proof(result)}\n\nTo see for yourself, with this pull request's number:\n\n{again}"
     sections = {
         "What was wrong": account.wrong(result),
+        "Whom it concerns": account.concerned(result),
         "Before and after": account.evidence(result, before, after),
         "What changes": account.changes(result, before, after),
         "How it was verified": verified,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 # Told only where the code is selected or markers are asked for: most templates have none, most trainings need none.
 _ASKED_FOR = ("TF501",)
@@ -15,7 +16,8 @@ class Options:
     ``select`` and ``ignore`` hold codes or their beginnings (``TF2``); an empty ``select`` means all. ``default`` is
     what an absent ``preserve_thinking`` shall mean: ``preserve`` or ``original``. ``tags`` override the reasoning tags
     that are found; ValueError is raised for a pair that can't be told apart from other text. ``mark`` asks for
-    generation markers, which are never put in otherwise.
+    generation markers, which are never put in otherwise. ``flags`` are template variables that the training, or whoever
+    serves the model, is going to pass: all is judged with them.
     """
 
     select: frozenset[str] = frozenset()
@@ -23,6 +25,7 @@ class Options:
     default: str = "preserve"
     tags: tuple[tuple[str, str], ...] = ()
     mark: bool = False
+    flags: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         for pair in self.tags:
@@ -38,6 +41,11 @@ class Options:
     def names(self, code: str) -> bool:
         """Whether a code is selected by name, and not just because nothing is."""
         return bool(self.select) and self.wants(code)
+
+
+def shared_default(create_pr: bool) -> str:
+    """Return what an absent ``preserve_thinking`` means in a repair that is shared: maintainers keep their prompts."""
+    return "original" if create_pr else "preserve"
 
 
 def refuse_no_tags(opening: str, closing: str) -> None:

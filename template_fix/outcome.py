@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from template_fix.finding import Finding
+from template_fix.finding import Evidence, Finding
 from template_fix.text import Edit
 
 
@@ -69,7 +70,9 @@ class Refusal:
 class PatchResult:
     """What ``patch`` did to one model, in memory: nothing is written yet.
 
-    ``changed`` maps each changed file to its text before and after.
+    ``changed`` maps each changed file to its text before and after. ``asked`` are the template variables that ``after``
+    was checked with, where the repaired template does what it used to until it is asked. ``served`` shows what changes
+    for those who pass none, see `serving.changed_prompt`.
     """
 
     before: Report
@@ -77,6 +80,8 @@ class PatchResult:
     kept: tuple[Repair, ...]
     refused: tuple[Refusal, ...]
     changed: Mapping[str, tuple[str, str]]
+    asked: tuple[tuple[str, Any], ...] = ()
+    served: Evidence | None = None
 
 
 @dataclass(frozen=True)

@@ -235,5 +235,6 @@ def _refuse_unproved(
         since = f", which has moved on from {made_of.commit[:7]} to {mended.revision[:7]}"
     raise PushError(
         f"{source}: {', '.join(sorted(differing))} isn't what template-fix makes of {mended.name}{since}, so nothing "
-        "is proved of it; patch that model again with --output, and give push the options that patch was given"
+        "is proved of it; patch that model again with --output, and give push the options that patch was given; "
+        "--default, too: that of a pull request is original"
     )

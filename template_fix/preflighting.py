@@ -74,6 +74,7 @@ def preflight(
     limit: int | None = None,
     options: Options | None = None,
     columns: Mapping[str, str] | None = None,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
 ) -> Preflight:
     """Say what a tokenizer or processor in memory loses, or repair it, before anything is trained with it.
 
@@ -81,7 +82,8 @@ def preflight(
     first ``limit`` of them are rendered, all where it is None. With ``fix``, the chat template and the special flags of
     the object itself are repaired: it is right in this run and in what ``save_pretrained`` writes. With ``mark`` as
     well, the template gets generation markers, for ``assistant_only_loss``; where they can't be had, that is an error.
-    ``columns`` is as in `api.row_check`.
+    ``columns`` is as in `api.row_check`; ``chat_template_kwargs`` are what the training passes to the template, where
+    rows don't bring their own.
 
     Raises PreflightError where reasoning or answers are lost, or warns with ``mode="warn"``: without rows, where an
     error is found; with rows, where they lose something or a reasoning tag is special. Raises TypeError for an object
@@ -93,6 +95,7 @@ def preflight(
     options = options or Options()
     # How files agree is not this run's concern.
     options = replace(options, ignore=options.ignore | {"TF4"}, mark=options.mark or mark)
+    options = replace(options, flags=(*options.flags, *(chat_template_kwargs or {}).items()))
     with _saved(tokenizer) as (folder, checkpoint):
         repaired = _repaired(tokenizer, folder, checkpoint, options) if fix else ()
     if repaired:

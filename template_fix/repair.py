@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from template_fix.checkpoint import Checkpoint, CheckpointError, TemplateCopy
 from template_fix.endings import ends
 from template_fix.finding import Finding, Place
+from template_fix.fold import SWITCH
 from template_fix.jinja import undeclared
 from template_fix.limits import LimitExceeded, bounded, in_turn
 from template_fix.options import Options
@@ -17,6 +18,7 @@ from template_fix.programs import Program, programs, still_alike
 from template_fix.proposers import Proposal
 from template_fix.records import TOKENIZER
 from template_fix.rules import FILE_RULES, TEMPLATE_RULES, TOKEN_RULES, level_of
+from template_fix.serving import changed_prompt
 from template_fix.study import Found, Setting, Study
 from template_fix.subject import Subject
 from template_fix.text import Edit, Span, traced_back
@@ -65,6 +67,9 @@ def patch(checkpoint: Checkpoint, options: Options | None = None) -> PatchResult
     Each repair is judged by itself, and the repaired checkpoint is checked again from the beginning.
     """
     options = options or Options()
+    if options.default == "original":
+        # What does what it used to until it is asked is judged as it is asked.
+        options = replace(options, flags=(*options.flags, (SWITCH, True)))
     result = _patched(checkpoint, options, alike=True)
     if still_alike(programs(checkpoint), checkpoint.after(result.changed)):
         return result
@@ -110,7 +115,10 @@ def _patched(checkpoint: Checkpoint, options: Options, *, alike: bool) -> PatchR
     changed = {
         file: (text, mended.files[file]) for file, text in checkpoint.files.items() if mended.files[file] != text
     }
-    return PatchResult(before, after, tuple(kept), tuple(refused), changed)
+    tags = next((pair for study in studied.values() for pair in study.tags), None)
+    served = changed_prompt(checkpoint, mended, tags, special_tokens(checkpoint)) if tags and kept else None
+    asked = tuple((name, value) for name, value in options.flags if name == SWITCH)
+    return PatchResult(before, after, tuple(kept), tuple(refused), changed, asked, served)
 
 
 def _marks(checkpoint: Checkpoint, options: Options, found: Sequence[Program]) -> Iterator[tuple[Repair, str]]:
@@ -180,7 +188,11 @@ def _studied(
 def _setting(checkpoint: Checkpoint, options: Options) -> Setting:
     tags = options.tags[0] if options.tags else None
     preserve = options.default == "preserve"
-    return Setting(tuple(special_tokens(checkpoint).items()), tags, preserve, ends=ends(checkpoint))
+    passed = dict(options.flags)
+    # Candidates are tried with it and without: it isn't theirs for good, as other variables are.
+    switch = passed.pop(SWITCH, None)
+    variables = {**special_tokens(checkpoint), **passed}
+    return Setting(tuple(variables.items()), tags, preserve, ends=ends(checkpoint), switch=switch)
 
 
 def _stopped(error: LimitExceeded) -> Studied:

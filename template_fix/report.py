@@ -13,6 +13,13 @@ from template_fix.message import cut, short
 from template_fix.outcome import PatchResult, Refusal, Repair, Report, TemplateSummary
 from template_fix.text import unified_diff
 
+# Whom losses concern, and what a repair changes for those who pass nothing.
+CONCERNS = (
+    "Many templates leave old reasoning out on purpose, to keep the prompts of a served model short. It is lost to "
+    "those who train on conversations of several turns, distil from them, or do RL."
+)
+UNCHANGED = "Whoever passes nothing gets what the original prints, in all conversations that were tried."
+CHANGED = "Whoever passes nothing gets another text from now on; the shortest conversation for which that is so"
 _ORDER = tuple(Level)
 _EDITS = 3
 # What no edit of ours mends: `patch` isn't advised for these alone.
@@ -50,6 +57,7 @@ def patch_lines(
         yield from _kept(repair, result)
     for refusal in result.refused:
         yield from _refused(refusal)
+    yield from _served(result)
     if after:
         yield line("")
         yield line(Piece("Remains", "title"))
@@ -158,6 +166,15 @@ def _outcome(result: PatchResult, written: str | None) -> list[Piece]:
     return [repaired, Piece(f" made in {files}")]
 
 
+def _served(result: PatchResult) -> Iterator[Line]:
+    """Yield what changes for those who serve the model."""
+    if result.served is not None:
+        yield line("")
+        yield line(Piece("Serving: ", "title"), CONCERNS, hang=2)
+        yield line(f"{CHANGED}:", indent=2)
+        yield from evidence_lines(result.served, 2)
+
+
 def _kept(repair: Repair, result: PatchResult) -> Iterator[Line]:
     yield line("")
     yield line(Piece("Repaired: ", "good"), cut(repair.title), hang=2)
@@ -195,6 +212,9 @@ def _origin(repair: Repair) -> str:
 def proof_lines(result: PatchResult) -> Iterator[Line]:
     """Yield what the checks before and after a repair came to."""
     before, after = result.before.findings, result.after.findings
+    if result.asked:
+        asked = ", ".join(f"{name}={str(value).lower()}" for name, value in result.asked)
+        yield line(f"The template does what it used to until it is asked; what follows was checked with {asked}.")
     yield line("Proof: before: ", *tally(before), "; after: ", *tally(after), f"; {_rendered(result)}.", hang=7)
     tests, exercised = (sum(getattr(t, name) for t in result.before.templates) for name in ("tests", "exercised"))
     if tests:
@@ -222,8 +242,7 @@ def _next_after_patch(
             if names:
                 yield line(f"{told}: {_some(names)}.", hang=2)
     if result.changed and result.before.revision:
-        source = name if written is None else shlex.quote(written)
-        yield _advice("Next", f"push {source} --to {name} --create-pr", "offers the repair to its maintainers.")
+        yield _advice("Next", f"push {name} --to {name} --create-pr", "offers the repair to its maintainers.")
     elif result.changed and written is None:
         yield _advice("Next", f"patch {name}", "writes these changes.")
     elif result.changed and written == model:

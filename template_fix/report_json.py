@@ -140,6 +140,8 @@ def _repaired(result: PatchResult) -> dict[str, Any]:
     return {
         "before": report_json(result.before),
         "after": report_json(result.after),
+        "asked": dict(result.asked),
+        "served": None if result.served is None else asdict(_bounded(result.served)),
         "kept": [_repair(repair) for repair in result.kept],
         "refused": [_refusal(refusal) for refusal in result.refused],
         "diff": diff_text(result),

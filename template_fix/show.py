@@ -79,16 +79,17 @@ def show(
     conversation: Conversation | None,
     tags: tuple[str, str] | None,
     variant: str | None = None,
+    flags: Mapping[str, Any] | None = None,
 ) -> Showing:
-    """Return what a checkpoint's template makes of a conversation, and its tags' tokens.
+    """Return what a checkpoint's template makes of a conversation, and its tags' tokens; ``flags`` are its variables.
 
     ``variant`` names the template; without it, it is the default one or else the first. Raises CheckpointError where
     there is no such template, and RenderError as `shown` does, with the file's name.
     """
-    copy = _copy(checkpoint, variant)
+    copy, variables = _copy(checkpoint, variant), {**special_tokens(checkpoint), **(flags or {})}
     recorded = recorded_tags(checkpoint, (tags,) if tags else ())
     try:
-        found, conversations = shown(copy.source, special_tokens(checkpoint), conversation, tags, (*recorded, DEFAULT))
+        found, conversations = shown(copy.source, variables, conversation, tags, (*recorded, DEFAULT))
     except RenderError as error:
         raise RenderError(f"{checkpoint.name}/{copy.file}: {error}") from None
     pairs = dict.fromkeys(([found] if found else []) + list(recorded))

@@ -47,7 +47,8 @@ class Setting:
     """How a template is studied: its variables, the tags that the user chose, and the default of the switch.
 
     ``captured`` has repairs note the switch first of all, for templates that bind it themselves. ``ends`` are the texts
-    of the tokens that generation stops at, as far as they are known.
+    of the tokens that generation stops at, as far as they are known. ``switch`` is what ``preserve_thinking`` is set
+    to, None where it isn't passed.
     """
 
     variables: tuple[tuple[str, Any], ...] = ()
@@ -55,6 +56,7 @@ class Setting:
     default: bool = True
     captured: bool = False
     ends: tuple[str, ...] = ()
+    switch: Any = None
 
 
 class Study:
@@ -115,7 +117,8 @@ class Study:
 
     def _case(self, renderer: Renderer, tags: Tags) -> Case:
         probes = battery(tags, _arguments(renderer, tags))
-        itself = Examination(renderer, probes, tags)
+        given = {} if self.setting.switch is None else {SWITCH: self.setting.switch}
+        itself = Examination(renderer, probes, tags, given)
         known = SWITCH in undeclared(self.source)
         return Case(itself, Examination(renderer, probes, tags, {SWITCH: False}) if known else itself)
 

@@ -69,8 +69,8 @@ def edits_between(before: str, after: str) -> tuple[Edit, ...]:
         gone = lines.span.of(before)
         for tags in _changed(_tags(gone), _tags(lines.text)):
             old, new = tags.span.of(gone), tags.text
-            head = _alike(old, new)
-            tail = _alike(old[head:][::-1], new[head:][::-1])
+            head = in_common(old, new)
+            tail = in_common(old[head:][::-1], new[head:][::-1])
             start = lines.span.start + tags.span.start
             span = Span(start + head, start + len(old) - tail)
             found.append(Edit(span, new[head : len(new) - tail]))
@@ -122,8 +122,8 @@ def unified_diff(before: str, after: str, name: str) -> str:
     """Return a unified diff of one file as ``git apply`` and ``patch -p1`` read it, empty where nothing changed."""
     old, new = _lines(before), _lines(after)
     # difflib takes minutes for a tokenizer.json of a real size: what is alike at both ends is none of its business.
-    head = max(_alike(old, new) - _CONTEXT, 0)
-    tail = max(min(_alike(old[::-1], new[::-1]), len(old) - head, len(new) - head) - _CONTEXT, 0)
+    head = max(in_common(old, new) - _CONTEXT, 0)
+    tail = max(min(in_common(old[::-1], new[::-1]), len(old) - head, len(new) - head) - _CONTEXT, 0)
     lines = difflib.unified_diff(
         old[head : len(old) - tail], new[head : len(new) - tail], f"a/{name}", f"b/{name}", n=_CONTEXT
     )
@@ -131,7 +131,7 @@ def unified_diff(before: str, after: str, name: str) -> str:
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in shifted)
 
 
-def _alike(one: Sequence[str], other: Sequence[str]) -> int:
+def in_common(one: Sequence[str], other: Sequence[str]) -> int:
     """Return how many lines, or characters, two texts begin with in common."""
     return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 

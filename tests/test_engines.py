@@ -21,7 +21,8 @@ EACH = 12
 @pytest.fixture(scope="session")
 def engines() -> Iterator[dict[str, Engine]]:
     with transformers_js() as other:
-        found = {name: engine for name, engine in {"minijinja": minijinja(), "transformers.js": other}.items() if engine}
+        both = {"minijinja": minijinja(), "transformers.js": other}
+        found = {name: engine for name, engine in both.items() if engine}
         if not found:
             pytest.skip("neither minijinja nor node with @huggingface/jinja is installed")
         yield found

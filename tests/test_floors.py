@@ -37,7 +37,7 @@ tokens hoisting splitting
 generation
 study
 rules
-token_repair resolved marker_repair
+token_repair resolved marker_repair serving
 healing
 repair
 writing report show

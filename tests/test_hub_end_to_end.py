@@ -22,14 +22,14 @@ import json, sys
 from transformers import AutoTokenizer
 tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
 row, reply = json.load(sys.stdin)
-rendered = [tokenizer.apply_chat_template(row, tokenize=False, **flags) for flags in ({}, {"preserve_thinking": False})]
+rendered = [tokenizer.apply_chat_template(row, tokenize=False, **flags) for flags in ({"preserve_thinking": True}, {})]
 decoded = tokenizer.decode(tokenizer.encode(reply, add_special_tokens=False), skip_special_tokens=True)
 print(json.dumps([*rendered, decoded]))
 """
 
 
 def loaded(release: int, name: str, tmp_path: Path) -> list[str]:
-    """What transformers makes of a row, of the same with the former behaviour, and of a reply."""
+    """What transformers makes of a row with its reasoning kept, of the same where nothing is passed, and of a reply."""
     done = subprocess.run(
         [interpreter(release), "-c", LOADED, name],
         input=json.dumps([ROW, REPLY]),
@@ -53,7 +53,7 @@ def test_a_broken_model_is_checked_repaired_merged_and_loaded(hub: Hub, tmp_path
     assert main(["check", "org/model"]) == 1
     assert main(["push", "org/model", "--to", "org/model", "--create-pr", "--yes"]) == 0
     hub.merge("org/model", 1)
-    assert main(["check", "org/model"]) == 0
+    assert main(["check", "org/model", "--set", "preserve_thinking=true"]) == 0
     rendered, without, decoded = loaded(release, "org/model", tmp_path)
     assert all(message["content"] in rendered for message in ROW)
     assert without == before

@@ -21,12 +21,14 @@ from template_fix.cli import main
 from template_fix.demo_model import files
 from template_fix.hub import Moved
 from template_fix.plan import PushError
+from template_fix.render import render
 
 pytestmark = pytest.mark.usefixtures("remembered")
 
 BROKEN = {name: text.encode() for name, text in files().items()}
 CHANGED = {"special_tokens_map.json", "tokenizer.json", "tokenizer_config.json"}
 OWN = {*CHANGED, "config.json", "README.md"}
+KEEPING = template_fix.Options(default="preserve")
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def changed(repo: Repo, ref: str) -> set[str]:
 @pytest.mark.parametrize("given", ["org/model", "mended"], ids=["from the repository", "from a patched directory"])
 def test_a_pull_request_holds_the_changed_files_on_top_of_what_was_checked(hub, repo, mended, given):
     checked = repo.refs["main"]
-    pushed = template_fix.push(given, "org/model", create_pr=True)
+    pushed = template_fix.push(given, "org/model", KEEPING if given == "mended" else None, create_pr=True)
     assert changed(repo, "refs/pr/1") == CHANGED
     assert repo.history("refs/pr/1")[0].parent == checked == pushed.plan.parent
     assert repo.refs["main"] == checked
@@ -66,7 +68,7 @@ def test_a_pull_request_holds_the_changed_files_on_top_of_what_was_checked(hub, 
 
 
 def test_what_is_sent_is_what_patch_writes(repo, mended):
-    template_fix.push("org/model", "org/model", create_pr=True)
+    template_fix.push("org/model", "org/model", KEEPING, create_pr=True)
     sent = repo.files("refs/pr/1")
     assert {name: (mended / name).read_bytes() for name in CHANGED} == {name: sent[name] for name in CHANGED}
 
@@ -74,10 +76,13 @@ def test_what_is_sent_is_what_patch_writes(repo, mended):
 def test_the_description_is_for_the_maintainer(repo):
     template_fix.push("org/model", "org/model", create_pr=True)
     commit = repo.history("refs/pr/1")[0]
-    assert commit.summary == "Repair the chat template and the reasoning tags, so that no reasoning is lost"
+    assert commit.summary == (
+        "Let preserve_thinking=true keep all reasoning in the chat template and make the reasoning tags ordinary tokens"
+    )
     told = commit.description
     assert [line for line in told.splitlines() if line.startswith("## ")] == [
         "## What was wrong",
+        "## Whom it concerns",
         "## Before and after",
         "## What changes",
         "## How it was verified",
@@ -88,7 +93,34 @@ def test_the_description_is_for_the_maintainer(repo):
     assert "\n- `<think>`: dropped before, kept after\n" in told
     assert "\n-            {%- set content = content.split('</think>')[-1] %}\n" in told
     assert "template-fix check org/model --revision refs/pr/NUMBER" in told
-    assert "apply_chat_template(messages, preserve_thinking=False)" in told
+    assert "gets what the original prints, in all conversations that were tried" in told
+    assert "prints what the original prints until `preserve_thinking=True` is passed" in told
+    wrong = told.partition("## What was wrong")[2].partition("## ")[0]
+    assert "What remains:" in wrong and wrong.count("TF201") == 1
+
+
+def test_a_pull_request_that_is_told_to_keeps_reasoning_unasked_and_shows_what_that_changes(repo):
+    template_fix.push("org/model", "org/model", KEEPING, create_pr=True)
+    commit = repo.history("refs/pr/1")[0]
+    assert commit.summary == "Repair the chat template and the reasoning tags, so that no reasoning is lost"
+    assert "apply_chat_template(messages, preserve_thinking=False)" in commit.description
+    assert "gets another text from now on" in commit.description
+
+
+def test_a_pull_request_changes_no_prompt_of_whoever_passes_nothing(repo):
+    template_fix.push("org/model", "org/model", create_pr=True)
+    before, after = (
+        json.loads(files["tokenizer_config.json"])["chat_template"] for files in (BROKEN, repo.files("refs/pr/1"))
+    )
+    conversation = [
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "content": "<think>\nr\n</think>\n\na"},
+        {"role": "user", "content": "p"},
+    ]
+    assert render(after, conversation, add_generation_prompt=True) == render(
+        before, conversation, add_generation_prompt=True
+    )
+    assert "<think>\nr" in render(after, conversation, preserve_thinking=True)
 
 
 def test_a_message_of_one_s_own(repo):
@@ -137,12 +169,14 @@ def test_a_directory_that_nothing_is_known_of_is_held_against_the_model_itself(h
     for name, content in BROKEN.items():
         (tmp_path / name).write_bytes(content)
     template_fix.patch(".")
-    template_fix.push(".", "org/model", create_pr=True)
+    with pytest.raises(template_fix.HubError, match="--default, too: that of a pull request is original"):
+        template_fix.push(".", "org/model", create_pr=True)
+    template_fix.push(".", "org/model", KEEPING, create_pr=True)
     assert changed(repo, "refs/pr/1") == CHANGED
 
 
 def test_a_marked_directory_is_pushed_as_one(repo):
-    assert main(["patch", "org/model", "--mark", "--output", "marked"]) == 0
+    assert main(["patch", "org/model", "--mark", "--default", "original", "--output", "marked"]) == 0
     assert main(["push", "marked", "--to", "org/model", "--create-pr", "--yes"]) == 2
     assert main(["push", "marked", "--to", "org/model", "--create-pr", "--mark", "--yes"]) == 0
     assert b"endgeneration" in repo.files("refs/pr/1")["tokenizer_config.json"]
@@ -150,7 +184,7 @@ def test_a_marked_directory_is_pushed_as_one(repo):
 
 def test_what_moved_on_beside_the_tokenizer_changes_nothing(repo, mended):
     repo.commit({"README.md": b"# new\n"})
-    template_fix.push("mended", "org/model", create_pr=True)
+    template_fix.push("mended", "org/model", KEEPING, create_pr=True)
     assert repo.history("refs/pr/1")[0].parent == repo.refs["main"]
 
 

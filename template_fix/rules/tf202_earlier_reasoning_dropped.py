@@ -5,7 +5,9 @@ A turn's reasoning is printed while the turn stands last, and gone once a questi
 
 ## Why
 Whoever trains on several turns of a conversation at once loses the reasoning of all but the last. In reinforcement
-learning and in cached serving, the text of a turn changes after the model wrote it.
+learning and in cached serving, the text of a turn changes after the model wrote it. Many vendors leave old reasoning
+out on purpose, to keep prompts short: whoever only serves the model need not care, and `preserve_thinking=false` keeps
+their prompts as they are.
 
 ## Example
 `{% if loop.index0 > ns.last_query_index %}` prints the reasoning of turns behind the last question alone.

@@ -6,7 +6,8 @@ lost.
 
 ## Why
 What the model wrote and what it is trained on, or reads in its cache, are two texts. Losses by prefix, reinforcement
-learning over several turns and prefix caching all rest on their being one.
+learning over several turns and prefix caching all rest on their being one. Many vendors mean it so, for serving: those
+who only serve the model without a prefix cache need not care, and `preserve_thinking=false` keeps their prompts.
 
 ## Example
 `{% if loop.last or reasoning_content %}` prints an empty `<think>` block in the last turn only.
