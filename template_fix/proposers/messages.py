@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from jinja2 import nodes
@@ -93,21 +93,49 @@ def with_keys(template: Template, binding: Binding, **changed: str) -> str:
 
     It is written out since many engines don't know ``dict(message, …)``, and one knows it and drops the message.
     """
+    names = _names(template, binding.name)
     kept = {
         key: f"{binding.name}.get({given})" if given else access(template, binding.name, key)
-        for key, given in _keys_read(template, binding.name).items()
+        for key, given in _keys_read(template, names).items()
     }
-    return "{" + ", ".join(f"'{key}': {value}" for key, value in {**kept, **changed}.items()) + "}"
+    asked = [key for key in _keys_asked_for(template, names) if key not in changed]
+    return _written_out(binding.name, {**kept, **changed}, asked)
 
 
-def _keys_read(template: Template, name: str) -> dict[str, str]:
-    """Return the keys that a template reads of a message, under any name that it gives it, with what it gives ``get``.
+def _written_out(name: str, items: Mapping[str, str], asked: Sequence[str]) -> str:
+    """Return a mapping that has those keys which a template asks for, if the message has them."""
+    if not asked:
+        return "{" + ", ".join(f"'{key}': {value}" for key, value in items.items()) + "}"
+    key, *others = asked
+    without = {each: value for each, value in items.items() if each != key}
+    present = {**items, key: items.get(key, f"{name}['{key}']")}
+    return f"({_written_out(name, present, others)} if '{key}' in {name} else {_written_out(name, without, others)})"
 
-    A key that is read by ``get`` has to be copied by it, too: else it would be there, and no default would be taken.
-    """
+
+def _names(template: Template, name: str) -> frozenset[str]:
+    """Return all names that a template has for a message."""
     names = {name}
     while more := {each for node in template.all_nodes for each in _renamed(template, node, names)} - names:
         names |= more
+    return frozenset(names)
+
+
+def _keys_asked_for(template: Template, names: Collection[str]) -> list[str]:
+    """Return the keys of a message that a template asks for by ``in``."""
+    found = (
+        node.expr.value
+        for node in template.all_nodes
+        if isinstance(node, nodes.Compare) and isinstance(node.expr, nodes.Const) and isinstance(node.expr.value, str)
+        if any(each.op in ("in", "notin") and _is_named(each.expr, names) for each in node.ops)
+    )
+    return list(dict.fromkeys(found))
+
+
+def _keys_read(template: Template, names: Collection[str]) -> dict[str, str]:
+    """Return the keys that a template reads of a message, with what it gives ``get``.
+
+    A key that is read by ``get`` has to be copied by it, too: else it would be there, and no default would be taken.
+    """
     found: dict[str, str] = {}
     for node in template.all_nodes:
         if key := _key_read(node, names):
