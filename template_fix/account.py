@@ -113,17 +113,19 @@ def _example(evidence: Evidence) -> str:
 def changes(result: PatchResult, before: Checkpoint, after: Checkpoint) -> str:
     """Return what each repair does, and the diff, with templates as their own text wherever they are stored."""
     made = _items(f"{prose(repair.title)}: {prose(repair.why)}" for repair in result.kept)
-    diff = _focused("".join([*_template_diffs(before, after), *_file_diffs(result, before, after)]))
+    diff = changed_rows("".join([*_template_diffs(before, after), *_file_diffs(result, before, after)]))
     return f"{made}\n\n{fenced(diff, 'diff', rest='the commit shows the rest')}"
 
 
-def _focused(diff: str) -> str:
+def changed_rows(diff: str) -> str:
     """Return a diff with long rows cut around what differs: a template on one line would show its beginning twice."""
     rows = diff.split("\n")
-    for at in range(len(rows) - 1):
-        old, new = rows[at], rows[at + 1]
-        if old[:1] == "-" and new[:1] == "+" and max(len(old), len(new)) > _LONGEST_ROW:
-            rows[at : at + 2] = _around(old, new)
+    gone = [at for at, row in enumerate(rows) if row.startswith("-")]
+    for at in gone:
+        # Of a last row without an end of line, a remark stands between the two.
+        new = at + 2 if rows[at + 1 : at + 2] and rows[at + 1].startswith("\\") else at + 1
+        if rows[new : new + 1] and rows[new].startswith("+") and max(len(rows[at]), len(rows[new])) > _LONGEST_ROW:
+            rows[at], rows[new] = _around(rows[at], rows[new])
     return "\n".join(rows)
 
 

@@ -18,6 +18,7 @@ from template_fix.finding import Evidence, Finding, Level, Place
 from template_fix.offer import offer
 from template_fix.outcome import PatchResult
 from template_fix.repair import patch
+from template_fix.text import unified_diff
 
 FILE = "chat_template.jinja"
 
@@ -178,3 +179,13 @@ def test_an_experiment_of_the_rules_stays_in_its_block() -> None:
     told = "\n\n".join(account._seen(hostile(f"{EVIL}{'`' * 300} {TOKEN}")[0]))
     assert TOKEN not in told and "\x1b" not in told
     assert len(told) < 20_000
+
+
+@pytest.mark.parametrize("length", [10, 250, 2000, 20_000])
+def test_a_change_in_a_long_row_is_shown_on_either_side(length: int) -> None:
+    before = "{{ 1 }}" * length + "{{ content.split('</think>')[-1] }}" + "{{ 2 }}" * length
+    after = before.replace("{{ content.", "{{ content if keep else content.")
+    told = account.changed_rows(unified_diff(before, after, "t")).split("\n")
+    rows = [row for row in told if row.startswith(("+", "-")) and not row.startswith(("+++", "---"))]
+    assert len(rows) == 2 and "content if keep else content.split" in rows[1] and "keep" not in rows[0]
+    assert all(len(row) < 400 for row in rows)
