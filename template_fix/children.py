@@ -294,9 +294,11 @@ def _answer(end: int, parent: int, work: Callable[[], tuple[bool, Function, tupl
 def _leave_the_caller_alone(speaks: bool) -> None:
     """Undo what was inherited of signals and streams, and look each second whether the parent is still there."""
     signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGXCPU):
+        signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, lambda number, frame: die_with_parent())
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # what the caller has blocked would never be told here
     signal.setitimer(signal.ITIMER_REAL, _LOOK, _LOOK)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1) if speaks else (0, 1, 2):

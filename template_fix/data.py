@@ -237,7 +237,19 @@ def _chosen(table: Any, features: Any, wanted: frozenset[str]) -> tuple[Any, Any
         raise ValueError(f"it has the column {twice[0]} twice")
     if not names or not features:
         return table, None
-    return table.select(names), Features({name: features[name] for name in names})
+    return table.select(names), Features({name: _closed(features[name]) for name in names})
+
+
+def _closed(feature: Any) -> Any:
+    """Return a feature that opens no files: what a row calls its image may be any file, a pipe or an address."""
+    if isinstance(feature, dict):
+        return {name: _closed(each) for name, each in feature.items()}
+    if isinstance(feature, (list, tuple)):
+        return [_closed(each) for each in feature]
+    if hasattr(feature, "feature"):
+        return replace(feature, feature=_closed(feature.feature))
+    opens = hasattr(feature, "decode") and type(feature).__name__ != "Json"
+    return replace(feature, decode=False) if opens else feature
 
 
 def _library(name: str) -> Callable[..., Any]:

@@ -15,14 +15,21 @@ from contextlib import suppress
 from pathlib import Path
 
 _LENGTH = 32
+_VARIABLE, _USUAL = ("LOCALAPPDATA", "AppData/Local") if sys.platform == "win32" else ("XDG_STATE_HOME", ".local/state")
 
 
 def key_path() -> Path:
-    """Return where the user's key is kept: in the folder for the state of programs."""
-    if sys.platform == "win32":
-        state = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local"
-    else:
-        state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
+    """Return where the user's key is kept: in the folder for the state of programs. Raises OSError where there is none.
+
+    A relative path would lie in the working directory, which may be a stranger's, with a key that the stranger knows.
+    """
+    state = os.environ.get(_VARIABLE, "")
+    if not os.path.isabs(state):
+        state = os.path.join(os.path.expanduser("~"), _USUAL)
+    if not os.path.isabs(state):
+        raise OSError(
+            None, f"is not known, and the key of template-fix is kept there; set {_VARIABLE}", "home directory"
+        )
     return Path(state, "template-fix", "key")
 
 
@@ -58,7 +65,11 @@ def _key() -> bytes:
     try:
         return _read(path)
     except FileNotFoundError:
-        _make(path)
+        try:
+            _make(path)
+        except OSError as error:
+            told = f"{error.strerror}, and the key of template-fix is kept there; set {_VARIABLE} to another folder"
+            raise OSError(error.errno, told, error.filename) from None
         return _read(path)
 
 

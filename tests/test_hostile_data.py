@@ -195,6 +195,35 @@ def test_a_row_that_can_not_be_decoded_is_broken_by_itself(tmp_path: Path, bad: 
     assert len(read(tmp_path / "a.parquet", sample=60)) == 60
 
 
+@pytest.mark.parametrize("kind", ["Image", "Audio", "Video", "Pdf"])
+@pytest.mark.parametrize("nested", [False, True], ids=["in a column", "in a list of blocks"])
+@pytest.mark.parametrize("file", ["a.parquet", "a.arrow"])
+def test_no_file_is_opened_that_a_row_names(
+    tmp_path: Path, kind: str, nested: bool, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrow, parquet = tables()
+    features = pytest.importorskip("datasets").features
+    if not hasattr(features, kind):
+        pytest.skip(f"this release knows no {kind}")
+    opened: list[object] = []
+    monkeypatch.setattr(getattr(features, kind), "decode_example", lambda *given, **named: opened.append(given))
+    named = {"bytes": None, "path": "/dev/zero"}
+    known = {"messages": [{"block": {"_type": kind}}] if nested else {"_type": kind}}
+    about = {"huggingface": json.dumps({"info": {"features": known}})}
+    stored = arrow.struct({"bytes": arrow.binary(), "path": arrow.string()})
+    column = arrow.array(
+        [[{"block": named}] if nested else named], arrow.list_(arrow.struct({"block": stored})) if nested else stored
+    )
+    table = arrow.table({"messages": column}).replace_schema_metadata(about)
+    if file.endswith(".arrow"):
+        with arrow.OSFile(str(tmp_path / file), "wb") as out, arrow.ipc.new_stream(out, table.schema) as writer:
+            writer.write_table(table)
+    else:
+        parquet.write_table(table, tmp_path / file)
+    assert read(tmp_path / file) == [{"messages": [{"block": named}] if nested else named}]
+    assert not opened
+
+
 BOMB = """
 import resource, sys
 import pyarrow as pa, pyarrow.parquet as pq

@@ -33,6 +33,11 @@ def spin(seconds: float) -> str:
     return "done"
 
 
+def counted(seconds: float) -> int:
+    """Compute for about as long in one call, in which no handler of a signal runs."""
+    return sum(range(int(10**8 * seconds)))
+
+
 def slept(seconds: float) -> str:
     time.sleep(seconds)
     return "slept"
@@ -384,6 +389,29 @@ print(before == after)
     assert ran.stderr == ""
 
 
+@pytest.mark.parametrize("threads", ["one thread", "two threads"])
+@pytest.mark.parametrize("function", ["spin", "counted"], ids=["in Python", "in one call that no signal interrupts"])
+def test_time_is_bounded_where_the_caller_has_blocked_or_ignores_signals(function: str, threads: str) -> None:
+    program = f"""
+import signal, sys, threading, time
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from template_fix.limits import LimitExceeded, bounded
+from test_limits import {function}
+signal.signal(signal.SIGXCPU, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+if {threads!r} == "two threads":
+    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+try:
+    bounded({function}, 50.0, computing=1.0, seconds=50)
+except LimitExceeded as error:
+    print(error)
+"""
+    begun = time.monotonic()
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert ran.stdout.startswith("takes more ") and "50 s" not in ran.stdout, ran.stdout + ran.stderr
+    assert time.monotonic() - begun < 40
+
+
 def processes(mark: str) -> list[int]:
     """Return the processes whose environment has a mark."""
     found = []
@@ -395,14 +423,16 @@ def processes(mark: str) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("threads", ["one thread", "two threads"])
+@pytest.mark.parametrize("threads", ["one thread", "two threads", "blocked signals"])
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL, None], ids=["SIGTERM", "SIGKILL", "an exit"])
 @pytest.mark.parametrize("work", ["spin", "slept"])
 def test_no_child_outlives_its_parent(end: signal.Signals | None, threads: str, work: str) -> None:
     mark = f"TEMPLATE_FIX_TEST={os.getpid()}-{time.monotonic_ns()}"
     program = f"""
-import os, sys, threading, time
+import os, signal, sys, threading, time
 sys.path.insert(0, {str(Path(__file__).parent)!r})
+if {threads!r} == "blocked signals":
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - {{signal.SIGTERM}})
 from template_fix.limits import started
 from test_limits import {work}
 if {threads!r} == "two threads":

@@ -16,7 +16,7 @@ from template_fix.cli import cli
 from template_fix.models import opened
 from template_fix.repair import check
 from template_fix.signature import key_path
-from template_fix.store import STORE, ForeignError, state, writable
+from template_fix.store import STORE, ForeignError, WriteError, state, writable
 from template_fix.writing import recover, replace, undo
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs links and FIFOs")
@@ -146,6 +146,48 @@ def test_a_journal_of_another_user_is_a_strangers(
     assert not key_path().exists(), "looking makes no key"
     replace(model(home / "model"), NAMES)
     refused(patched, patched / "model", action)
+
+
+@pytest.mark.parametrize("begun", ["1", "undoing"], ids=["an unfinished patch", "an unfinished undo"])
+@actions
+def test_no_file_is_moved_through_a_link_that_stands_in_the_place_of_a_folder(
+    patched: Path, action: Callable[[Path], object], begun: str
+) -> None:
+    directory = patched / "model"
+    (directory / "additional_chat_templates").rename(patched / "moved")
+    (directory / "additional_chat_templates").symlink_to(patched / "moved")
+    if begun == "undoing":
+        shutil.rmtree(directory / STORE / "1/after")
+        (directory / STORE / "1").rename(directory / STORE / begun)
+    before = everything(patched)
+    with pytest.raises(WriteError, match=r"rag\.jinja: was changed after a run was killed"):
+        action(directory)
+    assert everything(patched) == before
+
+
+def test_a_key_is_never_looked_for_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "state")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert key_path() == tmp_path / ".local/state/template-fix/key"
+    monkeypatch.setenv("HOME", "home")
+    with pytest.raises(OSError, match=r"home directory.*set XDG_STATE_HOME|set XDG_STATE_HOME.*home directory"):
+        key_path()
+
+
+@pytest.mark.parametrize("home", [None, "/proc/nowhere"], ids=["no home directory", "one that can't be written"])
+def test_where_no_key_can_be_made_a_patch_is_one_line_that_says_what_to_do(
+    root: Path, home: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pwd = pytest.importorskip("pwd")
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)  # a container's user has no entry there
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.delenv("HOME") if home is None else monkeypatch.setenv("HOME", home)
+    before = everything(root)
+    with pytest.raises(WriteError, match=r"template-fix is kept.*; set XDG_STATE_HOME.*; nothing was changed$"):
+        replace(root / "model", NAMES)
+    assert everything(root) == before
+    entry(root / "model", "1", {"files": {}, "signature": ""})
+    assert opened(str(root / "model")).checkpoint.files
 
 
 BROKEN = {
