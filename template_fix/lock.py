@@ -40,6 +40,7 @@ def locked(path: Path, patience: float) -> Iterator[None]:
     deadline = time.monotonic() + patience
     while (descriptor := _acquired(path)) is None:
         if time.monotonic() > deadline:
+            path.parent.mkdir(parents=True, exist_ok=True)  # where that can't be, no other run is to blame
             raise LockedError(str(path))
         time.sleep(_PAUSE)
     try:

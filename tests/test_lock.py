@@ -70,3 +70,17 @@ def test_a_file_in_the_place_of_the_folder_is_an_error_at_once(tmp_path: Path) -
         pass
     with pytest.raises(OSError), locked(tmp_path / "folder/deeper/lock", 60):
         pass
+
+
+@pytest.mark.parametrize("above", ["link/folder", "gone/folder"], ids=["behind a link to nowhere", "in a place unmade"])
+def test_where_no_folder_can_be_made_no_other_run_is_blamed(
+    tmp_path: Path, above: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    if above.startswith("gone"):
+        (tmp_path / "gone").mkdir()
+        monkeypatch.chdir(tmp_path / "gone")
+        (tmp_path / "gone").rmdir()
+    folder = Path("folder") if above.startswith("gone") else tmp_path / above
+    with pytest.raises((FileExistsError, FileNotFoundError)), locked(folder / "lock", 0.05):
+        pass
