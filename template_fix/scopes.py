@@ -133,5 +133,7 @@ def target(node: nodes.Assign) -> str:
 
 
 def _is_dict(node: nodes.Node) -> bool:
-    """Whether an expression makes a mapping, as ``dict(message, content=…)`` does."""
+    """Whether an expression makes a mapping: one that is written out, or ``dict(message, content=…)``."""
+    if isinstance(node, nodes.CondExpr):
+        return node.expr2 is not None and _is_dict(node.expr1) and _is_dict(node.expr2)
     return isinstance(node, nodes.Dict) or calls(node, "dict")
