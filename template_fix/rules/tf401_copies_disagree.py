@@ -35,7 +35,7 @@ LEVEL = Level.WARNING
 SUMMARY = "copies of the template disagree, so engines render differently"
 USUAL = ("<think>", "</think>")
 # Computing time for all copies of a model together.
-SECONDS = 8.0
+SECONDS = 4.0
 # What was tried, and what the first and the second template print.
 Difference = tuple[str, str, str]
 
