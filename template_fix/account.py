@@ -206,7 +206,8 @@ def concerned(result: PatchResult) -> str:
     if not switched(result):
         return ""
     if result.served is None:
-        return f"{CONCERNS}\n\n{UNCHANGED}"
+        # Without a switch that has to be asked for, that none was found may only mean that the time was over.
+        return f"{CONCERNS}\n\n{UNCHANGED}" if result.asked else CONCERNS
     rows = ("\n".join(f"{sign}{row}" for row in text.split("\n")) for sign, text in _signed(result.served))
     return f"{CONCERNS}\n\n{CHANGED}: {prose(result.served.subject)}.\n\n{fenced(_NEWLINE.join(rows), 'diff')}"
 

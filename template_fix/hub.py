@@ -12,10 +12,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from template_fix.limits import LimitExceeded, bounded
 from template_fix.message import UserError
@@ -37,6 +37,7 @@ _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 # Names that begin with a point are paths.
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
+P = ParamSpec("P")
 R = TypeVar("R")
 _BUSY = "somebody else is writing there; run the same command again"
 
@@ -104,12 +105,38 @@ def looks_like_repo(name: str) -> bool:
     return len(name) <= _LONGEST and _REPO.fullmatch(name) is not None
 
 
+def _apart(size: Callable[..., int] = lambda *_, **__: 0) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a function that asks the Hub do so in a process of its own: there, no answer takes for ever.
+
+    ``size`` gives how many bytes it is to send or to receive, from what the function is called with. HubError is raised
+    where it takes too long.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def asked(*args: P.args, **kwargs: P.kwargs) -> R:
+            _api()  # what is imported here needn't be in each child
+            seconds = _SECONDS + size(*args, **kwargs) / _SLOWEST
+            call = (_called, function.__name__, args, kwargs)
+            try:
+                return bounded(*call, seconds=seconds, megabytes=_MEGABYTES, speaks=True)  # type: ignore[no-any-return]
+            except LimitExceeded as error:
+                told = f"{_api().endpoint}: what was asked of it {error}; run the same command again"
+                raise HubError(told) from None
+
+        return asked
+
+    return decorate
+
+
+def _called(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call a function of this module that asks the Hub, in the process that is to do it: names can be pickled."""
+    return globals()[name].__wrapped__(*args, **kwargs)
+
+
+@_apart()
 def look(repo: str, revision: str | None = None) -> Remote:
     """Return a repository as it is at ``revision``, by default its main branch. Raises HubError."""
-    return _apart(_look, repo, revision)
-
-
-def _look(repo: str, revision: str | None) -> Remote:
     with _told(repo, revision):
         info = _api().model_info(repo, revision=revision, files_metadata=True)
         files = {
@@ -131,12 +158,9 @@ def _is_sound(remote: Remote) -> bool:
     )
 
 
+@_apart(lambda remote, names: sum(remote.files[name].size for name in names if name in remote.files))
 def fetch(remote: Remote, names: Sequence[str]) -> Path:
     """Return the folder of the Hub's cache that holds files ``names``, at least one. Raises HubError."""
-    return _apart(_fetch, remote, names, size=sum(remote.files[name].size for name in names if name in remote.files))
-
-
-def _fetch(remote: Remote, names: Sequence[str]) -> Path:
     from concurrent.futures import ThreadPoolExecutor
 
     _bound_files(max((remote.files[name].size for name in names if name in remote.files), default=0))
@@ -174,36 +198,28 @@ def cached(repo: str, revision: str | None, patterns: Sequence[str]) -> Path:
     return Path(folder)
 
 
+@_apart()
 def user() -> str:
     """Return the name of the user whose token it is. Raises HubError where there is no token."""
-    return _apart(_user)
-
-
-def _user() -> str:
     with _told(_api().endpoint):
         return str(_api().whoami()["name"])
 
 
+@_apart()
 def create_repo(repo: str, *, private: bool) -> None:
     """Make a repository for a model. Raises HubError where the name is taken."""
-    _apart(_create_repo, repo, private)
-
-
-def _create_repo(repo: str, private: bool) -> None:
     with _told(repo, conflict="the name is taken; choose another"):
         _api().create_repo(repo, private=private)
 
 
+@_apart()
 def create_branch(repo: str, branch: str, commit: str) -> None:
     """Make a branch that begins at ``commit``. Raises HubError."""
-    _apart(_create_branch, repo, branch, commit)
-
-
-def _create_branch(repo: str, branch: str, commit: str) -> None:
     with _told(repo, commit):
         _api().create_branch(repo, branch=branch, revision=commit)
 
 
+@_apart(lambda repo, files, *_, **__: sum(map(len, files.values())))
 def commit(
     repo: str,
     files: Mapping[str, bytes],
@@ -218,19 +234,6 @@ def commit(
 
     Raises Moved where the branch is no longer there, and HubError.
     """
-    size = sum(map(len, files.values()))
-    return _apart(_commit, repo, files, message, description, branch, parent, pull_request, size=size)
-
-
-def _commit(
-    repo: str,
-    files: Mapping[str, bytes],
-    message: str,
-    description: str,
-    branch: str,
-    parent: str,
-    pull_request: bool,
-) -> Committed:
     from tempfile import TemporaryDirectory
 
     from huggingface_hub import CommitOperationAdd
@@ -253,12 +256,9 @@ def _commit(
         return Committed(info.oid, info.commit_url, info.pr_url)
 
 
+@_apart()
 def pull_requests(repo: str, author: str) -> list[tuple[str, str]]:
     """Return the revision and the address of each open pull request that ``author`` has made. Raises HubError."""
-    return _apart(_pull_requests, repo, author)
-
-
-def _pull_requests(repo: str, author: str) -> list[tuple[str, str]]:
     with _told(repo):
         found = _api().get_repo_discussions(
             repo, author=author, discussion_type="pull_request", discussion_status="open"
@@ -276,19 +276,6 @@ def card(text: str, **metadata: object) -> str:
 def address(repo: str) -> str:
     """Return where a repository is on the web."""
     return f"{_api().endpoint}/{repo}"
-
-
-def _apart(function: Callable[..., R], *args: Any, size: int = 0) -> R:
-    """Return what a function gives that asks the Hub, from a process of its own: there, no answer takes for ever.
-
-    ``size`` is how many bytes it is to send or to receive. Raises HubError.
-    """
-    _api()  # what is imported here needn't be in each child
-    seconds = _SECONDS + size / _SLOWEST
-    try:
-        return bounded(function, *args, seconds=seconds, megabytes=_MEGABYTES, speaks=True)
-    except LimitExceeded as error:
-        raise HubError(f"{_api().endpoint}: what was asked of it {error}; run the same command again") from None
 
 
 def _api() -> HfApi:

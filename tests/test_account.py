@@ -189,3 +189,11 @@ def test_a_change_in_a_long_row_is_shown_on_either_side(length: int) -> None:
     rows = [row for row in told if row.startswith(("+", "-")) and not row.startswith(("+++", "---"))]
     assert len(rows) == 2 and "content if keep else content.split" in rows[1] and "keep" not in rows[0]
     assert all(len(row) < 400 for row in rows)
+
+
+def test_that_nothing_changes_is_said_only_where_the_switch_has_to_be_asked_for() -> None:
+    result = patched(chat("{{ m.content.split('</think>')[-1] }}"))
+    unknown = replace(result, served=None)
+    assert "gets another text" in account.concerned(result)
+    assert "in all conversations" not in account.concerned(unknown)
+    assert "in all conversations" in account.concerned(replace(unknown, asked=(("preserve_thinking", True),)))
