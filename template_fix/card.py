@@ -6,6 +6,7 @@ from template_fix import account
 from template_fix.checkpoint import Checkpoint
 from template_fix.markdown import code, fenced, prose
 from template_fix.outcome import PatchResult
+from template_fix.report import elsewhere
 
 
 def card(repo: str, base: str | None, result: PatchResult, default: str, before: Checkpoint, after: Checkpoint) -> str:
@@ -25,6 +26,7 @@ def card(repo: str, base: str | None, result: PatchResult, default: str, before:
         sections |= {
             "What was wrong": account.wrong(result),
             "Whom it concerns": account.concerned(result),
+            "In other engines": prose(" ".join(elsewhere(result))),
             "Before and after": account.evidence(result, before, after),
             "What changed": account.changes(result, before, after),
             "How to get the old behaviour back": account.way_back(result, default),

@@ -12,8 +12,8 @@ import click
 from template_fix.message import one_line
 
 if TYPE_CHECKING:
+    from template_fix.options import Options
     from template_fix.plan import Plan
-    from template_fix.repair import Options
     from template_fix.tell import Format
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -158,6 +158,9 @@ _revision = click.option(
 _mark = click.option(
     "--mark", is_flag=True, help="Put in generation markers, too, for training with assistant_only_loss."
 )
+_engines = click.option(
+    "--engines", is_flag=True, help="Say what other engines make of the templates, too: minijinja, if it is installed."
+)
 _DEFAULT_HELP = (
     "What a repaired template does where preserve_thinking isn't passed: keep reasoning, or do what it used to."
 )
@@ -180,6 +183,7 @@ def _flags(_: click.Context, __: click.Parameter, given: Sequence[str]) -> tuple
 @_ignore
 @_tags
 @click.option("--set", "flags", multiple=True, callback=_flags, metavar="NAME=VALUE", help="Judge with this variable.")
+@_engines
 @click.option("--strict", is_flag=True, help="Let warnings count as well as errors.")
 @_data_options
 @_format("text", "json", "sarif")
@@ -190,6 +194,7 @@ def check(
     ignore: frozenset[str],
     tags: tuple[tuple[str, str], ...],
     flags: tuple[tuple[str, Any], ...],
+    engines: bool,
     strict: bool,
     data: tuple[str, ...],
     columns: dict[str, str],
@@ -211,7 +216,7 @@ def check(
     """
     from template_fix import run, tell
 
-    options = _options(select, ignore, tags, flags=flags)
+    options = _options(select=select, ignore=ignore, tags=tags, flags=flags, engines=engines)
     if not data and (columns or subset or limit or sample or processes):
         raise click.UsageError("--column, --subset, --limit, --sample and --processes go with --data")
     if not data:
@@ -237,6 +242,7 @@ def _processors() -> int:
 @_tags
 @click.option("--default", type=_DEFAULTS, default="preserve", show_default=True, help=_DEFAULT_HELP)
 @_mark
+@_engines
 @click.option("--diff", is_flag=True, help="Print the changes as a unified diff, and write nothing.")
 @click.option(
     "--output",
@@ -253,6 +259,7 @@ def patch(
     tags: tuple[tuple[str, str], ...],
     default: str,
     mark: bool,
+    engines: bool,
     diff: bool,
     output: str | None,
     form: Format,
@@ -266,7 +273,7 @@ def patch(
         raise click.UsageError(f"--output takes {'no --diff' if diff else 'one MODEL only'}")
     from template_fix import run, tell
 
-    options = _options(select, ignore, tags, default, mark)
+    options = _options(select=select, ignore=ignore, tags=tags, default=default, mark=mark, engines=engines)
     return tell.told_patch(run.patch(models, options, output, write=not diff, revision=revision), form, diff=diff)
 
 
@@ -326,7 +333,8 @@ def push(
     from template_fix.options import shared_default
     from template_fix.plan import Wish
 
-    options = _options(select, ignore, tags, default or shared_default(create_pr), mark)
+    default = default or shared_default(create_pr)
+    options = _options(select=select, ignore=ignore, tags=tags, default=default, mark=mark)
     wish = Wish(source, to, options, revision, create_pr, branch, private, message, allow_errors)
     confirm = None if yes else _confirmed
     return tell.told_push(run.push(wish, dry_run=dry_run, confirm=confirm, again=_again), form)
@@ -407,17 +415,10 @@ def demo(directory: str | None, form: Format) -> int:
     return story.told(story.made(directory), form)
 
 
-def _options(
-    select: frozenset[str],
-    ignore: frozenset[str],
-    tags: tuple[tuple[str, str], ...],
-    default: str = "preserve",
-    mark: bool = False,
-    flags: tuple[tuple[str, Any], ...] = (),
-) -> Options:
-    from template_fix.repair import Options
+def _options(**given: Any) -> Options:
+    from template_fix.options import Options
 
-    return Options(select=select, ignore=ignore, default=default, tags=tags, mark=mark, flags=flags)
+    return Options(**given)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

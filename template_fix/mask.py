@@ -173,9 +173,9 @@ class Mask:
             if seen.text is None or seen.probe.form != "plain" or seen.probe.text_lists or None in seen.spans:
                 continue
             for turn in seen.probe.turns():
-                if (seen.probe.shape[turn] in CALLS) != calls:
-                    continue
                 own = _own(seen, turn)
+                if not own or (seen.probe.shape[turn] in CALLS) != calls:
+                    continue
                 start, last = self._start(seen, turn, own[0].start), max(span.end for span in own)
                 behind = seen.text[last : self._next(seen, turn, last)]
                 if not any(stop in behind for stop in found):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from template_fix import account
 from template_fix.checkpoint import Checkpoint
-from template_fix.markdown import code, fenced
+from template_fix.markdown import code, fenced, prose
 from template_fix.outcome import PatchResult
+from template_fix.report import elsewhere
 
 # How many files are named.
 _FILES = 8
@@ -21,6 +22,7 @@ def offer(repo: str, result: PatchResult, default: str, before: Checkpoint, afte
     sections = {
         "What was wrong": account.wrong(result),
         "Whom it concerns": account.concerned(result),
+        "In other engines": prose(" ".join(elsewhere(result))),
         "Before and after": account.evidence(result, before, after),
         "What changes": account.changes(result, before, after),
         "How it was verified": verified,

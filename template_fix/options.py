@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-# Told only where the code is selected or markers are asked for: most templates have none, most trainings need none.
-_ASKED_FOR = ("TF501",)
+# Told only where the code is selected, or by an option: most templates have no markers, most trainings need none, and
+# who trains with transformers alone needs no other engine.
+_ASKED_FOR = {"TF404": "engines", "TF501": "mark"}
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class Options:
     ``select`` and ``ignore`` hold codes or their beginnings (``TF2``); an empty ``select`` means all. ``default`` is
     what an absent ``preserve_thinking`` shall mean: ``preserve`` or ``original``. ``tags`` override the reasoning tags
     that are found; ValueError is raised for a pair that can't be told apart from other text. ``mark`` asks for
-    generation markers, which are never put in otherwise. ``flags`` are template variables that the training, or whoever
+    generation markers, which are never put in otherwise, ``engines`` for what other engines make of a template.
+    ``flags`` are template variables that the training, or whoever
     serves the model, is going to pass: all is judged with them.
     """
 
@@ -25,6 +27,7 @@ class Options:
     default: str = "preserve"
     tags: tuple[tuple[str, str], ...] = ()
     mark: bool = False
+    engines: bool = False
     flags: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
@@ -34,7 +37,7 @@ class Options:
     def wants(self, code: str) -> bool:
         """Whether a code is selected and not ignored; what matters to some trainings alone has to be asked for."""
         if code in _ASKED_FOR and not self.select:
-            return self.mark and not any(code.startswith(prefix) for prefix in self.ignore)
+            return getattr(self, _ASKED_FOR[code]) and not any(code.startswith(prefix) for prefix in self.ignore)
         chosen = not self.select or any(code.startswith(prefix) for prefix in self.select)
         return chosen and not any(code.startswith(prefix) for prefix in self.ignore)
 

@@ -67,12 +67,25 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """What repaired templates are to other engines, and to programs that read templates as text.
+
+    ``engines`` maps each engine of the table to the constructs of these templates that it runs otherwise than
+    transformers: where there are none, the repair takes effect there. ``unread`` says what was read before and no
+    longer is.
+    """
+
+    engines: Mapping[str, tuple[str, ...]]
+    unread: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class PatchResult:
     """What ``patch`` did to one model, in memory: nothing is written yet.
 
     ``changed`` maps each changed file to its text before and after. ``asked`` are the template variables that ``after``
     was checked with, where the repaired template does what it used to until it is asked. ``served`` shows what changes
-    for those who pass none, see `serving.changed_prompt`.
+    for those who pass none, see `serving.changed_prompt`, ``elsewhere`` what the repair is outside of transformers.
     """
 
     before: Report
@@ -82,6 +95,7 @@ class PatchResult:
     changed: Mapping[str, tuple[str, str]]
     asked: tuple[tuple[str, Any], ...] = ()
     served: Evidence | None = None
+    elsewhere: Elsewhere | None = None
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib.resources import files
+from typing import NamedTuple
 
 from jinja2 import nodes
 
-from template_fix.jinja import environment, is_marker, walk
+from template_fix.jinja import Template, environment, is_marker, walk
+from template_fix.text import Span
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -49,31 +51,58 @@ def unknown_elsewhere(before: str, after: str) -> str | None:
     Both are sources that parse. A construct counts that only the edited one has, and that an engine runs otherwise than
     transformers, or that nobody has tried.
     """
-    known, elsewhere = _table()
-    for construct in sorted(_constructs(after) - _constructs(before) - known):
-        if where := elsewhere.get(construct):
+    table = _table()
+    for construct in sorted(_constructs(after) - _constructs(before) - table.everywhere):
+        if where := table.elsewhere.get(construct):
             return f"{construct} isn't known to {', '.join(where)}"
         return f"no engine was tried with {construct}"
     return None
 
 
+def engines() -> tuple[str, ...]:
+    """Return the engines of the table, besides transformers."""
+    return tuple(_table().engines)
+
+
+def run_otherwise(template: Template) -> Iterator[tuple[str, Span | None, tuple[str, ...]]]:
+    """Yield each construct of a template that engines run otherwise, with its first place and these engines."""
+    elsewhere = _table().elsewhere
+    macros = _macros(template.tree)
+    places: dict[str, Span | None] = {}
+    for node in template.all_nodes:
+        for construct in _named(node, macros):
+            places.setdefault(construct, template.span(node))
+    yield from ((each, at, tuple(elsewhere[each])) for each, at in places.items() if each in elsewhere)
+
+
+class _Table(NamedTuple):
+    engines: list[str]
+    everywhere: frozenset[str]
+    elsewhere: Mapping[str, list[str]]
+
+
 @lru_cache(maxsize=1)
-def _table() -> tuple[frozenset[str], Mapping[str, list[str]]]:
+def _table() -> _Table:
     table = tomllib.loads(files("template_fix").joinpath("engines.toml").read_text(encoding="utf-8"))
-    return frozenset(table["everywhere"]), table["elsewhere"]
+    return _Table(table["engines"], frozenset(table["everywhere"]), table["elsewhere"])
 
 
 @lru_cache(maxsize=64)
 def _constructs(source: str) -> frozenset[str]:
     tree = environment().parse(source)
-    macros = {node.name for node in tree.find_all(nodes.Macro)}
+    macros = _macros(tree)
     return frozenset(name for node in walk(tree) for name in _named(node, macros))
+
+
+def _macros(tree: nodes.Template) -> set[str]:
+    return {node.name for node in tree.find_all(nodes.Macro)}
 
 
 def _named(node: nodes.Node, macros: set[str]) -> Iterator[str]:
     """Yield what a node is called in the table; calls of the template's own macros need no name."""
     if isinstance(node, nodes.Filter | nodes.Test):
-        sign, given = ("|", len(node.args)) if isinstance(node, nodes.Filter) else ("is ", 0)
+        sign, number = ("|" if isinstance(node, nodes.Filter) else "is "), len(node.args)
+        given = ", ".join([*([str(number)] if number else []), *(f"{each.key}=" for each in node.kwargs)])
         yield f"{sign}{node.name}({given})" if given else f"{sign}{node.name}"
     elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr):
         yield f".{node.node.attr}({len(node.args) or ''})"

@@ -8,7 +8,8 @@ A conversation is spelled as a word, one letter a message::
     r  reasoning and answer               w  reasoning, text and a tool call
     m  answer that mentions the closing   d  reasoning and two tool calls at once
        tag                                t  tool result
-    l  reasoning whose opening tag was in the prompt
+    l  reasoning whose opening tag was    e  empty content and no tool call
+       in the prompt
     b  two blocks of reasoning in one message
 """
 
@@ -45,6 +46,7 @@ TOOL_CHAINS = (
 )
 SEVERAL_BLOCKS = ("ub", "ubua", "urub", "ubur")
 LONE_CLOSING_TAG = ("um", "umua", "ul", "ulua", "urum", "umur")
+EMPTY = ("ue", "ueua", "ueur", "urue")
 _BOTH = ("inline", "reasoning_content")
 REASONS = "rkwdb"
 CALLS = "ckvwd"
@@ -158,6 +160,7 @@ _WORDS = {
     "k": "reasoned tool call",
     "w": "reasoned text and a tool call",
     "d": "two reasoned tool calls at once",
+    "e": "empty answer",
     "t": "tool result",
 }
 
@@ -424,13 +427,16 @@ def _battery(tags: Tags, arguments: type) -> Iterator[Probe]:
         yield probe(shape, tags, "mixed", arguments=arguments)
     for shape in (*SEVERAL_BLOCKS, *LONE_CLOSING_TAG):
         yield probe(shape, tags, "inline", arguments=arguments)
+    for shape, form in product(EMPTY, _BOTH):
+        # Nothing of an empty turn has to be printed, so nothing tells whether it is printed well.
+        yield replace(probe(shape, tags, form, arguments=arguments), ordinary=False)
     yield from _other_conventions(tags, arguments)
     for value, shapes in ((True, ("ur", "urur", "uktr", "uktrur")), (False, ("ua", "uaua", "ucta"))):
         for shape, form in product(shapes, _BOTH if value else ("plain",)):
             yield probe(shape, tags, form, arguments=arguments, flags=(("enable_thinking", value),))
     for shape, form in (
-        *(("ur", "inline"), ("urur", "inline"), ("urur", "reasoning_content")),
-        *(("uaua", "plain"), ("uvta", "plain")),
+        *(("ur", "inline"), ("urur", "inline"), ("ur", "reasoning_content"), ("urur", "reasoning_content")),
+        *(("uaua", "plain"), ("uvta", "plain"), ("uktr", "reasoning_content"), ("uktrur", "reasoning_content")),
     ):
         yield probe(shape, tags, form, arguments=arguments, text_lists=True)
 

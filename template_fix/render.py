@@ -55,7 +55,7 @@ class Renderer:
         **flags: Any,
     ) -> str | Failure:
         """Return what the template prints for these arguments, or the reason why it doesn't."""
-        printed = self._parts(messages, tools, add_generation_prompt, flags, [])
+        printed = self.parts(messages, tools, add_generation_prompt, flags, [])
         return printed if isinstance(printed, Failure) else "".join(printed)
 
     def generated(
@@ -68,11 +68,11 @@ class Renderer:
         tracker = environment().extensions[Generation.identifier]
         assert isinstance(tracker, Generation)
         tracker.blocks, tracker.spans = [], []
-        printed = self._parts(messages, tools, False, flags, tracker.blocks)
+        printed = self.parts(messages, tools, False, flags, tracker.blocks)
         spans, tracker.spans = tracker.spans, []
         return printed if isinstance(printed, Failure) else ("".join(printed), tuple(spans))
 
-    def _parts(
+    def parts(
         self,
         messages: Sequence[Message],
         tools: Sequence[Mapping[str, Any]] | None,
@@ -80,7 +80,7 @@ class Renderer:
         flags: Mapping[str, Any],
         parts: list[str],
     ) -> list[str] | Failure:
-        """Add to ``parts`` what the template prints, in the parts in which it does, and return them."""
+        """Add to ``parts`` what the template prints, constants and expressions one by one, and return them."""
         given = {
             "messages": list(messages),  # templates put messages in front of them, as only a list lets them
             "tools": None if tools is None else list(tools),

@@ -17,8 +17,8 @@ from template_fix.outcome import PatchResult, Refusal, Repair, Report, TemplateS
 from template_fix.programs import Program, programs, still_alike
 from template_fix.proposers import Proposal
 from template_fix.records import TOKENIZER
-from template_fix.rules import FILE_RULES, TEMPLATE_RULES, TOKEN_RULES, level_of
-from template_fix.serving import changed_prompt
+from template_fix.rules import ENGINE_RULES, FILE_RULES, TEMPLATE_RULES, TOKEN_RULES, level_of
+from template_fix.serving import changed_prompt, elsewhere
 from template_fix.study import Found, Setting, Study
 from template_fix.subject import Subject
 from template_fix.text import Edit, Span, traced_back
@@ -118,7 +118,8 @@ def _patched(checkpoint: Checkpoint, options: Options, *, alike: bool) -> PatchR
     tags = next((pair for study in studied.values() for pair in study.tags), None)
     served = changed_prompt(checkpoint, mended, tags, special_tokens(checkpoint)) if tags and kept else None
     asked = tuple((name, value) for name, value in options.flags if name == SWITCH)
-    return PatchResult(before, after, tuple(kept), tuple(refused), changed, asked, served)
+    abroad = elsewhere(checkpoint, mended) if kept else None
+    return PatchResult(before, after, tuple(kept), tuple(refused), changed, asked, served, abroad)
 
 
 def _marks(checkpoint: Checkpoint, options: Options, found: Sequence[Program]) -> Iterator[tuple[Repair, str]]:
@@ -179,10 +180,32 @@ def _studied(
         computing=PATCH_SECONDS if heal else CHECK_SECONDS,
         meanwhile=load,
     )
-    return {
+    studied = {
         program: _stopped(study) if isinstance(study, LimitExceeded) else study
         for program, study in zip(found, tried, strict=True)
     }
+    wanted = [rule for rule in ENGINE_RULES if options.wants(rule.CODE)]
+    return _in_engines(studied, wanted, setting) if wanted else studied
+
+
+def _in_engines(studied: dict[Program, Studied], rules: Sequence[Any], setting: Setting) -> dict[Program, Studied]:
+    """Return studies with what other engines make of their templates, each tried in a child process of its own."""
+    tried = in_turn(_ask, [(rules, program.source, setting) for program in studied], computing=CHECK_SECONDS)
+    return {
+        program: replace(
+            study, found=(*study.found, *(_unknown(rules, told) if isinstance(told, LimitExceeded) else told))
+        )
+        for (program, study), told in zip(studied.items(), tried, strict=True)
+    }
+
+
+def _ask(rules: Sequence[Any], source: str, setting: Setting) -> list[tuple[str, Found]]:
+    study = Study(source, setting)
+    return [] if study.unreadable else [(rule.CODE, each) for rule in rules for each in rule.check(study)]
+
+
+def _unknown(rules: Sequence[Any], error: LimitExceeded) -> list[tuple[str, Found]]:
+    return [(rule.CODE, Found(f"what other engines print could not be tried: it {error}")) for rule in rules]
 
 
 def _setting(checkpoint: Checkpoint, options: Options) -> Setting:

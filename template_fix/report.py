@@ -58,6 +58,7 @@ def patch_lines(
     for refusal in result.refused:
         yield from _refused(refusal)
     yield from _served(result)
+    yield from _elsewhere(result)
     if after:
         yield line("")
         yield line(Piece("Remains", "title"))
@@ -164,6 +165,28 @@ def _outcome(result: PatchResult, written: str | None) -> list[Piece]:
     if written != result.before.model:
         return [repaired, Piece(f" made, written to {written}: {files}")]
     return [repaired, Piece(f" made in {files}")]
+
+
+def elsewhere(result: PatchResult) -> Iterator[str]:
+    """Yield what a repair is in other engines, in one sentence, and what is no longer read in the template's text."""
+    if result.elsewhere is None:
+        return
+    engines = result.elsewhere.engines
+    alike: dict[tuple[str, ...], list[str]] = {(): ["transformers"]}
+    for name, otherwise in engines.items():
+        alike.setdefault(otherwise, []).append(name)
+    on = ", ".join(alike.pop(()))
+    off = ", ".join(f"{', '.join(names)} ({', '.join(why)})" for why, names in alike.items())
+    left = f"; it is left open in {off}, where what is named of the template runs otherwise" if off else ""
+    yield f"The repair takes effect in {on}{left}: so says the table of constructs that engines know."
+    yield from (f"{each}." for each in result.elsewhere.unread)
+
+
+def _elsewhere(result: PatchResult) -> Iterator[Line]:
+    told = " ".join(elsewhere(result))
+    if told:
+        yield line("")
+        yield line(Piece("Engines: ", "title"), told, hang=2)
 
 
 def _served(result: PatchResult) -> Iterator[Line]:

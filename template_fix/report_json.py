@@ -141,6 +141,7 @@ def _repaired(result: PatchResult) -> dict[str, Any]:
         "before": report_json(result.before),
         "after": report_json(result.after),
         "asked": dict(result.asked),
+        "elsewhere": None if result.elsewhere is None else asdict(result.elsewhere),
         "served": None if result.served is None else asdict(_bounded(result.served)),
         "kept": [_repair(repair) for repair in result.kept],
         "refused": [_refusal(refusal) for refusal in result.refused],

@@ -1,15 +1,21 @@
-"""What a repair changes for those who serve the model and pass nothing to its template."""
+"""What a repair changes for those who serve the model: who pass nothing to its template, or run it elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from template_fix.checkpoint import Checkpoint
 from template_fix.finding import Evidence
+from template_fix.jinja import Template
 from template_fix.limits import LimitExceeded, in_turn
+from template_fix.outcome import Elsewhere
+from template_fix.portable import engines as names
+from template_fix.portable import run_otherwise
 from template_fix.probes import battery
 from template_fix.render import Renderer
+from template_fix.sniffed import taken_away
 from template_fix.tags import Tags
 
 # Computing time for all templates of a model together.
@@ -23,10 +29,31 @@ def changed_prompt(
 
     It is an ordinary one, with no template variables passed. None where there is none among those that are tried.
     """
-    pairs = zip(before.templates, after.templates, strict=True)
-    changed = [(one.source, other.source, tags, variables) for one, other in pairs if one.source != other.source]
+    changed = [(one, other, tags, variables) for one, other in _changed(before, after)]
     found = (each for each in in_turn(_shortest, changed, computing=SECONDS) if not isinstance(each, LimitExceeded))
     return next(filter(None, found), None)
+
+
+def elsewhere(before: Checkpoint, after: Checkpoint) -> Elsewhere | None:
+    """Return what repaired templates are to other engines and readers, None where none is changed, or time is over."""
+    told = list(in_turn(_elsewhere, _changed(before, after), computing=SECONDS))
+    known = [each for each in told if isinstance(each, Elsewhere)]
+    if len(known) < len(told) or not known:
+        return None
+    engines = {name: tuple(dict.fromkeys(chain.from_iterable(e.engines[name] for e in known))) for name in names()}
+    return Elsewhere(engines, tuple(dict.fromkeys(chain.from_iterable(each.unread for each in known))))
+
+
+def _elsewhere(before: str, after: str) -> Elsewhere:
+    found = list(run_otherwise(Template(after)))
+    engines = {name: tuple(construct for construct, _, where in found if name in where) for name in names()}
+    return Elsewhere(engines, taken_away(before, after))
+
+
+def _changed(before: Checkpoint, after: Checkpoint) -> list[tuple[str, str]]:
+    """Return each template that is another after a repair, as it was and as it is."""
+    pairs = zip(before.templates, after.templates, strict=True)
+    return list(dict.fromkeys((one.source, other.source) for one, other in pairs if one.source != other.source))
 
 
 def _shortest(one: str, other: str, tags: tuple[str, str], variables: Mapping[str, Any]) -> Evidence | None:

@@ -175,6 +175,13 @@ class Study:
         return switches.own_switches(self.template, self.examined, self.own_variables)
 
     @cached_property
+    def own_way(self) -> str:
+        """Return what a switch of the template's own is good for, to follow a fix; "" where it has none."""
+        from template_fix.proposers import switches
+
+        return switches.advice(self.examined, self.keeping)
+
+    @cached_property
     def own_variables(self) -> tuple[str, ...]:
         """Return the variables that only a caller who knows the template sets, as far as conversations reach them."""
         return self.coverage.unset if self.coverage else ()

@@ -170,7 +170,7 @@ def test_what_strangers_wrote_does_nothing_on_the_hub(kind: str, size: int) -> N
     assert not kinds & {"link_open", "image", "html_block", "html_inline", "table_open", "blockquote_open", "s_open"}
     headings = [inside.content for token, inside in pairwise(tokens) if token.type == "heading_open"]
     assert set(SECTIONS) <= set(headings)
-    assert len(headings) == (6 if kind == "offer" else 8)
+    assert len(headings) == (7 if kind == "offer" else 9)
     prose = "".join(token.content for token in tokens if token.type == "text")
     assert not re.search(r"[@#]\w|://|www\.", prose)
 

@@ -16,7 +16,7 @@ text finding lock options version align lines demo_model sandbox
 outcome markdown jsontext literal jinja children excerpt signature
 limits document
 hub conversation
-match fold render effects scopes roles links portable
+match fold render effects scopes roles links portable sniffed
 copies tags pieces
 records probes
 checkpoint rows
@@ -28,7 +28,7 @@ batches
 json_rows
 data
 survey labels watch
-programs models vocabulary loadable proposers coverage judge mask
+engines programs models vocabulary loadable proposers coverage judge mask
 unflag candidates origin cells inlining asking scoping
 sameness telling marking
 reach

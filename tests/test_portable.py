@@ -19,7 +19,7 @@ ELSEWHERE = {
     "{{ m.content | default('', true) }}": "|default(2) isn't known to swift-jinja",
     "{{ 'a' if m.content }}": "a if b isn't known to",
     "{{ m.content | indent }}": "no engine was tried with |indent",
-    "{{ 2 ** 3 }}": "no engine was tried with Pow",
+    "{{ 7 % 3 }}": "no engine was tried with Mod",
     "{% generation %}{{ m.content }}{% endgeneration %}": "{% generation %} isn't known to minijinja",
     "{{ cycler(1) }}": "no engine was tried with cycler()",
 }

@@ -63,7 +63,7 @@ def test_a_finding_has_the_keys_that_are_documented():
 
 def test_a_patch_tells_of_repairs_and_edits():
     [told] = answer("patch", outcomes_json([Patched(PATCHED, "out", ("model.gguf",), ("vocab.json",))], 0))["models"]
-    keys = "model written changed copied left before after asked served kept refused diff"
+    keys = "model written changed copied left before after asked elsewhere served kept refused diff"
     assert list(told) == keys.split()
     assert (told["written"], told["changed"]) == ("out", ["tokenizer_config.json"])
     assert (told["copied"], told["left"]) == (["vocab.json"], ["model.gguf"])

@@ -36,6 +36,22 @@ def own_switches(template: Template, examined: Examination, names: Iterable[str]
     return {name: value for name in asked for value in (False, True) if _mends(examined, name, value)}
 
 
+def advice(examined: Examination, keeping: Mapping[str, bool]) -> str:
+    """Return what a switch of the template's own is good for, "" where it has none; see `own_switches`.
+
+    Use it inside `limits.bounded`.
+    """
+    wrong = [seen for seen in examined if examined.owed(seen.probe) and seen.breaks(*SAFE)]
+    for name, value in keeping.items():
+        flags = {**examined.flags, name: value}
+        told = Examination(examined.renderer, examined.probes.values(), examined.tags, flags)
+        mended = sum(not told.observe(seen.probe).breaks(*SAFE) for seen in wrong)
+        if mended:
+            call = f"{name}={str(value).lower()}"
+            return f"; passing {call} mends {mended} of the {len(wrong)} conversations that the template prints wrong"
+    return ""
+
+
 def _is_boolean(template: Template, name: str) -> bool:
     """Whether a variable is asked for its truth, or defaults to one."""
     for node in template.all_nodes:

@@ -28,6 +28,7 @@ from template_fix.rules import (
     tf401_copies_disagree,
     tf402_not_loadable,
     tf403_journal,
+    tf404_other_engine,
     tf501_no_generation_markers,
     tf502_wrong_mask,
     tf503_end_does_not_stop,
@@ -48,6 +49,8 @@ TEMPLATE_RULES: tuple[Any, ...] = (
     tf501_no_generation_markers,
     tf502_wrong_mask,
 )
+# These take long, and are asked only where their findings are wanted.
+ENGINE_RULES: tuple[Any, ...] = (tf404_other_engine,)
 FILE_RULES: tuple[Any, ...] = (
     tf101_no_template,
     tf401_copies_disagree,
@@ -64,7 +67,9 @@ TOKEN_RULES: tuple[Any, ...] = (
     tf304_swallows_whitespace,
 )
 CHECKPOINT_RULES: tuple[Any, ...] = (*FILE_RULES, *TOKEN_RULES)
-RULES: tuple[Any, ...] = tuple(sorted(TEMPLATE_RULES + CHECKPOINT_RULES, key=lambda rule: str(rule.CODE)))
+RULES: tuple[Any, ...] = tuple(
+    sorted(TEMPLATE_RULES + ENGINE_RULES + CHECKPOINT_RULES, key=lambda rule: str(rule.CODE))
+)
 
 
 def level_of(code: str) -> Level:

@@ -34,7 +34,7 @@ def check(study: Study) -> Iterator[Found]:
     for seen in study.owed():
         cuts = [held.of for held in seen.breaks("stable")]
         if cuts and not seen.lost:
-            fix = "print it everywhere as it is printed when it stands last"
+            fix = f"print it everywhere as it is printed when it stands last{study.own_way}"
             yield Found(
                 "a turn is printed otherwise once more messages follow it",
                 study.change(seen),
