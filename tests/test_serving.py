@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,17 @@ def test_with_the_original_as_default_nothing_is_printed_otherwise_and_the_proof
     assert render(after, conversation) == render(given.files[FILE], conversation)
     assert "<think>\nr\n</think>" in render(after, conversation, preserve_thinking=True)
     assert not patch(given.after(result.changed), ORIGINAL).changed, "a second repair finds nothing to do"
+
+
+CHANGES = SWITCHED.replace("{{ m.content.split('</think>')[-1] }}", "{{ '' if loop.last else ' ' }}{{ m.content }}")
+
+
+@pytest.mark.parametrize(("code", "text"), [("TF201", SWITCHED), ("TF202", source("own_switch")), ("TF204", CHANGES)])
+def test_a_switch_of_the_templates_own_is_named_with_what_it_mends(code: str, text: str) -> None:
+    (found,) = check(Checkpoint("m", {FILE: text}), Options(select=frozenset({code}))).findings
+    assert re.search(r"; passing \w+=(true|false) mends \d+ of the \d+ conversations", found.fix or "")
+
+
+def test_a_template_without_a_switch_has_none_to_name() -> None:
+    found = check(Checkpoint("m", {FILE: source("gate")})).findings
+    assert found and not any("passing" in (finding.fix or "") for finding in found)

@@ -35,5 +35,8 @@ def check(study: Study) -> Iterator[Found]:
         seen, part = lost
         evidence = study.evidence(seen, part.message, [part])
         yield Found(
-            "the template drops the reasoning of the last turn", study.cause(seen.probe, part), (evidence,), _FIX
+            "the template drops the reasoning of the last turn",
+            study.cause(seen.probe, part),
+            (evidence,),
+            f"{_FIX}{study.own_way}",
         )
