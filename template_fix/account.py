@@ -12,7 +12,8 @@ from template_fix.finding import Evidence, Finding
 from template_fix.markdown import code, fenced, prose
 from template_fix.outcome import PatchResult
 from template_fix.render import RenderError
-from template_fix.report import CHANGED, CONCERNS, UNCHANGED, by_gravity, proof_lines, where
+from template_fix.report import CHANGED, UNCHANGED, by_gravity, concerns, proof_lines, where
+from template_fix.report import elsewhere as elsewhere_in
 from template_fix.show import DEFAULT, Showing, Shown, show
 from template_fix.text import in_common, unified_diff
 from template_fix.version import version
@@ -112,7 +113,7 @@ def _example(evidence: Evidence) -> str:
 
 def changes(result: PatchResult, before: Checkpoint, after: Checkpoint) -> str:
     """Return what each repair does, and the diff, with templates as their own text wherever they are stored."""
-    made = _items(f"{prose(repair.title)}: {prose(repair.why)}" for repair in result.kept)
+    made = _items(dict.fromkeys(f"{prose(repair.title)}: {prose(repair.why)}" for repair in result.kept))
     diff = changed_rows("".join([*_template_diffs(before, after), *_file_diffs(result, before, after)]))
     return f"{made}\n\n{fenced(diff, 'diff', rest='the commit shows the rest')}"
 
@@ -205,11 +206,19 @@ def concerned(result: PatchResult) -> str:
     """Return whom the losses of a template concern, and what a caller gets from now on who passes nothing."""
     if not switched(result):
         return ""
-    if result.served is None:
+    told = [concerns(result)]
+    if result.served is not None:
+        rows = ("\n".join(f"{sign}{row}" for row in text.split("\n")) for sign, text in _signed(result.served))
+        told += [f"{CHANGED}: {prose(result.served.subject)}.", fenced(_NEWLINE.join(rows), "diff")]
+    elif result.asked:
         # Without a switch that has to be asked for, that none was found may only mean that the time was over.
-        return f"{CONCERNS}\n\n{UNCHANGED}" if result.asked else CONCERNS
-    rows = ("\n".join(f"{sign}{row}" for row in text.split("\n")) for sign, text in _signed(result.served))
-    return f"{CONCERNS}\n\n{CHANGED}: {prose(result.served.subject)}.\n\n{fenced(_NEWLINE.join(rows), 'diff')}"
+        told.append(UNCHANGED)
+    return "\n\n".join(filter(None, told))
+
+
+def elsewhere(result: PatchResult) -> str:
+    """Return what the repair is in other engines, and to programs that read a template's text."""
+    return " ".join(elsewhere_in(result, prose, code))
 
 
 def _signed(evidence: Evidence) -> Iterator[tuple[str, str]]:

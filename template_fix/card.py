@@ -6,7 +6,6 @@ from template_fix import account
 from template_fix.checkpoint import Checkpoint
 from template_fix.markdown import code, fenced, prose
 from template_fix.outcome import PatchResult
-from template_fix.report import elsewhere
 
 
 def card(repo: str, base: str | None, result: PatchResult, default: str, before: Checkpoint, after: Checkpoint) -> str:
@@ -26,7 +25,7 @@ def card(repo: str, base: str | None, result: PatchResult, default: str, before:
         sections |= {
             "What was wrong": account.wrong(result),
             "Whom it concerns": account.concerned(result),
-            "In other engines": prose(" ".join(elsewhere(result))),
+            "In other engines": account.elsewhere(result),
             "Before and after": account.evidence(result, before, after),
             "What changed": account.changes(result, before, after),
             "How to get the old behaviour back": account.way_back(result, default),

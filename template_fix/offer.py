@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from template_fix import account
 from template_fix.checkpoint import Checkpoint
-from template_fix.markdown import code, fenced, prose
+from template_fix.markdown import code, fenced
 from template_fix.outcome import PatchResult
-from template_fix.report import elsewhere
 
 # How many files are named.
 _FILES = 8
@@ -17,12 +16,13 @@ def offer(repo: str, result: PatchResult, default: str, before: Checkpoint, afte
 
     ``default`` is what the repaired template does without being asked: ``preserve`` or ``original``.
     """
-    again = fenced(f"pip install template-fix\ntemplate-fix check {repo} --revision refs/pr/NUMBER", "sh")
+    asked = "".join(f" --set {name}={str(value).lower()}" for name, value in result.asked)
+    again = fenced(f"pip install template-fix\ntemplate-fix check {repo} --revision refs/pr/NUMBER{asked}", "sh")
     verified = f"{account.proof(result)}\n\nTo see for yourself, with this pull request's number:\n\n{again}"
     sections = {
         "What was wrong": account.wrong(result),
         "Whom it concerns": account.concerned(result),
-        "In other engines": prose(" ".join(elsewhere(result))),
+        "In other engines": account.elsewhere(result),
         "Before and after": account.evidence(result, before, after),
         "What changes": account.changes(result, before, after),
         "How it was verified": verified,

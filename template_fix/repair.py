@@ -117,7 +117,10 @@ def _patched(checkpoint: Checkpoint, options: Options, *, alike: bool) -> PatchR
     }
     tags = next((pair for study in studied.values() for pair in study.tags), None)
     served = changed_prompt(checkpoint, mended, tags, special_tokens(checkpoint)) if tags and kept else None
-    asked = tuple((name, value) for name, value in options.flags if name == SWITCH)
+    switched = any(SWITCH in study.variables for study in studied.values()) or any(
+        SWITCH in edit.text for repair in kept for _, edit in repair.edits
+    )
+    asked = tuple((name, value) for name, value in options.flags if name == SWITCH and switched)
     abroad = elsewhere(checkpoint, mended) if kept else None
     return PatchResult(before, after, tuple(kept), tuple(refused), changed, asked, served, abroad)
 

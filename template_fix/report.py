@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from template_fix.excerpt import edit_line, evidence_lines, source_lines
 from template_fix.finding import Finding, Level, Place
@@ -167,8 +167,18 @@ def _outcome(result: PatchResult, written: str | None) -> list[Piece]:
     return [repaired, Piece(f" made in {files}")]
 
 
-def elsewhere(result: PatchResult) -> Iterator[str]:
-    """Yield what a repair is in other engines, in one sentence, and what is no longer read in the template's text."""
+def concerns(result: PatchResult) -> str:
+    """Return whom the losses concern, where they are such as many vendors want for serving."""
+    return CONCERNS if any(finding.code in ("TF202", "TF204") for finding in result.before.findings) else ""
+
+
+def elsewhere(
+    result: PatchResult, plain: Callable[[str], str] = str, quoted: Callable[[str], str] = "`{}`".format
+) -> Iterator[str]:
+    """Yield what a repair is in other engines, in one sentence, and what is no longer read in the template's text.
+
+    ``plain`` and ``quoted`` put sentences and code into the form that they are told in.
+    """
     if result.elsewhere is None:
         return
     engines = result.elsewhere.engines
@@ -176,10 +186,10 @@ def elsewhere(result: PatchResult) -> Iterator[str]:
     for name, otherwise in engines.items():
         alike.setdefault(otherwise, []).append(name)
     on = ", ".join(alike.pop(()))
-    off = ", ".join(f"{', '.join(names)} ({', '.join(why)})" for why, names in alike.items())
+    off = ", ".join(f"{', '.join(names)} ({', '.join(map(quoted, why))})" for why, names in alike.items())
     left = f"; it is left open in {off}, where what is named of the template runs otherwise" if off else ""
     yield f"The repair takes effect in {on}{left}: so says the table of constructs that engines know."
-    yield from (f"{each}." for each in result.elsewhere.unread)
+    yield from (plain(f"{each}.") for each in result.elsewhere.unread)
 
 
 def _elsewhere(result: PatchResult) -> Iterator[Line]:
@@ -193,8 +203,8 @@ def _served(result: PatchResult) -> Iterator[Line]:
     """Yield what changes for those who serve the model."""
     if result.served is not None:
         yield line("")
-        yield line(Piece("Serving: ", "title"), CONCERNS, hang=2)
-        yield line(f"{CHANGED}:", indent=2)
+        told = " ".join(filter(None, (concerns(result), f"{CHANGED}:")))
+        yield line(Piece("Serving: ", "title"), told, hang=2)
         yield from evidence_lines(result.served, 2)
 
 

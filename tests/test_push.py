@@ -83,11 +83,13 @@ def test_the_description_is_for_the_maintainer(repo):
     assert [line for line in told.splitlines() if line.startswith("## ")] == [
         "## What was wrong",
         "## Whom it concerns",
+        "## In other engines",
         "## Before and after",
         "## What changes",
         "## How it was verified",
         "## How to get the old behaviour back",
     ]
+    assert "template-fix check org/model --revision refs/pr/NUMBER --set preserve_thinking=true" in told
     assert "\n- error TF201: the template drops the reasoning of the last turn (`tokenizer_config.json:67:" in told
     assert "\n+Each spider has eight legs, so three times eight.\n" in told
     assert "\n- `<think>`: dropped before, kept after\n" in told
