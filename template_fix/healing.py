@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from template_fix.candidates import apart
+from template_fix.leak import exposed, resets
 from template_fix.options import Options
 from template_fix.proposers import Proposal
 from template_fix.proposers.splice import tidied
@@ -51,9 +52,25 @@ def healed(study: Study, found: Iterable[tuple[str, Found]], options: Options) -
         if better is None or better.kept == best.kept:
             break
         best = better
+    best = best and _without_leak(study, best)
     kept = tuple(_final(study, found, best)) if best else ()
     left = best is None or broken(best.case.itself)
     return Healed(kept, tuple(_refusals(study, proposals, best, wanted)) if left else (), not left)
+
+
+def _without_leak(study: Study, best: Choice) -> Choice:
+    """Return a choice that exposes no leak of loops to the engines that have one, where one more edit achieves that."""
+
+    def leaks(choice: Choice) -> bool:
+        flags = study.examined.flags
+        return exposed(study.source, choice.source, study.tags, study.variables, flags) is not None
+
+    if leaks(best):
+        for reset in resets(study.template, study.switch):
+            choice = study.search.with_one_more(best, reset)
+            if choice and not leaks(choice):
+                return choice
+    return best
 
 
 def _asked_for(proposal: Proposal, wanted: set[str], options: Options) -> bool:

@@ -72,11 +72,12 @@ class Elsewhere:
 
     ``engines`` maps each engine of the table to the constructs of these templates that it runs otherwise than
     transformers: where there are none, the repair takes effect there. ``unread`` says what was read before and no
-    longer is.
+    longer is. ``leaks`` shows a conversation that goes wrong from now on where loops leak, see `leak`.
     """
 
     engines: Mapping[str, tuple[str, ...]]
     unread: tuple[str, ...] = ()
+    leaks: Evidence | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from template_fix.proposers import Proposal
 from template_fix.records import TOKENIZER
 from template_fix.rules import ENGINE_RULES, FILE_RULES, TEMPLATE_RULES, TOKEN_RULES, level_of
 from template_fix.serving import changed_prompt, elsewhere
-from template_fix.study import Found, Setting, Study
+from template_fix.study import NEUTRAL, Found, Setting, Study
 from template_fix.subject import Subject
 from template_fix.text import Edit, Span, traced_back
 from template_fix.tokens import recorded_tags, vocabulary_tags
@@ -121,7 +121,8 @@ def _patched(checkpoint: Checkpoint, options: Options, *, alike: bool) -> PatchR
         SWITCH in edit.text for repair in kept for _, edit in repair.edits
     )
     asked = tuple((name, value) for name, value in options.flags if name == SWITCH and switched)
-    abroad = elsewhere(checkpoint, mended) if kept else None
+    known = tags or (NEUTRAL.open, NEUTRAL.close)
+    abroad = elsewhere(checkpoint, mended, known, special_tokens(checkpoint), dict(asked)) if kept else None
     return PatchResult(before, after, tuple(kept), tuple(refused), changed, asked, served, abroad)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from template_fix.excerpt import edit_line, evidence_lines, source_lines
 from template_fix.finding import Finding, Level, Place
+from template_fix.leak import LEAKING
 from template_fix.lines import WIDEST, Line, Piece, line
 from template_fix.message import cut, short
 from template_fix.outcome import PatchResult, Refusal, Repair, Report, TemplateSummary
@@ -190,6 +191,10 @@ def elsewhere(
     left = f"; it is left open in {off}, where what is named of the template runs otherwise" if off else ""
     yield f"The repair takes effect in {on}{left}: so says the table of constructs that engines know."
     yield from (plain(f"{each}.") for each in result.elsewhere.unread)
+    if (leak := result.elsewhere.leaks) is not None:
+        yield plain(
+            f"Where what a loop sets outlives the turn ({LEAKING}), one turn prints what another set: {leak.subject}."
+        )
 
 
 def _elsewhere(result: PatchResult) -> Iterator[Line]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import NamedTuple
 
 from template_fix.contract import Case, Observation
@@ -34,6 +35,10 @@ class _Repaired(Study):
 
     def change(self, seen: Observation) -> Span | None:
         return None
+
+    @cached_property
+    def own_way(self) -> str:
+        return ""
 
 
 def resolved(study: Study, found: Iterable[tuple[str, Found]], choice: Choice) -> tuple[tuple[str, ...], ...]:

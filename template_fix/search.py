@@ -71,6 +71,13 @@ class Search:
             best = grown
         return best
 
+    def with_one_more(self, choice: Choice, proposal: Proposal) -> Choice | None:
+        """Return a choice with another proposal that mends nothing in transformers, if that may stand there."""
+        self.candidates.offer([proposal])
+        kept = [*choice.kept, proposal]
+        tried = self.tried(kept) if apart(kept) else None
+        return self._confirmed(tried) if tried and not tried.verdict.reason else None
+
     def _confirmed(self, choice: Choice) -> Choice | None:
         """Return a choice as it is compiled by itself, if it stands there and renders as the original when off."""
         case = self.candidates.alone(choice.kept)

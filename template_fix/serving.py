@@ -9,6 +9,7 @@ from typing import Any
 from template_fix.checkpoint import Checkpoint
 from template_fix.finding import Evidence
 from template_fix.jinja import Template
+from template_fix.leak import exposed
 from template_fix.limits import LimitExceeded, in_turn
 from template_fix.outcome import Elsewhere
 from template_fix.portable import engines as names
@@ -34,20 +35,36 @@ def changed_prompt(
     return next(filter(None, found), None)
 
 
-def elsewhere(before: Checkpoint, after: Checkpoint) -> Elsewhere | None:
-    """Return what repaired templates are to other engines and readers, None where none is changed, or time is over."""
-    told = list(in_turn(_elsewhere, _changed(before, after), computing=SECONDS))
+def elsewhere(
+    before: Checkpoint,
+    after: Checkpoint,
+    tags: tuple[str, str],
+    variables: Mapping[str, Any],
+    flags: Mapping[str, Any],
+) -> Elsewhere | None:
+    """Return what repaired templates are to other engines and readers, None where none is changed, or time is over.
+
+    ``flags`` are what the repair is asked with.
+    """
+    changed = [(one, other, tags, variables, flags) for one, other in _changed(before, after)]
+    told = list(in_turn(_elsewhere, changed, computing=SECONDS))
     known = [each for each in told if isinstance(each, Elsewhere)]
     if len(known) < len(told) or not known:
         return None
     engines = {name: tuple(dict.fromkeys(chain.from_iterable(e.engines[name] for e in known))) for name in names()}
-    return Elsewhere(engines, tuple(dict.fromkeys(chain.from_iterable(each.unread for each in known))))
+    unread = tuple(dict.fromkeys(chain.from_iterable(each.unread for each in known)))
+    return Elsewhere(engines, unread, next(filter(None, (each.leaks for each in known)), None))
 
 
-def _elsewhere(before: str, after: str) -> Elsewhere:
+def _elsewhere(
+    before: str, after: str, tags: tuple[str, str], variables: Mapping[str, Any], flags: Mapping[str, Any]
+) -> Elsewhere:
     found = list(run_otherwise(Template(after)))
     engines = {name: tuple(construct for construct, _, where in found if name in where) for name in names()}
-    return Elsewhere(engines, taken_away(before, after))
+    leak = exposed(before, after, Tags(*tags), variables, flags)
+    labels = ("should be", "is printed")
+    leaks = Evidence(leak.probe.describe(), leak.expected, leak.printed, labels=labels) if leak else None
+    return Elsewhere(engines, taken_away(before, after), leaks)
 
 
 def _changed(before: Checkpoint, after: Checkpoint) -> list[tuple[str, str]]:

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 from other_engines import Engine, compared, gathered, minijinja, printed, transformers_js
+from test_leak import SHOWN, SOME
 
 from template_fix.checkpoint import Checkpoint
+from template_fix.leak import Leaking
 from template_fix.limits import bounded
+from template_fix.render import Renderer
 from template_fix.repair import patch
 
 pytestmark = pytest.mark.slow
@@ -48,6 +51,20 @@ def test_a_repair_of_our_own_templates_holds(path: Path, engines: dict[str, Engi
 def test_a_repair_of_a_sample_of_real_templates_holds(shared: Path, engines: dict[str, Engine]) -> None:
     for path in sorted((shared / "corpus/templates").rglob("*.jinja"))[::EACH]:
         holds(path.read_bytes().decode(), engines)
+
+
+@pytest.mark.parametrize("source", [SOME, SHOWN], ids=["a small one", "a whole turn"])
+def test_loops_leak_as_they_are_said_to(source: str, engines: dict[str, Engine]) -> None:
+    engine = engines.get("transformers.js") or pytest.skip("node with @huggingface/jinja isn't installed")
+    messages = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "reasoning_content": "b", "content": "c"},
+        {"role": "user", "content": ""},
+        {"role": "assistant", "content": "e"},
+    ]
+    told = Leaking(source, {})(messages)
+    assert engine(source, [{"messages": messages}]) == [told]
+    assert told != Renderer(source)(messages)
 
 
 def test_engines_are_asked_at_all(engines: dict[str, Engine]) -> None:

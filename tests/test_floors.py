@@ -29,7 +29,7 @@ json_rows
 data
 survey labels watch
 engines programs models vocabulary loadable proposers coverage judge mask
-unflag candidates origin cells inlining asking scoping
+leak unflag candidates origin cells inlining asking scoping
 sameness telling marking
 reach
 search marked
