@@ -20,6 +20,7 @@ from template_fix.lines import WIDEST, Line, line, marked, wrap
 from template_fix.message import short
 from template_fix.options import Options
 from template_fix.outcome import Report
+from template_fix.parsing import keep_parsing
 from template_fix.repair import check, patch
 from template_fix.report import by_gravity, finding_lines, tally
 from template_fix.report_data import survey_lines
@@ -161,6 +162,8 @@ def _set_templates(tokenizer: Any, before: Checkpoint, repaired: Checkpoint) -> 
     """Put repaired templates in the place of those that they were made of, on a processor and on its tokenizer."""
     pairs = zip(before.templates, repaired.templates, strict=True)
     after = {_lf(old.source): _lf(new.source) for old, new in pairs if old.source != new.source}
+    if after:
+        keep_parsing(tokenizer, _inner(tokenizer))
     for owner in {id(each): each for each in (tokenizer, _inner(tokenizer))}.values():
         template = owner.chat_template
         if isinstance(template, dict):

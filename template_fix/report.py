@@ -20,6 +20,12 @@ CONCERNS = (
 )
 UNCHANGED = "Whoever passes nothing gets what the original prints, in all conversations that were tried."
 CHANGED = "Whoever passes nothing gets another text from now on; the shortest conversation for which that is so"
+# True of any template whose text has changed, whether or not TRL knew it: that can't be seen from here.
+BY_TEXT = (
+    "TRL knows templates by their whole text, and a repaired one is none of them: assistant_only_loss needs generation "
+    "markers then, which --mark puts in, and GRPO with tools a response template, which preflight(tokenizer, fix=True) "
+    "has TRL attach where it repairs the original in memory."
+)
 _ORDER = tuple(Level)
 _EDITS = 3
 # What no edit of ours mends: `patch` isn't advised for these alone.
@@ -59,6 +65,7 @@ def patch_lines(
         yield from _refused(refusal)
     yield from _served(result)
     yield from _elsewhere(result)
+    yield from _trained(result)
     if after:
         yield line("")
         yield line(Piece("Remains", "title"))
@@ -206,6 +213,13 @@ def _served(result: PatchResult) -> Iterator[Line]:
         told = " ".join(filter(None, (concerns(result), f"{CHANGED}:")))
         yield line(Piece("Serving: ", "title"), told, hang=2)
         yield from evidence_lines(result.served, 2)
+
+
+def _trained(result: PatchResult) -> Iterator[Line]:
+    """Yield what changes for those who train with a trainer that knew the template by its text."""
+    if any(code.startswith(("TF2", "TF5")) for repair in result.kept for code in repair.codes):
+        yield line("")
+        yield line(Piece("Training: ", "title"), BY_TEXT, hang=2)
 
 
 def _kept(repair: Repair, result: PatchResult) -> Iterator[Line]:
