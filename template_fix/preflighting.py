@@ -83,6 +83,7 @@ def preflight(
     first ``limit`` of them are rendered, all where it is None. With ``fix``, the chat template and the special flags of
     the object itself are repaired: it is right in this run and in what ``save_pretrained`` writes. With ``mark`` as
     well, the template gets generation markers, for ``assistant_only_loss``; where they can't be had, that is an error.
+    TRL, where it is installed and knows a template by its text, attaches its response template before that changes.
     ``columns`` is as in `api.row_check`; ``chat_template_kwargs`` are what the training passes to the template, where
     rows don't bring their own.
 

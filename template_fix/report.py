@@ -20,11 +20,11 @@ CONCERNS = (
 )
 UNCHANGED = "Whoever passes nothing gets what the original prints, in all conversations that were tried."
 CHANGED = "Whoever passes nothing gets another text from now on; the shortest conversation for which that is so"
-# True of any template whose text has changed, whether or not TRL knew it: that can't be seen from here.
+# It is so whichever templates the user's TRL knows, which can't be seen from here.
 BY_TEXT = (
-    "TRL knows templates by their whole text, and a repaired one is none of them: assistant_only_loss needs generation "
-    "markers then, which --mark puts in, and GRPO with tools a response template, which preflight(tokenizer, fix=True) "
-    "has TRL attach where it repairs the original in memory."
+    "TRL knows some templates by their whole text, and no repaired one: assistant_only_loss then asks for generation "
+    "markers (--mark), and GRPO with tools for a response template, which preflight(tokenizer, fix=True) has TRL "
+    "attach first where it knows the original."
 )
 _ORDER = tuple(Level)
 _EDITS = 3
@@ -216,7 +216,7 @@ def _served(result: PatchResult) -> Iterator[Line]:
 
 
 def _trained(result: PatchResult) -> Iterator[Line]:
-    """Yield what changes for those who train with a trainer that knew the template by its text."""
+    """Yield what changes, with a template's text, for those whose trainer knew it by that."""
     if any(code.startswith(("TF2", "TF5")) for repair in result.kept for code in repair.codes):
         yield line("")
         yield line(Piece("Training: ", "title"), BY_TEXT, hang=2)
