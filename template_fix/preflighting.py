@@ -20,6 +20,7 @@ from template_fix.lines import WIDEST, Line, line, marked, wrap
 from template_fix.message import short
 from template_fix.options import Options
 from template_fix.outcome import Report
+from template_fix.parsing import keep_parsing
 from template_fix.repair import check, patch
 from template_fix.report import by_gravity, finding_lines, tally
 from template_fix.report_data import survey_lines
@@ -82,6 +83,7 @@ def preflight(
     first ``limit`` of them are rendered, all where it is None. With ``fix``, the chat template and the special flags of
     the object itself are repaired: it is right in this run and in what ``save_pretrained`` writes. With ``mark`` as
     well, the template gets generation markers, for ``assistant_only_loss``; where they can't be had, that is an error.
+    TRL, where it is installed and knows a template by its text, attaches its response template before that changes.
     ``columns`` is as in `api.row_check`; ``chat_template_kwargs`` are what the training passes to the template, where
     rows don't bring their own.
 
@@ -161,6 +163,8 @@ def _set_templates(tokenizer: Any, before: Checkpoint, repaired: Checkpoint) -> 
     """Put repaired templates in the place of those that they were made of, on a processor and on its tokenizer."""
     pairs = zip(before.templates, repaired.templates, strict=True)
     after = {_lf(old.source): _lf(new.source) for old, new in pairs if old.source != new.source}
+    if after:
+        keep_parsing(tokenizer, _inner(tokenizer))
     for owner in {id(each): each for each in (tokenizer, _inner(tokenizer))}.values():
         template = owner.chat_template
         if isinstance(template, dict):

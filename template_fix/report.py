@@ -21,6 +21,12 @@ CONCERNS = (
 )
 UNCHANGED = "Whoever passes nothing gets what the original prints, in all conversations that were tried."
 CHANGED = "Whoever passes nothing gets another text from now on; the shortest conversation for which that is so"
+# It is so whichever templates the user's TRL knows, which can't be seen from here.
+BY_TEXT = (
+    "TRL knows some templates by their whole text, and no repaired one: assistant_only_loss then asks for generation "
+    "markers (--mark), and GRPO with tools for a response template, which preflight(tokenizer, fix=True) has TRL "
+    "attach first where it knows the original."
+)
 _ORDER = tuple(Level)
 _EDITS = 3
 # What no edit of ours mends: `patch` isn't advised for these alone.
@@ -60,6 +66,7 @@ def patch_lines(
         yield from _refused(refusal)
     yield from _served(result)
     yield from _elsewhere(result)
+    yield from _trained(result)
     if after:
         yield line("")
         yield line(Piece("Remains", "title"))
@@ -211,6 +218,13 @@ def _served(result: PatchResult) -> Iterator[Line]:
         told = " ".join(filter(None, (concerns(result), f"{CHANGED}:")))
         yield line(Piece("Serving: ", "title"), told, hang=2)
         yield from evidence_lines(result.served, 2)
+
+
+def _trained(result: PatchResult) -> Iterator[Line]:
+    """Yield what changes, with a template's text, for those whose trainer knew it by that."""
+    if any(code.startswith(("TF2", "TF5")) for repair in result.kept for code in repair.codes):
+        yield line("")
+        yield line(Piece("Training: ", "title"), BY_TEXT, hang=2)
 
 
 def _kept(repair: Repair, result: PatchResult) -> Iterator[Line]:

@@ -41,7 +41,7 @@ token_repair resolved marker_repair serving
 healing
 repair
 writing report show
-account data_check report_data progress
+account data_check report_data progress parsing
 preflighting offer card
 plan callback
 sending
@@ -56,8 +56,14 @@ __init__ __main__
 FLOOR = {name: number for number, line in enumerate(FLOORS.strip().splitlines()) for name in line.split()}
 
 # Where a package may be imported at all; the others only inside functions, and these nowhere else.
-CONFINED = {"huggingface_hub": {"hub"}, "transformers": {"callback"}, "datasets": {"data"}, "pyarrow": {"data"}}
-DEFERRED = {"huggingface_hub", "transformers", "tokenizers", "rich", "datasets", "pyarrow", "torch"}
+CONFINED = {
+    "huggingface_hub": {"hub"},
+    "transformers": {"callback"},
+    "datasets": {"data"},
+    "pyarrow": {"data"},
+    "trl": {"parsing"},
+}
+DEFERRED = {"huggingface_hub", "transformers", "tokenizers", "rich", "datasets", "pyarrow", "torch", "trl"}
 # A subclass needs its base when it is defined; the module is only imported where it is asked for.
 SUBCLASSES = {"callback": {"transformers"}}
 

@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -67,9 +69,10 @@ LOSING, PLAIN = tiny_model.inline(*tiny_model.QUESTIONS[0]), tiny_model.asked("W
 
 
 class Stub:
-    """As much of a tokenizer as a pre-flight asks for where it repairs nothing."""
+    """As much of a tokenizer as a pre-flight asks for where it repairs no token."""
 
     name_or_path = "stub"
+    response_template: Any = None
 
     def __init__(self, template: str) -> None:
         self.chat_template = template
@@ -81,7 +84,8 @@ class Stub:
         self.backend = Tokenizer.from_str(self.files["tokenizer.json"])
 
     def save_pretrained(self, folder: str) -> None:
-        for name, text in self.files.items():
+        config = json.loads(self.files["tokenizer_config.json"]) | {"chat_template": self.chat_template}
+        for name, text in (self.files | {"tokenizer_config.json": json.dumps(config)}).items():
             Path(folder, name).write_text(text, encoding="utf-8")
 
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
@@ -149,3 +153,55 @@ def test_what_cannot_be_rendered_is_told_in_one_warning(template: str, told: str
     assert "\x1b" not in message and len(message) < 20_000
     with pytest.raises((PreflightError, CheckpointError)):
         preflight(tokenizer, [PLAIN])
+
+
+class TRL(ModuleType):
+    """As much of TRL as a repair asks for: a response template for the one text that it knows."""
+
+    def __init__(self, known: str) -> None:
+        super().__init__("trl")
+        self.known, self.asked = known, 0
+
+    def add_response_schema(self, tokenizer: Any) -> Any:
+        self.asked += 1
+        if tokenizer.chat_template != self.known:
+            raise ValueError("Unrecognized chat template, failed to add response schema.")
+        tokenizer.response_template = {"fields": "of TRL"}
+        return tokenizer
+
+
+@pytest.mark.parametrize(
+    "trl, attached",
+    [
+        pytest.param(TRL(tiny_model.TEMPLATE), {"fields": "of TRL"}, id="it knows the original"),
+        pytest.param(TRL(KEEPS), None, id="it doesn't know the original"),
+        pytest.param(ModuleType("trl"), None, id="a release that attaches none"),
+        pytest.param(None, None, id="it isn't installed"),
+    ],
+)
+def test_trl_attaches_its_response_template_before_the_text_changes(
+    monkeypatch: pytest.MonkeyPatch, trl: ModuleType | None, attached: Any
+) -> None:
+    monkeypatch.setitem(sys.modules, "trl", trl)  # type: ignore[arg-type] - None stands for what can't be imported
+    tokenizer = Stub(tiny_model.TEMPLATE)
+    assert "TF201" in preflight(tokenizer, fix=True).repaired
+    assert tokenizer.chat_template != tiny_model.TEMPLATE
+    assert tokenizer.response_template == attached
+
+
+def test_a_response_template_of_its_own_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    trl = TRL(tiny_model.TEMPLATE)
+    monkeypatch.setitem(sys.modules, "trl", trl)
+    tokenizer = Stub(tiny_model.TEMPLATE)
+    tokenizer.response_template = {"fields": "of its own"}
+    preflight(tokenizer, fix=True)
+    assert (tokenizer.response_template, trl.asked) == ({"fields": "of its own"}, 0)
+
+
+def test_trl_is_not_asked_where_the_text_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    trl = TRL(tiny_model.TEMPLATE)
+    monkeypatch.setitem(sys.modules, "trl", trl)
+    with pytest.warns(PreflightWarning):
+        preflight(Stub(tiny_model.TEMPLATE), mode="warn")
+    preflight(Stub("{% for m in messages %}{{ m.content }}{% endfor %}"), fix=True)
+    assert trl.asked == 0

@@ -105,6 +105,10 @@ Refused: print the field
   It doubles the opening tag.
   proposed by patch field for TF203
 
+Training: TRL knows some templates by their whole text, and no repaired one: assistant_only_loss
+  then asks for generation markers (--mark), and GRPO with tools for a response template, which
+  preflight(tokenizer, fix=True) has TRL attach first where it knows the original.
+
 Remains
 warning TF205: The generation prompt opens a block that plain turns lack.
 
@@ -114,6 +118,19 @@ Gone: TF201, TF301.
 More: template-fix explain TF205 tells what a code means.
 Undo: template-fix undo models/r1 restores the former bytes."""
     )
+
+
+@pytest.mark.parametrize(
+    "codes, told",
+    [
+        pytest.param(("TF202",), True, id="the template is repaired"),
+        pytest.param(("TF501",), True, id="it is only marked"),
+        pytest.param(("TF301", "TF302"), False, id="tokens alone are repaired"),
+    ],
+)
+def test_what_trl_asks_for_is_told_where_the_text_of_a_template_has_changed(codes, told):
+    result = replace(PATCHED, kept=(replace(PATCHED.kept[0], codes=codes),))
+    assert ("TRL knows" in drawn(patch_lines(result, "models/r1"))) is told
 
 
 def test_a_repair_that_leaves_some_of_it_says_so():

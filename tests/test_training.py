@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import tiny_model
+from test_marks_real import tokenizer
 
 from template_fix.cli import main
 
@@ -161,3 +162,92 @@ def test_the_labels_are_read_however_they_were_made(mended: Path, settings: dict
     else:
         made.train()
         assert callback.labels is not None and callback.labels.reached == 4
+
+
+def multiply(a: int, b: int) -> int:
+    """Multiply two numbers.
+
+    Args:
+        a: One of them.
+        b: The other.
+    """
+    return a * b
+
+
+CALL = {"type": "function", "function": {"name": "multiply", "arguments": {"a": 17, "b": 6}}}
+
+
+def repaired_in(folder: Path, name: str, **settings: Any) -> Path:
+    """The folder of a tokenizer that had a template which TRL knows by its text, until it was repaired in memory."""
+    original = (Path(trl.__file__).parent / "chat_templates" / f"{name}.jinja").read_text(encoding="utf-8")
+    made = tokenizer(original)
+    assert "TF202" in preflight(made, fix=True, **settings).repaired
+    made.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param("qwen3", id="Qwen3 as TRL ships it"),
+        pytest.param("glm4moe", id="GLM-4.5 as TRL ships it"),
+    ],
+)
+def repaired(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return repaired_in(tmp_path_factory.mktemp("repaired"), request.param, mark=True)
+
+
+def test_an_original_of_trl_that_is_repaired_and_marked_teaches_just_what_the_model_writes(repaired: Path) -> None:
+    made = trainer(repaired, tiny_model.in_field, assistant_only_loss=True, max_steps=1)
+    assert made.chat_template is None  # it isn't trained with a text of TRL's in its place
+    assert REASONING in labels(made) and ANSWER in labels(made)
+    assert QUESTION not in labels(made) and "user" not in labels(made)
+    made.train()
+
+
+def test_trl_can_mask_no_original_of_its_that_is_repaired_without_markers(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="patching is not supported for this template"):
+        trainer(repaired_in(tmp_path, "qwen3"), tiny_model.in_field, assistant_only_loss=True)
+
+
+def test_trl_reads_the_answers_and_calls_of_a_model_with_a_repaired_original(repaired: Path) -> None:
+    from transformers import AutoTokenizer
+    from trl.chat_template_utils import parse_response
+
+    made = AutoTokenizer.from_pretrained(repaired)
+    asked = {"role": "user", "content": QUESTION}
+    for turn in ({"content": ANSWER}, {"content": "", "tool_calls": [CALL]}):
+        turn |= {"role": "assistant", "reasoning_content": REASONING}
+        prompt = made.apply_chat_template([asked], tools=[multiply], tokenize=False, add_generation_prompt=True)
+        whole = made.apply_chat_template([asked, turn], tools=[multiply], tokenize=False)
+        assert whole.startswith(prompt)
+        before, ids = (made.encode(text, add_special_tokens=False) for text in (prompt, whole[len(prompt) :]))
+        told = parse_response(made, ids, prefix=before, tools=[multiply])
+        assert {name: value.strip() if isinstance(value, str) else value for name, value in told.items()} == turn
+
+
+def test_grpo_calls_tools_with_a_repaired_original(repaired: Path) -> None:
+    from datasets import Dataset
+    from transformers import AutoTokenizer
+
+    made = AutoTokenizer.from_pretrained(repaired)
+    grpo = trl.GRPOTrainer(
+        model=tiny_model.model(made),
+        reward_funcs=lambda completions, **_: [float(len(each)) for each in completions],
+        args=trl.GRPOConfig(
+            output_dir=str(repaired / "out"),
+            max_steps=1,
+            per_device_train_batch_size=2,
+            num_generations=2,
+            max_completion_length=4,
+            report_to="none",
+            disable_tqdm=True,
+            use_cpu=True,
+            bf16=False,
+        ),
+        train_dataset=Dataset.from_list([{"prompt": [{"role": "user", "content": QUESTION}]}] * 2),
+        processing_class=made,
+        tools=[multiply],
+    )
+    assert grpo.chat_template is None
+    grpo.train()
