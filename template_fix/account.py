@@ -14,7 +14,8 @@ from template_fix.outcome import PatchResult
 from template_fix.render import RenderError
 from template_fix.report import CHANGED, UNCHANGED, by_gravity, concerns, proof_lines, where
 from template_fix.report import elsewhere as elsewhere_in
-from template_fix.show import DEFAULT, Showing, Shown, show
+from template_fix.show import Showing, Shown, show
+from template_fix.tags import USUAL
 from template_fix.text import in_common, unified_diff
 from template_fix.version import version
 
@@ -70,7 +71,7 @@ def evidence(result: PatchResult, before: Checkpoint, after: Checkpoint) -> str:
 
 
 def _unusual(result: PatchResult, before: Checkpoint, after: Checkpoint) -> Iterator[str]:
-    tags = next((pair for template in result.before.templates for pair in template.tags), DEFAULT)
+    tags = next((pair for template in result.before.templates for pair in template.tags), USUAL)
     for conversation in unusual(tags):
         yield from _renderings(
             show(before, conversation, None), show(after, conversation, None, flags=dict(result.asked))

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from template_fix.cli_options import (
+    FILLED,
+    Data,
+    check_options,
+    data_options,
+    models,
+    pairs,
+    patch_options,
+    push_options,
+    report_format,
+    revision,
+)
 from template_fix.message import one_line
 
 if TYPE_CHECKING:
     from template_fix.options import Options
     from template_fix.plan import Plan
     from template_fix.tell import Format
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 # Raised by click 8.2 and later.
 _HELP: tuple[type[Exception], ...] = (getattr(click.exceptions, "NoArgsIsHelpError", click.exceptions.Exit),)
@@ -68,142 +79,15 @@ def cli() -> None:
     """
 
 
-def _codes(_: click.Context, __: click.Parameter, given: Sequence[str]) -> frozenset[str]:
-    from template_fix.pages import UnknownCodeError, known_codes
-
-    try:
-        return known_codes(given) if given else frozenset()
-    except UnknownCodeError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-def _format(*choices: str) -> Callable[[Command], Command]:
-    return click.option(
-        "--format", "form", type=click.Choice(choices), default="text", show_default=True, help="How to report."
-    )
-
-
-class _Filled(click.types.StringParamType):
-    """A text that isn't empty: an unset variable in a script shall not stand for the working directory."""
-
-    name = "text"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return super().convert(value, param, ctx) or self.fail("is empty; is a variable unset?", param, ctx)
-
-
-_FILLED = _Filled()
-
-
-def _pairs(_: click.Context, param: click.Parameter, given: Any) -> Any:
-    from template_fix.options import refuse_no_tags
-
-    try:
-        for pair in given if param.multiple else filter(None, [given]):
-            refuse_no_tags(*pair)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-    return given
-
-
-_models = click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=_FILLED)
-_tags = click.option(
-    "--tag",
-    "tags",
-    nargs=2,
-    multiple=True,
-    callback=_pairs,
-    metavar="OPEN CLOSE",
-    help="The reasoning tags, in place of those found in the template.",
-)
-_select = click.option(
-    "--select",
-    multiple=True,
-    callback=_codes,
-    metavar="CODES",
-    help="Only these rules: TF201, or TF2 for all of TF2xx.",
-)
-_ignore = click.option("--ignore", multiple=True, callback=_codes, metavar="CODES", help="All rules but these.")
-
-
-def _columns(_: click.Context, __: click.Parameter, given: Sequence[str]) -> dict[str, str]:
-    from template_fix.rows import NAMEABLE
-
-    named = dict(each.partition("=")[::2] for each in given)
-    if wrong := [what for what, name in named.items() if what not in NAMEABLE or not name]:
-        raise click.BadParameter(f"{wrong[0]}: write WHAT=NAME, with WHAT one of {', '.join(NAMEABLE)}")
-    return named
-
-
-_DATA_OPTIONS = (
-    click.option("--data", multiple=True, type=_FILLED, metavar="DATA", help="Training data to render: see below."),
-    click.option("--column", "columns", multiple=True, callback=_columns, metavar="WHAT=NAME", help="Its columns."),
-    click.option("--split", default="train", show_default=True, help="The split of a data set on the Hub."),
-    click.option("--subset", metavar="NAME", help="The subset (configuration) of a data set on the Hub."),
-    click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N rows."),
-    click.option("--sample", type=click.IntRange(1), metavar="N", help="Only N rows, taken at random."),
-    click.option("--processes", type=click.IntRange(1), metavar="N", help="How many at once.  [default: one a CPU]"),
-)
-
-
-def _data_options(command: Command) -> Command:
-    for option in reversed(_DATA_OPTIONS):
-        command = option(command)
-    return command
-
-
-_revision = click.option(
-    "--revision", type=_FILLED, metavar="REV", help="The branch, tag or commit of a repository on the Hub."
-)
-_mark = click.option(
-    "--mark", is_flag=True, help="Put in generation markers, too, for training with assistant_only_loss."
-)
-_engines = click.option(
-    "--engines", is_flag=True, help="Say what other engines make of the templates, too: minijinja, if it is installed."
-)
-_DEFAULT_HELP = (
-    "What a repaired template does where preserve_thinking isn't passed: keep reasoning, or do what it used to."
-)
-_DEFAULTS = click.Choice(["preserve", "original"])
-
-
-def _flags(_: click.Context, __: click.Parameter, given: Sequence[str]) -> tuple[tuple[str, Any], ...]:
-    """Return template variables that are given as NAME=VALUE, with the value in JSON or as a text."""
-    from template_fix.conversation import flag
-
-    if wrong := [each for each in given if not each.partition("=")[0].isidentifier()]:
-        raise click.BadParameter(f"{wrong[0]}: write NAME=VALUE, with the name of a variable of the template")
-    return tuple(flag(each) for each in given)
-
-
 @cli.command(epilog=EXIT_CODES)
-@_models
-@_revision
-@_select
-@_ignore
-@_tags
-@click.option("--set", "flags", multiple=True, callback=_flags, metavar="NAME=VALUE", help="Judge with this variable.")
-@_engines
+@models
+@revision
+@check_options
 @click.option("--strict", is_flag=True, help="Let warnings count as well as errors.")
-@_data_options
-@_format("text", "json", "sarif")
+@data_options
+@report_format("text", "json", "sarif")
 def check(
-    models: tuple[str, ...],
-    revision: str | None,
-    select: frozenset[str],
-    ignore: frozenset[str],
-    tags: tuple[tuple[str, str], ...],
-    flags: tuple[tuple[str, Any], ...],
-    engines: bool,
-    strict: bool,
-    data: tuple[str, ...],
-    columns: dict[str, str],
-    split: str,
-    subset: str | None,
-    limit: int | None,
-    sample: int | None,
-    processes: int | None,
-    form: Format,
+    models: tuple[str, ...], revision: str | None, options: Options, strict: bool, rows: Data, form: Format
 ) -> int:
     """Say what is wrong with models, and change nothing.
 
@@ -216,17 +100,16 @@ def check(
     """
     from template_fix import run, tell
 
-    options = _options(select=select, ignore=ignore, tags=tags, flags=flags, engines=engines)
-    if not data and (columns or subset or limit or sample or processes):
+    if not rows.data and rows.needs_data:
         raise click.UsageError("--column, --subset, --limit, --sample and --processes go with --data")
-    if not data:
+    if not rows.data:
         return tell.told_check(run.check(models, options, revision), form, strict=strict)
     if len(models) > 1 or form == "sarif":
         raise click.UsageError("--data takes one MODEL, and reports as text or json")
     from template_fix.data import Source
 
-    source = Source(data, split, subset, limit, sample, tuple(columns.values()))
-    told = run.check_data(models[0], source, options, revision, columns, processes or _processors())
+    source = Source(rows.data, rows.split, rows.subset, rows.limit, rows.sample, tuple(rows.columns.values()))
+    told = run.check_data(models[0], source, options, revision, rows.columns, rows.processes or _processors())
     return tell.told_data(told, form, strict=strict)
 
 
@@ -235,34 +118,19 @@ def _processors() -> int:
 
 
 @cli.command(epilog=EXIT_CODES)
-@_models
-@_revision
-@_select
-@_ignore
-@_tags
-@click.option("--default", type=_DEFAULTS, default="preserve", show_default=True, help=_DEFAULT_HELP)
-@_mark
-@_engines
+@models
+@revision
+@patch_options
 @click.option("--diff", is_flag=True, help="Print the changes as a unified diff, and write nothing.")
 @click.option(
     "--output",
-    type=_FILLED,
+    type=FILLED,
     metavar="DIR",
     help="Write the repaired tokenizer to DIR, with all files but weights; leave MODEL alone.",
 )
-@_format("text", "json")
+@report_format("text", "json")
 def patch(
-    models: tuple[str, ...],
-    revision: str | None,
-    select: frozenset[str],
-    ignore: frozenset[str],
-    tags: tuple[tuple[str, str], ...],
-    default: str,
-    mark: bool,
-    engines: bool,
-    diff: bool,
-    output: str | None,
-    form: Format,
+    models: tuple[str, ...], revision: str | None, options: Options, diff: bool, output: str | None, form: Format
 ) -> int:
     """Repair models in place; what is not proved is not kept.
 
@@ -273,15 +141,14 @@ def patch(
         raise click.UsageError(f"--output takes {'no --diff' if diff else 'one MODEL only'}")
     from template_fix import run, tell
 
-    options = _options(select=select, ignore=ignore, tags=tags, default=default, mark=mark, engines=engines)
     return tell.told_patch(run.patch(models, options, output, write=not diff, revision=revision), form, diff=diff)
 
 
 @cli.command(epilog=EXIT_CODES)
-@click.argument("source", type=_FILLED)
+@click.argument("source", type=FILLED)
 @click.option(
     "--to",
-    type=_FILLED,
+    type=FILLED,
     metavar="REPO",
     required=True,
     help="The repository, as user/name; one that isn't there is made.",
@@ -289,7 +156,7 @@ def patch(
 @click.option("--create-pr", is_flag=True, help="Open a pull request instead of committing to REPO.")
 @click.option(
     "--branch",
-    type=_FILLED,
+    type=FILLED,
     metavar="B",
     help="The branch to commit to, or to open a pull request on.  [default: main]",
 )
@@ -298,13 +165,9 @@ def patch(
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
 @click.option("--yes", is_flag=True, help="Don't ask before writing to what isn't yours, or over other files.")
 @click.option("--allow-errors", is_flag=True, help="Push although errors remain that could not be repaired.")
-@_revision
-@_select
-@_ignore
-@_tags
-@click.option("--default", type=_DEFAULTS, help=f"{_DEFAULT_HELP}  [default: original with --create-pr, else preserve]")
-@_mark
-@_format("text", "json")
+@revision
+@push_options
+@report_format("text", "json")
 def push(
     source: str,
     to: str,
@@ -316,11 +179,8 @@ def push(
     yes: bool,
     allow_errors: bool,
     revision: str | None,
-    select: frozenset[str],
-    ignore: frozenset[str],
-    tags: tuple[tuple[str, str], ...],
+    options: Options,
     default: str | None,
-    mark: bool,
     form: Format,
 ) -> int:
     """Share a repaired tokenizer on the Hub: with the model it is of, or as a repository of your own.
@@ -333,8 +193,7 @@ def push(
     from template_fix.options import shared_default
     from template_fix.plan import Wish
 
-    default = default or shared_default(create_pr)
-    options = _options(select=select, ignore=ignore, tags=tags, default=default, mark=mark)
+    options = replace(options, default=default or shared_default(create_pr))
     wish = Wish(source, to, options, revision, create_pr, branch, private, message, allow_errors)
     confirm = None if yes else _confirmed
     return tell.told_push(run.push(wish, dry_run=dry_run, confirm=confirm, again=_again), form)
@@ -360,8 +219,8 @@ def _answered(question: str) -> bool:
 
 
 @cli.command(epilog=EXIT_CODES)
-@click.argument("directory", metavar="DIR", type=_FILLED)
-@_format("text", "json")
+@click.argument("directory", metavar="DIR", type=FILLED)
+@report_format("text", "json")
 def undo(directory: str, form: Format) -> int:
     """Take the last patch of a directory back."""
     from template_fix import run, tell
@@ -371,7 +230,7 @@ def undo(directory: str, form: Format) -> int:
 
 @cli.command(epilog=EXIT_CODES)
 @click.argument("code", required=False)
-@_format("text", "json")
+@report_format("text", "json")
 def explain(code: str | None, form: Format) -> int:
     """Print a rule's page, or the table of all rules."""
     from template_fix import tell
@@ -380,14 +239,14 @@ def explain(code: str | None, form: Format) -> int:
 
 
 @cli.command(epilog=EXIT_CODES)
-@click.argument("model", type=_FILLED)
-@_revision
+@click.argument("model", type=FILLED)
+@revision
 @click.option(
-    "--messages", type=_FILLED, metavar="FILE", help="A conversation: JSON, or the first line of a JSONL file."
+    "--messages", type=FILLED, metavar="FILE", help="A conversation: JSON, or the first line of a JSONL file."
 )
 @click.option("--variant", metavar="NAME", help="The template of this name, such as tool_use.")
-@click.option("--tag", "tags", nargs=2, callback=_pairs, metavar="OPEN CLOSE", help="The reasoning tags.")
-@_format("text", "json")
+@click.option("--tag", "tags", nargs=2, callback=pairs, metavar="OPEN CLOSE", help="The reasoning tags.")
+@report_format("text", "json")
 def show(
     model: str,
     revision: str | None,
@@ -403,8 +262,8 @@ def show(
 
 
 @cli.command(epilog=EXIT_CODES)
-@click.argument("directory", metavar="[DIR]", required=False, type=_FILLED)
-@_format("text", "json")
+@click.argument("directory", metavar="[DIR]", required=False, type=FILLED)
+@report_format("text", "json")
 def demo(directory: str | None, form: Format) -> int:
     """Check, patch and check again a small broken model.
 
@@ -413,12 +272,6 @@ def demo(directory: str | None, form: Format) -> int:
     from template_fix import demo as story
 
     return story.told(story.made(directory), form)
-
-
-def _options(**given: Any) -> Options:
-    from template_fix.options import Options
-
-    return Options(**given)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

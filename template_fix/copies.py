@@ -16,6 +16,8 @@ PROCESSOR = "processor_config.json"
 LEGACY = "chat_template.json"
 JINJA = "chat_template.jinja"
 ADDITIONAL = "additional_chat_templates/"
+# The reader that most users have.
+TRANSFORMERS = "the tokenizer of transformers 4.52 and later"
 PROCESSOR_FILES = frozenset({PROCESSOR, LEGACY, "preprocessor_config.json", "video_preprocessor_config.json"})
 
 
@@ -158,7 +160,7 @@ def _tgi(stored: Stored) -> Views:
 
 
 READERS: Mapping[str, Callable[[Stored], Views]] = {
-    "the tokenizer of transformers 4.52 and later": _tokenizer,
+    TRANSFORMERS: _tokenizer,
     "the tokenizer of transformers before 4.48": _old_tokenizer,
     "the processor of transformers": _processor,
     "vLLM and SGLang": _server,

@@ -9,6 +9,7 @@ from typing import Any
 from template_fix.batch_check import RowCheck
 from template_fix.batches import Batch, DataError
 from template_fix.checkpoint import Checkpoint, CheckpointError
+from template_fix.copies import TRANSFORMERS
 from template_fix.data import Source
 from template_fix.jinja import ParseError, Template
 from template_fix.limits import LimitExceeded, in_turn
@@ -16,9 +17,8 @@ from template_fix.options import Options
 from template_fix.outcome import PatchResult, Report
 from template_fix.render import Renderer, RenderError
 from template_fix.repair import check, patch, special_tokens
-from template_fix.show import DEFAULT, TRANSFORMERS
 from template_fix.survey import Survey, surveyed
-from template_fix.tags import discover
+from template_fix.tags import USUAL, discover
 from template_fix.tokens import recorded_tags
 
 # Computing time to learn the tags of all templates of a model.
@@ -53,7 +53,7 @@ def row_check_of(
         tags |= dict.fromkeys(each)
     templates = tuple((variant, copy.source) for variant, copy in copies.items())
     named = tuple((columns or {}).items())
-    return RowCheck(templates, tuple(variables.items()), tuple(dict.fromkeys((*tags, DEFAULT))), named)
+    return RowCheck(templates, tuple(variables.items()), tuple(dict.fromkeys((*tags, USUAL))), named)
 
 
 def _tags(source: str, variables: Mapping[str, Any]) -> tuple[tuple[str, str], ...] | str:

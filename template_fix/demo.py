@@ -15,7 +15,7 @@ from template_fix.checkpoint import Checkpoint
 from template_fix.conversation import Conversation
 from template_fix.demo_model import ROW, files
 from template_fix.lines import WIDEST, Line, Piece, line, printer, width_of
-from template_fix.outcome import Patched, Report
+from template_fix.outcome import Failed, Patched, Report
 from template_fix.repair import Options, special_tokens
 from template_fix.report import by_gravity, check_lines, finding_lines, patch_lines, tally
 from template_fix.show import Shown, shown, shown_lines
@@ -57,21 +57,21 @@ class Demo:
     row_after: Row
 
 
-def made(directory: str | None) -> Demo | run.Failure:
+def made(directory: str | None) -> Demo | Failed:
     """Write the demo's model to ``directory``, by default a temporary one, and return what happens to it."""
     try:
         path = str(_written(directory))
     except (WriteError, OSError) as error:
-        return run.Failure(directory or tempfile.gettempdir(), str(error))
+        return Failed(directory or tempfile.gettempdir(), str(error))
     before = _checked(path)
-    if isinstance(before, run.Failure):
+    if isinstance(before, Failed):
         return before
     row_before = _row(path)
     patched = next(run.patch([path], Options(), None, write=True))
-    if isinstance(patched, run.Failure):
+    if isinstance(patched, Failed):
         return patched
     after = _checked(path)
-    if isinstance(after, run.Failure):
+    if isinstance(after, Failed):
         return after
     return Demo(path, before, row_before, patched, after, _row(path))
 
@@ -84,7 +84,7 @@ def _written(directory: str | None) -> Path:
     return path
 
 
-def _checked(path: str) -> Report | run.Failure:
+def _checked(path: str) -> Report | Failed:
     return next(run.check([path], Options()))
 
 
@@ -150,11 +150,11 @@ def _row_lines(row: Row) -> Iterator[Line]:
     yield line(*reply, indent=4)
 
 
-def told(demo: Demo | run.Failure, form: Format) -> int:
+def told(demo: Demo | Failed, form: Format) -> int:
     """Tell the demo and return the exit code of its last check."""
     from template_fix.report_json import document
 
-    if isinstance(demo, run.Failure):
+    if isinstance(demo, Failed):
         from template_fix.tell import complain
 
         complain(demo.message)

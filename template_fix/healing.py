@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from template_fix.candidates import apart
 from template_fix.leak import exposed, resets
@@ -29,10 +29,10 @@ class Healed(NamedTuple):
     whole: bool = True
 
 
-def healed(study: Study, found: Iterable[tuple[str, Found]], options: Options) -> Healed:
+def healed(study: Study, found: Iterable[tuple[str, Found]], options: Options, rules: Sequence[Any]) -> Healed:
     """Look for the smallest repair of a template.
 
-    ``found`` is what was found wrong, by code. Use it inside `limits.bounded`.
+    ``found`` is what was found wrong, by code, ``rules`` what finds it. Use it inside `limits.bounded`.
     """
     found = tuple(found)
     wanted = {code for code, _ in found if options.wants(code)}
@@ -53,7 +53,7 @@ def healed(study: Study, found: Iterable[tuple[str, Found]], options: Options) -
             break
         best = better
     best = best and _without_leak(study, best)
-    kept = tuple(_final(study, found, best)) if best else ()
+    kept = tuple(_final(study, found, best, rules)) if best else ()
     left = best is None or broken(best.case.itself)
     return Healed(kept, tuple(_refusals(study, proposals, best, wanted)) if left else (), not left)
 
@@ -87,13 +87,13 @@ def _reached(study: Study, proposal: Proposal) -> bool:
 
 
 def _final(
-    study: Study, found: Iterable[tuple[str, Found]], best: Choice
+    study: Study, found: Iterable[tuple[str, Found]], best: Choice, rules: Sequence[Any]
 ) -> Iterator[tuple[Proposal, tuple[str, ...], tuple[Edit, ...]]]:
     made = study.search.candidates.edits(best.kept)
     tidy = tidied(study.template, made)
     # What notes the switch comes with the first proposal.
     noted = len(made) - sum(len(proposal.edits) for proposal in best.kept)
-    for proposal, codes in zip(best.kept, resolved(study, found, best), strict=True):
+    for proposal, codes in zip(best.kept, resolved(study, found, best, rules), strict=True):
         edits, tidy, noted = tidy[: noted + len(proposal.edits)], tidy[noted + len(proposal.edits) :], 0
         yield proposal, codes, tuple(edits)
 

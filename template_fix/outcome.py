@@ -43,6 +43,14 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Failed:
+    """A model that could not be worked on, and why, in one line."""
+
+    model: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Repair:
     """Edits that belong together and are kept or refused as one.
 
@@ -111,3 +119,6 @@ class Patched:
     written: str | None
     left: tuple[str, ...] = ()
     copied: tuple[str, ...] = ()
+
+
+Outcome = Report | Patched | Failed

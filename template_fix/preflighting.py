@@ -14,6 +14,7 @@ from typing import Any, Literal
 from template_fix.batch_check import BATCH
 from template_fix.batches import Batch
 from template_fix.checkpoint import Checkpoint, CheckpointError
+from template_fix.copies import TRANSFORMERS
 from template_fix.data_check import row_check_of
 from template_fix.finding import Evidence, Finding, Level
 from template_fix.lines import WIDEST, Line, line, marked, wrap
@@ -24,7 +25,6 @@ from template_fix.parsing import keep_parsing
 from template_fix.repair import check, patch
 from template_fix.report import by_gravity, finding_lines, tally
 from template_fix.report_data import survey_lines
-from template_fix.show import TRANSFORMERS
 from template_fix.survey import Survey, surveyed
 from template_fix.tokens import listed
 

@@ -19,8 +19,9 @@ from template_fix.proposers import Proposal
 from template_fix.records import TOKENIZER
 from template_fix.rules import ENGINE_RULES, FILE_RULES, TEMPLATE_RULES, TOKEN_RULES, level_of
 from template_fix.serving import changed_prompt, elsewhere
-from template_fix.study import NEUTRAL, Found, Setting, Study
+from template_fix.study import Found, Setting, Study
 from template_fix.subject import Subject
+from template_fix.tags import USUAL
 from template_fix.text import Edit, Span, traced_back
 from template_fix.tokens import recorded_tags, vocabulary_tags
 
@@ -121,8 +122,7 @@ def _patched(checkpoint: Checkpoint, options: Options, *, alike: bool) -> PatchR
         SWITCH in edit.text for repair in kept for _, edit in repair.edits
     )
     asked = tuple((name, value) for name, value in options.flags if name == SWITCH and switched)
-    known = tags or (NEUTRAL.open, NEUTRAL.close)
-    abroad = elsewhere(checkpoint, mended, known, special_tokens(checkpoint), dict(asked)) if kept else None
+    abroad = elsewhere(checkpoint, mended, tags or USUAL, special_tokens(checkpoint), dict(asked)) if kept else None
     return PatchResult(before, after, tuple(kept), tuple(refused), changed, asked, served, abroad)
 
 
@@ -246,10 +246,11 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
     from template_fix.healing import healed
 
     # Markers are put in last, and only where they are asked for.
+    rules = [rule for rule in TEMPLATE_RULES if rule.CODE < "TF5"]
     found = tuple(each for each in studied.found if each[0] < "TF5")
-    made = healed(study, found, options)
+    made = healed(study, found, options, rules)
     if not made.whole and study.binds_switch:
-        captured = healed(Study(source, replace(setting, captured=True)), found, options)
+        captured = healed(Study(source, replace(setting, captured=True)), found, options, rules)
         made = captured if captured.whole or not made.refused else made
     tests, exercised = (len(study.coverage.outcomes), study.coverage.both) if study.coverage else (0, 0)
     return replace(studied, kept=made.kept, refused=made.refused, tests=tests, exercised=exercised)

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from template_fix.finding import Evidence, Finding
 from template_fix.message import cut, masked, scrubbed_all
-from template_fix.outcome import Patched, PatchResult, Refusal, Repair, Report
+from template_fix.outcome import Failed, Outcome, Patched, PatchResult, Refusal, Repair, Report
 from template_fix.report import diff_text
-from template_fix.run import Failure, Outcome
 from template_fix.version import version
 
 if TYPE_CHECKING:
-    from template_fix.sending import Pushed
     from template_fix.show import Showing, Shown, TagTokens
 
 SCHEMA = 1
@@ -72,27 +70,6 @@ def _around(text: str, parts: Sequence[str]) -> str:
     return cut(masked(text)[start:], _LONGEST)
 
 
-def pushed_json(pushed: Pushed) -> dict[str, Any]:
-    """Return what ``push`` answers: what was sent, or would be, and where it is."""
-    plan = pushed.plan
-    return {
-        "source": plan.source,
-        "repo": plan.repo,
-        "state": pushed.state,
-        "commit": pushed.commit,
-        "url": pushed.url,
-        "pull_request": pushed.pull_request,
-        "branch": plan.branch,
-        "parent": plan.parent,
-        "files": [{"file": file, "size": len(content)} for file, content in sorted(plan.files.items())],
-        "same": list(plan.same),
-        "replaces": list(plan.replaces),
-        "message": plan.message,
-        "description": plan.description,
-        **_repaired(plan.result),
-    }
-
-
 def showing_json(showing: Showing) -> dict[str, Any]:
     """Return what ``show`` answers: for each conversation its turns in runs of text, and the tags' tokens."""
     return {
@@ -117,7 +94,7 @@ def _tag(tag: TagTokens) -> dict[str, Any]:
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
-    if isinstance(outcome, Failure):
+    if isinstance(outcome, Failed):
         return {"model": outcome.model, "error": outcome.message}
     if isinstance(outcome, Patched):
         return _patched(outcome)
@@ -132,11 +109,12 @@ def _patched(patched: Patched) -> dict[str, Any]:
         "changed": sorted(result.changed),
         "copied": list(patched.copied),
         "left": list(patched.left),
-        **_repaired(result),
+        **repaired_json(result),
     }
 
 
-def _repaired(result: PatchResult) -> dict[str, Any]:
+def repaired_json(result: PatchResult) -> dict[str, Any]:
+    """Return what a repair of one model came to."""
     return {
         "before": report_json(result.before),
         "after": report_json(result.after),

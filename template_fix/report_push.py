@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from template_fix.belongings import CARD
 from template_fix.lines import Line, Piece, line
@@ -86,3 +87,26 @@ def _text(title: str, text: str) -> Iterator[Line]:
         yield line("")
         yield line(Piece(title, "title"))
         yield from (line(row, indent=2, fixed=True) for row in text.rstrip("\n").split("\n"))
+
+
+def pushed_json(pushed: Pushed) -> dict[str, Any]:
+    """Return what ``push`` answers as JSON: what was sent, or would be, and where it is."""
+    from template_fix.report_json import repaired_json
+
+    plan = pushed.plan
+    return {
+        "source": plan.source,
+        "repo": plan.repo,
+        "state": pushed.state,
+        "commit": pushed.commit,
+        "url": pushed.url,
+        "pull_request": pushed.pull_request,
+        "branch": plan.branch,
+        "parent": plan.parent,
+        "files": [{"file": file, "size": len(content)} for file, content in sorted(plan.files.items())],
+        "same": list(plan.same),
+        "replaces": list(plan.replaces),
+        "message": plan.message,
+        "description": plan.description,
+        **repaired_json(plan.result),
+    }

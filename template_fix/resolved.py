@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from template_fix.contract import Case, Observation
 from template_fix.finding import Evidence
 from template_fix.probes import Part, Probe
 from template_fix.proposers import Proposal
-from template_fix.rules import TEMPLATE_RULES
 from template_fix.search import Choice
 from template_fix.study import Found, Study
 from template_fix.text import Span
@@ -41,24 +40,26 @@ class _Repaired(Study):
         return ""
 
 
-def resolved(study: Study, found: Iterable[tuple[str, Found]], choice: Choice) -> tuple[tuple[str, ...], ...]:
-    """Return for each proposal of a choice the codes of what it resolves; ``found`` is what was wrong before.
+def resolved(
+    study: Study, found: Iterable[tuple[str, Found]], choice: Choice, rules: Sequence[Any]
+) -> tuple[tuple[str, ...], ...]:
+    """Return for each proposal of a choice the codes of what it resolves.
 
-    Of several proposals each is held against the others alone. Where no finding is gone, those count that tell of less
-    than before, and where there are none, the code that the proposal is meant for.
+    ``found`` is what ``rules`` found wrong before. Of several proposals each is held against the others alone. Where no
+    finding is gone, those count that tell of less than before, and where there are none, the code that the proposal is
+    meant for.
     """
-    before, after = {_Told(code, each.message, each.evidence) for code, each in found}, _told(study, choice.case)
-    return tuple(_codes(each, _without(study, choice, each) or before, after) for each in choice.kept)
+    before, after = {_Told(code, each.message, each.evidence) for code, each in found}, _told(study, choice.case, rules)
+    return tuple(_codes(each, _without(study, choice, each, rules) or before, after) for each in choice.kept)
 
 
-def _without(study: Study, choice: Choice, proposal: Proposal) -> set[_Told]:
+def _without(study: Study, choice: Choice, proposal: Proposal, rules: Sequence[Any]) -> set[_Told]:
     others = [each for each in choice.kept if each is not proposal]
-    return _told(study, study.search.tried(others).case) if others else set()
+    return _told(study, study.search.tried(others).case, rules) if others else set()
 
 
-def _told(study: Study, case: Case) -> set[_Told]:
+def _told(study: Study, case: Case, rules: Sequence[Any]) -> set[_Told]:
     seen = _Repaired(study, case)
-    rules = (rule for rule in TEMPLATE_RULES if rule.CODE < "TF5")  # markers are put in later, and never by a proposal
     return {_Told(rule.CODE, each.message, each.evidence) for rule in rules for each in rule.check(seen)}
 
 

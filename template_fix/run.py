@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from template_fix.finding import Finding, Level
 from template_fix.message import UserError, one_line
-from template_fix.outcome import Patched, Report
+from template_fix.outcome import Failed, Outcome, Patched, Report
 
 if TYPE_CHECKING:
     from template_fix.data import Source
@@ -28,18 +27,7 @@ CLEAN, FINDINGS, FAILED = 0, 1, 2
 UNTRIED = ("TF102", "TF103")
 
 
-@dataclass(frozen=True)
-class Failure:
-    """A model that could not be worked on, and why, in one line."""
-
-    model: str
-    message: str
-
-
-Outcome = Report | Patched | Failure
-
-
-def check(models: Iterable[str], options: Options, revision: str | None = None) -> Iterator[Report | Failure]:
+def check(models: Iterable[str], options: Options, revision: str | None = None) -> Iterator[Report | Failed]:
     """Yield the report of each model, or why there is none."""
     from template_fix import api
 
@@ -54,7 +42,7 @@ def check_data(
     revision: str | None,
     columns: Mapping[str, str],
     processes: int,
-) -> DataReport | Failure:
+) -> DataReport | Failed:
     """Return what a model loses of training data, or why that can't be said; progress is drawn on a terminal."""
     from template_fix import api
     from template_fix.progress import progress
@@ -66,7 +54,7 @@ def check_data(
 
 def patch(
     models: Iterable[str], options: Options, output: str | None, *, write: bool, revision: str | None = None
-) -> Iterator[Patched | Failure]:
+) -> Iterator[Patched | Failed]:
     """Yield what became of each model's patch: written in place, or to ``output``, or not at all."""
     from template_fix import api
 
@@ -74,16 +62,16 @@ def patch(
         yield _tried(model, partial(api.patch, model, options, revision=revision, output=output, write=write))
 
 
-def _tried(model: str, call: Callable[[], Value]) -> Value | Failure:
+def _tried(model: str, call: Callable[[], Value]) -> Value | Failed:
     from template_fix.limits import ChildError
 
     try:
         return call()
     except UserError as error:
-        return Failure(model, str(error))
+        return Failed(model, str(error))
     except ChildError as error:
         said = f"{model}: template-fix itself failed on this {_fault(str(error))}; please report it"
-        return Failure(model, one_line(said))
+        return Failed(model, one_line(said))
 
 
 def _fault(told: str) -> str:
@@ -93,7 +81,7 @@ def _fault(told: str) -> str:
     return f"({said[1]} in {places[-1][1]}, line {places[-1][2]}){said[2]}" if said else f"({told})"
 
 
-def undo(directory: str) -> tuple[str, ...] | Failure:
+def undo(directory: str) -> tuple[str, ...] | Failed:
     """Take the last patch of a directory back and return the files restored, or why that couldn't be done."""
     from template_fix.writing import undo as undo_one
 
@@ -102,7 +90,7 @@ def undo(directory: str) -> tuple[str, ...] | Failure:
 
 def push(
     wish: Wish, *, dry_run: bool, confirm: Callable[[Plan, str], bool] | None, again: Callable[[str], bool]
-) -> Pushed | Failure:
+) -> Pushed | Failed:
     """Return what became of a push, or why nothing was pushed.
 
     Where the repository has changed meanwhile, ``again`` is told so, and says whether to check it as it is now.
@@ -127,7 +115,7 @@ def show(
     tags: tuple[str, str] | None,
     variant: str | None = None,
     revision: str | None = None,
-) -> Showing | Failure:
+) -> Showing | Failed:
     """Return what a model's template makes of the conversation in the file ``messages``, or of the built-in one."""
     from template_fix.conversation import read_conversation
     from template_fix.models import opened
@@ -146,7 +134,7 @@ def exit_code(outcomes: Iterable[Outcome], *, strict: bool = False) -> int:
 
 
 def _code(outcome: Outcome, strict: bool) -> int:
-    if isinstance(outcome, Failure):
+    if isinstance(outcome, Failed):
         return FAILED
     findings = (outcome.result.after if isinstance(outcome, Patched) else outcome).findings
     if any(finding.code in UNTRIED for finding in findings):

@@ -10,15 +10,14 @@ from urllib.parse import quote
 
 from template_fix.finding import Finding, Place
 from template_fix.message import cut
-from template_fix.outcome import Report
+from template_fix.outcome import Failed, Report
 from template_fix.pages import Page
-from template_fix.run import Failure
 from template_fix.version import version
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
-def sarif_log(outcomes: Sequence[Report | Failure], rules: Sequence[Page]) -> dict[str, Any]:
+def sarif_log(outcomes: Sequence[Report | Failed], rules: Sequence[Page]) -> dict[str, Any]:
     """Return a SARIF log with one run over all models and the pages of all rules."""
     numbers = {rule.code: index for index, rule in enumerate(rules)}
     driver = {"name": "template-fix", "version": version(), "rules": [_rule(rule) for rule in rules]}
@@ -26,7 +25,7 @@ def sarif_log(outcomes: Sequence[Report | Failure], rules: Sequence[Page]) -> di
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
-        "invocations": [_invocation([outcome for outcome in outcomes if isinstance(outcome, Failure)])],
+        "invocations": [_invocation([outcome for outcome in outcomes if isinstance(outcome, Failed)])],
         "results": [_result(report.model, finding, numbers) for report in reports for finding in report.findings],
     }
     return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
@@ -42,7 +41,7 @@ def _rule(rule: Page) -> dict[str, Any]:
     }
 
 
-def _invocation(failures: Sequence[Failure]) -> dict[str, Any]:
+def _invocation(failures: Sequence[Failed]) -> dict[str, Any]:
     notes = [{"level": "error", "message": {"text": failure.message}} for failure in failures]
     return {"executionSuccessful": not failures, "toolExecutionNotifications": notes}
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from template_fix.align import Disguise, Run, align
 from template_fix.checkpoint import Checkpoint, CheckpointError, TemplateCopy
 from template_fix.conversation import Conversation, built_in
+from template_fix.copies import TRANSFORMERS
 from template_fix.jinja import Template
 from template_fix.limits import LimitExceeded, bounded
 from template_fix.lines import Line, Piece, Style, line
@@ -16,12 +17,10 @@ from template_fix.message import cut, short
 from template_fix.records import TOKENIZER
 from template_fix.render import REASONING_FIELDS, Failure, Renderer, RenderError, prepared
 from template_fix.repair import special_tokens
-from template_fix.tags import discover
+from template_fix.tags import USUAL, discover
 from template_fix.tokens import listed, recorded_tags
 from template_fix.vocabulary import tokenizers_errors
 
-DEFAULT = ("<think>", "</think>")
-TRANSFORMERS = "the tokenizer of transformers 4.52 and later"
 # Computing time for a conversation, and for loading a tokenizer, and the memory that the largest of these take.
 SECONDS, _WHOLE_TOKENIZER = 8.0, 1024
 _STYLES: dict[str, Style] = {"kept": "", "dropped": "lost", "template": "dim"}
@@ -89,7 +88,7 @@ def show(
     copy, variables = _copy(checkpoint, variant), {**special_tokens(checkpoint), **(flags or {})}
     recorded = recorded_tags(checkpoint, (tags,) if tags else ())
     try:
-        found, conversations = shown(copy.source, variables, conversation, tags, (*recorded, DEFAULT))
+        found, conversations = shown(copy.source, variables, conversation, tags, (*recorded, USUAL))
     except RenderError as error:
         raise RenderError(f"{checkpoint.name}/{copy.file}: {error}") from None
     pairs = dict.fromkeys(([found] if found else []) + list(recorded))
@@ -128,7 +127,7 @@ def shown(
     variables: Mapping[str, Any],
     conversation: Conversation | None = None,
     tags: tuple[str, str] | None = None,
-    others: Sequence[tuple[str, str]] = (DEFAULT,),
+    others: Sequence[tuple[str, str]] = (USUAL,),
 ) -> tuple[tuple[str, str] | None, list[Shown]]:
     """Return the reasoning tags and what the template prints of ``conversation``, or of the built-in ones.
 

@@ -20,7 +20,7 @@ from template_fix.probes import LONE_CLOSING_TAG, SEVERAL_BLOCKS, Part, Probe, b
 from template_fix.proposers import Proposal
 from template_fix.render import Failure, Renderer, RenderError
 from template_fix.search import Choice, Search
-from template_fix.tags import Tags, asked_for, discover
+from template_fix.tags import USUAL, Tags, asked_for, discover
 from template_fix.text import Edit, Span, traced_back
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from template_fix.trace import Trace
 
 # What the battery is spelled with for a template that has no tags of its own: to it they are text like any other.
-NEUTRAL = Tags("<think>", "</think>")
+NEUTRAL = Tags(*USUAL)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,10 @@ _MARKUP = re.compile(r"<[|｜]?/?[\w:.▁ -]{1,40}[|｜]?>|\[/?[A-Z][A-Z_]{1,30}
 _NAMED = re.compile(rf"(?:{_MARKUP.pattern})(?P<name>[\w -]{{1,40}})(?:{_MARKUP.pattern})")
 
 
+# The tags that most models have, tried where nothing tells of others.
+USUAL = ("<think>", "</think>")
+
+
 @dataclass(frozen=True)
 class Tags:
     """A pair of reasoning delimiters and the whitespace that a family puts inside and behind them.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from template_fix.lines import Line, line, printer, width_of
 from template_fix.message import one_line, presentable, scrubbed_all, short
-from template_fix.outcome import Patched, Report
+from template_fix.outcome import Failed, Outcome, Patched, Report
 from template_fix.report import check_lines, diff_text, patch_lines
-from template_fix.run import CLEAN, FAILED, Failure, Outcome, exit_code
+from template_fix.run import CLEAN, FAILED, exit_code
 
 if TYPE_CHECKING:
     from template_fix.data_check import DataReport
@@ -22,7 +22,7 @@ Format = Literal["text", "json", "sarif"]
 Told = TypeVar("Told", bound=Outcome)
 
 
-def told_check(outcomes: Iterable[Report | Failure], form: Format, *, strict: bool) -> int:
+def told_check(outcomes: Iterable[Report | Failed], form: Format, *, strict: bool) -> int:
     """Tell the reports of ``check``."""
     if form == "text":
         return exit_code(list(_as_text(outcomes)), strict=strict)
@@ -35,11 +35,11 @@ def told_check(outcomes: Iterable[Report | Failure], form: Format, *, strict: bo
     return code
 
 
-def told_data(told: DataReport | Failure, form: Format, *, strict: bool) -> int:
+def told_data(told: DataReport | Failed, form: Format, *, strict: bool) -> int:
     """Tell the report of ``check`` with training data, which counts as findings do."""
     from template_fix.report_data import survey_json, survey_lines
 
-    if isinstance(told, Failure):
+    if isinstance(told, Failed):
         return _failed("check", told, form)
     tally = told.survey.before
     code = max(exit_code([told.report], strict=strict), int(bool(tally.harmed or (strict and tally.prompt_differs))))
@@ -55,7 +55,7 @@ def told_data(told: DataReport | Failure, form: Format, *, strict: bool) -> int:
     return code
 
 
-def told_patch(outcomes: Iterable[Patched | Failure], form: Format, *, diff: bool) -> int:
+def told_patch(outcomes: Iterable[Patched | Failed], form: Format, *, diff: bool) -> int:
     """Tell the results of ``patch``; for a ``diff`` in text, that alone is on stdout and the rest on stderr."""
     if form == "text":
         return exit_code(list(_as_diff(outcomes) if diff else _as_text(outcomes)))
@@ -64,9 +64,9 @@ def told_patch(outcomes: Iterable[Patched | Failure], form: Format, *, diff: boo
     return code
 
 
-def told_undo(directory: str, restored: tuple[str, ...] | Failure, form: Format) -> int:
+def told_undo(directory: str, restored: tuple[str, ...] | Failed, form: Format) -> int:
     """Tell which files ``undo`` restored."""
-    if isinstance(restored, Failure):
+    if isinstance(restored, Failed):
         return _failed("undo", restored, form)
     if form == "json":
         _json("undo", {"model": directory, "restored": list(restored)})
@@ -75,14 +75,14 @@ def told_undo(directory: str, restored: tuple[str, ...] | Failure, form: Format)
     return CLEAN
 
 
-def told_push(pushed: Pushed | Failure, form: Format) -> int:
+def told_push(pushed: Pushed | Failed, form: Format) -> int:
     """Tell what became of a push; it has failed where the user declined it."""
     from template_fix.report_push import push_lines
 
-    if isinstance(pushed, Failure):
+    if isinstance(pushed, Failed):
         return _failed("push", pushed, form)
     if form == "json":
-        from template_fix.report_json import pushed_json
+        from template_fix.report_push import pushed_json
 
         _json("push", pushed_json(pushed))
     else:
@@ -97,11 +97,11 @@ def told_plan(plan: Plan) -> None:
     printer(sys.stderr)(summary_lines(plan))
 
 
-def told_show(showing: Showing | Failure, form: Format) -> int:
+def told_show(showing: Showing | Failed, form: Format) -> int:
     """Tell what a template made of a conversation."""
     from template_fix.show import showing_lines
 
-    if isinstance(showing, Failure):
+    if isinstance(showing, Failed):
         return _failed("show", showing, form)
     if form == "json":
         from template_fix.report_json import showing_json
@@ -145,7 +145,7 @@ def _as_text(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
     put, width = printer(sys.stdout), width_of(sys.stdout)
     between: list[Line] = []
     for outcome in outcomes:
-        if isinstance(outcome, Failure):
+        if isinstance(outcome, Failed):
             complain(outcome.message)
         else:
             put(between)
@@ -155,10 +155,10 @@ def _as_text(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
         yield outcome
 
 
-def _as_diff(outcomes: Iterable[Patched | Failure]) -> Iterator[Patched | Failure]:
+def _as_diff(outcomes: Iterable[Patched | Failed]) -> Iterator[Patched | Failed]:
     put, width = printer(sys.stderr), width_of(sys.stderr)
     for outcome in outcomes:
-        if isinstance(outcome, Failure):
+        if isinstance(outcome, Failed):
             complain(outcome.message)
         else:
             _write_exactly(diff_text(outcome.result))
@@ -181,13 +181,13 @@ def _complained(outcomes: Iterable[Told]) -> list[Told]:
     """Return all outcomes, having complained of those that are failures."""
     told = []
     for outcome in outcomes:
-        if isinstance(outcome, Failure):
+        if isinstance(outcome, Failed):
             complain(outcome.message)
         told.append(outcome)
     return told
 
 
-def _failed(command: str, failure: Failure, form: Format) -> int:
+def _failed(command: str, failure: Failed, form: Format) -> int:
     complain(failure.message)
     if form == "json":
         _json(command, {"model": failure.model, "error": failure.message})
@@ -200,7 +200,7 @@ def _outcomes_as_json(command: str, outcomes: Sequence[Outcome], code: int) -> N
     _json(command, outcomes_json(outcomes, code))
 
 
-def _as_sarif(outcomes: list[Report | Failure]) -> None:
+def _as_sarif(outcomes: list[Report | Failed]) -> None:
     import json
 
     from template_fix.pages import pages

@@ -47,9 +47,11 @@ plan callback
 sending
 api
 run pages
-report_json report_push sarif
+report_json sarif
+report_push
 tell
 demo
+cli_options
 cli
 __init__ __main__
 """

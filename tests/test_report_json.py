@@ -6,10 +6,10 @@ from pathlib import Path
 from samples import AT, FOUND, PATCHED
 
 from template_fix.align import Run
-from template_fix.outcome import Patched
+from template_fix.outcome import Failed, Patched
 from template_fix.plan import Plan
-from template_fix.report_json import document, outcomes_json, pushed_json, showing_json
-from template_fix.run import Failure
+from template_fix.report_json import document, outcomes_json, showing_json
+from template_fix.report_push import pushed_json
 from template_fix.sending import Pushed
 from template_fix.show import Showing, Shown, TagTokens, Turn
 
@@ -25,7 +25,7 @@ def test_every_answer_names_its_schema_and_command():
 
 
 def test_a_check_tells_of_each_model_and_of_those_that_failed():
-    told = answer("check", outcomes_json([FOUND, Failure("nope", "nope: no such directory")], 2))
+    told = answer("check", outcomes_json([FOUND, Failed("nope", "nope: no such directory")], 2))
     assert told["exit_code"] == 2
     report, failure = told["models"]
     assert failure == {"model": "nope", "error": "nope: no such directory"}
@@ -105,7 +105,7 @@ def keys(value):
 
 def test_every_key_is_documented():
     docs = (Path(__file__).parents[1] / "docs" / "json.md").read_text(encoding="utf-8")
-    outcomes = [FOUND, Patched(PATCHED, "out", ("model.gguf",), ("vocab.json",)), Failure("nope", "no")]
+    outcomes = [FOUND, Patched(PATCHED, "out", ("model.gguf",), ("vocab.json",)), Failed("nope", "no")]
     showing = Showing(
         "m", "t", (Shown("x", (Turn("user", (Run("kept", "a"),)),)),), (TagTokens("<t>", ((3, "<"),), True),)
     )

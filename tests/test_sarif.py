@@ -3,9 +3,8 @@ from __future__ import annotations
 from samples import CLEAN, FOUND, LINE
 
 from template_fix.finding import Finding, Level, Place
-from template_fix.outcome import Report
+from template_fix.outcome import Failed, Report
 from template_fix.pages import Page
-from template_fix.run import Failure
 from template_fix.sarif import sarif_log
 
 RULES = [Page(code, "error", f"{code} in short", f"{code} at length") for code in ("TF201", "TF205", "TF301")]
@@ -56,7 +55,7 @@ def test_paths_are_written_as_references():
 
 
 def test_a_model_that_failed_is_a_notification():
-    only = run(CLEAN, Failure("nope", "nope: no such directory"))
+    only = run(CLEAN, Failed("nope", "nope: no such directory"))
     assert only["results"] == []
     assert only["invocations"] == [
         {

@@ -27,13 +27,12 @@ from template_fix.limits import LimitExceeded, in_turn
 from template_fix.probes import Probe, battery
 from template_fix.render import Failure, Renderer, RenderError
 from template_fix.subject import Subject
-from template_fix.tags import Tags
+from template_fix.tags import USUAL, Tags
 from template_fix.tokens import listed
 
 CODE = "TF401"
 LEVEL = Level.WARNING
 SUMMARY = "copies of the template disagree, so engines render differently"
-USUAL = ("<think>", "</think>")
 # Computing time for all copies of a model together.
 SECONDS = 4.0
 # What was tried, and what the first and the second template print.
