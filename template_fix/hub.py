@@ -25,14 +25,13 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
-_LONGEST = 200
+_LONGEST, _MOST_PULL_REQUESTS = 200, 100
 # An answer may take so long, and more where files are many: so many bytes a second have to come.
 _SECONDS, _SLOWEST = 60.0, 100_000
 # The client's own threads reserve much more memory than they use.
 _MEGABYTES = 1024
 # What the client writes beside the files that are asked for.
 _SLACK = 64 << 20
-_MOST_PULL_REQUESTS = 100
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 # Names that begin with a point are paths.
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)

@@ -17,7 +17,15 @@ from template_fix.outcome import PatchResult, Refusal, Repair, Report, TemplateS
 from template_fix.programs import Program, programs, still_alike
 from template_fix.proposers import Proposal
 from template_fix.records import TOKENIZER
-from template_fix.rules import ENGINE_RULES, FILE_RULES, TEMPLATE_RULES, TOKEN_RULES, level_of
+from template_fix.rules import (
+    ENGINE_RULES,
+    FILE_RULES,
+    READABLE_RULES,
+    REPAIRABLE_RULES,
+    TEMPLATE_RULES,
+    TOKEN_RULES,
+    level_of,
+)
 from template_fix.serving import changed_prompt, elsewhere
 from template_fix.study import Found, Setting, Study
 from template_fix.subject import Subject
@@ -229,8 +237,7 @@ def _stopped(error: LimitExceeded) -> Studied:
 def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studied:
     study = Study(source, setting)
     if study.unreadable is not None:
-        rules = [rule for rule in TEMPLATE_RULES if rule.CODE < "TF2"]
-        return Studied(tuple((rule.CODE, each) for rule in rules for each in rule.check(study)))
+        return Studied(tuple((rule.CODE, each) for rule in READABLE_RULES for each in rule.check(study)))
     studied = Studied(
         found=tuple((rule.CODE, each) for rule in TEMPLATE_RULES for each in rule.check(study)),
         reasoning=study.reasoning,
@@ -245,12 +252,11 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
     # Imported where it is needed: a check never is, and shall be fast.
     from template_fix.healing import healed
 
-    # Markers are put in last, and only where they are asked for.
-    rules = [rule for rule in TEMPLATE_RULES if rule.CODE < "TF5"]
-    found = tuple(each for each in studied.found if each[0] < "TF5")
-    made = healed(study, found, options, rules)
+    repairable = {rule.CODE for rule in REPAIRABLE_RULES}
+    found = tuple(each for each in studied.found if each[0] in repairable)
+    made = healed(study, found, options, REPAIRABLE_RULES)
     if not made.whole and study.binds_switch:
-        captured = healed(Study(source, replace(setting, captured=True)), found, options, rules)
+        captured = healed(Study(source, replace(setting, captured=True)), found, options, REPAIRABLE_RULES)
         made = captured if captured.whole or not made.refused else made
     tests, exercised = (len(study.coverage.outcomes), study.coverage.both) if study.coverage else (0, 0)
     return replace(studied, kept=made.kept, refused=made.refused, tests=tests, exercised=exercised)

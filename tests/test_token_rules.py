@@ -12,13 +12,12 @@ from tiny import TAGS, alphabet, checkpoint, entries, files, tokenizer
 from template_fix.checkpoint import Checkpoint, CheckpointError
 from template_fix.finding import Finding, Level
 from template_fix.loaders import LOADERS
-from template_fix.rules import (
+from template_fix.rules.checkpoint import tf401_copies_disagree, tf402_not_loadable
+from template_fix.rules.tokens import (
     tf301_special_tag,
     tf302_flags_disagree,
     tf303_tag_is_split,
     tf304_swallows_whitespace,
-    tf401_copies_disagree,
-    tf402_not_loadable,
 )
 from template_fix.subject import Subject
 from template_fix.tokens import tokens_in, unflag, vocabulary_tags

@@ -1,0 +1,1 @@
+"""What keeps a template from being tried at all."""

@@ -1,0 +1,1 @@
+"""What a template loses or changes of conversations."""
