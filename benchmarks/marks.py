@@ -28,12 +28,12 @@ from statistics import median
 
 from corpus import CORPUS, import_seconds, jobs_of
 
-from template_fix.cells import Unmarkable
+from template_fix.placement import Unmarkable
 from template_fix.generation import differences, joined
 from template_fix.limits import ChildError, LimitExceeded, bounded
-from template_fix.marked import unmarked
+from template_fix.unmarking import unmarked
 from template_fix.render import Failure, Renderer, RenderError
-from template_fix.sameness import same_but_for_markers
+from template_fix.proof import same_but_for_markers
 from template_fix.study import Setting, Study
 
 SETTING = Setting((("bos_token", "<s>"), ("eos_token", "</s>")), ends=("</s>",))

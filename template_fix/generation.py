@@ -4,29 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from itertools import islice
 from typing import Any
 
-from template_fix.cells import Traced, Unmarkable
 from template_fix.contract import Examination
 from template_fix.fold import SWITCH
-from template_fix.hoisting import hoisted
 from template_fix.jinja import Template, undeclared
-from template_fix.marked import marked
-from template_fix.marking import Plan
 from template_fix.mask import Mask
+from template_fix.marking import edits_for
+from template_fix.placement import Traced, Unmarkable
 from template_fix.probes import Probe, bare, unfinished, with_block, with_field, with_role, with_variable
-from template_fix.reach import refuse_unreached
+from template_fix.proof import same_but_for_markers
 from template_fix.render import Failure, Renderer, RenderError
 from template_fix.roles import other_roles
-from template_fix.sameness import same_but_for_markers
-from template_fix.splitting import branched, inlined, split
 from template_fix.tags import Tags
-from template_fix.telling import told_apart
-from template_fix.text import OverlapError, Span
+from template_fix.text import OverlapError, Span, apply
 
-# How often the battery grows by fields that nobody set.
-_ROUNDS = 3
+# How many ways to mark a template are tried.
+_TRIES = 24
 
 
 @dataclass(frozen=True)
@@ -62,100 +57,27 @@ def _prints_calls(examined: Examination, probe: Probe) -> bool:
 
 
 def with_markers(template: Template, mask: Mask, arguments: type, variables: Mapping[str, Any]) -> str:
-    """Return a template with generation markers, in as few pairs as can be. Use it inside `limits.bounded`.
+    """Return a template with generation markers. Use it inside `limits.bounded`.
 
     Proved: in every conversation it prints what it printed, and its mask is the wanted one. Raises Unmarkable.
     """
-    asked: set[tuple[str, Any]] = set()
-    for _ in range(_ROUNDS):
+    traced = Traced(template.source, mask, variables)
+    reason: Unmarkable | None = None
+    for edits in islice(edits_for(traced), _TRIES):
         try:
-            return _marked(template, mask, variables)
-        except Unmarkable as error:
-            new = error.fields - asked
-            if not new:
-                raise
-            asked |= new
-            more = _setting(sorted(new, key=str), undeclared(template.source), mask.examined.tags, arguments)
-            printed = [probe for probe in more if None not in mask.examined.observe(probe).spans]
-            mask = Mask(mask.examined.enlarged(printed), mask.ends)
-    return _marked(template, mask, variables)
-
-
-def _setting(
-    wanted: Iterable[tuple[str, Any]], variables: frozenset[str], tags: Tags, arguments: type
-) -> Iterator[Probe]:
-    """Yield conversations that set variables and fields of a template, each by itself, and all variables together."""
-    own = [(name, value) for name, value in wanted if name in variables]
-    for name, value in own:
-        yield from with_variable(tags, arguments, name, value)
-    flags = tuple((name, True if value is None else value) for name, value in own)
-    for name, value in wanted:
-        if name == "type":
-            yield from with_block(tags, arguments, str(value))
-        elif name not in variables:
-            yield from with_field(tags, arguments, name, value)
-            if own:
-                yield from with_field(tags, arguments, name, value, flags)
-
-
-def _marked(template: Template, mask: Mask, variables: Mapping[str, Any]) -> str:
-    """Return the best of what can be done: the template as it stands marked, or with its headers moved first."""
-    best: str | None = None
-    reasons: list[Unmarkable] = []
-    parted = _parted(template, mask, variables)
-    for moved in (lambda _: parted, _moved, partial(_moved, apart=True)):
-        try:
-            traced = moved(parted)
-            made = _written(template, traced) if traced else None
-        except Unmarkable as error:
-            reasons.append(error)
+            made = apply(template.source, edits)
+            renderer = Renderer(made, variables)
+        except OverlapError:
+            reason = reason or Unmarkable("the white space around a turn's ends leaves no place for a marker")
             continue
-        if made is not None and (best is None or _pairs(made) < _pairs(best)):
-            best = made
-        if best is not None and _pairs(best) == 1:
-            break
-    if best is None:
-        raise reasons[0]
-    return best
-
-
-def _parted(template: Template, mask: Mask, variables: Mapping[str, Any]) -> Traced:
-    """Return the template traced, with texts printed in parts where turns begin or end inside of them."""
-    traced = Traced(template, mask, variables)
-    for change in (inlined, branched, branched, split):  # the second time for a choice within a choice
-        made = change(traced) if traced.straddling else None
-        if made is not None:
-            traced = Traced(Template(made), mask, variables)
-    return traced
-
-
-def _moved(traced: Traced, *, apart: bool = False) -> Traced | None:
-    """Return the template with its headers moved, None where none is."""
-    moved = None if traced.straddling else hoisted(traced, apart=apart)
-    return Traced(Template(moved), traced.mask, traced.variables) if moved is not None else None
-
-
-def _written(template: Template, traced: Traced) -> str:
-    """Return a template with markers, as one of its variants has them, proved to be right. Raises Unmarkable."""
-    try:
-        plan = Plan(traced)
-        wraps = plan.wraps()
-        refuse_unreached(plan, wraps)
-        if leaking := next((wrap for wrap in wraps if plan.leaks(wrap)), None):
-            raise Unmarkable("a variable is set in a turn and read behind it", traced.place(leaking))
-        if hidden := next((wrap for wrap in wraps if plan.hides(wrap)), None):
-            raise Unmarkable("a variable is read in a turn and set behind it", traced.place(hidden))
-        apart = [told_apart(traced, wrap) if wrap.test else wrap for wrap in wraps]
-        made = marked(traced.template.source, apart, traced.cuts)
-        renderer = Renderer(made, traced.variables)
-    except OverlapError:
-        raise Unmarkable("the white space around a turn's ends leaves no place for a marker") from None
-    except RenderError as error:
-        raise Unmarkable(f"the marked template would not compile: {error}") from None
-    reason = _refused(template.source, made, traced.mask, renderer)
-    if reason:
-        raise Unmarkable(reason)
-    return made
+        except RenderError as error:
+            reason = reason or Unmarkable(f"the marked template would not compile: {error}")
+            continue
+        refused = _refused(template.source, made, mask, renderer)
+        if not refused:
+            return made
+        reason = reason or Unmarkable(refused)
+    raise reason or Unmarkable("no output prints just what the model has to write")
 
 
 def _refused(before: str, after: str, mask: Mask, renderer: Renderer) -> str:
@@ -205,7 +127,3 @@ def joined(spans: Iterable[Span]) -> tuple[Span, ...]:
         else:
             found.append(span)
     return tuple(found)
-
-
-def _pairs(source: str) -> int:
-    return source.count("endgeneration")

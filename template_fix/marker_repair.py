@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from template_fix.cells import Unmarkable
+from template_fix.placement import Unmarkable
 from template_fix.generation import differences
 from template_fix.proposers import Proposal
 from template_fix.render import RenderError

@@ -20,7 +20,7 @@ from template_fix.tags import closings
 from template_fix.text import Span
 
 # What looks like one token of markup: <|im_end|>, </s>, [|endofturn|], [/INST].
-_MARKUP = re.compile(r"<[^<>\s]{1,60}>|\[\|[^\[\]]{1,60}\|\]|\[/?[A-Z][A-Z_]{1,30}\]")
+MARKUP = re.compile(r"<[^<>\s]{1,60}>|\[\|[^\[\]]{1,60}\|\]|\[/?[A-Z][A-Z_]{1,30}\]")
 _ATTRIBUTES = re.compile(r"[=\s][^>]*")
 _THINKING = "enable_thinking"
 
@@ -189,15 +189,15 @@ class Mask:
         What is its ``own`` stands there whatever follows; markup that closes what was opened in the turn ends no turn.
         """
         known = [(behind.find(end), end) for end in self.ends if end in behind]
-        marks = set(_MARKUP.findall(turn))
+        marks = set(MARKUP.findall(turn))
         inside = marks.union(*(closings(_ATTRIBUTES.sub("", mark)) for mark in marks))
-        ending = [mark.group() for mark in _MARKUP.finditer(own) if mark.group() not in inside]
-        following = _MARKUP.match(behind[len(own) :].lstrip()) if headers else None
+        ending = [mark.group() for mark in MARKUP.finditer(own) if mark.group() not in inside]
+        following = MARKUP.match(behind[len(own) :].lstrip()) if headers else None
         if known:
             return {min(known)[1]: False}
         if ending:
             return {ending[0]: False}
-        if own.strip() and not call and not _MARKUP.search(own):
+        if own.strip() and not call and not MARKUP.search(own):
             return {own.strip(): False}
         return {following.group(): True} if following else {}
 
@@ -229,7 +229,7 @@ def _whole(one: str, other: str) -> int:
     """Return how much two texts have in common from their beginning on, without the half of a token of markup."""
     shared = common_prefix(one, other)
     for text in (one, other):
-        for mark in _MARKUP.finditer(text):
+        for mark in MARKUP.finditer(text):
             if mark.start() < shared < mark.end():
                 shared = mark.start()
     return shared

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from jinja2 import nodes
 
-from template_fix.jinja import walk
+from template_fix.jinja import names_in, walk
+
+if TYPE_CHECKING:
+    from template_fix.placement import Place, Traced
 
 ROLE = "assistant"
 # What templates call the assistant's role, and what a message's role is kept in.
@@ -78,3 +82,29 @@ class Asking(NamedTuple):
         of_role = any(_reads_role(each) or getattr(each, "name", "") in self.names for each in walk(test.expr))
         roles = [each.value for each in walk(test.ops[0].expr) if isinstance(each, nodes.Const)]
         return roles if of_role and all(isinstance(each, str) for each in roles) else []
+
+
+def turn_tests(traced: Traced, place: Place) -> Iterator[str]:
+    """Yield tests for the assistant's role that can be asked in front of a place, in the template's own words first."""
+    template, names = traced.outputs.template, traced.visible(place)
+    at = traced.span(place).start
+    found: list[tuple[int, str]] = []
+    for node in template.all_nodes:
+        span = template.span(node) if isinstance(node, nodes.Compare) else None
+        if span and isinstance(node, nodes.Compare) and node.ops[0].op == "eq" and names_in(node) <= names:
+            value = node.ops[0].expr
+            if isinstance(value, nodes.Const) and value.value in _NAMES and not list(node.find_all(nodes.Call)):
+                found.append((abs(span.start - at), " ".join(span.of(template.source).split())))
+    loops = [loop.target.name for loop in traced.loops(place) if isinstance(loop.target, nodes.Name)]
+    own = [f"{name}{_role(traced.source, name)}" for name in loops]
+    before = [f"loop.previtem is defined and loop.previtem{_role(traced.source, name)}" for name in loops[:1]]
+    last = [] if loops else [f"messages and messages[-1]{_role(traced.source, '[a-z_]+')}"]
+    near = [text for _, text in sorted(found)]
+    yield from dict.fromkeys([*near[:2], *own, *before, *last, *near[2:]])
+
+
+def _role(source: str, name: str) -> str:
+    """Return what asks a message for the assistant's role, as the template asks those of some name."""
+    access = re.search(rf"\b{name}(\.role|\[(['\"])role\2\])", source)
+    quote = access[2] if access and access[2] else '"' if source.count('"user"') else "'"
+    return f"{access[1] if access else '.role'} == {quote}{ROLE}{quote}"

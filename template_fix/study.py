@@ -250,7 +250,7 @@ class Study:
     def marked(self) -> str:
         """Return the template with generation markers, its own left out. Raises Unmarkable."""
         from template_fix.generation import with_markers
-        from template_fix.marked import unmarked
+        from template_fix.unmarking import unmarked
 
         bare = unmarked(self.source) if self.marks else self.source
         return with_markers(Template(bare), self.mask, self._arguments, self.variables)

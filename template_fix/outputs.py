@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from jinja2 import Template as Compiled
 from jinja2 import nodes
 
 from template_fix.jinja import Template, environment, lex, walk
-from template_fix.limits import LimitExceeded
 from template_fix.render import Renderer, RenderError
 from template_fix.text import Span
 
-_MARK = re.compile("\ue000([abq])([0-9]+)\ue001")
+_MARK = re.compile("\ue000([ab])([0-9]+)\ue001")
 _BLOCKS = (nodes.If, nodes.For, nodes.With)
 _TEXT_FILTERS = frozenset({"trim", "tojson", "string", "join", "upper", "lower", "replace", "indent", "capitalize"})
 _TEXT_METHODS = frozenset(
@@ -75,12 +74,6 @@ class Body:
                 yield from inner.every_unit()
 
 
-# What is asked whenever a unit's turn comes: the number of the body, the unit's index, and the tests.
-Question = tuple[int, int, Sequence[nodes.Expr]]
-YES, NO, FAILS = "1", "0", "x"
-_GUARD = "guarded"
-
-
 @dataclass
 class Printed:
     """What one piece printed in one place of a rendering."""
@@ -93,32 +86,24 @@ class Printed:
 class Execution:
     """One run through a body: for each unit that did something, its index with what it printed or ran through.
 
-    ``answer`` is what the tests that are asked in the body said, a letter for each: YES, NO, or FAILS.
+    ``span`` is what the run printed in all.
     """
 
     body: Body
+    span: Span
     done: list[tuple[int, Printed | Execution]] = field(default_factory=list)
-    answer: str | None = None
-
-    def printed(self) -> Iterator[Printed]:
-        """Yield all that was printed in this run, in order."""
-        for _, each in self.done:
-            if isinstance(each, Printed):
-                yield each
-            else:
-                yield from each.printed()
 
 
-class Pieces(Renderer):
+class Outputs(Renderer):
     """A template whose printing is traced. Use it inside `limits.bounded`.
 
     ``root`` is the body of the template. Raises RenderError where it is nested so deeply that it compiles by itself
     alone.
     """
 
-    def __init__(self, source: str, variables: dict[str, object], question: Question | None = None) -> None:
-        layout = _Layout(Template(source), question)  # whose tree gets the marks
-        self.template, self.variables = layout.template, {**variables, _GUARD: _guarded}
+    def __init__(self, source: str, variables: dict[str, object]) -> None:
+        layout = _Layout(Template(source))  # whose tree gets the marks
+        self.template, self.variables = layout.template, dict(variables)
         self.root, self._owner = layout.root, layout.owner
         env = environment()
         try:
@@ -130,7 +115,7 @@ class Pieces(Renderer):
     def execution(self, marked: str) -> tuple[str, Execution] | None:
         """Return the text of a rendering without its marks, and what printed it; None where the marks don't add up."""
         first, *rest = _MARK.split(marked)
-        top = Execution(self.root)
+        top = Execution(self.root, Span(0, len(first)))
         stack, text = [top], first
         for kind, number, printed in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
             owner = self._owner.get((kind, int(number)))
@@ -141,30 +126,29 @@ class Pieces(Renderer):
                 stack.pop()
             if not stack:
                 return None
-            if kind == "q":
-                stack[-1].answer = printed
-                continue
+            span = Span(len(text), len(text) + len(printed))
             if isinstance(what, Body):
-                inner = Execution(what)
+                inner = Execution(what, span)
                 stack[-1].done.append((index, inner))
                 stack.append(inner)
             else:
-                assert what is not None
-                stack[-1].done.append((index, Printed(what, Span(len(text), len(text) + len(printed)))))
+                stack[-1].done.append((index, Printed(what, span)))
             text += printed
+            for each in stack:
+                each.span = Span(each.span.start, len(text))
         return text, top
 
 
 class _Layout:
     """Lays a template out in units, and puts marks into its tree on the way."""
 
-    def __init__(self, template: Template, question: Question | None) -> None:
-        self.template, self.question = template, question
+    def __init__(self, template: Template) -> None:
+        self.template = template
         tokens = lex(template.source)
         self.begins = {kind: [t for t in tokens if t.kind == f"{kind}_begin"] for kind in ("variable", "block")}
         self.ends = {kind: [t for t in tokens if t.kind == f"{kind}_end"] for kind in ("variable", "block")}
         self.texts = {token.start: token for token in tokens if token.kind == "data"}
-        self.owner: dict[tuple[str, int], tuple[Body, int, Piece | Body | None]] = {}
+        self.owner: dict[tuple[str, int], tuple[Body, int, Piece | Body]] = {}
         self.root = Body(0)
         self.pieces, self.bodies = 0, 1
         template.tree.body = self.body(self.root, template.tree.body)
@@ -175,19 +159,8 @@ class _Layout:
             made += self.output(body, node) if isinstance(node, nodes.Output) else self.statement(body, node)
         return made
 
-    def asked(self, body: Body) -> Iterator[nodes.Node]:
-        """Yield what asks the question, if this is its place."""
-        if self.question and self.question[:2] == (body.number, len(body.units)):
-            self.owner["q", 0] = (body, len(body.units), None)
-            yield nodes.Output([_mark("q", 0)])
-            for test in self.question[2]:
-                said = nodes.Output([nodes.CondExpr(test, nodes.Const(YES), nodes.Const(NO))])
-                guard = nodes.Call(nodes.Name(_GUARD, "load"), [], [], None, None)
-                yield nodes.CallBlock(guard, [], [], [said]).set_lineno(1)
-
     def output(self, body: Body, output: nodes.Output) -> Iterator[nodes.Node]:
         for child in output.nodes:
-            yield from self.asked(body)
             if isinstance(child, nodes.TemplateData):
                 token = self.texts[self.template.start(child)]
                 unit = Unit(child, Span(token.start, token.end), data=True)
@@ -219,7 +192,6 @@ class _Layout:
         return piece
 
     def statement(self, body: Body, node: nodes.Node) -> Iterator[nodes.Node]:
-        yield from self.asked(body)
         index = len(body.units)
         unit = Unit(node, self.around(node, "block"))
         body.units.append(unit)
@@ -247,16 +219,6 @@ class _Layout:
         last = ends[min(bisect_left(ends, span.end, key=lambda token: token.start), len(ends) - 1)]
         # A lexer's end of a tag has the white space that it takes along.
         return Span(first.start, last.start + len(last.text.rstrip()))
-
-
-def _guarded(caller: Callable[[], str]) -> str:
-    """Return what a test says: one that fails must not keep the others from being asked."""
-    try:
-        return caller()
-    except (MemoryError, LimitExceeded):
-        raise
-    except Exception:  # whatever its operations raise
-        return FAILS
 
 
 def _bodies(node: nodes.Node) -> Iterator[tuple[nodes.Node, str]]:
@@ -324,15 +286,3 @@ def _summand(node: nodes.Expr, pieces: Iterator[Piece], joint: str) -> nodes.Exp
     if not joint:
         return node
     return nodes.Add(nodes.Const(f"\ue000a{next(pieces).number}\ue001"), node)
-
-
-def stores(node: nodes.Node) -> Iterator[str]:
-    """Yield the variables that a statement gives a value outside of itself."""
-    if isinstance(node, nodes.Assign | nodes.AssignBlock):
-        yield from (name.name for name in walk(node.target) if isinstance(name, nodes.Name))
-    elif isinstance(node, nodes.Macro):
-        yield node.name
-    elif isinstance(node, nodes.If):
-        for owner, name in _bodies(node):
-            for each in getattr(owner, name):
-                yield from stores(each)

@@ -1,0 +1,139 @@
+"""The two places at which a printed turn is cut, found by constants: where the model begins to write, and where it ends.
+
+Rendering shows what stands in front of what the model writes, and behind it. The constants in which all examples agree
+make a rule, and a rule is kept only where it gives just what is wanted of every example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from template_fix.mask import MARKUP
+from template_fix.text import Span
+
+# How much of what stands in front of a turn is looked at, how many headers, and how many texts may follow one.
+_LONGEST, _HEADERS, _MORE = 200, 6, 3
+
+
+@dataclass(frozen=True)
+class Header:
+    """What stands in front of a turn: all through ``text``, and one of ``more`` behind that.
+
+    Without a text it is nothing; ``optional`` ones may be missing.
+    """
+
+    text: str = ""
+    more: tuple[str, ...] = ()
+    optional: bool = False
+
+    def length(self, turn: str) -> int | None:
+        """Return how long the header of a turn is, None where there is none."""
+        if not self.text:
+            return 0
+        if self.text not in turn:
+            return 0 if self.optional else None
+        end = turn.index(self.text) + len(self.text)
+        return end + len(next((each for each in self.more if turn.startswith(each, end)), ""))
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What stands behind a turn: all behind the last of ``ends`` (the first, where it is ``first``), or one of ``tails``.
+
+    Without any it is nothing. ``optional`` ends may be missing: then nothing is behind the turn.
+    """
+
+    ends: tuple[str, ...] = ()
+    tails: tuple[str, ...] = ()
+    first: bool = False
+    optional: bool = False
+
+    def length(self, turn: str) -> int | None:
+        """Return how long the rest of a turn without its header is, None where there is none."""
+        if self.tails:
+            return len(next((each for each in self.tails if turn.endswith(each)), ""))
+        found = [end for end in self.ends if end in turn]
+        if not found:
+            return 0 if self.optional or not self.ends else None
+        if self.first:
+            return len(turn.partition(self.ends[0])[2]) if found else 0
+        return min(len(turn.rpartition(end)[2]) for end in found)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a printed turn is cut in three."""
+
+    header: Header
+    rest: Rest
+
+    def of(self, turn: str) -> Span | None:
+        """Return what of a printed turn the model writes, as far as the constants tell, None where there is nothing."""
+        start = self.header.length(turn)
+        behind = None if start is None else self.rest.length(turn[start:])
+        return None if start is None or behind is None else Span(start, len(turn) - behind)
+
+
+def cuts(turns: Sequence[tuple[str, Span]], stops: Sequence[str]) -> Iterator[Cut]:
+    """Yield rules that cut every turn as is wanted, the plainest first. ``stops`` are texts that end turns."""
+    turns = list(dict.fromkeys(turns))
+    headers = [each for each in _headers(turns) if all(each.length(text) == span.start for text, span in turns)]
+    bare = list(dict.fromkeys((text[span.start :], span.end - span.start) for text, span in turns))
+    rests = [each for each in _rests(bare, stops) if all(_ends(each, *turn) for turn in bare)]
+    yield from (Cut(header, rest) for header, rest in product(headers, rests))
+
+
+def _ends(rest: Rest, turn: str, end: int) -> bool:
+    behind = rest.length(turn)
+    return behind is not None and len(turn) - behind == end
+
+
+def _headers(turns: Sequence[tuple[str, Span]]) -> Iterator[Header]:
+    fronts = sorted({text[: span.start] for text, span in turns if span.start}, key=len)
+    optional = any(span.start == 0 for _, span in turns)
+    if not fronts:
+        yield Header()
+        return
+    seen: set[tuple[str, tuple[str, ...]]] = set()
+    ranked = []
+    for front in fronts[:_HEADERS]:
+        for length in range(min(len(front), _LONGEST), 0, -1):
+            text = front[-length:]
+            if not text.strip() or not all(text in each for each in fronts):
+                continue
+            more = {each[each.index(text) + len(text) :] for each in fronts} - {""}
+            key = (text, tuple(sorted(more, key=len, reverse=True)))
+            if len(more) <= _MORE and key not in seen:
+                seen.add(key)
+                ranked.append(key)
+    for text, more in sorted(ranked, key=lambda each: (len(each[1]), -len(each[0]))):
+        yield Header(text, more, optional)
+
+
+def _rests(turns: Sequence[tuple[str, int]], stops: Sequence[str]) -> Iterator[Rest]:
+    tails = {text[end:] for text, end in turns} - {""}
+    ends = [stop for stop in dict.fromkeys([*stops, *_common_ends(turns)]) if any(stop in text for text, _ in turns)]
+    if not tails:
+        yield Rest()
+    for first in (False, True):
+        for optional in (False, True):
+            yield from (Rest((end,), first=first, optional=optional) for end in ends)
+            if len(ends) > 1 and not first:
+                yield Rest(tuple(ends), optional=optional)
+    if 0 < len(tails) <= _MORE:
+        yield Rest(tails=tuple(sorted(tails, key=len, reverse=True)))
+
+
+def _common_ends(turns: Sequence[tuple[str, int]]) -> Iterator[str]:
+    """Yield the text in which all that the model writes ends alike, where something may stand behind it."""
+    insides = [text[:end] for text, end in turns]
+    shortest = min(insides, key=len, default="")
+    for length in range(min(len(shortest), _LONGEST), 0, -1):
+        text = shortest[-length:]
+        if all(each.endswith(text) for each in insides):
+            marks = list(MARKUP.finditer(text))
+            if text.strip():
+                yield text[marks[-1].start() :] if marks else text
+            return

@@ -1,0 +1,329 @@
+"""Where turns are printed: the runs of statements whose outputs print them, and what each printed of which turn.
+
+A turn is followed from the whole conversation down into the block that prints all of it. A loop in which several turns
+are printed is looked at one iteration at a time: what a turn leaves to the next iteration, or to what stands behind the
+loop, is a place of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from jinja2 import nodes
+
+from template_fix.jinja import names_read, names_stored
+from template_fix.mask import Mask
+from template_fix.outputs import Body, Execution, Outputs, Printed, Unit
+from template_fix.render import RenderError
+from template_fix.text import Span
+
+
+class Unmarkable(ValueError):
+    """Why a template can't be marked, in one sentence; ``at`` is the place in the template that stands in the way."""
+
+    def __init__(self, reason: str, at: Span | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.at = reason, at
+
+
+class Place(NamedTuple):
+    """A run of statements: the number of their body, the index of the first, and that of the last."""
+
+    body: int
+    first: int
+    last: int
+
+
+class Point(NamedTuple):
+    """A place to cut at: in front of a unit, of a piece of it, or of a character of a constant that the piece is."""
+
+    unit: int
+    piece: int = 0
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Example:
+    """What a place printed once: the text, and what of it the model writes, None for nothing.
+
+    ``printed`` are the parts of the text, each with the point in front of it and the point behind it; ``literal`` ones
+    can be cut.
+    """
+
+    text: str
+    wanted: Span | None
+    printed: tuple[tuple[Point, Point, Span, bool], ...]
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A template with what its outputs print of each conversation. Use it inside `limits.bounded`; raises Unmarkable."""
+
+    source: str
+    mask: Mask
+    variables: Mapping[str, Any]
+
+    @cached_property
+    def outputs(self) -> Outputs:
+        """Return the traced template."""
+        try:
+            return Outputs(self.source, dict(self.variables))
+        except RenderError as error:
+            raise Unmarkable(str(error)) from None
+
+    @cached_property
+    def runs(self) -> list[tuple[str, Execution, tuple[Span, ...]]]:
+        """Return how conversations are printed: the text, what printed it, and what the model writes of it."""
+        found = []
+        examined = self.mask.examined
+        for probe in examined.probes.values():
+            wanted = self.mask.of(probe)
+            if wanted:
+                told = self.outputs(probe.messages, probe.tools, **examined.set_for(probe))
+                traced = self.outputs.execution(told) if isinstance(told, str) else None
+                if traced is None or traced[0] != examined.text(probe):
+                    raise Unmarkable("what the template prints can't be traced to its outputs")
+                found.append((*traced, wanted))
+        if not found:
+            raise Unmarkable("no turn of any conversation is printed")
+        return found
+
+    @cached_property
+    def bodies(self) -> dict[int, Body]:
+        """Return every body by its number."""
+        root = self.outputs.root
+        return {root.number: root, **{inner.number: inner for unit in root.every_unit() for inner in unit.bodies}}
+
+    @cached_property
+    def owners(self) -> dict[int, tuple[Body, int]]:
+        """Return, by a body's number, the body that it stands in, and the index of its unit there."""
+        return {
+            inner.number: (body, index)
+            for body in self.bodies.values()
+            for index, unit in enumerate(body.units)
+            for inner in unit.bodies
+        }
+
+    def around(self, body: int) -> Iterator[tuple[Body, int]]:
+        """Yield the blocks around a body, the nearest first: each as the body that it stands in, and its index."""
+        while body in self.owners:
+            owner = self.owners[body]
+            yield owner
+            body = owner[0].number
+
+    @cached_property
+    def entered(self) -> frozenset[int]:
+        """Return the numbers of the bodies that a conversation ran through."""
+        return frozenset(run.body.number for _, top, _ in self.runs for run in _below(top))
+
+    @cached_property
+    def printing(self) -> frozenset[tuple[int, int]]:
+        """Return the statements that print anything in any conversation: the number of the body, and the index."""
+        return frozenset(
+            (run.body.number, index)
+            for _, top, _ in self.runs
+            for run in _below(top)
+            for index, span, _ in _units(run)
+            if span.start < span.end
+        )
+
+    @cached_property
+    def shared(self) -> frozenset[tuple[int, int]]:
+        """Return the blocks that print several turns in one run: the number of the body, and the index in it."""
+        found: set[tuple[int, int]] = set()
+        for _, top, wanted in self.runs:
+            for run in _below(top):
+                for index, span, inner in _units(run):
+                    if inner and sum(_meet(span, each) is not None for each in wanted) > 1:
+                        found.add((run.body.number, index))
+        return frozenset(found)
+
+    def places(self) -> list[Place]:
+        """Return where turns are printed, in the order of the template; none of them stands in another."""
+        return self.outermost(
+            place for _, top, wanted in self.runs for span in wanted for place in self._followed(span, top)
+        )
+
+    def outermost(self, places: Iterable[Place]) -> list[Place]:
+        """Return the places that stand in no other, those of a body that meet made one."""
+        merged: list[Place] = []
+        for place in sorted(set(places)):
+            if merged and merged[-1].body == place.body and place.first <= merged[-1].last:
+                merged[-1] = merged[-1]._replace(last=max(merged[-1].last, place.last))
+            else:
+                merged.append(place)
+        return [place for place in merged if not any(self._stands_in(place, other) for other in merged)]
+
+    def _stands_in(self, place: Place, other: Place) -> bool:
+        return any(
+            body.number == other.body and other.first <= index <= other.last for body, index in self.around(place.body)
+        )
+
+    def _followed(self, span: Span, run: Execution) -> Iterator[Place]:
+        """Yield the places in a run that print a turn, or what of it lies in a span."""
+        parts = [part for part in _units(run) if _meet(part[1], span)]
+        if len(parts) == 1 and parts[0][2] and not self._whole_loop(run, *parts[0], span):
+            for inner in parts[0][2]:
+                if clipped := _meet(inner.span, span):
+                    yield from self._followed(clipped, inner)
+            return
+        for shared, group in groupby(parts, key=lambda part: (run.body.number, part[0]) in self.shared and part[2]):
+            units = list(group)
+            if shared:
+                for _, _, inner in units:
+                    yield from (
+                        place
+                        for each in inner
+                        if (clipped := _meet(each.span, span))
+                        for place in self._followed(clipped, each)
+                    )
+            else:
+                yield Place(run.body.number, units[0][0], units[-1][0])
+
+    def _whole_loop(self, run: Execution, index: int, at: Span, inner: list[Execution], span: Span) -> bool:
+        """Whether a turn is printed by several iterations of a loop that prints no other."""
+        several = sum(_meet(each.span, span) is not None for each in inner) > 1
+        return several and (run.body.number, index) not in self.shared
+
+    def examples(self, place: Place) -> list[Example]:
+        """Return what a place printed in each run. Raises Unmarkable where it prints two turns at once."""
+        found: list[Example] = []
+        body = self.bodies[place.body]
+        for text, top, wanted in self.runs:
+            for run in _below(top):
+                if run.body.number != place.body:
+                    continue
+                printed = list(_printed(body, run, place))
+                if not printed or printed[0][2].start == printed[-1][2].end:
+                    continue
+                whole = Span(printed[0][2].start, printed[-1][2].end)
+                inside = [met for each in wanted if (met := _meet(each, whole))]
+                if len(inside) > 1:
+                    raise Unmarkable(f"`{self.shown(place)}` prints several turns at once", self.span(place))
+                found.append(
+                    Example(
+                        whole.of(text),
+                        _moved(inside[0], whole.start) if inside else None,
+                        tuple((a, b, _moved(span, whole.start), cut) for a, b, span, cut in printed),
+                    )
+                )
+        return found
+
+    def span(self, place: Place) -> Span:
+        """Return where a place stands in the source."""
+        units = self.bodies[place.body].units
+        return Span(units[place.first].span.start, units[place.last].span.end)
+
+    def shown(self, place: Place) -> str:
+        """Return the source of a place as it is shown to people."""
+        text = " ".join(self.span(place).of(self.source).split())
+        return text if len(text) <= 60 else text[:57] + "…"
+
+    def units(self, place: Place) -> Sequence[Unit]:
+        """Return the statements of a place."""
+        return self.bodies[place.body].units[place.first : place.last + 1]
+
+    def visible(self, place: Place) -> frozenset[str]:
+        """Return the names that have a value in front of a place."""
+        found: set[str] = {"messages"}
+        at = place.first
+        for body, index in [(self.bodies[place.body], at), *self.around(place.body)]:
+            found.update(name for unit in body.units[:index] for name in names_stored(unit.node))
+            if index < len(body.units) and body.number != place.body and isinstance(body.units[index].node, nodes.For):
+                found |= set(names_stored(body.units[index].node.target))
+        return frozenset(found)
+
+    def loops(self, place: Place) -> Iterator[nodes.For]:
+        """Yield the loops around a place, the nearest first."""
+        for body, index in self.around(place.body):
+            if isinstance(node := body.units[index].node, nodes.For):
+                yield node
+
+    def keeps_names(self, place: Place) -> bool:
+        """Whether no name means something else where the statements of a place have names of their own.
+
+        What is set among them must not be read behind them, and what is read there not be set behind them: jinja2 looks
+        a name up where a frame reads it first, and doesn't look into markers or captures for that.
+        """
+        inside, units = place, self.bodies[place.body].units
+        within = [unit.node for unit in self.units(inside)]
+        behind = [unit.node for unit in units[place.last + 1 :]]
+        before = [unit.node for unit in units[: place.first]]
+        for body, index in self.around(place.body):
+            if isinstance(body.units[index].node, nodes.For):
+                break
+            behind += [unit.node for unit in body.units[index + 1 :]]
+            before += [unit.node for unit in body.units[:index]]
+        else:
+            behind += list(self.outputs.template.tree.find_all(nodes.Macro))
+        stored = {name for node in within for name in names_stored(node)}
+        read = {name for node in within for name in names_read(node)}
+        known = {name for node in before for name in (*names_read(node), *names_stored(node))}
+        later = {name for node in behind for name in names_read(node)}
+        later_stored = {name for node in behind for name in names_stored(node)}
+        return not stored & later and not (read - known) & later_stored
+
+    def leaves_loop(self, place: Place) -> bool:
+        """Whether a statement of a place leaves the loop around it."""
+        return any(leaves(unit.node) for unit in self.units(place))
+
+    def wider(self, place: Place) -> Place | None:
+        """Return a larger place that a place is part of: through the end of its body, else the block around it."""
+        units = self.bodies[place.body].units
+        if place.last + 1 < len(units):
+            return place._replace(last=len(units) - 1)
+        if place.body not in self.owners:
+            return None
+        body, index = self.owners[place.body]
+        return None if (body.number, index) in self.shared and isinstance(
+            body.units[index].node, nodes.For
+        ) else Place(body.number, index, index)
+
+
+def leaves(node: nodes.Node) -> bool:
+    """Whether a statement leaves the loop around it."""
+    if isinstance(node, nodes.Break | nodes.Continue):
+        return True
+    return not isinstance(node, nodes.For | nodes.Macro) and any(map(leaves, node.iter_child_nodes()))
+
+
+def _below(run: Execution) -> Iterator[Execution]:
+    """Yield a run and all runs in it."""
+    yield run
+    for _, each in run.done:
+        if isinstance(each, Execution):
+            yield from _below(each)
+
+
+def _units(run: Execution) -> Iterator[tuple[int, Span, list[Execution]]]:
+    """Yield the units that did something in a run: the index, what was printed, and the runs through its bodies."""
+    for index, group in groupby(run.done, key=lambda each: each[0]):
+        done = [each for _, each in group]
+        inner = [each for each in done if isinstance(each, Execution)]
+        yield index, Span(done[0].span.start, done[-1].span.end), inner
+
+
+def _printed(body: Body, run: Execution, place: Place) -> Iterator[tuple[Point, Point, Span, bool]]:
+    for index, each in run.done:
+        if not place.first <= index <= place.last:
+            continue
+        if isinstance(each, Printed) and body.units[index].pieces:
+            unit = body.units[index]
+            at = unit.pieces.index(each.piece)
+            behind = Point(index, at + 1) if at + 1 < len(unit.pieces) else Point(index + 1)
+            yield Point(index, at), behind, each.span, each.piece.literal is not None
+        else:
+            yield Point(index), Point(index + 1), each.span, False
+
+
+def _meet(one: Span, other: Span) -> Span | None:
+    start, end = max(one.start, other.start), min(one.end, other.end)
+    return Span(start, end) if start < end else None
+
+
+def _moved(span: Span, by: int) -> Span:
+    return Span(span.start - by, span.end - by)

@@ -1,0 +1,162 @@
+"""Proof that generation markers change nothing that is printed, on the syntax trees.
+
+Markers are taken out, and captured turns put back in their places (`capture` tells why that prints the same). Then
+outputs are taken apart: of a sum that has a text in it each operand must be a text, so that it prints what its operands
+print one after the other, each asked to be a text; constants that stand side by side are one. Equal trees are left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from jinja2 import TemplateSyntaxError, nodes
+from jinja2.visitor import NodeTransformer
+
+from template_fix.capture import NAMES, restored
+from template_fix.fold import alike, merged
+from template_fix.jinja import environment, is_marker, names_in, names_read, names_stored
+from template_fix.outputs import operands, surely_text
+
+# What a macro has besides its arguments.
+_OF_MACROS = frozenset({"caller", "varargs", "kwargs"})
+Names = frozenset[str]
+
+
+def same_but_for_markers(before: str, after: str) -> bool:
+    """Whether two templates, given as source, are the same program but for generation markers."""
+    try:
+        one, other = _plain(before), _plain(after)
+    except TemplateSyntaxError:
+        return False
+    return one is not None and other is not None and alike(one, other)
+
+
+def _plain(source: str) -> nodes.Template | None:
+    """Return a template's plain form, None where its markers or captures change what a name means."""
+    tree = environment().parse(source)
+    if _means_something_else(tree.body, frozenset(), _read(tree.find_all(nodes.Macro)), frozenset()):
+        return None
+    bare = _Bare()
+    tree = bare.visit(tree)
+    # A capture's own names must mean nothing anywhere else.
+    if not bare.sound or (bare.captured and names_in(tree) & {*NAMES}):
+        return None
+    result = _Apart().visit(tree)
+    assert isinstance(result, nodes.Template)
+    return result
+
+
+class _Bare(NodeTransformer):
+    """Takes markers out of a tree, and puts captured turns back."""
+
+    def __init__(self) -> None:
+        self.sound, self.captured = True, False
+
+    def generic_visit(self, node: nodes.Node, *args: object, **kwargs: object) -> nodes.Node:
+        for name in ("body", "else_"):
+            body = getattr(node, name, None)
+            if isinstance(body, list):
+                found, sound = restored(body)
+                self.captured |= found != body
+                self.sound &= sound
+                setattr(node, name, found)
+        return super().generic_visit(node, *args, **kwargs)
+
+    def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node | list[nodes.Node]:
+        self.generic_visit(node)
+        return node.body if is_marker(node) else node
+
+
+class _Apart(NodeTransformer):
+    """Takes outputs apart in a tree, and joins those that stand side by side."""
+
+    def visit_Output(self, node: nodes.Output) -> nodes.Node | list[nodes.Node]:
+        self.generic_visit(node)
+        parts = [part for each in node.nodes for part in _parts(each)]
+        return nodes.Output(parts) if parts else []
+
+    def generic_visit(self, node: nodes.Node, *args: object, **kwargs: object) -> nodes.Node:
+        super().generic_visit(node, *args, **kwargs)
+        for name in ("body", "else_"):
+            body = getattr(node, name, None)
+            if isinstance(body, list):
+                setattr(node, name, merged(body))
+        return node
+
+
+def _parts(node: nodes.Expr) -> Iterator[nodes.Expr]:
+    """Yield what an output prints one after the other; an operand that has to be a text is added to an empty one."""
+    operand = list(operands(node, ""))
+    if len(operand) == 1:
+        yield node
+        return
+    summed = any(joint == "+" for _, joint in operand)
+    for each, _ in operand:
+        text = isinstance(each, nodes.Const) and isinstance(each.value, str)
+        if text and not each.value:  # type: ignore[attr-defined]
+            continue
+        yield nodes.Add(nodes.Const(""), each) if summed and not text and not surely_text(each) else each
+
+
+def _means_something_else(statements: Sequence[nodes.Node], front: Names, read: Names, kept: Names) -> bool:
+    """Whether a name in or behind a marker or a capture means something else than it would without.
+
+    Either has names of its own: what is set inside is not set behind it. And what the caller gives is looked for where
+    the template around reads it first, which doesn't count what stands inside: where it is set behind, it is undefined
+    inside. ``front`` are the names that are read or set in front of the statements in the same frame, ``read`` those
+    that are read behind them, ``kept`` those that are set behind them in the same frame.
+    """
+    for at, node in enumerate(statements):
+        behind = statements[at + 1 :]
+        later = read | _read(behind)
+        later_set = kept | _stored(behind)
+        if is_marker(node) or isinstance(node, nodes.AssignBlock):
+            assert isinstance(node, nodes.CallBlock | nodes.AssignBlock)
+            inside = _read(node.body)
+            captured = isinstance(node, nodes.AssignBlock) and getattr(node.target, "name", "") != NAMES[0]
+            hidden = inside & _OF_MACROS if is_marker(node) else frozenset()
+            if not captured and (_stored(node.body) & later or hidden or (inside - front) & later_set):
+                return True
+        opened = isinstance(node, nodes.If | nodes.With | nodes.AssignBlock) or is_marker(node)
+        for owner in (node, *getattr(node, "elif_", ())):
+            for name in ("body", "else_"):
+                body = getattr(owner, name, None)
+                if not isinstance(body, list) or not body:
+                    continue
+                known = front | _named(getattr(node, "test", node)) if opened else frozenset()
+                if _means_something_else(
+                    body, known, later if opened else frozenset(), later_set if opened else frozenset()
+                ):
+                    return True
+        front |= _named(node)
+    return False
+
+
+def _read(found: Iterable[nodes.Node]) -> Names:
+    return frozenset(name for node in found for name in names_read(node))
+
+
+def _stored(found: Iterable[nodes.Node]) -> Names:
+    """Return the names that statements give a value outside of themselves."""
+    names: set[str] = set()
+    for node in found:
+        if isinstance(node, nodes.Assign | nodes.AssignBlock):
+            names.update(names_stored(node.target))
+        elif isinstance(node, nodes.Macro):
+            names.add(node.name)
+        elif isinstance(node, nodes.If):
+            names |= _stored([*node.body, *node.else_, *(each for branch in node.elif_ for each in branch.body)])
+    return frozenset(names)
+
+
+def _named(node: nodes.Node) -> Names:
+    """Return the names in a statement, but for those in what has a frame of its own."""
+    if isinstance(node, nodes.Name):
+        return frozenset({node.name})
+    if isinstance(node, nodes.For):
+        return _named(node.iter)
+    if isinstance(node, nodes.Macro | nodes.CallBlock | nodes.FilterBlock):
+        return frozenset()
+    if isinstance(node, nodes.AssignBlock):
+        return _named(node.target)
+    return frozenset(name for each in node.iter_child_nodes() for name in _named(each))
