@@ -49,7 +49,7 @@ class Capture(NamedTuple):
     def closing(self) -> list[str]:
         """Return the tags behind what is captured, expressions to print with ``= `` in front."""
         header, rest = self.cut.header, self.cut.rest
-        start = "start" if header.text else ""
+        start = "start" if header.text or header.more else ""
         end = "end" if rest.ends or rest.tails else ""
         tags = ["endset"]
         if start:
@@ -63,7 +63,8 @@ class Capture(NamedTuple):
         whole = f"= turn[{start}:{end}]" if start or end else "= turn"
         tags += ["generation", whole, "endgeneration"]
         tags += ["= turn[end:]"] if end else []
-        return [*tags, "else", "= turn", "endif"]
+        otherwise = ["else", "= turn"] if start or end or self.test else []
+        return [*tags, *otherwise, "endif"]
 
 
 def _asked(start: str, end: str) -> str:
@@ -76,12 +77,13 @@ def _asked(start: str, end: str) -> str:
 def _header(header: Header) -> Iterator[str]:
     text = literal(header.text)
     front = f"turn.split({text})[0] + {text}"
-    yield f"{front} if {text} in turn else ''" if header.optional else front
+    if header.text:
+        yield f"{front} if {text} in turn else ''" if header.optional else front
     if header.more:
         chosen = "''"
         for more in reversed(header.more):
             chosen = f"({literal(more)} if turn[header | length:].startswith({literal(more)}) else {chosen})"
-        yield f"header + {chosen}"
+        yield f"header + {chosen}" if header.text else chosen.replace("turn[header | length:]", "turn")
 
 
 def _rest(rest: Rest, turn: str) -> str:
@@ -164,7 +166,10 @@ def _three(node: nodes.If, sets: Iterable[nodes.Node]) -> bool:
         and _harmless(node.test)
         and alike(asked, _parsed(_asked(start, end)))
         and alike(shown, [_parsed(each) for each in printed])
-        and alike([part for each in node.else_ for part in _outputs(each)], [_parsed("turn")])
+        and (
+            alike([part for each in node.else_ for part in _outputs(each)], [_parsed("turn")])
+            or (not node.else_ and alike(node.test, _parsed("turn")))  # of nothing, nothing is printed
+        )
     )
 
 

@@ -19,9 +19,9 @@ _LONGEST, _HEADERS, _MORE = 200, 6, 3
 
 @dataclass(frozen=True)
 class Header:
-    """What stands in front of a turn: all through ``text``, and one of ``more`` behind that.
+    """What stands in front of a turn: all through ``text``, where there is one, and one of ``more`` behind that.
 
-    Without a text it is nothing; ``optional`` ones may be missing.
+    ``optional`` texts may be missing: then nothing is in front.
     """
 
     text: str = ""
@@ -30,8 +30,6 @@ class Header:
 
     def length(self, turn: str) -> int | None:
         """Return how long the header of a turn is, None where there is none."""
-        if not self.text:
-            return 0
         if self.text not in turn:
             return 0 if self.optional else None
         end = turn.index(self.text) + len(self.text)
@@ -108,8 +106,10 @@ def _headers(turns: Sequence[tuple[str, Span]]) -> Iterator[Header]:
             if len(more) <= _MORE and key not in seen:
                 seen.add(key)
                 ranked.append(key)
-    for text, more in sorted(ranked, key=lambda each: (len(each[1]), -len(each[0]))):
+    for text, more in sorted(ranked, key=lambda each: (len(each[1]), each[0][0].isspace(), -len(each[0]))):
         yield Header(text, more, optional)
+    if len(fronts) <= _MORE:
+        yield Header("", tuple(reversed(fronts)))
 
 
 def _rests(turns: Sequence[tuple[str, int]], stops: Sequence[str]) -> Iterator[Rest]:
@@ -134,6 +134,6 @@ def _common_ends(turns: Sequence[tuple[str, int]]) -> Iterator[str]:
         text = shortest[-length:]
         if all(each.endswith(text) for each in insides):
             marks = list(MARKUP.finditer(text))
-            if text.strip():
+            if marks or (text.strip() and not set(text) & set("<>|[]")):
                 yield text[marks[-1].start() :] if marks else text
             return

@@ -10,14 +10,15 @@ from typing import Any
 from template_fix.contract import Examination
 from template_fix.fold import SWITCH
 from template_fix.jinja import Template, undeclared
+from template_fix.marking import Marking
 from template_fix.mask import Mask
-from template_fix.marking import edits_for
 from template_fix.placement import Traced, Unmarkable
-from template_fix.probes import Probe, bare, unfinished, with_block, with_field, with_role, with_variable
+from template_fix.probes import Probe, bare, unfinished, with_role
 from template_fix.proof import same_but_for_markers
+from template_fix.reaching import reaching, unreached
 from template_fix.render import Failure, Renderer, RenderError
 from template_fix.roles import other_roles
-from template_fix.tags import Tags
+from template_fix.tagging import Tagger
 from template_fix.text import OverlapError, Span, apply
 
 # How many ways to mark a template are tried.
@@ -61,9 +62,10 @@ def with_markers(template: Template, mask: Mask, arguments: type, variables: Map
 
     Proved: in every conversation it prints what it printed, and its mask is the wanted one. Raises Unmarkable.
     """
-    traced = Traced(template.source, mask, variables)
+    traced = reaching(Traced(template.source, mask, variables), arguments)
     reason: Unmarkable | None = None
-    for edits in islice(edits_for(traced), _TRIES):
+    marking = Marking(traced, Tagger(template.source), tuple(unreached(traced)))
+    for edits in islice(marking.edits(), _TRIES):
         try:
             made = apply(template.source, edits)
             renderer = Renderer(made, variables)
@@ -73,7 +75,7 @@ def with_markers(template: Template, mask: Mask, arguments: type, variables: Map
         except RenderError as error:
             reason = reason or Unmarkable(f"the marked template would not compile: {error}")
             continue
-        refused = _refused(template.source, made, mask, renderer)
+        refused = _refused(template.source, made, traced.mask, renderer)
         if not refused:
             return made
         reason = reason or Unmarkable(refused)

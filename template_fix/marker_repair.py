@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from template_fix.placement import Unmarkable
 from template_fix.generation import differences
+from template_fix.placement import Unmarkable
 from template_fix.proposers import Proposal
 from template_fix.render import RenderError
 from template_fix.study import Setting, Study

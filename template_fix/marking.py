@@ -9,21 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, islice, product
-
-from jinja2 import nodes
+from itertools import islice, product
 
 from template_fix.capture import NAMES, Capture
 from template_fix.cutting import cuts
-from template_fix.jinja import names_in
 from template_fix.outputs import Unit
 from template_fix.placement import Example, Place, Point, Traced, Unmarkable
+from template_fix.proof import same_but_for_markers
+from template_fix.reaching import Unreached
 from template_fix.roles import turn_tests
 from template_fix.tagging import Tagger
-from template_fix.text import Edit
+from template_fix.text import Edit, OverlapError, apply
 
 # How many rules and tests are tried for one place, and how many ways in all for each.
-_CUTS, _TESTS, _WAYS = 2, 6, 12
+_CUTS, _TESTS, _WAYS, _ORDERS = 2, 6, 12, 4096
 
 
 @dataclass(frozen=True)
@@ -36,44 +35,78 @@ class Way:
     last: Point
     closing: tuple[str, ...]
 
-
-def edits_for(traced: Traced) -> Iterator[list[Edit]]:
-    """Yield the edits that mark a template, the plainest first. Raises Unmarkable where a place has no way at all."""
-    ways = [list(islice(_ways(traced, place), _WAYS)) for place in traced.places()]
-    for place, found in zip(traced.places(), ways, strict=True):
-        if not found:
-            raise Unmarkable(f"a turn begins or ends inside of what `{traced.shown(place)}` prints", traced.span(place))
-    tagger = Tagger(traced.source)
-    seen: set[tuple[Way, ...]] = set()
-    orders = sorted(islice(product(*(range(len(found)) for found in ways)), 4096), key=sum)
-    for chosen in orders:
-        picked = [found[at] for found, at in zip(ways, chosen, strict=True)]
-        places = traced.outermost(way.place for way in picked)
-        kept = tuple(dict.fromkeys(way for way in picked if way.place in places))
-        if len(kept) != len(places) or kept in seen:
-            continue
-        seen.add(kept)
-        yield list(
-            chain.from_iterable(
-                tagger.edits(traced.bodies[way.place.body], way.first, way.opening, way.last, way.closing)
-                for way in kept
-            )
-        )
+    def edits(self, tagger: Tagger, traced: Traced) -> list[Edit]:
+        """Return the edits that mark the place. Raises Unmarkable."""
+        return tagger.edits(traced.bodies[self.place.body], self.first, self.opening, self.last, self.closing)
 
 
-def _ways(traced: Traced, place: Place) -> Iterator[Way]:
-    yield from _tagged(traced, place)
-    found: Place | None = place
-    while found is not None:
-        yield from _captured(traced, found)
-        found = traced.wider(found)
+@dataclass(frozen=True)
+class Marking:
+    """Marks places of a traced template. ``missed`` is what no conversation reached."""
+
+    traced: Traced
+    tagger: Tagger
+    missed: tuple[Unreached, ...]
+
+    def edits(self) -> Iterator[list[Edit]]:
+        """Yield the edits that mark the template, the plainest first. Raises Unmarkable where a place has no way."""
+        places = self.traced.places()
+        found = [list(islice(self._found(place), _WAYS)) for place in places]
+        for place, ways in zip(places, found, strict=True):
+            if not ways:
+                raise Unmarkable(
+                    f"a turn begins or ends inside of what `{self.traced.shown(place)}` prints", self.traced.span(place)
+                )
+        seen: set[tuple[Way, ...]] = set()
+        for chosen in sorted(islice(product(*(range(len(ways)) for ways in found)), _ORDERS), key=sum):
+            picked = [way for ways, at in zip(found, chosen, strict=True) for way in ways[at]]
+            outermost = self.traced.outermost(way.place for way in picked)
+            kept = tuple(dict.fromkeys(way for way in picked if way.place in outermost))
+            if len(kept) == len(outermost) and kept not in seen:
+                seen.add(kept)
+                yield [edit for way in kept for edit in way.edits(self.tagger, self.traced)]
+
+    def _found(self, place: Place) -> Iterator[tuple[Way, ...]]:
+        """Yield the ways to mark a place: as a whole, as part of a larger one, or in parts."""
+        any_way = False
+        for way in self._ways(place):
+            if self._proved(way):
+                any_way = True
+                yield (way,)
+        if not any_way:
+            parts = [list(islice(self._found(part), _WAYS)) for part in self.traced.parts(place)]
+            for at in range(max(map(len, parts), default=0) if all(parts) else 0):
+                yield tuple(way for ways in parts for way in ways[min(at, len(ways) - 1)])
+
+    def _proved(self, way: Way) -> bool:
+        """Whether a way by itself leaves the template the same program."""
+        try:
+            made = apply(self.traced.source, way.edits(self.tagger, self.traced))
+        except (OverlapError, Unmarkable):
+            return False
+        return same_but_for_markers(self.traced.source, made)
+
+    def _ways(self, place: Place) -> Iterator[Way]:
+        try:
+            yield from _tagged(self.traced, place, self.missed)
+            found: Place | None = place
+            while found is not None:
+                yield from _captured(self.traced, found, self.missed)
+                found = self.traced.wider(found)
+        except Unmarkable:  # a larger place prints several turns at once
+            return
 
 
-def _tagged(traced: Traced, place: Place) -> Iterator[Way]:
+def _only_turns(examples: Sequence[Example], place: Place, missed: Sequence[Unreached]) -> bool:
+    """Whether a place prints nothing but turns, and nothing in it that was never reached is for another role."""
+    return all(each.wanted for each in examples) and not any(each.other and each.within(place) for each in missed)
+
+
+def _tagged(traced: Traced, place: Place, missed: Sequence[Unreached]) -> Iterator[Way]:
     """Yield the way that puts a pair of tags round outputs, if there is one."""
     place = _with_silent(traced, place)
     examples = traced.examples(place)
-    if any(each.wanted is None for each in examples):
+    if not _only_turns(examples, place, missed) or not all(map(_never_empty, examples)):
         return
     opened = _between(examples, partial(_sides, end=False), Point(place.first), Point(place.last + 1))
     closed = _between(examples, partial(_sides, end=True), Point(place.first), Point(place.last + 1))
@@ -84,7 +117,7 @@ def _tagged(traced: Traced, place: Place) -> Iterator[Way]:
     while not first.piece and not first.offset and first < last and not _shows(units[first.unit]):
         first = Point(first.unit + 1)
     around = Place(place.body, first.unit, last.unit if last.piece or last.offset else last.unit - 1)
-    if first < last and traced.keeps_names(around) and not traced.leaves_loop(around):
+    if first < last:
         yield Way(around, first, ("generation",), last, ("endgeneration",))
 
 
@@ -126,17 +159,26 @@ def _between(examples, sides, first, last):  # type: ignore[no-untyped-def]
     return (first, last) if first <= last else None
 
 
+def _never_empty(example: Example) -> bool:
+    """Whether a constant is part of what the model writes: a marker must not enclose nothing."""
+    wanted = example.wanted
+    return bool(wanted) and any(
+        literal and max(wanted.start, span.start) < min(wanted.end, span.end) for _, _, span, literal in example.printed
+    )
+
+
 def _shows(unit: Unit) -> bool:
     return bool(unit.pieces) or any(_shows(each) for body in unit.bodies for each in body.units)
 
 
-def _captured(traced: Traced, place: Place) -> Iterator[Way]:
+def _captured(traced: Traced, place: Place, missed: Sequence[Unreached]) -> Iterator[Way]:
     """Yield the ways that capture what a place prints."""
-    if not traced.keeps_names(place) or traced.leaves_loop(place) or names_in(traced.outputs.template.tree) & {*NAMES}:
+    if traced.names & {*NAMES}:
         return
     examples = traced.examples(place)
     turns = [(each.text, each.wanted) for each in examples if each.wanted]
-    tests = list(islice(turn_tests(traced, place), _TESTS)) if len(turns) < len(examples) else [""]
+    alone = _only_turns(examples, place, missed)
+    tests = [""] if alone else list(islice(turn_tests(traced, place), _TESTS))
     for cut in islice(cuts(turns, traced.mask.stops), _CUTS):
         for test in tests:
             capture = Capture(cut, test)

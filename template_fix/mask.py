@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from template_fix.contract import Examination, Observation, common_prefix
 from template_fix.probes import CALLS, Key, Probe
@@ -46,16 +46,20 @@ class Mask:
         if text is None or any(part.kind in ("call", "result") and part.text not in text for part in probe.parts):
             return None
         found = [self._turn(seen, turn) for turn in probe.turns()]
-        spans = [span for span in found if span is not None]
+        spans = [span for each in found for span in each]
         apart = all(one.end <= other.start for one, other in pairwise(spans))
-        return tuple(spans) if len(spans) == len(found) and apart else None
+        return tuple(spans) if all(found) and apart else None
 
-    def _turn(self, seen: Observation, turn: int) -> Span | None:
-        own = _own(seen, turn)
-        if not own or not _in_order(seen, turn):
-            return None
-        last = max(span.end for span in own)
-        return Span(self._start(seen, turn, own[0].start), last + self._end(seen, turn, last))
+    def _turn(self, seen: Observation, turn: int) -> list[Span]:
+        """Return what the model writes of a turn, in several spans where the results of its calls come in between."""
+        own, others = _own(seen, turn), _others(seen, turn)
+        spans: list[Span] = []
+        for _, group in groupby(own, key=lambda span: sum(other.start < span.start for other in others)):
+            texts = list(group)
+            last = max(span.end for span in texts)
+            start = texts[0].start if spans else self._start(seen, turn, texts[0].start)
+            spans.append(Span(start, last + self._end(seen, turn, last)))
+        return spans
 
     def _start(self, seen: Observation, turn: int, first: int) -> int:
         before = max((span.end for span in _placed(seen, 0, turn) if span.end <= first), default=0)
@@ -76,10 +80,14 @@ class Mask:
                 own = own[: _whole(own, more[common_prefix(less, more) :])]
         shared = _whole(asked[:kept] + own, told)
         # A turn that doesn't follow its prompt may have the prompt's own part all the same, if with other space around.
-        for part in (own, own.strip()) if shared < kept + len(own.rstrip()) else ():
-            elsewhere = told.find(part, 0, first - before) if part else -1
-            if elsewhere >= 0:
-                return elsewhere + len(part)
+        if shared < kept + len(own.rstrip()):
+            # White space alone tells nothing: the header may stand behind other space, and have other space in it.
+            blank = not told[:shared].strip()
+            for part in filter(None, (own, own.strip(), *(own.split()[:1] if blank else ()))):
+                elsewhere = told.find(part, 0, first - before)
+                if elsewhere >= 0:
+                    return elsewhere + len(part)
+            return 0 if blank else shared
         return shared
 
     def _through_header(self, told: str, shorter: str, header: str) -> int:
@@ -214,11 +222,10 @@ def _own(seen: Observation, turn: int) -> list[Span]:
     return sorted(span for part, span in parts if span and part.message == turn and part.kind != "result")
 
 
-def _in_order(seen: Observation, turn: int) -> bool:
-    """Whether a turn's texts are printed in the order in which a model writes them."""
+def _others(seen: Observation, turn: int) -> list[Span]:
+    """Return where the texts stand that come among a turn's and are none of the model's."""
     parts = zip(seen.probe.parts, seen.spans, strict=True)
-    starts = [span.start for part, span in parts if span and part.message == turn]
-    return starts == sorted(starts)
+    return sorted(span for part, span in parts if span and (part.message > turn or part.kind == "result"))
 
 
 def _without(probe: Probe, name: str) -> Iterable[tuple[str, object]]:

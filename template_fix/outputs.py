@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from jinja2 import Template as Compiled
 from jinja2 import nodes
 
-from template_fix.jinja import Template, environment, lex, walk
+from template_fix.jinja import Template, environment, lex
 from template_fix.render import Renderer, RenderError
 from template_fix.text import Span
 
@@ -92,6 +92,17 @@ class Execution:
     body: Body
     span: Span
     done: list[tuple[int, Printed | Execution]] = field(default_factory=list)
+
+    def runs(self) -> Iterator[Execution]:
+        """Yield this run and all runs in it."""
+        yield self
+        for _, each in self.done:
+            if isinstance(each, Execution):
+                yield from each.runs()
+
+    def entered(self) -> set[int]:
+        """Return the numbers of the bodies that were run through."""
+        return {run.body.number for run in self.runs()}
 
 
 class Outputs(Renderer):

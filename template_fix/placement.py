@@ -7,7 +7,8 @@ loop, is a place of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 
 from jinja2 import nodes
 
-from template_fix.jinja import names_read, names_stored
+from template_fix.jinja import names_in, names_stored
 from template_fix.mask import Mask
 from template_fix.outputs import Body, Execution, Outputs, Printed, Unit
 from template_fix.render import RenderError
@@ -46,17 +47,20 @@ class Point(NamedTuple):
     offset: int = 0
 
 
+# What was printed: the point in front of it, the point behind it, where it stands, and whether it is a constant.
+Part = tuple[Point, Point, Span, bool]
+
+
 @dataclass(frozen=True)
 class Example:
     """What a place printed once: the text, and what of it the model writes, None for nothing.
 
-    ``printed`` are the parts of the text, each with the point in front of it and the point behind it; ``literal`` ones
-    can be cut.
+    ``printed`` are the parts of the text.
     """
 
     text: str
     wanted: Span | None
-    printed: tuple[tuple[Point, Point, Span, bool], ...]
+    printed: tuple[Part, ...]
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ class Traced:
     @cached_property
     def entered(self) -> frozenset[int]:
         """Return the numbers of the bodies that a conversation ran through."""
-        return frozenset(run.body.number for _, top, _ in self.runs for run in _below(top))
+        return frozenset(number for _, top, _ in self.runs for number in top.entered())
 
     @cached_property
     def printing(self) -> frozenset[tuple[int, int]]:
@@ -126,7 +130,7 @@ class Traced:
         return frozenset(
             (run.body.number, index)
             for _, top, _ in self.runs
-            for run in _below(top)
+            for run in top.runs()
             for index, span, _ in _units(run)
             if span.start < span.end
         )
@@ -136,7 +140,7 @@ class Traced:
         """Return the blocks that print several turns in one run: the number of the body, and the index in it."""
         found: set[tuple[int, int]] = set()
         for _, top, wanted in self.runs:
-            for run in _below(top):
+            for run in top.runs():
                 for index, span, inner in _units(run):
                     if inner and sum(_meet(span, each) is not None for each in wanted) > 1:
                         found.add((run.body.number, index))
@@ -144,9 +148,23 @@ class Traced:
 
     def places(self) -> list[Place]:
         """Return where turns are printed, in the order of the template; none of them stands in another."""
-        return self.outermost(
+        found = self.outermost(
             place for _, top, wanted in self.runs for span in wanted for place in self._followed(span, top)
         )
+        return [part for place in found for part in self._apart(place)]
+
+    def _apart(self, place: Place) -> Iterator[Place]:
+        """Yield a place, or its parts where it prints what the model writes of a turn in several parts."""
+        if self._several(place):
+            for at in range(place.first, place.last):
+                parts = place._replace(last=at), place._replace(first=at + 1)
+                if not any(map(self._several, parts)):
+                    yield from parts
+                    return
+        yield place
+
+    def _several(self, place: Place) -> bool:
+        return any(len(inside) > 1 for _, _, inside, _ in self._printed_in(place))
 
     def outermost(self, places: Iterable[Place]) -> list[Place]:
         """Return the places that stand in no other, those of a body that meet made one."""
@@ -192,26 +210,27 @@ class Traced:
     def examples(self, place: Place) -> list[Example]:
         """Return what a place printed in each run. Raises Unmarkable where it prints two turns at once."""
         found: list[Example] = []
+        for text, whole, inside, printed in self._printed_in(place):
+            if len(inside) > 1:
+                raise Unmarkable(f"`{self.shown(place)}` prints several turns at once", self.span(place))
+            found.append(
+                Example(
+                    whole.of(text),
+                    _moved(inside[0], whole.start) if inside else None,
+                    tuple((a, b, _moved(span, whole.start), cut) for a, b, span, cut in printed),
+                )
+            )
+        return found
+
+    def _printed_in(self, place: Place) -> Iterator[tuple[str, Span, list[Span], list[Part]]]:
+        """Yield, for each run of a place, the whole text, what of it the place printed and the model writes, and how."""
         body = self.bodies[place.body]
         for text, top, wanted in self.runs:
-            for run in _below(top):
-                if run.body.number != place.body:
-                    continue
-                printed = list(_printed(body, run, place))
-                if not printed or printed[0][2].start == printed[-1][2].end:
-                    continue
-                whole = Span(printed[0][2].start, printed[-1][2].end)
-                inside = [met for each in wanted if (met := _meet(each, whole))]
-                if len(inside) > 1:
-                    raise Unmarkable(f"`{self.shown(place)}` prints several turns at once", self.span(place))
-                found.append(
-                    Example(
-                        whole.of(text),
-                        _moved(inside[0], whole.start) if inside else None,
-                        tuple((a, b, _moved(span, whole.start), cut) for a, b, span, cut in printed),
-                    )
-                )
-        return found
+            for run in top.runs():
+                printed = list(_printed(body, run, place)) if run.body.number == place.body else []
+                if printed and printed[0][2].start < printed[-1][2].end:
+                    whole = Span(printed[0][2].start, printed[-1][2].end)
+                    yield text, whole, [met for each in wanted if (met := _meet(each, whole))], printed
 
     def span(self, place: Place) -> Span:
         """Return where a place stands in the source."""
@@ -223,10 +242,6 @@ class Traced:
         text = " ".join(self.span(place).of(self.source).split())
         return text if len(text) <= 60 else text[:57] + "…"
 
-    def units(self, place: Place) -> Sequence[Unit]:
-        """Return the statements of a place."""
-        return self.bodies[place.body].units[place.first : place.last + 1]
-
     def visible(self, place: Place) -> frozenset[str]:
         """Return the names that have a value in front of a place."""
         found: set[str] = {"messages"}
@@ -237,39 +252,49 @@ class Traced:
                 found |= set(names_stored(body.units[index].node.target))
         return frozenset(found)
 
+    def looped(self, at: tuple[int, int]) -> bool:
+        """Whether a statement is a loop in which several turns are printed."""
+        return at in self.shared and isinstance(self.bodies[at[0]].units[at[1]].node, nodes.For)
+
     def loops(self, place: Place) -> Iterator[nodes.For]:
         """Yield the loops around a place, the nearest first."""
         for body, index in self.around(place.body):
             if isinstance(node := body.units[index].node, nodes.For):
                 yield node
 
-    def keeps_names(self, place: Place) -> bool:
-        """Whether no name means something else where the statements of a place have names of their own.
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Return all names of variables in the template."""
+        return names_in(self.outputs.template.tree)
 
-        What is set among them must not be read behind them, and what is read there not be set behind them: jinja2 looks
-        a name up where a frame reads it first, and doesn't look into markers or captures for that.
-        """
-        inside, units = place, self.bodies[place.body].units
-        within = [unit.node for unit in self.units(inside)]
-        behind = [unit.node for unit in units[place.last + 1 :]]
-        before = [unit.node for unit in units[: place.first]]
-        for body, index in self.around(place.body):
-            if isinstance(body.units[index].node, nodes.For):
-                break
-            behind += [unit.node for unit in body.units[index + 1 :]]
-            before += [unit.node for unit in body.units[:index]]
-        else:
-            behind += list(self.outputs.template.tree.find_all(nodes.Macro))
-        stored = {name for node in within for name in names_stored(node)}
-        read = {name for node in within for name in names_read(node)}
-        known = {name for node in before for name in (*names_read(node), *names_stored(node))}
-        later = {name for node in behind for name in names_read(node)}
-        later_stored = {name for node in behind for name in names_stored(node)}
-        return not stored & later and not (read - known) & later_stored
+    def parts(self, place: Place) -> Iterator[Place]:
+        """Yield the parts of a place between the statements that set what is read elsewhere, and those inside of them."""
+        body, first = self.bodies[place.body], place.first
+        for index in range(place.first, place.last + 1):
+            unit = body.units[index]
+            if not self._sets(unit):
+                continue
+            if first < index:
+                yield from self._printing_part(place._replace(first=first, last=index - 1))
+            for inner in unit.bodies:
+                yield from self._printing_part(Place(inner.number, 0, len(inner.units) - 1))
+            first = index + 1
+        if place.first < first <= place.last:
+            yield from self._printing_part(place._replace(first=first))
 
-    def leaves_loop(self, place: Place) -> bool:
-        """Whether a statement of a place leaves the loop around it."""
-        return any(leaves(unit.node) for unit in self.units(place))
+    def _printing_part(self, place: Place) -> Iterator[Place]:
+        if any(each.wanted for each in self.examples(place)):
+            yield place
+
+    def _sets(self, unit: Unit) -> bool:
+        """Whether a statement gives a variable a value that is read elsewhere."""
+        stored = {*names_stored(unit.node)}
+        inside = Counter(each.name for each in unit.node.find_all(nodes.Name) if each.ctx == "load")
+        return any(self._reads[name] > inside[name] for name in stored)
+
+    @cached_property
+    def _reads(self) -> Counter[str]:
+        return Counter(each.name for each in self.outputs.template.tree.find_all(nodes.Name) if each.ctx == "load")
 
     def wider(self, place: Place) -> Place | None:
         """Return a larger place that a place is part of: through the end of its body, else the block around it."""
@@ -279,24 +304,7 @@ class Traced:
         if place.body not in self.owners:
             return None
         body, index = self.owners[place.body]
-        return None if (body.number, index) in self.shared and isinstance(
-            body.units[index].node, nodes.For
-        ) else Place(body.number, index, index)
-
-
-def leaves(node: nodes.Node) -> bool:
-    """Whether a statement leaves the loop around it."""
-    if isinstance(node, nodes.Break | nodes.Continue):
-        return True
-    return not isinstance(node, nodes.For | nodes.Macro) and any(map(leaves, node.iter_child_nodes()))
-
-
-def _below(run: Execution) -> Iterator[Execution]:
-    """Yield a run and all runs in it."""
-    yield run
-    for _, each in run.done:
-        if isinstance(each, Execution):
-            yield from _below(each)
+        return None if self.looped((body.number, index)) else Place(body.number, index, index)
 
 
 def _units(run: Execution) -> Iterator[tuple[int, Span, list[Execution]]]:
@@ -307,7 +315,7 @@ def _units(run: Execution) -> Iterator[tuple[int, Span, list[Execution]]]:
         yield index, Span(done[0].span.start, done[-1].span.end), inner
 
 
-def _printed(body: Body, run: Execution, place: Place) -> Iterator[tuple[Point, Point, Span, bool]]:
+def _printed(body: Body, run: Execution, place: Place) -> Iterator[Part]:
     for index, each in run.done:
         if not place.first <= index <= place.last:
             continue

@@ -8,6 +8,7 @@ print one after the other, each asked to be a text; constants that stand side by
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.visitor import NodeTransformer
@@ -31,6 +32,7 @@ def same_but_for_markers(before: str, after: str) -> bool:
     return one is not None and other is not None and alike(one, other)
 
 
+@lru_cache(maxsize=8)
 def _plain(source: str) -> nodes.Template | None:
     """Return a template's plain form, None where its markers or captures change what a name means."""
     tree = environment().parse(source)

@@ -71,11 +71,12 @@ class Tagger:
         gap = f"\n{indent or ''}" if len(tags) > 1 else ""
         if unit.data:
             return self.beside_data(at, _lines(tags, gap))
-        if self.source[at - 3] == "-":
-            return Edit(Span(at, at), _lines(tags, gap, end="-"))
         space = re.match(r"\s*", self.source[at:])
         assert space
-        stripped = self.source.startswith(_STRIPS, at + space.end()) and not self.source.startswith("{#", at + space.end())
+        if self.source[at - 3] == "-":
+            own_line = indent is not None and len(tags) > 1
+            return Edit(Span(at, at), gap * own_line + _lines(tags, gap, "-" * own_line, end="-"))
+        stripped = self.source.startswith(("{%-", "{{-"), at + space.end())
         if indent is not None and stripped and "\n" in space.group():
             return Edit(Span(at, at), f"\n{indent}" + _lines(tags, f"\n{indent}", "-"))
         if self.source.startswith("%}", at - 2):
@@ -168,14 +169,18 @@ class Tagger:
 def _lines(tags: Sequence[str], gap: str, dash: str = "", end: str = "", last: bool = False) -> str:
     """Return tags one behind the other, with a gap between them, and behind the last one if it shall be.
 
-    The first has the ``dash`` in front, the last that behind it; a gap is stripped by the tag that follows.
+    The first has the ``dash`` in front, the last that behind it; a gap is stripped by the tag that follows. What stands
+    between two tags is indented.
     """
-    found = ""
+    found, depth = "", 0
     for at, tag in enumerate(tags):
         mark = dash if at == 0 or not gap else "-"
         close = end if at + 1 == len(tags) else ""
-        found += gap if at else ""
-        found += f"{{{{{mark} {tag[2:]} {close}}}}}" if tag.startswith("= ") else f"{{%{mark} {tag} {close}%}}"
+        word = tag.split()[0]
+        depth -= depth > 0 and word in ("else", "endif", "endgeneration")
+        found += gap + "    " * depth if at and gap else ""
+        found += f"{{{{{mark} {tag[2:]} {close}}}}}" if word == "=" else f"{{%{mark} {tag} {close}%}}"
+        depth += word in ("if", "else", "generation")
     return found + (gap if last else "")
 
 

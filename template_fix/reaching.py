@@ -1,0 +1,145 @@
+"""What no conversation has reached of a template, and conversations with the fields and variables that it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from jinja2 import nodes
+
+from template_fix.jinja import calls, undeclared, walk
+from template_fix.mask import Mask
+from template_fix.outputs import Body
+from template_fix.placement import Place, Traced
+from template_fix.probes import Probe, with_block, with_field, with_variable
+from template_fix.roles import Asking, named_after_roles
+from template_fix.text import Span
+
+# How often the battery grows by fields that nobody set.
+_ROUNDS = 3
+# What every conversation has, or every rendering gets.
+_KNOWN = frozenset(
+    {
+        *("role", "content", "tool_calls", "name", "tool_call_id", "reasoning_content", "reasoning", "thinking"),
+        *("text", "function", "arguments", "id", "get", "startswith", "endswith", "length"),
+        *("first", "last", "index0", "index", "previtem", "nextitem"),
+        *("messages", "tools", "documents", "add_generation_prompt"),
+    }
+)
+
+
+class Unreached(NamedTuple):
+    """An output that no conversation reached: where it stands, the test of its body, and whether that is for others.
+
+    ``path`` are the statements around it, each by its body and its index there.
+    """
+
+    output: Span
+    test: nodes.Node | None
+    other: bool
+    path: tuple[tuple[int, int], ...]
+
+    def within(self, place: Place) -> bool:
+        """Whether it stands in a place."""
+        return any(body == place.body and place.first <= index <= place.last for body, index in self.path)
+
+
+def unreached(traced: Traced) -> Iterator[Unreached]:
+    """Yield the first output of each body that no conversation ran through, though one came to its test."""
+    asking = Asking(named_after_roles(traced.outputs.template.tree))
+    for body in traced.bodies.values():
+        for index, unit in enumerate(body.units if body.number in traced.entered else ()):
+            for inner, other, test in zip(unit.bodies, asking.others(unit.node), _tests(unit.node), strict=False):
+                output = _first_output(inner) if inner.number not in traced.entered else None
+                if output:
+                    around = ((each.number, at) for each, at in traced.around(body.number))
+                    yield Unreached(output, test, other, ((body.number, index), *around))
+
+
+def reaching(traced: Traced, arguments: type) -> Traced:
+    """Return a traced template with a larger battery: one that reaches what fields and variables can."""
+    asked: set[tuple[str, Any]] = set()
+    variables = undeclared(traced.source)
+    for _ in range(_ROUNDS):
+        missed = (each for each in unreached(traced) if not each.other and any(map(traced.looped, each.path)))
+        new = {pair for each in missed for pair in _asked(each.test, variables)} - asked
+        if not new:
+            break
+        asked |= new
+        more = list(_reaching(traced, _setting(sorted(new, key=str), variables, traced.mask, arguments)))
+        if not more:
+            break
+        traced = replace(traced, mask=Mask(traced.mask.examined.enlarged(more), traced.mask.ends))
+    return traced
+
+
+def _reaching(traced: Traced, probes: Iterable[Probe]) -> Iterator[Probe]:
+    """Yield the conversations that are printed whole, and run through what no other one did."""
+    known = set(traced.entered)
+    for probe in probes:
+        if None in traced.mask.examined.observe(probe).spans:
+            continue
+        told = traced.outputs(probe.messages, probe.tools, **traced.mask.examined.set_for(probe))
+        run = traced.outputs.execution(told) if isinstance(told, str) else None
+        if run and not run[1].entered() <= known:
+            known |= run[1].entered()
+            yield probe
+
+
+def _setting(
+    wanted: Iterable[tuple[str, Any]], variables: frozenset[str], mask: Mask, arguments: type
+) -> Iterator[Probe]:
+    """Yield conversations that set variables and fields of a template, each by itself, and all variables together."""
+    tags = mask.examined.tags
+    own = [(name, value) for name, value in wanted if name in variables]
+    for name, value in own:
+        yield from with_variable(tags, arguments, name, value)
+    flags = tuple((name, True if value is None else value) for name, value in own)
+    for name, value in wanted:
+        if name == "type":
+            yield from with_block(tags, arguments, str(value))
+        elif name not in variables:
+            yield from with_field(tags, arguments, name, value)
+            if own:
+                yield from with_field(tags, arguments, name, value, flags)
+
+
+def _tests(node: nodes.Node) -> Iterator[nodes.Node | None]:
+    """Yield the test of each body of a block, None for one without."""
+    yield node.iter if isinstance(node, nodes.For) else getattr(node, "test", None)
+    yield from (branch.test for branch in getattr(node, "elif_", ()))
+    yield None
+
+
+def _asked(test: nodes.Node | None, variables: frozenset[str]) -> Iterator[tuple[str, Any]]:
+    """Yield the variables and fields that a test reads, each with what it is compared with, None for nothing."""
+    found: dict[str, Any] = {}
+    for node in walk(test) if test else ():
+        found.update((name, found.get(name)) for name in _read(node, variables))
+        if isinstance(node, nodes.Compare) and node.ops[0].op in ("eq", "in"):
+            values = [each.value for each in walk(node.ops[0].expr) if isinstance(each, nodes.Const)]
+            found.update((name, values[0]) for each in walk(node.expr) for name in _read(each, variables) if values)
+    yield from ((name, value) for name, value in found.items() if isinstance(value, str | int | None))
+
+
+def _read(node: nodes.Node, variables: frozenset[str]) -> Iterator[str]:
+    """Yield the name of the field or the variable that a node reads."""
+    name = getattr(node, "attr", None) if isinstance(node, nodes.Getattr) else None
+    if isinstance(node, nodes.Name):
+        name = node.name if node.name in variables else None
+    elif isinstance(node, nodes.Getitem):
+        name = getattr(node.arg, "value", None)
+    elif isinstance(node, nodes.Call) and node.args:
+        name = getattr(node.args[0], "value", None)
+    if isinstance(name, str) and name.isidentifier() and name not in _KNOWN:
+        yield name
+
+
+def _first_output(body: Body) -> Span | None:
+    """Return the first output of a body that would print more than white space, if there is any."""
+    for unit in body.every_unit():
+        shows = any(piece.literal is None or piece.literal.strip() for piece in unit.pieces)
+        if shows and not calls(unit.node, "raise_exception"):
+            return unit.span
+    return None
