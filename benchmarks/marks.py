@@ -28,13 +28,13 @@ from statistics import median
 
 from corpus import CORPUS, import_seconds, jobs_of
 
-from template_fix.placement import Unmarkable
 from template_fix.generation import differences, joined
 from template_fix.limits import ChildError, LimitExceeded, bounded
-from template_fix.unmarking import unmarked
-from template_fix.render import Failure, Renderer, RenderError
+from template_fix.placement import Unmarkable
 from template_fix.proof import same_but_for_markers
+from template_fix.render import Failure, Renderer, RenderError
 from template_fix.study import Setting, Study
+from template_fix.unmarking import unmarked
 
 SETTING = Setting((("bos_token", "<s>"), ("eos_token", "</s>")), ends=("</s>",))
 SECONDS = 120
@@ -73,7 +73,7 @@ def tried(source: str, theirs: str) -> tuple[str, str, int, float, str]:
         return "came marked", "" if wrong is None else put_right(study, wrong.probe.describe()), 0, 0.0, judged
     start = time.perf_counter()
     try:
-        made = study.marked()
+        made = study.marked().source
     except Unmarkable as error:
         return "refused", error.reason, 0, time.perf_counter() - start, judged
     taken = time.perf_counter() - start
@@ -84,7 +84,7 @@ def tried(source: str, theirs: str) -> tuple[str, str, int, float, str]:
 def put_right(study: Study, conversation: str) -> str:
     """Say what becomes of a template whose own markers are wrong, in one conversation for example."""
     try:
-        wrong_because = "; ".join(wrongs(Study(unmarked(study.source), SETTING), study.marked()))
+        wrong_because = "; ".join(wrongs(Study(unmarked(study.source), SETTING), study.marked().source))
         left = f"still wrong: {wrong_because}" if wrong_because else "put right"
     except Unmarkable as error:
         left = f"refused: {error.reason}"

@@ -30,8 +30,8 @@ from template_fix.proposers.splice import literal
 NAMES = ("turn", "header", "start", "rest", "end")
 # What the tests and values of a capture may be made of: nothing that fails or changes anything.
 _HARMLESS = (
-    *(nodes.Name, nodes.Const, nodes.Getattr, nodes.Getitem, nodes.Slice, nodes.Add, nodes.Sub, nodes.Neg, nodes.CondExpr),
-    *(nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Test, nodes.List, nodes.Tuple),
+    *(nodes.Name, nodes.Const, nodes.Getattr, nodes.Getitem, nodes.Slice, nodes.Add, nodes.Sub, nodes.Neg),
+    *(nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Test, nodes.CondExpr),
 )
 _METHODS, _FILTERS = frozenset({"split", "startswith", "endswith"}), frozenset({"length", "join"})
 

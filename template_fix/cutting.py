@@ -1,4 +1,4 @@
-"""The two places at which a printed turn is cut, found by constants: where the model begins to write, and where it ends.
+"""The two places at which a printed turn is cut, found by constants: where the model begins to write, and its end.
 
 Rendering shows what stands in front of what the model writes, and behind it. The constants in which all examples agree
 make a rule, and a rule is kept only where it gives just what is wanted of every example.
@@ -38,7 +38,7 @@ class Header:
 
 @dataclass(frozen=True)
 class Rest:
-    """What stands behind a turn: all behind the last of ``ends`` (the first, where it is ``first``), or one of ``tails``.
+    """What stands behind a turn: all behind the last of ``ends`` (with ``first``, the first), or one of ``tails``.
 
     Without any it is nothing. ``optional`` ends may be missing: then nothing is behind the turn.
     """
@@ -106,8 +106,8 @@ def _headers(turns: Sequence[tuple[str, Span]]) -> Iterator[Header]:
             if len(more) <= _MORE and key not in seen:
                 seen.add(key)
                 ranked.append(key)
-    for text, more in sorted(ranked, key=lambda each: (len(each[1]), each[0][0].isspace(), -len(each[0]))):
-        yield Header(text, more, optional)
+    for text, following in sorted(ranked, key=lambda each: (len(each[1]), each[0][0].isspace(), -len(each[0]))):
+        yield Header(text, following, optional)
     if len(fronts) <= _MORE:
         yield Header("", tuple(reversed(fronts)))
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from template_fix.contract import Examination
 from template_fix.fold import SWITCH
 from template_fix.jinja import Template, undeclared
-from template_fix.marking import Marking
+from template_fix.marking import Marking, Way
 from template_fix.mask import Mask
 from template_fix.placement import Traced, Unmarkable
 from template_fix.probes import Probe, bare, unfinished, with_role
@@ -18,8 +18,7 @@ from template_fix.proof import same_but_for_markers
 from template_fix.reaching import reaching, unreached
 from template_fix.render import Failure, Renderer, RenderError
 from template_fix.roles import other_roles
-from template_fix.tagging import Tagger
-from template_fix.text import OverlapError, Span, apply
+from template_fix.text import OverlapError, Span
 
 # How many ways to mark a template are tried.
 _TRIES = 24
@@ -57,29 +56,60 @@ def _prints_calls(examined: Examination, probe: Probe) -> bool:
     return bool(calls) and isinstance(text, str) and all(call in text for call in calls)
 
 
-def with_markers(template: Template, mask: Mask, arguments: type, variables: Mapping[str, Any]) -> str:
+class Marked(NamedTuple):
+    """A template with generation markers, and the outputs between them that no conversation reached, as source."""
+
+    source: str
+    unreached: tuple[str, ...] = ()
+
+    @property
+    def pairs(self) -> int:
+        """Return how many pairs of markers there are."""
+        return self.source.count("endgeneration")
+
+    @property
+    def captured(self) -> bool:
+        """Whether a turn is captured and printed in parts."""
+        return "set turn %}" in self.source
+
+
+def with_markers(source: str, mask: Mask, arguments: type, variables: Mapping[str, Any]) -> Marked:
     """Return a template with generation markers. Use it inside `limits.bounded`.
 
     Proved: in every conversation it prints what it printed, and its mask is the wanted one. Raises Unmarkable.
     """
-    traced = reaching(Traced(template.source, mask, variables), arguments)
-    reason: Unmarkable | None = None
-    marking = Marking(traced, Tagger(template.source), tuple(unreached(traced)))
-    for edits in islice(marking.edits(), _TRIES):
+    traced = reaching(Traced(source, mask, variables), arguments)
+    marking = Marking(traced)
+    reasons: list[Unmarkable] = []
+    for ways in islice(marking.ways(), _TRIES):
         try:
-            made = apply(template.source, edits)
-            renderer = Renderer(made, variables)
+            missed = _unreached(traced, ways)
+            made = marking.made(ways)
+            refused = _refused(source, made, traced.mask, Renderer(made, variables))
+        except Unmarkable as error:
+            reasons.append(error)
         except OverlapError:
-            reason = reason or Unmarkable("the white space around a turn's ends leaves no place for a marker")
-            continue
+            reasons.append(Unmarkable("the white space around a turn's ends leaves no place for a marker"))
         except RenderError as error:
-            reason = reason or Unmarkable(f"the marked template would not compile: {error}")
-            continue
-        refused = _refused(template.source, made, traced.mask, renderer)
-        if not refused:
-            return made
-        reason = reason or Unmarkable(refused)
-    raise reason or Unmarkable("no output prints just what the model has to write")
+            reasons.append(Unmarkable(f"the marked template would not compile: {error}"))
+        else:
+            if not refused:
+                return Marked(made, missed)
+            reasons.append(Unmarkable(refused))
+    raise reasons[0] if reasons else Unmarkable("no output prints just what the model has to write")
+
+
+def _unreached(traced: Traced, ways: Iterable[Way]) -> tuple[str, ...]:
+    """Return the outputs in marked places that no conversation reached. Raises Unmarkable where one may be another's.
+
+    They are marked: what stands between a turn's beginning and its end is the turn's, unless it is another message.
+    """
+    missed = [each for each in unreached(traced) if any(each.within(way.place) for way in ways)]
+    for each in missed:
+        if each.others:
+            shown = traced.shown(each.output)
+            raise Unmarkable(f"no conversation reaches `{shown}`, which may print another message", each.output)
+    return tuple(traced.shown(each.output) for each in missed)
 
 
 def _refused(before: str, after: str, mask: Mask, renderer: Renderer) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from template_fix.generation import differences
+from collections.abc import Iterator
+
+from template_fix.generation import Marked, differences
 from template_fix.placement import Unmarkable
 from template_fix.proposers import Proposal
 from template_fix.render import RenderError
 from template_fix.study import Setting, Study
 from template_fix.text import Span, edits_between
 
+# How many outputs are named.
+_NAMED = 3
 _PUT_IN = "mark what the model writes"
 _MOVED = "mark what the model writes, and nothing else"
 
@@ -29,6 +33,17 @@ def markers(source: str, setting: Setting) -> tuple[Proposal, str] | None:
     except (Unmarkable, RenderError) as error:
         at = getattr(error, "at", None) or Span(0, 0)
         return Proposal(code, "markers", title, "", at, ()), str(error)
-    edits, pairs = edits_between(source, made), made.count("endgeneration")
-    why = f"{pairs} pair{'s' * (pairs != 1)} of generation markers; every conversation is printed as before."
+    edits = edits_between(source, made.source)
+    why = " ".join(_told(made))
     return Proposal(code, "markers", title, why, edits[0].span, edits), ""
+
+
+def _told(made: Marked) -> Iterator[str]:
+    """Yield what is to be known of a marked template."""
+    yield f"{made.pairs} pair{'s' * (made.pairs != 1)} of generation markers; every conversation is printed as before."
+    if made.captured:
+        yield "Where no output prints just the model's text, the turn is captured, and printed in three."
+    if made.unreached:
+        more = f" and {len(made.unreached) - _NAMED} more" if len(made.unreached) > _NAMED else ""
+        outputs = ", ".join(f"`{each}`" for each in made.unreached[:_NAMED])
+        yield f"No conversation that was tried reaches {outputs}{more}: marked as part of the turn."

@@ -6,20 +6,19 @@ constant. A capture serves everywhere else; where other messages are printed, to
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice, product
+from functools import cached_property
+from itertools import chain, islice, product
 
 from template_fix.capture import NAMES, Capture
 from template_fix.cutting import cuts
 from template_fix.outputs import Unit
 from template_fix.placement import Example, Place, Point, Traced, Unmarkable
 from template_fix.proof import same_but_for_markers
-from template_fix.reaching import Unreached
 from template_fix.roles import turn_tests
 from template_fix.tagging import Tagger
-from template_fix.text import Edit, OverlapError, apply
+from template_fix.text import OverlapError, apply
 
 # How many rules and tests are tried for one place, and how many ways in all for each.
 _CUTS, _TESTS, _WAYS, _ORDERS = 2, 6, 12, 4096
@@ -35,28 +34,34 @@ class Way:
     last: Point
     closing: tuple[str, ...]
 
-    def edits(self, tagger: Tagger, traced: Traced) -> list[Edit]:
-        """Return the edits that mark the place. Raises Unmarkable."""
-        return tagger.edits(traced.bodies[self.place.body], self.first, self.opening, self.last, self.closing)
-
 
 @dataclass(frozen=True)
 class Marking:
-    """Marks places of a traced template. ``missed`` is what no conversation reached."""
+    """Marks places of a traced template."""
 
     traced: Traced
-    tagger: Tagger
-    missed: tuple[Unreached, ...]
 
-    def edits(self) -> Iterator[list[Edit]]:
-        """Yield the edits that mark the template, the plainest first. Raises Unmarkable where a place has no way."""
+    @cached_property
+    def _tagger(self) -> Tagger:
+        return Tagger(self.traced.source)
+
+    def made(self, ways: Iterable[Way]) -> str:
+        """Return the template with its places marked in some ways. Raises Unmarkable and OverlapError."""
+        traced = self.traced
+        edits = (
+            self._tagger.edits(traced.bodies[way.place.body], way.first, way.opening, way.last, way.closing)
+            for way in ways
+        )
+        return apply(traced.source, chain.from_iterable(edits))
+
+    def ways(self) -> Iterator[tuple[Way, ...]]:
+        """Yield the ways to mark the template, the plainest first. Raises Unmarkable where a place has none."""
         places = self.traced.places()
         found = [list(islice(self._found(place), _WAYS)) for place in places]
         for place, ways in zip(places, found, strict=True):
             if not ways:
-                raise Unmarkable(
-                    f"a turn begins or ends inside of what `{self.traced.shown(place)}` prints", self.traced.span(place)
-                )
+                shown, at = self.traced.shown(place), self.traced.span(place)
+                raise Unmarkable(f"a turn begins or ends inside of what `{shown}` prints", at)
         seen: set[tuple[Way, ...]] = set()
         for chosen in sorted(islice(product(*(range(len(ways)) for ways in found)), _ORDERS), key=sum):
             picked = [way for ways, at in zip(found, chosen, strict=True) for way in ways[at]]
@@ -64,7 +69,7 @@ class Marking:
             kept = tuple(dict.fromkeys(way for way in picked if way.place in outermost))
             if len(kept) == len(outermost) and kept not in seen:
                 seen.add(kept)
-                yield [edit for way in kept for edit in way.edits(self.tagger, self.traced)]
+                yield kept
 
     def _found(self, place: Place) -> Iterator[tuple[Way, ...]]:
         """Yield the ways to mark a place: as a whole, as part of a larger one, or in parts."""
@@ -81,35 +86,28 @@ class Marking:
     def _proved(self, way: Way) -> bool:
         """Whether a way by itself leaves the template the same program."""
         try:
-            made = apply(self.traced.source, way.edits(self.tagger, self.traced))
+            return same_but_for_markers(self.traced.source, self.made([way]))
         except (OverlapError, Unmarkable):
             return False
-        return same_but_for_markers(self.traced.source, made)
 
     def _ways(self, place: Place) -> Iterator[Way]:
         try:
-            yield from _tagged(self.traced, place, self.missed)
+            yield from _tagged(self.traced, place)
             found: Place | None = place
             while found is not None:
-                yield from _captured(self.traced, found, self.missed)
+                yield from _captured(self.traced, found)
                 found = self.traced.wider(found)
         except Unmarkable:  # a larger place prints several turns at once
             return
 
 
-def _only_turns(examples: Sequence[Example], place: Place, missed: Sequence[Unreached]) -> bool:
-    """Whether a place prints nothing but turns, and nothing in it that was never reached is for another role."""
-    return all(each.wanted for each in examples) and not any(each.other and each.within(place) for each in missed)
-
-
-def _tagged(traced: Traced, place: Place, missed: Sequence[Unreached]) -> Iterator[Way]:
+def _tagged(traced: Traced, place: Place) -> Iterator[Way]:
     """Yield the way that puts a pair of tags round outputs, if there is one."""
     place = _with_silent(traced, place)
     examples = traced.examples(place)
-    if not _only_turns(examples, place, missed) or not all(map(_never_empty, examples)):
+    if not all(each.wanted and _never_empty(each) for each in examples):
         return
-    opened = _between(examples, partial(_sides, end=False), Point(place.first), Point(place.last + 1))
-    closed = _between(examples, partial(_sides, end=True), Point(place.first), Point(place.last + 1))
+    opened, closed = (_between(examples, place, end=end) for end in (False, True))
     if opened is None or closed is None:
         return
     units = traced.bodies[place.body].units
@@ -148,10 +146,11 @@ def _sides(example: Example, end: bool) -> tuple[Point | None, Point | None] | N
     return before, after
 
 
-def _between(examples, sides, first, last):  # type: ignore[no-untyped-def]
-    """Return the first point and the last at which all examples can be cut."""
+def _between(examples: Sequence[Example], place: Place, *, end: bool) -> tuple[Point, Point] | None:
+    """Return the first point and the last at which the beginning, or the end, of all examples can be cut."""
+    first, last = Point(place.first), Point(place.last + 1)
     for example in examples:
-        found = sides(example)
+        found = _sides(example, end)
         if found is None:
             return None
         before, after = found
@@ -161,24 +160,21 @@ def _between(examples, sides, first, last):  # type: ignore[no-untyped-def]
 
 def _never_empty(example: Example) -> bool:
     """Whether a constant is part of what the model writes: a marker must not enclose nothing."""
-    wanted = example.wanted
-    return bool(wanted) and any(
-        literal and max(wanted.start, span.start) < min(wanted.end, span.end) for _, _, span, literal in example.printed
-    )
+    start, end = example.wanted or (0, 0)
+    return any(literal and max(start, at.start) < min(end, at.end) for _, _, at, literal in example.printed)
 
 
 def _shows(unit: Unit) -> bool:
     return bool(unit.pieces) or any(_shows(each) for body in unit.bodies for each in body.units)
 
 
-def _captured(traced: Traced, place: Place, missed: Sequence[Unreached]) -> Iterator[Way]:
+def _captured(traced: Traced, place: Place) -> Iterator[Way]:
     """Yield the ways that capture what a place prints."""
     if traced.names & {*NAMES}:
         return
     examples = traced.examples(place)
     turns = [(each.text, each.wanted) for each in examples if each.wanted]
-    alone = _only_turns(examples, place, missed)
-    tests = [""] if alone else list(islice(turn_tests(traced, place), _TESTS))
+    tests = [""] if len(turns) == len(examples) else list(islice(turn_tests(traced, place), _TESTS))
     for cut in islice(cuts(turns, traced.mask.stops), _CUTS):
         for test in tests:
             capture = Capture(cut, test)

@@ -72,12 +72,7 @@ class Mask:
         if shorter is None or asked is None or asked == shorter[: len(asked)]:
             return self._through_header(told[: first - before], shorter or "", self._header)
         kept = common_prefix(shorter, asked)
-        own = asked[kept:]
-        for setting in ((), ((_THINKING, True),), ((_THINKING, False),)):
-            other = replace(seen.probe, flags=(*_without(seen.probe, _THINKING), *setting))
-            less, more = (self._behind(other, turn, prompt) for prompt in (False, True))
-            if less is not None and more is not None:
-                own = own[: _whole(own, more[common_prefix(less, more) :])]
+        own = self._asked(seen.probe, turn, asked[kept:])
         shared = _whole(asked[:kept] + own, told)
         # A turn that doesn't follow its prompt may have the prompt's own part all the same, if with other space around.
         if shared < kept + len(own.rstrip()):
@@ -90,6 +85,24 @@ class Mask:
             return 0 if blank else shared
         return shared
 
+    def _asked(self, probe: Probe, turn: int, own: str) -> str:
+        """Return as much of what a prompt adds as it adds however thinking is set."""
+        for setting in ((), ((_THINKING, True),), ((_THINKING, False),)):
+            other = replace(probe, flags=(*_without(probe, _THINKING), *setting))
+            less, more = (self._behind(other, turn, prompt) for prompt in (False, True))
+            if less is not None and more is not None:
+                own = own[: _whole(own, more[common_prefix(less, more) :])]
+        return own
+
+    @cached_property
+    def _usual(self) -> str:
+        """Return what the prompt for a plain answer adds."""
+        plain = next((seen.probe for seen in self.examined if seen.probe.shape == "ua" and seen.text is not None), None)
+        shorter, asked = (self._behind(plain, 1, prompt) if plain else None for prompt in (False, True))
+        if plain is None or shorter is None or asked is None:
+            return ""
+        return self._asked(plain, 1, asked[common_prefix(shorter, asked) :])
+
     def _through_header(self, told: str, shorter: str, header: str) -> int:
         """Return how much of what stands in front of a turn's first text is no part of it: where none is prompted with.
 
@@ -97,7 +110,10 @@ class Mask:
         """
         kept = _whole(shorter, told)
         if (bare := header.strip()) and told[kept:].lstrip().startswith(bare):  # with other space in front of it
-            return told.index(bare, kept) + max(len(bare), _whole(header.lstrip(), told[kept:].lstrip()))
+            rest = told[kept:].lstrip()
+            return told.index(bare, kept) + max(
+                len(bare), *(_whole(each.lstrip(), rest) for each in (header, self._usual))
+            )
         shared = _whole(header, told[kept:])
         return kept + (shared if shared == len(header) or header[:shared].strip() else 0)
 

@@ -65,7 +65,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Traced:
-    """A template with what its outputs print of each conversation. Use it inside `limits.bounded`; raises Unmarkable."""
+    """A template with what its outputs print of each conversation. Use it in `limits.bounded`; raises Unmarkable."""
 
     source: str
     mask: Mask
@@ -192,10 +192,10 @@ class Traced:
         for shared, group in groupby(parts, key=lambda part: (run.body.number, part[0]) in self.shared and part[2]):
             units = list(group)
             if shared:
-                for _, _, inner in units:
+                for _, _, iterations in units:
                     yield from (
                         place
-                        for each in inner
+                        for each in iterations
                         if (clipped := _meet(each.span, span))
                         for place in self._followed(clipped, each)
                     )
@@ -223,7 +223,7 @@ class Traced:
         return found
 
     def _printed_in(self, place: Place) -> Iterator[tuple[str, Span, list[Span], list[Part]]]:
-        """Yield, for each run of a place, the whole text, what of it the place printed and the model writes, and how."""
+        """Yield, for each run of a place, the whole text, what of it was printed, what the model writes, and how."""
         body = self.bodies[place.body]
         for text, top, wanted in self.runs:
             for run in top.runs():
@@ -237,9 +237,9 @@ class Traced:
         units = self.bodies[place.body].units
         return Span(units[place.first].span.start, units[place.last].span.end)
 
-    def shown(self, place: Place) -> str:
+    def shown(self, at: Place | Span) -> str:
         """Return the source of a place as it is shown to people."""
-        text = " ".join(self.span(place).of(self.source).split())
+        text = " ".join((self.span(at) if isinstance(at, Place) else at).of(self.source).split())
         return text if len(text) <= 60 else text[:57] + "…"
 
     def visible(self, place: Place) -> frozenset[str]:
@@ -248,8 +248,8 @@ class Traced:
         at = place.first
         for body, index in [(self.bodies[place.body], at), *self.around(place.body)]:
             found.update(name for unit in body.units[:index] for name in names_stored(unit.node))
-            if index < len(body.units) and body.number != place.body and isinstance(body.units[index].node, nodes.For):
-                found |= set(names_stored(body.units[index].node.target))
+            block = body.units[index].node if body.number != place.body else None
+            found.update(names_stored(block.target) if isinstance(block, nodes.For) else ())
         return frozenset(found)
 
     def looped(self, at: tuple[int, int]) -> bool:
@@ -268,7 +268,7 @@ class Traced:
         return names_in(self.outputs.template.tree)
 
     def parts(self, place: Place) -> Iterator[Place]:
-        """Yield the parts of a place between the statements that set what is read elsewhere, and those inside of them."""
+        """Yield the parts of a place between the statements that set what is read elsewhere, and their bodies."""
         body, first = self.bodies[place.body], place.first
         for index in range(place.first, place.last + 1):
             unit = body.units[index]

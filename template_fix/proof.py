@@ -15,7 +15,7 @@ from jinja2.visitor import NodeTransformer
 
 from template_fix.capture import NAMES, restored
 from template_fix.fold import alike, merged
-from template_fix.jinja import environment, is_marker, names_in, names_read, names_stored
+from template_fix.jinja import environment, is_marker, names_in, names_read, names_stored, walk
 from template_fix.outputs import operands, surely_text
 
 # What a macro has besides its arguments.
@@ -43,7 +43,7 @@ def _plain(source: str) -> nodes.Template | None:
     # A capture's own names must mean nothing anywhere else.
     if not bare.sound or (bare.captured and names_in(tree) & {*NAMES}):
         return None
-    result = _Apart().visit(tree)
+    result = _Parts().visit(tree)
     assert isinstance(result, nodes.Template)
     return result
 
@@ -69,7 +69,7 @@ class _Bare(NodeTransformer):
         return node.body if is_marker(node) else node
 
 
-class _Apart(NodeTransformer):
+class _Parts(NodeTransformer):
     """Takes outputs apart in a tree, and joins those that stand side by side."""
 
     def visit_Output(self, node: nodes.Output) -> nodes.Node | list[nodes.Node]:
@@ -109,29 +109,29 @@ def _means_something_else(statements: Sequence[nodes.Node], front: Names, read: 
     that are read behind them, ``kept`` those that are set behind them in the same frame.
     """
     for at, node in enumerate(statements):
-        behind = statements[at + 1 :]
-        later = read | _read(behind)
-        later_set = kept | _stored(behind)
-        if is_marker(node) or isinstance(node, nodes.AssignBlock):
-            assert isinstance(node, nodes.CallBlock | nodes.AssignBlock)
-            inside = _read(node.body)
-            captured = isinstance(node, nodes.AssignBlock) and getattr(node.target, "name", "") != NAMES[0]
-            hidden = inside & _OF_MACROS if is_marker(node) else frozenset()
-            if not captured and (_stored(node.body) & later or hidden or (inside - front) & later_set):
-                return True
-        opened = isinstance(node, nodes.If | nodes.With | nodes.AssignBlock) or is_marker(node)
-        for owner in (node, *getattr(node, "elif_", ())):
-            for name in ("body", "else_"):
-                body = getattr(owner, name, None)
-                if not isinstance(body, list) or not body:
-                    continue
-                known = front | _named(getattr(node, "test", node)) if opened else frozenset()
-                if _means_something_else(
-                    body, known, later if opened else frozenset(), later_set if opened else frozenset()
-                ):
+        if any(map(_apart, walk(node))):
+            behind = statements[at + 1 :]
+            later, later_set = read | _read(behind), kept | _stored(behind)
+            if _apart(node):
+                assert isinstance(node, nodes.CallBlock | nodes.AssignBlock)
+                inside = _read(node.body)
+                hidden = inside & _OF_MACROS if is_marker(node) else frozenset()
+                if _stored(node.body) & later or hidden or (inside - front) & later_set:
                     return True
+            same_frame = isinstance(node, nodes.If | nodes.With) or _apart(node)
+            known = front | _named(getattr(node, "test", node)) if same_frame else frozenset()
+            behind_inside = (later, later_set) if same_frame else (frozenset(), frozenset())
+            for owner in (node, *getattr(node, "elif_", ())):
+                for body in (getattr(owner, "body", None), getattr(owner, "else_", None)):
+                    if isinstance(body, list) and _means_something_else(body, known, *behind_inside):
+                        return True
         front |= _named(node)
     return False
+
+
+def _apart(node: nodes.Node) -> bool:
+    """Whether a statement is a marker, or captures a turn."""
+    return is_marker(node) or (isinstance(node, nodes.AssignBlock) and getattr(node.target, "name", "") == NAMES[0])
 
 
 def _read(found: Iterable[nodes.Node]) -> Names:

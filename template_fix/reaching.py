@@ -13,7 +13,6 @@ from template_fix.mask import Mask
 from template_fix.outputs import Body
 from template_fix.placement import Place, Traced
 from template_fix.probes import Probe, with_block, with_field, with_variable
-from template_fix.roles import Asking, named_after_roles
 from template_fix.text import Span
 
 # How often the battery grows by fields that nobody set.
@@ -28,16 +27,18 @@ _KNOWN = frozenset(
     }
 )
 
+_NEIGHBOURS = frozenset({"nextitem", "previtem", "messages"})
+
 
 class Unreached(NamedTuple):
-    """An output that no conversation reached: where it stands, the test of its body, and whether that is for others.
+    """A body that no conversation ran through: its first output, its test, and whether it prints another message.
 
     ``path`` are the statements around it, each by its body and its index there.
     """
 
     output: Span
     test: nodes.Node | None
-    other: bool
+    others: bool
     path: tuple[tuple[int, int], ...]
 
     def within(self, place: Place) -> bool:
@@ -47,14 +48,13 @@ class Unreached(NamedTuple):
 
 def unreached(traced: Traced) -> Iterator[Unreached]:
     """Yield the first output of each body that no conversation ran through, though one came to its test."""
-    asking = Asking(named_after_roles(traced.outputs.template.tree))
     for body in traced.bodies.values():
         for index, unit in enumerate(body.units if body.number in traced.entered else ()):
-            for inner, other, test in zip(unit.bodies, asking.others(unit.node), _tests(unit.node), strict=False):
+            for inner, test in zip(unit.bodies, _tests(unit.node), strict=False):
                 output = _first_output(inner) if inner.number not in traced.entered else None
                 if output:
                     around = ((each.number, at) for each, at in traced.around(body.number))
-                    yield Unreached(output, test, other, ((body.number, index), *around))
+                    yield Unreached(output, test, _prints_others(inner), ((body.number, index), *around))
 
 
 def reaching(traced: Traced, arguments: type) -> Traced:
@@ -62,7 +62,7 @@ def reaching(traced: Traced, arguments: type) -> Traced:
     asked: set[tuple[str, Any]] = set()
     variables = undeclared(traced.source)
     for _ in range(_ROUNDS):
-        missed = (each for each in unreached(traced) if not each.other and any(map(traced.looped, each.path)))
+        missed = (each for each in unreached(traced) if any(map(traced.looped, each.path)))
         new = {pair for each in missed for pair in _asked(each.test, variables)} - asked
         if not new:
             break
@@ -103,6 +103,13 @@ def _setting(
             yield from with_field(tags, arguments, name, value)
             if own:
                 yield from with_field(tags, arguments, name, value, flags)
+
+
+def _prints_others(body: Body) -> bool:
+    """Whether a body may print another message than the one whose turn it is."""
+    read = [unit.node.iter if isinstance(unit.node, nodes.For) else unit.node for unit in body.every_unit()]
+    every = [each for node in read if not isinstance(node, nodes.If) for each in walk(node)]
+    return any(getattr(each, "attr", getattr(each, "name", "")) in _NEIGHBOURS for each in every)
 
 
 def _tests(node: nodes.Node) -> Iterator[nodes.Node | None]:

@@ -25,6 +25,7 @@ from template_fix.text import Edit, Span, traced_back
 
 if TYPE_CHECKING:
     from template_fix.coverage import Coverage
+    from template_fix.generation import Marked
     from template_fix.mask import Mask
     from template_fix.trace import Trace
 
@@ -247,13 +248,13 @@ class Study:
 
         return wanted_masks(self.template, self.examined, self._arguments, self.setting.ends)
 
-    def marked(self) -> str:
+    def marked(self) -> Marked:
         """Return the template with generation markers, its own left out. Raises Unmarkable."""
         from template_fix.generation import with_markers
         from template_fix.unmarking import unmarked
 
         bare = unmarked(self.source) if self.marks else self.source
-        return with_markers(Template(bare), self.mask, self._arguments, self.variables)
+        return with_markers(bare, self.mask, self._arguments, self.variables)
 
     def owed(self) -> Iterator[Observation]:
         """Yield what the template does to each conversation that the contract is owed on."""

@@ -31,7 +31,9 @@ class Tagger:
         self.data = {token.end: token for token in self.tokens if token.kind == "data"}
         self.gaps = {token.start: token for token in self.tokens if token.kind == "gap"}
 
-    def edits(self, body: Body, first: Point, opening: Sequence[str], last: Point, closing: Sequence[str]) -> list[Edit]:
+    def edits(
+        self, body: Body, first: Point, opening: Sequence[str], last: Point, closing: Sequence[str]
+    ) -> list[Edit]:
         """Return the edits that put tags at two points of a body."""
         inner: dict[int, list[tuple[Point, Sequence[str]]]] = {}
         found: list[Edit] = []

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-
 from template_fix.asking import cannot_fail
-from template_fix.jinja import environment
 from template_fix.sameness import same_but_for_markers
 from template_fix.scopes import Scope
+
+from template_fix.jinja import environment
 
 SCOPE = Scope(frozenset({"m"}), frozenset({"m", "messages"}), loop=True)
 

@@ -6,12 +6,12 @@ import json
 
 import pytest
 from shelf import NAMES, source
-
 from template_fix.cells import Unmarkable
-from template_fix.generation import differences
 from template_fix.marked import unmarked
-from template_fix.render import Renderer
 from template_fix.sameness import same_but_for_markers
+
+from template_fix.generation import differences
+from template_fix.render import Renderer
 from template_fix.study import Setting, Study
 
 LOOP = "{% for m in messages %}"

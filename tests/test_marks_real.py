@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from shelf import NAMES, source
+from template_fix.cells import Unmarkable
 from test_generation import REFUSED
 
-from template_fix.cells import Unmarkable
 from template_fix.contract import Examination
 from template_fix.limits import bounded
 from template_fix.study import Setting, Study

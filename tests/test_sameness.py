@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from template_fix.sameness import same_but_for_markers
 
 G, E = "{% generation %}", "{% endgeneration %}"

@@ -1,0 +1,89 @@
+"""What a marked template should mask, found without the product's own wanted mask.
+
+All that is known is the conversation's texts, each distinct, who wrote them, what the template prints where the
+conversation ends earlier, with the generation prompt, and the tokens that end turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from template_fix.probes import Probe
+from template_fix.render import Renderer
+
+MODELS = ("reasoning", "answer", "call", "before", "behind")
+
+
+def faults(bare: Renderer, marked: Renderer, probe: Probe, stops: Sequence[str]) -> Iterator[str]:
+    """Yield what is wrong with the mask of one conversation; the templates without markers and with them are given."""
+    text, told = bare(probe.messages, probe.tools, **dict(probe.flags)), None
+    told = marked.generated(probe.messages, probe.tools, **dict(probe.flags))
+    if not isinstance(text, str):
+        if isinstance(told, tuple):
+            yield "it prints what was refused"
+        return
+    if not isinstance(told, tuple) or told[0] != text:
+        yield "another text is printed"
+        return
+    for prompt in (False, True):
+        one, other = (each(probe.messages, probe.tools, prompt, **dict(probe.flags)) for each in (bare, marked))
+        if one != other and isinstance(one, str):
+            yield f"another text is printed (generation prompt: {prompt})"
+    inside = [False] * len(text)
+    for span in told[1]:
+        if span.start >= span.end:
+            yield "a marker encloses nothing"
+        inside[span.start : span.end] = [True] * (span.end - span.start)
+    yield from _texts(probe, text, inside)
+    yield from _prompts(bare, probe, text, inside)
+    yield from _stops(probe, text, inside, stops)
+
+
+def _texts(probe: Probe, text: str, inside: list[bool]) -> Iterator[str]:
+    for part in probe.parts:
+        at = text.find(part.text)
+        if at < 0:
+            continue
+        covered = inside[at : at + len(part.text)]
+        models = part.kind in MODELS and probe.messages[part.message]["role"] == "assistant"
+        if models and not all(covered):
+            yield f"{part.text!r} is outside"
+        if not models and any(covered):
+            yield f"{part.text!r} is inside"
+
+
+def _prompts(bare: Renderer, probe: Probe, text: str, inside: list[bool]) -> Iterator[str]:
+    """Yield what is wrong where a turn follows what the model is prompted with."""
+    for turn in probe.turns():
+        prompt = bare(probe.messages[:turn], probe.tools, True, **dict(probe.flags))
+        shorter = bare(probe.messages[:turn], probe.tools, False, **dict(probe.flags))
+        if not (isinstance(prompt, str) and isinstance(shorter, str) and text.startswith(prompt)):
+            continue
+        if not prompt.startswith(shorter) or not any(
+            part.message == turn and part.text in text for part in probe.parts
+        ):
+            continue
+        own = text[len(shorter) : len(prompt)]
+        if own.strip() and any(inside[len(shorter) : len(prompt)]):
+            yield f"the prompt {own!r} is inside"
+
+
+def _stops(probe: Probe, text: str, inside: list[bool], stops: Sequence[str]) -> Iterator[str]:
+    """Yield what is wrong behind the last text of each turn."""
+    for turn in probe.turns():
+        ends = [
+            text.find(part.text) + len(part.text)
+            for part in probe.parts
+            if part.message == turn and part.kind in MODELS and part.text in text
+        ]
+        later = [at for part in probe.parts if part.message > turn and (at := text.find(part.text)) >= 0]
+        if not ends:
+            continue
+        last, until = max(ends), min([at for at in later if at >= max(ends)], default=len(text))
+        found = [(at, stop) for stop in stops if (at := text.find(stop, last, until)) >= 0]
+        if found:
+            at, stop = min(found)
+            if not all(inside[last : at + len(stop)]):
+                yield f"the end {text[last : at + len(stop)]!r} is outside"
+            if at + len(stop) < len(text) and inside[at + len(stop)]:
+                yield f"{text[at + len(stop) : until][:20]!r} behind the end is inside"
