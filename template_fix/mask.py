@@ -56,10 +56,15 @@ class Mask:
         spans: list[Span] = []
         for _, group in groupby(own, key=lambda span: sum(other.start < span.start for other in others)):
             texts = list(group)
-            last = max(span.end for span in texts)
-            start = texts[0].start if spans else self._start(seen, turn, texts[0].start)
-            spans.append(Span(start, last + self._end(seen, turn, last)))
+            last = max(texts, key=lambda span: span.end)
+            start = self._resumed(seen, spans[-1], texts[0]) if spans else self._start(seen, turn, texts[0].start)
+            spans.append(Span(start, last.end + self._end(seen, turn, last)))
         return spans
+
+    def _resumed(self, seen: Observation, before: Span, first: Span) -> int:
+        """Return where a turn goes on behind the results that interrupt it: with a text, or the tag in front of it."""
+        opening = (seen.text or "").rfind(self.examined.tags.open, before.end, first.start)
+        return first.start if opening < 0 else opening
 
     def _start(self, seen: Observation, turn: int, first: int) -> int:
         before = max((span.end for span in _placed(seen, 0, turn) if span.end <= first), default=0)
@@ -82,7 +87,6 @@ class Mask:
                 elsewhere = told.find(part, 0, first - before)
                 if elsewhere >= 0:
                     return elsewhere + len(part)
-            return 0 if blank else shared
         return shared
 
     def _asked(self, probe: Probe, turn: int, own: str) -> str:
@@ -139,14 +143,14 @@ class Mask:
         ]
         return text[max(ends, default=0) :]
 
-    def _end(self, seen: Observation, turn: int, last: int) -> int:
+    def _end(self, seen: Observation, turn: int, last: Span) -> int:
         """Return how many characters behind the last text of a turn the model has to write, too."""
-        behind = (seen.text or "")[last : self._next(seen, turn, last)]
+        behind = (seen.text or "")[last.end : self._next(seen, turn, last.end)]
         stops = [(behind.find(stop), -len(stop)) for stop in self.stops if stop in behind]
         if stops:
             at, length = min(stops)
             return at - length
-        return len(self._own_tail(seen, turn, behind).rstrip())
+        return len(self._own_tail(seen, turn, last, behind).rstrip())
 
     def _next(self, seen: Observation, turn: int, last: int) -> int:
         later = [span.start for span in _placed(seen, turn, len(seen.probe.messages)) if span.start >= last]
@@ -168,16 +172,18 @@ class Mask:
             or not (tail.endswith(shorter) and one.text.startswith(shorter, told[0].end))
         ):
             return ""
-        own = two.text[more[1].end : more[2].start].startswith(tail)  # which a turn ends with whatever follows
-        return "" if own else shorter
+        between = two.text[more[1].end : more[2].start]
+        # What a turn ends with whatever follows is no prompt.
+        return "" if between.startswith(tail) else shorter[_whole(shorter, between) :]
 
-    def _own_tail(self, seen: Observation, turn: int, behind: str) -> str:
-        """Return what stands behind a turn's last text whatever follows: what closes a call, for one."""
-        alone = self._behind(seen.probe, turn + 1, prompt=False)
-        if turn + 1 == len(seen.probe.messages) or alone is None:
-            asked = self._behind(seen.probe, turn + 1, prompt=True)
-            alone = behind if asked is None else asked
-        return behind[: _whole(alone, behind)]
+    def _own_tail(self, seen: Observation, turn: int, last: Span, behind: str) -> str:
+        """Return what stands behind a text of a turn whatever follows the turn: what closes a call, for one."""
+        told = last.of(seen.text or "")
+        shorter, asked = (self.examined.text(seen.probe, turn + 1, prompt=prompt) for prompt in (False, True))
+        whole = asked if turn + 1 == len(seen.probe.messages) or isinstance(shorter, Failure) else shorter
+        if isinstance(whole, Failure) or told not in whole:
+            return behind
+        return behind[: _whole(whole[whole.rfind(told) + len(told) :], behind)]
 
     @cached_property
     def stops(self) -> tuple[str, ...]:
@@ -200,11 +206,11 @@ class Mask:
                 own = _own(seen, turn)
                 if not own or (seen.probe.shape[turn] in CALLS) != calls:
                     continue
-                start, last = self._start(seen, turn, own[0].start), max(span.end for span in own)
-                behind = seen.text[last : self._next(seen, turn, last)]
+                start, last = self._start(seen, turn, own[0].start), max(own, key=lambda span: span.end)
+                behind = seen.text[last.end : self._next(seen, turn, last.end)]
                 if not any(stop in behind for stop in found):
-                    tail = self._own_tail(seen, turn, behind)
-                    found.update(self._stop(seen.text[start:last], behind, tail, calls, headers))
+                    tail = self._own_tail(seen, turn, last, behind)
+                    found.update(self._stop(seen.text[start : last.end], behind, tail, calls, headers))
         return found
 
     def _stop(self, turn: str, behind: str, own: str, call: bool, headers: bool) -> dict[str, bool]:
