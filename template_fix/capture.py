@@ -27,7 +27,7 @@ from template_fix.fold import alike
 from template_fix.jinja import environment, is_marker, walk
 from template_fix.proposers.splice import literal
 
-NAMES = ("turn", "header", "start", "rest", "end")
+NAMES, PREFIX = ("turn", "header", "start", "rest", "end"), "marked_"
 # What the tests and values of a capture may be made of: nothing that fails or changes anything.
 _HARMLESS = (
     *(nodes.Name, nodes.Const, nodes.Getattr, nodes.Getitem, nodes.Slice, nodes.Add, nodes.Sub, nodes.Neg),
@@ -37,67 +37,79 @@ _METHODS, _FILTERS = frozenset({"split", "startswith", "endswith"}), frozenset({
 
 
 class Capture(NamedTuple):
-    """How a captured turn is printed: how it is cut, and the test that tells it from others, "" for none."""
+    """How a captured turn is printed: how it is cut, and the test that tells it from others, "" for none.
+
+    ``prefix`` stands in front of the capture's own names, for templates that have variables called so.
+    """
 
     cut: Cut
     test: str = ""
+    prefix: str = ""
 
     def opening(self) -> list[str]:
         """Return the tags in front of what is captured."""
-        return ["set turn"]
+        return [f"set {self.prefix}turn"]
 
     def closing(self) -> list[str]:
         """Return the tags behind what is captured, expressions to print with ``= `` in front."""
-        header, rest = self.cut.header, self.cut.rest
-        start = "start" if header.text or header.more else ""
-        end = "end" if rest.ends or rest.tails else ""
-        tags = ["endset"]
+        header, rest, own = self.cut.header, self.cut.rest, self.prefix
+        start = f"{own}start" if header.text or header.more else ""
+        end = f"{own}end" if rest.ends or rest.tails else ""
+        turn, tags = f"{own}turn", ["endset"]
         if start:
-            tags += [*(f"set header = {value}" for value in _header(header)), "set start = header | length"]
+            tags += [*(f"set {own}header = {value}" for value in _header(header, own))]
+            tags.append(f"set {start} = {own}header | length")
         if end:
-            value = _rest(rest, "turn[start:]" if start else "turn")
-            tags += [f"set rest = {value}", "set end = (turn | length) - (rest | length)"]
-        asked = _asked(start, end)
+            value = _rest(rest, f"{turn}[{start}:]" if start else turn, turn)
+            tags += [f"set {own}rest = {value}", f"set {end} = ({turn} | length) - ({own}rest | length)"]
+        asked = _asked(turn, start, end)
         tags.append(f"if {conjunct(self.test)} and {asked}" if self.test else f"if {asked}")
-        tags += ["= turn[:start]"] if start else []
-        whole = f"= turn[{start}:{end}]" if start or end else "= turn"
-        tags += ["generation", whole, "endgeneration"]
-        tags += ["= turn[end:]"] if end else []
-        otherwise = ["else", "= turn"] if start or end or self.test else []
+        front, marked, behind = _parts(turn, start, end)
+        tags += [f"= {each}" for each in front]
+        tags += ["generation", f"= {marked}", "endgeneration"]
+        tags += [f"= {each}" for each in behind]
+        otherwise = ["else", f"= {turn}"] if start or end or self.test else []
         return [*tags, *otherwise, "endif"]
 
 
-def _asked(start: str, end: str) -> str:
+def _parts(turn: str, start: str, end: str) -> tuple[list[str], str, list[str]]:
+    """Return what is printed of a turn: in front of what the model writes, that, and what is behind it."""
+    front, behind = [f"{turn}[:{start}]"] if start else [], [f"{turn}[{end}:]"] if end else []
+    return front, f"{turn}[{start}:{end}]" if start or end else turn, behind
+
+
+def _asked(turn: str, start: str, end: str) -> str:
     """Return the test whether the model writes anything of a turn: no marker may enclose nothing."""
     if start:
-        return f"start < {end}" if end else "start < turn | length"
-    return "end > 0" if end else "turn"
+        return f"{start} < {end}" if end else f"{start} < {turn} | length"
+    return f"{end} > 0" if end else turn
 
 
-def _header(header: Header) -> Iterator[str]:
-    text = literal(header.text)
-    front = f"turn.split({text})[0] + {text}"
+def _header(header: Header, own: str) -> Iterator[str]:
+    text, turn, rest = literal(header.text), f"{own}turn", f"{own}turn"
     if header.text:
-        yield f"{front} if {text} in turn else ''" if header.optional else front
+        front = f"{turn}.split({text})[0] + {text}"
+        yield f"{front} if {text} in {turn} else ''" if header.optional else front
+        rest = f"{turn}[{own}header | length:]"
     if header.more:
         chosen = "''"
-        for more in reversed(header.more):
-            chosen = f"({literal(more)} if turn[header | length:].startswith({literal(more)}) else {chosen})"
-        yield f"header + {chosen}" if header.text else chosen.replace("turn[header | length:]", "turn")
+        for more in map(literal, reversed(header.more)):
+            chosen = f"({more} if {rest}.startswith({more}) else {chosen})"
+        yield f"{own}header + {chosen}" if header.text else chosen
 
 
-def _rest(rest: Rest, turn: str) -> str:
+def _rest(rest: Rest, behind: str, turn: str) -> str:
     if rest.tails:
         chosen = "''"
-        for tail in reversed(rest.tails):
-            chosen = f"{literal(tail)} if turn.endswith({literal(tail)}) else {chosen}"
+        for tail in map(literal, reversed(rest.tails)):
+            chosen = f"{tail} if {turn}.endswith({tail}) else {chosen}"
         return chosen
     ends = [literal(end) for end in rest.ends]
     if rest.first:
-        return f"{turn}.split({ends[0]})[1:] | join({ends[0]})"
-    behind = turn + "".join(f".split({end})[-1]" for end in ends)
-    asked = " or ".join(f"{end} in {turn}" for end in ends)
-    return f"{behind} if {asked} else ''" if rest.optional else behind
+        return f"{behind}.split({ends[0]})[1:] | join({ends[0]})"
+    last = behind + "".join(f".split({end})[-1]" for end in ends)
+    asked = " or ".join(f"{end} in {behind}" for end in ends)
+    return f"{last} if {asked} else ''" if rest.optional else last
 
 
 def conjunct(test: str) -> str:
@@ -129,47 +141,51 @@ def _printed_in_three(body: Sequence[nodes.Node]) -> int:
     """Return how many statements capture a text and print it whole and once, 0 where the first ones don't."""
     block, *rest = body
     assert isinstance(block, nodes.AssignBlock)
-    if not isinstance(block.target, nodes.Name) or block.target.name != NAMES[0] or block.filter:
+    own = captures(block)
+    if own is None or block.filter:
         return 0
+    names = {f"{own}{name}" for name in NAMES}
     for count, node in enumerate(rest, start=2):
         if isinstance(node, nodes.Assign):
-            named = isinstance(node.target, nodes.Name) and node.target.name in NAMES[1:]
-            own = {each.name for each in walk(node.node) if isinstance(each, nodes.Name)} <= set(NAMES)
-            if not named or not own or not _harmless(node.node):
+            read = {each.name for each in walk(node) if isinstance(each, nodes.Name)}
+            if not isinstance(node.target, nodes.Name) or node.target.name == f"{own}{NAMES[0]}":
+                return 0
+            if not read <= names or not _harmless(node.node):
                 return 0
         elif isinstance(node, nodes.If):
-            return count if _three(node, rest[: count - 2]) else 0
+            return count if _three(own, node, rest[: count - 2]) else 0
         elif not _blank(node):
             return 0
     return 0
 
 
-def _three(node: nodes.If, sets: Iterable[nodes.Node]) -> bool:
+def captures(node: nodes.Node) -> str | None:
+    """Return what stands in front of the names of a capture, None where a statement captures no turn."""
+    name = getattr(node.target, "name", "") if isinstance(node, nodes.AssignBlock) else ""
+    return str(name)[: -len(NAMES[0])] if name in (NAMES[0], f"{PREFIX}{NAMES[0]}") else None
+
+
+def _three(own: str, node: nodes.If, sets: Iterable[nodes.Node]) -> bool:
     """Whether a block prints three slices of a text in their order, or else the text; ``sets`` stand in front of it."""
     values = {
         each.target.name: each.node
         for each in sets
         if isinstance(each, nodes.Assign) and isinstance(each.target, nodes.Name)
     }
-    start, end = ("start" if "start" in values else "", "end" if "end" in values else "")
+    turn, start, end = f"{own}turn", *(name if (name := f"{own}{each}") in values else "" for each in ("start", "end"))
     asked = node.test.right if isinstance(node.test, nodes.And) else node.test
-    printed = [
-        *([f"turn[:{start}]"] if start else []),
-        f"turn[{start}:{end}]" if start or end else "turn",
-        *([f"turn[{end}:]"] if end else []),
-    ]
+    front, marked, behind = _parts(turn, start, end)
     shown = [part for each in node.body for part in _outputs(each)]
-    counted = not start or isinstance(values["start"], nodes.Filter)  # a length, so that it isn't negative
+    otherwise = [part for each in node.else_ for part in _outputs(each)]
+    counted = not start or isinstance(values[start], nodes.Filter)  # a length, so that it isn't negative
     return (
         counted
         and not node.elif_
         and _harmless(node.test)
-        and alike(asked, _parsed(_asked(start, end)))
-        and alike(shown, [_parsed(each) for each in printed])
-        and (
-            alike([part for each in node.else_ for part in _outputs(each)], [_parsed("turn")])
-            or (not node.else_ and alike(node.test, _parsed("turn")))  # of nothing, nothing is printed
-        )
+        and alike(asked, _parsed(_asked(turn, start, end)))
+        and alike(shown, [_parsed(each) for each in (*front, marked, *behind)])
+        # Of nothing, nothing is printed.
+        and alike(otherwise, [_parsed(turn)] if otherwise or not alike(node.test, _parsed(turn)) else [])
     )
 
 

@@ -6,13 +6,15 @@ make a rule, and a rule is kept only where it gives just what is wanted of every
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from template_fix.mask import MARKUP
 from template_fix.text import Span
 
+# Stands for each character that is a conversation's own, and no constant.
+BLANK = "\ue000"
 # How much of what stands in front of a turn is looked at, how many headers, and how many texts may follow one.
 _LONGEST, _HEADERS, _MORE = 200, 6, 3
 
@@ -99,17 +101,22 @@ def _headers(turns: Sequence[tuple[str, Span]]) -> Iterator[Header]:
     for front in fronts[:_HEADERS]:
         for length in range(min(len(front), _LONGEST), 0, -1):
             text = front[-length:]
-            if not text.strip() or not all(text in each for each in fronts):
+            if BLANK in text or not text.strip() or not all(text in each for each in fronts):
                 continue
             more = {each[each.index(text) + len(text) :] for each in fronts} - {""}
             key = (text, tuple(sorted(more, key=len, reverse=True)))
-            if len(more) <= _MORE and key not in seen:
+            if _constant(more) and key not in seen:
                 seen.add(key)
                 ranked.append(key)
     for text, following in sorted(ranked, key=lambda each: (len(each[1]), each[0][0].isspace(), -len(each[0]))):
         yield Header(text, following, optional)
-    if len(fronts) <= _MORE:
+    if _constant(fronts):
         yield Header("", tuple(reversed(fronts)))
+
+
+def _constant(texts: Collection[str]) -> bool:
+    """Whether texts are a few constants."""
+    return len(texts) <= _MORE and not any(BLANK in each for each in texts)
 
 
 def _rests(turns: Sequence[tuple[str, int]], stops: Sequence[str]) -> Iterator[Rest]:
@@ -122,7 +129,7 @@ def _rests(turns: Sequence[tuple[str, int]], stops: Sequence[str]) -> Iterator[R
             yield from (Rest((end,), first=first, optional=optional) for end in ends)
             if len(ends) > 1 and not first:
                 yield Rest(tuple(ends), optional=optional)
-    if 0 < len(tails) <= _MORE:
+    if tails and _constant(tails):
         yield Rest(tails=tuple(sorted(tails, key=len, reverse=True)))
 
 
@@ -132,7 +139,7 @@ def _common_ends(turns: Sequence[tuple[str, int]]) -> Iterator[str]:
     shortest = min(insides, key=len, default="")
     for length in range(min(len(shortest), _LONGEST), 0, -1):
         text = shortest[-length:]
-        if all(each.endswith(text) for each in insides):
+        if BLANK not in text and all(each.endswith(text) for each in insides):
             marks = list(MARKUP.finditer(text))
             if marks or (text.strip() and not set(text) & set("<>|[]")):
                 yield text[marks[-1].start() :] if marks else text

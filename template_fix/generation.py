@@ -15,7 +15,7 @@ from template_fix.mask import Mask
 from template_fix.placement import Traced, Unmarkable
 from template_fix.probes import Probe, bare, unfinished, with_role
 from template_fix.proof import same_but_for_markers
-from template_fix.reaching import reaching, unreached
+from template_fix.reaching import reaching
 from template_fix.render import Failure, Renderer, RenderError
 from template_fix.roles import other_roles
 from template_fix.text import OverlapError, Span
@@ -83,7 +83,7 @@ def with_markers(source: str, mask: Mask, arguments: type, variables: Mapping[st
     reasons: list[Unmarkable] = []
     for ways in islice(marking.ways(), _TRIES):
         try:
-            missed = _unreached(traced, ways)
+            missed = _unreached(marking, ways)
             made = marking.made(ways)
             refused = _refused(source, made, traced.mask, Renderer(made, variables))
         except Unmarkable as error:
@@ -99,17 +99,17 @@ def with_markers(source: str, mask: Mask, arguments: type, variables: Mapping[st
     raise reasons[0] if reasons else Unmarkable("no output prints just what the model has to write")
 
 
-def _unreached(traced: Traced, ways: Iterable[Way]) -> tuple[str, ...]:
+def _unreached(marking: Marking, ways: Iterable[Way]) -> tuple[str, ...]:
     """Return the outputs in marked places that no conversation reached. Raises Unmarkable where one may be another's.
 
     They are marked: what stands between a turn's beginning and its end is the turn's, unless it is another message.
     """
-    missed = [each for each in unreached(traced) if any(each.within(way.place) for way in ways)]
+    missed = [each for each in marking.missed if any(each.within(way.place) for way in ways)]
     for each in missed:
         if each.others:
-            shown = traced.shown(each.output)
+            shown = marking.traced.shown(each.output)
             raise Unmarkable(f"no conversation reaches `{shown}`, which may print another message", each.output)
-    return tuple(traced.shown(each.output) for each in missed)
+    return tuple(marking.traced.shown(each.output) for each in missed)
 
 
 def _refused(before: str, after: str, mask: Mask, renderer: Renderer) -> str:

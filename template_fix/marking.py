@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice, product
 
-from template_fix.capture import NAMES, Capture
+from template_fix.capture import NAMES, PREFIX, Capture
 from template_fix.cutting import cuts
 from template_fix.outputs import Unit
 from template_fix.placement import Example, Place, Point, Traced, Unmarkable
 from template_fix.proof import same_but_for_markers
+from template_fix.reaching import Unreached, unreached
 from template_fix.roles import turn_tests
-from template_fix.tagging import Tagger
+from template_fix.tagging import Tagger, joined
 from template_fix.text import OverlapError, apply
 
 # How many rules and tests are tried for one place, and how many ways in all for each.
@@ -42,6 +43,11 @@ class Marking:
     traced: Traced
 
     @cached_property
+    def missed(self) -> tuple[Unreached, ...]:
+        """Return what no conversation reached."""
+        return tuple(unreached(self.traced))
+
+    @cached_property
     def _tagger(self) -> Tagger:
         return Tagger(self.traced.source)
 
@@ -52,7 +58,7 @@ class Marking:
             self._tagger.edits(traced.bodies[way.place.body], way.first, way.opening, way.last, way.closing)
             for way in ways
         )
-        return apply(traced.source, chain.from_iterable(edits))
+        return apply(traced.source, joined(chain.from_iterable(edits)))
 
     def ways(self) -> Iterator[tuple[Way, ...]]:
         """Yield the ways to mark the template, the plainest first. Raises Unmarkable where a place has none."""
@@ -91,6 +97,10 @@ class Marking:
             return False
 
     def _ways(self, place: Place) -> Iterator[Way]:
+        yield from self._widening(self._with_unreached(place))
+        yield from self._widening(place)
+
+    def _widening(self, place: Place) -> Iterator[Way]:
         try:
             yield from _tagged(self.traced, place)
             found: Place | None = place
@@ -99,6 +109,14 @@ class Marking:
                 found = self.traced.wider(found)
         except Unmarkable:  # a larger place prints several turns at once
             return
+
+    def _with_unreached(self, place: Place) -> Place:
+        """Return a place, or the block around it where another branch of that prints turns that nobody reached."""
+        for body, index in list(self.traced.around(place.body)):
+            beside = any(each.path[0] == (body.number, index) and not each.by_role for each in self.missed)
+            if beside and not self.traced.looped((body.number, index)):
+                place = Place(body.number, index, index)
+        return place
 
 
 def _tagged(traced: Traced, place: Place) -> Iterator[Way]:
@@ -170,14 +188,13 @@ def _shows(unit: Unit) -> bool:
 
 def _captured(traced: Traced, place: Place) -> Iterator[Way]:
     """Yield the ways that capture what a place prints."""
-    if traced.names & {*NAMES}:
-        return
+    prefix = PREFIX if traced.names & {*NAMES} else ""
     examples = traced.examples(place)
     turns = [(each.text, each.wanted) for each in examples if each.wanted]
     tests = [""] if len(turns) == len(examples) else list(islice(turn_tests(traced, place), _TESTS))
     for cut in islice(cuts(turns, traced.mask.stops), _CUTS):
         for test in tests:
-            capture = Capture(cut, test)
+            capture = Capture(cut, test, prefix)
             yield Way(
                 place, Point(place.first), tuple(capture.opening()), Point(place.last + 1), tuple(capture.closing())
             )

@@ -7,6 +7,7 @@ loop, is a place of its own.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,9 +17,11 @@ from typing import Any, NamedTuple
 
 from jinja2 import nodes
 
+from template_fix.cutting import BLANK
 from template_fix.jinja import names_in, names_stored
 from template_fix.mask import Mask
 from template_fix.outputs import Body, Execution, Outputs, Printed, Unit
+from template_fix.probes import Probe
 from template_fix.render import RenderError
 from template_fix.text import Span
 
@@ -81,7 +84,7 @@ class Traced:
 
     @cached_property
     def runs(self) -> list[tuple[str, Execution, tuple[Span, ...]]]:
-        """Return how conversations are printed: the text, what printed it, and what the model writes of it."""
+        """Return how conversations are printed: the text without theirs, what printed it, and what the model writes."""
         found = []
         examined = self.mask.examined
         for probe in examined.probes.values():
@@ -91,7 +94,7 @@ class Traced:
                 traced = self.outputs.execution(told) if isinstance(told, str) else None
                 if traced is None or traced[0] != examined.text(probe):
                     raise Unmarkable("what the template prints can't be traced to its outputs")
-                found.append((*traced, wanted))
+                found.append((_blanked(probe, traced[0]), traced[1], wanted))
         if not found:
             raise Unmarkable("no turn of any conversation is printed")
         return found
@@ -305,6 +308,13 @@ class Traced:
             return None
         body, index = self.owners[place.body]
         return None if self.looped((body.number, index)) else Place(body.number, index, index)
+
+
+def _blanked(probe: Probe, text: str) -> str:
+    """Return what is printed of a conversation with each character of the conversation's own blanked out."""
+    for own in (*(part.text for part in probe.parts), "look_up"):
+        text = text.replace(own, BLANK * len(own))
+    return re.sub("call[0-9]{5}", BLANK * 9, text)
 
 
 def _units(run: Execution) -> Iterator[tuple[int, Span, list[Execution]]]:

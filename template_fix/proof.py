@@ -13,7 +13,7 @@ from functools import lru_cache
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.visitor import NodeTransformer
 
-from template_fix.capture import NAMES, restored
+from template_fix.capture import NAMES, captures, restored
 from template_fix.fold import alike, merged
 from template_fix.jinja import environment, is_marker, names_in, names_read, names_stored, walk
 from template_fix.outputs import operands, surely_text
@@ -40,8 +40,7 @@ def _plain(source: str) -> nodes.Template | None:
         return None
     bare = _Bare()
     tree = bare.visit(tree)
-    # A capture's own names must mean nothing anywhere else.
-    if not bare.sound or (bare.captured and names_in(tree) & {*NAMES}):
+    if not bare.sound or names_in(tree) & bare.names:  # a capture's own names must mean nothing anywhere else
         return None
     result = _Parts().visit(tree)
     assert isinstance(result, nodes.Template)
@@ -52,14 +51,14 @@ class _Bare(NodeTransformer):
     """Takes markers out of a tree, and puts captured turns back."""
 
     def __init__(self) -> None:
-        self.sound, self.captured = True, False
+        self.sound, self.names = True, frozenset[str]()
 
     def generic_visit(self, node: nodes.Node, *args: object, **kwargs: object) -> nodes.Node:
         for name in ("body", "else_"):
             body = getattr(node, name, None)
             if isinstance(body, list):
                 found, sound = restored(body)
-                self.captured |= found != body
+                self.names |= {f"{own}{name}" for each in body if (own := captures(each)) is not None for name in NAMES}
                 self.sound &= sound
                 setattr(node, name, found)
         return super().generic_visit(node, *args, **kwargs)
@@ -89,7 +88,11 @@ class _Parts(NodeTransformer):
 def _parts(node: nodes.Expr) -> Iterator[nodes.Expr]:
     """Yield what an output prints one after the other; an operand that has to be a text is added to an empty one."""
     operand = list(operands(node, ""))
-    if len(operand) == 1:
+    # Of a chain all is evaluated before any of it is made a text: a macro may change what stands in front of it.
+    called = isinstance(node, nodes.Concat) and any(
+        isinstance(each.node, nodes.Name) for each in node.find_all(nodes.Call)
+    )
+    if len(operand) == 1 or called:
         yield node
         return
     summed = any(joint == "+" for _, joint in operand)
@@ -131,7 +134,7 @@ def _means_something_else(statements: Sequence[nodes.Node], front: Names, read: 
 
 def _apart(node: nodes.Node) -> bool:
     """Whether a statement is a marker, or captures a turn."""
-    return is_marker(node) or (isinstance(node, nodes.AssignBlock) and getattr(node.target, "name", "") == NAMES[0])
+    return is_marker(node) or captures(node) is not None
 
 
 def _read(found: Iterable[nodes.Node]) -> Names:

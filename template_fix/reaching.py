@@ -13,6 +13,7 @@ from template_fix.mask import Mask
 from template_fix.outputs import Body
 from template_fix.placement import Place, Traced
 from template_fix.probes import Probe, with_block, with_field, with_variable
+from template_fix.roles import asks_for_role
 from template_fix.text import Span
 
 # How often the battery grows by fields that nobody set.
@@ -33,12 +34,14 @@ _NEIGHBOURS = frozenset({"nextitem", "previtem", "messages"})
 class Unreached(NamedTuple):
     """A body that no conversation ran through: its first output, its test, and whether it prints another message.
 
-    ``path`` are the statements around it, each by its body and its index there.
+    ``by_role`` tells that its block asks for the role of a message. ``path`` are the statements around it, each by its
+    body and its index there.
     """
 
     output: Span
     test: nodes.Node | None
     others: bool
+    by_role: bool
     path: tuple[tuple[int, int], ...]
 
     def within(self, place: Place) -> bool:
@@ -50,11 +53,12 @@ def unreached(traced: Traced) -> Iterator[Unreached]:
     """Yield the first output of each body that no conversation ran through, though one came to its test."""
     for body in traced.bodies.values():
         for index, unit in enumerate(body.units if body.number in traced.entered else ()):
+            by_role = any(test is not None and asks_for_role(test) for test in _tests(unit.node))
             for inner, test in zip(unit.bodies, _tests(unit.node), strict=False):
                 output = _first_output(inner) if inner.number not in traced.entered else None
                 if output:
                     around = ((each.number, at) for each, at in traced.around(body.number))
-                    yield Unreached(output, test, _prints_others(inner), ((body.number, index), *around))
+                    yield Unreached(output, test, _prints_others(inner), by_role, ((body.number, index), *around))
 
 
 def reaching(traced: Traced, arguments: type) -> Traced:

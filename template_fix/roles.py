@@ -33,6 +33,11 @@ def _named_after_roles(tree: nodes.Template) -> frozenset[str]:
     return frozenset({"role", *(each.target.name for each in sets if any(map(_reads_role, walk(each.node))))})  # type: ignore[attr-defined]
 
 
+def asks_for_role(test: nodes.Node) -> bool:
+    """Whether a test asks for the role of a message."""
+    return any(_reads_role(each) or getattr(each, "name", "") == "role" for each in walk(test))
+
+
 def _reads_role(node: nodes.Node) -> bool:
     if isinstance(node, nodes.Getattr):
         return node.attr in _ROLE_FIELDS

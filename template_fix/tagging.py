@@ -168,6 +168,19 @@ class Tagger:
         return between
 
 
+def joined(edits: Iterable[Edit]) -> Iterator[Edit]:
+    """Yield edits, those in one place made one: what stands behind a statement, and what in front of the next."""
+    before: Edit | None = None
+    for edit in sorted(edits, key=lambda edit: edit.span.start):
+        if before and before.span == Span(edit.span.start, edit.span.start):
+            edit, before = Edit(edit.span, before.text + edit.text), None
+        if before:
+            yield before
+        before = edit
+    if before:
+        yield before
+
+
 def _lines(tags: Sequence[str], gap: str, dash: str = "", end: str = "", last: bool = False) -> str:
     """Return tags one behind the other, with a gap between them, and behind the last one if it shall be.
 

@@ -53,18 +53,17 @@ def _texts(probe: Probe, text: str, inside: list[bool]) -> Iterator[str]:
 
 
 def _prompts(bare: Renderer, probe: Probe, text: str, inside: list[bool]) -> Iterator[str]:
-    """Yield what is wrong where a turn follows what the model is prompted with."""
+    """Yield what is wrong where a turn follows what the model is prompted with, however thinking is set."""
     for turn in probe.turns():
-        prompt = bare(probe.messages[:turn], probe.tools, True, **dict(probe.flags))
         shorter = bare(probe.messages[:turn], probe.tools, False, **dict(probe.flags))
-        if not (isinstance(prompt, str) and isinstance(shorter, str) and text.startswith(prompt)):
+        printed = any(part.message == turn and part.text in text for part in probe.parts)
+        if not isinstance(shorter, str) or not text.startswith(shorter) or not printed:
             continue
-        if not prompt.startswith(shorter) or not any(
-            part.message == turn and part.text in text for part in probe.parts
-        ):
-            continue
-        own = text[len(shorter) : len(prompt)]
-        if own.strip() and any(inside[len(shorter) : len(prompt)]):
+        settings = ({}, {"enable_thinking": True}, {"enable_thinking": False})
+        prompts = [bare(probe.messages[:turn], probe.tools, True, **{**dict(probe.flags), **each}) for each in settings]
+        told = [each for each in prompts if isinstance(each, str)]
+        own = _in_common(told)[len(shorter) :] if len(told) == len(settings) else ""
+        if own.strip() and text.startswith(shorter + own) and any(inside[len(shorter) : len(shorter) + len(own)]):
             yield f"the prompt {own!r} is inside"
 
 
@@ -87,3 +86,10 @@ def _stops(probe: Probe, text: str, inside: list[bool], stops: Sequence[str]) ->
                 yield f"the end {text[last : at + len(stop)]!r} is outside"
             if at + len(stop) < len(text) and inside[at + len(stop)]:
                 yield f"{text[at + len(stop) : until][:20]!r} behind the end is inside"
+
+
+def _in_common(texts: Sequence[str]) -> str:
+    shortest = min(texts, key=len)
+    return next(
+        shortest[:end] for end in range(len(shortest), -1, -1) if all(each.startswith(shortest[:end]) for each in texts)
+    )

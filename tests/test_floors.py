@@ -16,8 +16,8 @@ text finding lock options version align lines demo_model sandbox
 outcome markdown jsontext literal jinja children excerpt signature
 limits document
 hub conversation
-match fold render effects scopes roles links portable sniffed
-copies tags pieces
+match fold render links portable sniffed
+copies tags outputs
 records probes
 checkpoint rows
 store
@@ -29,11 +29,12 @@ json_rows
 data
 survey labels watch
 engines programs models vocabulary loadable proposers coverage judge mask
-leak unflag candidates origin cells inlining asking scoping
-sameness telling marking
-reach
-search marked
-tokens hoisting splitting
+leak unflag candidates origin cutting
+placement
+search capture roles tagging
+reaching
+tokens proof
+marking unmarking
 generation
 study
 rules

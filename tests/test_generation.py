@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
+from oracle import faults
 from shelf import NAMES, source
-from template_fix.cells import Unmarkable
-from template_fix.marked import unmarked
-from template_fix.sameness import same_but_for_markers
 
-from template_fix.generation import differences
+from template_fix.generation import Marked, differences
+from template_fix.placement import Unmarkable
+from template_fix.proof import same_but_for_markers
 from template_fix.render import Renderer
 from template_fix.study import Setting, Study
+from template_fix.unmarking import unmarked
 
 LOOP = "{% for m in messages %}"
 END = "{% endfor %}{% if add_generation_prompt %}{{ '<|a|>\\n' }}{% endif %}"
@@ -25,18 +26,16 @@ def turns(text: str) -> str:
     return LOOP + OTHERS + "{% if m.role == 'assistant' %}" + text + "{% endif %}" + END
 
 
-def marked(template: str) -> str:
+def marked(template: str) -> Marked:
     return Study(template, SETTING).marked()
 
 
-def assert_right(before: str, after: str) -> None:
-    """The marked template prints the same, and marks what the model writes."""
+def assert_right(before: str, after: str, stops: tuple[str, ...] = ("<|e|>",)) -> None:
+    """The marked template prints the same, and marks what the model writes, as the conversations' own texts tell."""
     study = Study(before, SETTING)
-    renderer = Renderer(after, study.variables)
-    for probe in study.mask.examined.probes.values():
-        told = renderer(probe.messages, probe.tools, **dict(probe.flags))
-        assert told == study.mask.examined.text(probe) or not isinstance(told, str)
-    assert next(differences(study.mask, renderer), None) is None
+    bare, renderer = (Renderer(each, study.variables) for each in (before, after))
+    wrong = {fault for probe in study.mask.examined.probes.values() for fault in faults(bare, renderer, probe, stops)}
+    assert not wrong
     assert same_but_for_markers(before, after)
 
 
@@ -64,94 +63,195 @@ def assert_right(before: str, after: str) -> None:
             id="an operand that stands alone still has to be a text",
         ),
         pytest.param(
+            turns("\n    {{- '<|a|>\\n' + m.content + '<|e|>\\n' }}\n    {%- if m.x %}{% endif %}\n"),
+            "\n    {{- '<|a|>\\n' }}\n    {%- generation %}\n    {{- m.content + '<|e|>' }}\n    {%- endgeneration %}\n"
+            "    {{- '\\n' }}",
+            id="tags stand on lines of their own where the outputs do",
+        ),
+        pytest.param(
+            turns("{{ '<|a|>\\n' }}{% if m.tool_calls %}{{ m.tool_calls | tojson }}{% endif %}{{ m.content }}<|e|>"),
+            "{% generation %}{% if m.tool_calls %}{{ m.tool_calls | tojson }}{% endif %}{{ m.content }}<|e|>"
+            "{% endgeneration %}",
+            id="a block that prints a part of a turn is inside",
+        ),
+        pytest.param(
+            turns("{{ '<|a|>\\n' }}{{ m.note or '' }}{{ m.content }}<|e|>"),
+            "{% generation %}{{ m.note or '' }}{{ m.content }}<|e|>{% endgeneration %}",
+            id="a field in front of the answer is the turn's",
+        ),
+        pytest.param(
+            "{% macro show(m) %}{{ m.content }}{% endmacro %}" + turns("{{ '<|a|>\\n' }}{{ show(m) }}<|e|>"),
+            "{% generation %}{{ show(m) }}<|e|>{% endgeneration %}",
+            id="a macro that prints what the model writes is marked round the call",
+        ),
+    ],
+)
+def test_tags_stand_round_the_outputs_of_a_turn(template: str, changed: str) -> None:
+    made = marked(template)
+    assert changed in made.source
+    assert not made.captured
+    assert_right(template, made.source)
+
+
+@pytest.mark.parametrize(
+    ("template", "changed"),
+    [
+        pytest.param(
             turns("{% set x = '<|a|>\\n' + m.content + '<|e|>' %}" + FIRST + "{{ x }}"),
-            "{% if loop.first %}{{ '' + bos_token }}{% endif %}{{ '<|a|>\\n' }}"
-            "{% generation %}{{ m.content + '<|e|>' }}{% endgeneration %}",
-            id="a turn that is put together in a variable is printed part by part",
+            ("{% set turn %}{{ x }}{% endset %}", "set header = turn.split('<|a|>\\n')[0] + '<|a|>\\n'"),
+            id="a turn that is put together in a variable",
         ),
         pytest.param(
             turns("{{ '<|a|>' + m.content + '<|e|>' }}").replace("<|a|>\\n", "<|a|><think>\\n"),
-            "{% if m.content.startswith('<think>\\n') %}{{ '<think>\\n' }}{% endif %}"
-            "{% generation %}{{ m.content.removeprefix('<think>\\n') + '<|e|>' }}{% endgeneration %}",
-            id="content that begins with what is prompted with is printed in two",
+            ("header + ('<think>\\n' if turn[header | length:].startswith('<think>\\n') else '')",),
+            id="content that begins with what is prompted with",
         ),
         pytest.param(
             LOOP + "{{ '<|' + m.role + '|>\\n' + m.content + '<|e|>\\n' }}" + END.replace("<|a|>", "<|assistant|>"),
-            "{% if m.role == 'assistant' %}{% generation %}{{ m.content + '<|e|>' }}{% endgeneration %}"
-            "{% else %}{{ m.content + '<|e|>' }}{% endif %}{{ '\\n' }}",
-            id="what prints all roles gets a branch",
+            (
+                "set header = turn.split('<|assistant|>\\n')[0] + '<|assistant|>\\n'",
+                "set rest = turn[start:].split('<|e|>')[-1]",
+                "if m.role == 'assistant' and start < end",
+            ),
+            id="an output that prints all roles",
         ),
         pytest.param(
             turns(
                 "{% if m.reasoning_content %}{{ '<|a|>\\n<think>' + m.reasoning_content + '</think>' + m.content }}"
                 "{% else %}{{ '<|a|>\\n' + m.content }}{% endif %}<|e|>"
             ),
-            "{{ '<|a|>\\n' }}{% generation %}{% if m.reasoning_content %}"
-            "{{ '<think>' + m.reasoning_content + '</think>' + m.content }}"
-            "{% else %}{{ '' + m.content }}{% endif %}<|e|>{% endgeneration %}",
-            id="a header that all branches print is moved in front of them",
+            ("{% set turn %}{% if m.reasoning_content %}", "if start < turn | length"),
+            id="a header that all branches print",
         ),
         pytest.param(
             LOOP + "<|{{ m.role }}|>\n    {% if m.role == 'assistant' %}{{ m.content }}<|e|>{% else %}"
             "{{ m.content }}{% endif %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}",
-            "{% if m.role == 'assistant' %}{% generation %}{{ '\\n' }}{% endgeneration %}",
-            id="white space that all roles share is printed as a literal, which tags leave alone",
+            ("if m.role == 'assistant' and start < turn | length",),
+            id="white space that all roles share",
         ),
         pytest.param(
             LOOP + "{% if m.role == 'user' %}U:{{ m.content }}{% else %}A:{{ m.content }}{% endif %}"
             "{{ '\n' if not loop.last else '' }}{% endfor %}"
             "{% if add_generation_prompt %}{{ '\nA:' }}{% else %}{{ eos_token }}{% endif %}",
-            "{% if messages and messages[-1].role == 'assistant' %}{% generation %}",
+            ("if messages and messages[-1].role == 'assistant' and turn",),
             id="an end behind the loop is the last message's",
         ),
         pytest.param(
             turns(
                 "{{ ('<|a|><r>\\n' ~ m.reasoning_content if m.reasoning_content else '<|a|>') + m.content + '<|e|>' }}"
             ).replace("<|a|>\\n", "<|a|><r>\\n"),
-            "{% if m.reasoning_content %}{{ '<|a|><r>\\n' }}{% else %}{{ '<|a|>' }}{% endif %}",
-            id="an expression that chooses between two beginnings is printed by a block",
+            ("header + ('<r>\\n' if",),
+            id="an expression that chooses between two beginnings",
         ),
         pytest.param(
-            LOOP + "{{ '<|' + m.role + '|>' + m.content | string }}{% endfor %}"
-            "{% if add_generation_prompt %}<|assistant|>{% endif %}",
-            "loop.previtem is defined and loop.previtem.role == 'assistant'",
-            id="a header that ends the turn before it is that turn's",
+            "{% macro show(m) %}{{ '<|a|>\\n' + m.content + '<|e|>' }}{% endmacro %}" + turns("{{ show(m) }}"),
+            ("{% set turn %}{{ show(m) }}{% endset %}",),
+            id="a macro that prints the header, too",
+        ),
+        pytest.param(
+            turns("{{ '<|a|>\\n' }}{{ m.content ~ (suffix or '') }}<|e|>").replace(
+                "{% endfor %}", "{% set suffix = '!' %}{% endfor %}"
+            ),
+            ("{% set suffix = '!' %}{% endset %}",),
+            id="a caller's variable that the template sets later",
         ),
         pytest.param(
             turns(
-                "{% if m.draft and deep %}{{ '<|a|>\n<d>' + m.content }}"
-                "{% else %}{{ '<|a|>\n' + m.content }}{% endif %}<|e|>"
+                "{% set t = m.parts | map('trim') if m.parts else [m.content] %}{{ '<|a|>' }}{{ t | join }}<|e|>"
+            ).replace("<|a|>\\n", "<|a|><think>\\n"),
+            ("{% set turn %}{{ t | join }}<|e|>{% endset %}",),
+            id="a text that can be read but once",
+        ),
+        pytest.param(
+            LOOP + "{% if m.role == 'system' %}{% continue %}{% endif %}"
+            "{{ '<|' + m.role + '|>\\n' + m.content + '<|e|>\\n' }}" + END.replace("<|a|>", "<|assistant|>"),
+            ("{% continue %}{% endif %}{% set turn %}",),
+            id="what stands behind a continue",
+        ),
+        pytest.param(
+            turns(
+                "{{ '<|a|>\\n' }}{% if m.phase == 'plan' and m.x is sameas 7 %}{{ '<plan>' + m.content + '<|e|>\\n' }}"
+                "{% else %}{{ m.content + '<|e|>\\n' }}{% endif %}"
             ),
-            "{% generation %}{% if m.draft and deep %}{{ '<d>' + m.content }}",
-            id="a field and a variable that are asked for together are set together",
+            ("{% set turn %}{% if m.phase == 'plan'",),
+            id="a branch of turns that nobody reaches, with the one beside it",
         ),
     ],
 )
-def test_where_markers_are_put(template: str, changed: str) -> None:
+def test_what_no_output_prints_alone_is_captured(template: str, changed: tuple[str, ...]) -> None:
     made = marked(template)
-    assert changed in made
-    assert_right(template, made)
+    assert [each for each in changed if each not in made.source] == []
+    assert made.captured
+    assert_right(template, made.source)
 
 
-# It ends the turns of all roles with one output, where none of its tests tells whose they are.
-REFUSED = "channel_macro"
-
-
-@pytest.mark.parametrize("name", [name for name in NAMES if name != REFUSED])
+@pytest.mark.parametrize("name", NAMES)
 def test_the_templates_of_ours_are_marked(name: str) -> None:
     template = source(name)
-    assert_right(template, marked(template))
+    study = Study(template, SETTING)
+    assert_right(template, study.marked().source, study.stops)
 
 
-def test_an_output_for_all_roles_is_refused_where_no_test_tells_them_apart() -> None:
-    with pytest.raises(Unmarkable, match="prints other messages, too"):
-        marked(source(REFUSED))
+@pytest.mark.parametrize(
+    ("turn", "named"),
+    [
+        pytest.param(
+            "{{ '<|a|>\\n' }}{% if m.x is sameas 7 %}{{ '<pre>' }}{% endif %}{{ m.content }}<|e|>",
+            "{{ '<pre>' }}",
+            id="between prompt and text",
+        ),
+        pytest.param(
+            "{% if m.content is sameas 7 %}{{ 'never' }}{% else %}{{ '<|a|>\\n' + m.content + '<|e|>' }}{% endif %}",
+            "{{ 'never' }}",
+            id="in the place of a turn",
+        ),
+        pytest.param(
+            "{{ '<|a|>\\n' + (m.content or '') }}{% for c in m.tool_calls or [] %}"
+            "{{ c.function.arguments | tojson }}{% if c.mark is sameas 7 %}{{ '<r>' + c.mark }}{% endif %}"
+            "{% endfor %}<|e|>",
+            "{{ '<r>' + c.mark }}",
+            id="in a call",
+        ),
+    ],
+)
+def test_what_nobody_reaches_inside_of_a_turn_is_marked_and_named(turn: str, named: str) -> None:
+    made = marked(turns(turn))
+    assert made.unreached == (named,)
+    assert_right(turns(turn), made.source)
 
 
-def test_what_nobody_reaches_is_refused_by_name() -> None:
-    hidden = "{% if m.content is sameas 7 %}{{ 'never' }}{% else %}{{ '<|a|>\\n' + m.content + '<|e|>' }}{% endif %}"
-    with pytest.raises(Unmarkable, match=r"no conversation reaches the output `\{\{ 'never' \}\}`"):
-        marked(turns(hidden))
+def test_what_may_be_another_message_is_refused_by_name() -> None:
+    turn = (
+        "{{ '<|a|>\\n' + (m.content or '') }}"
+        "{% if loop.nextitem is sameas 7 %}{{ loop.nextitem.content }}{% endif %}<|e|>"
+    )
+    with pytest.raises(Unmarkable, match=r"`\{\{ loop.nextitem.content \}\}`, which may print another message"):
+        marked(turns(turn))
+
+
+def test_results_that_come_in_the_same_message_stay_outside() -> None:
+    """As where a template looks ahead for the results of a turn's calls, and goes on with its text behind them."""
+    template = (
+        LOOP + "{% if m.role == 'user' %}{{ '<|u|>' + m.content + '<|e|>\\n' }}{% elif m.role == 'assistant' %}"
+        "{% set ns = namespace(open=true) %}{{ '<|a|>\\n' if not (loop.previtem and loop.previtem.role == 'tool') }}"
+        "{% for c in m.tool_calls or [] %}{{ '<call>' + c.function.arguments | tojson + '</call>' }}{% endfor %}"
+        "{% if m.tool_calls %}{% for r in messages[loop.index:] %}{% if r.role != 'tool' %}{% set ns.open = false %}"
+        "{% elif ns.open %}{{ '<|r|>' + r.content + '</r>' }}{% endif %}{% endfor %}{% endif %}"
+        "{{ m.content or '' }}{% if m.content or not m.tool_calls %}<|e|>{{ '\\n' }}{% endif %}{% endif %}" + END
+    )
+    made = marked(template)
+    told = Renderer(made.source, {}).generated(
+        [
+            {"role": "user", "content": "Q"},
+            {"role": "assistant", "content": "SAID", "tool_calls": [{"function": {"arguments": {"x": 1}}}]},
+            {"role": "tool", "content": "FOUND"},
+            {"role": "assistant", "content": "DONE"},
+        ]
+    )
+    assert isinstance(told, tuple)
+    inside = "|".join(span.of(told[0]) for span in told[1])
+    assert "SAID<|e|>" in inside and "DONE<|e|>" in inside and '{"x": 1}' in inside and "FOUND" not in inside
+    assert_right(template, made.source)
 
 
 @pytest.mark.parametrize(
@@ -176,61 +276,7 @@ def test_what_nobody_reaches_is_refused_by_name() -> None:
     ],
 )
 def test_what_only_other_rows_reach_is_reached(template: str) -> None:
-    assert_right(template, marked(template))
-
-
-@pytest.mark.parametrize(
-    ("template", "why"),
-    [
-        pytest.param(
-            turns("{{ '<|a|>\\n' }}{{ m.content ~ (suffix or '') }}<|e|>").replace(
-                "{% endfor %}", "{% set suffix = '!' %}{% endfor %}"
-            ),
-            "a variable is read in a turn and set behind it",
-            id="a caller's variable that the template sets later",
-        ),
-        pytest.param(
-            turns(
-                "{% set t = m.parts | map('trim') if m.parts else [m.content] %}{{ '<|a|>' }}{{ t | join }}<|e|>"
-            ).replace("<|a|>\\n", "<|a|><think>\\n"),
-            "can't be proved",
-            id="a text that can be read but once",
-        ),
-        pytest.param(
-            turns("{{ '<|a|>\\n' }}{% if m.x is sameas 7 %}{{ '<pre>' }}{% endif %}{{ m.content }}<|e|>"),
-            "no conversation reaches the output",
-            id="what nobody reaches between prompt and turn",
-        ),
-        pytest.param(
-            turns(
-                "{{ '<|a|>\\n' }}{% if m.phase == 'plan' and m.x is sameas 7 %}{{ '<plan>' + m.content + '<|e|>\\n' }}"
-                "{% else %}{{ m.content + '<|e|>\\n' }}{% endif %}"
-            ),
-            "no conversation reaches the output",
-            id="a branch of turns that another field than the role tells",
-        ),
-        pytest.param(
-            turns(
-                "{{ '<|a|>\\n' + (m.content or '') }}{% for c in m.tool_calls or [] %}"
-                "{{ c.function.arguments | tojson }}{% if c.result is sameas 7 %}<r>{{ c.result }}</r>{% endif %}"
-                "{% endfor %}<|e|>"
-            ),
-            "no conversation reaches the output",
-            id="a result that nobody reaches inside of a turn",
-        ),
-        pytest.param(
-            turns(
-                "{{ '<|a|>\\n' + (m.content or '') }}"
-                "{% if loop.nextitem is sameas 7 %}{{ loop.nextitem.content }}{% endif %}<|e|>"
-            ),
-            "no conversation reaches the output",
-            id="the next message, inside of a turn",
-        ),
-    ],
-)
-def test_what_may_be_marked_wrongly_is_refused(template: str, why: str) -> None:
-    with pytest.raises(Unmarkable, match=why):
-        marked(template)
+    assert_right(template, marked(template).source)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +296,7 @@ def test_what_may_be_marked_wrongly_is_refused(template: str, why: str) -> None:
     ],
 )
 def test_what_is_asked_for_is_set(turn: str, changed: str) -> None:
-    made = marked(turns(turn))
+    made = marked(turns(turn)).source
     assert changed in made
     assert_right(turns(turn), made)
 
@@ -287,7 +333,7 @@ def test_what_is_asked_for_is_set(turn: str, changed: str) -> None:
     ],
 )
 def test_no_marker_encloses_nothing(template: str, content: str | None) -> None:
-    renderer = Renderer(marked(template), {})
+    renderer = Renderer(marked(template).source, {})
     told = renderer.generated([{"role": "user", "content": "Q"}, {"role": "assistant", "content": content}])
     assert isinstance(told, tuple) and not [span for span in told[1] if span.start == span.end]
 
@@ -298,39 +344,19 @@ def test_another_role_that_is_printed_like_a_turn_is_not_marked() -> None:
         "{% else %}<|u|>{{ m.content }}<|e|>{% endif %}{% endfor %}"
         "{% if add_generation_prompt %}<|assistant|>{% endif %}"
     )
-    made = marked(template)
+    made = marked(template).source
     assert_right(template, made)
     asked = [{"role": role, "content": role.upper()} for role in ("user", "critic", "assistant")]
     told = Renderer(made, {}).generated(asked)
     assert isinstance(told, tuple) and [span.of(told[0]) for span in told[1]] == ["ASSISTANT<|e|>"]
 
 
-def test_a_field_in_front_of_the_answer_is_the_turns() -> None:
-    template = turns("{{ '<|a|>\\n' }}{{ m.note or '' }}{{ m.content }}<|e|>")
-    assert "{% generation %}{{ m.note or '' }}{{ m.content }}<|e|>{% endgeneration %}" in marked(template)
-
-
-def test_a_macro_that_prints_the_header_too_is_called_without_it() -> None:
-    macro = "{% macro show(m) %}{{ '<|a|>\\n' + m.content + '<|e|>' }}{% endmacro %}"
-    made = marked(macro + turns("{{ show(m) }}"))
-    front = "{{ '<|a|>\\n' }}{% generation %}{{ show(m).removeprefix('<|a|>\\n') }}{% endgeneration %}"
-    assert front in made
-    assert_right(macro + turns("{{ show(m) }}"), made)
-
-
-def test_a_macro_that_prints_what_the_model_writes_is_marked_round_the_call() -> None:
-    macro = "{% macro show(m) %}{{ m.content }}{% endmacro %}"
-    template = macro + turns("{{ '<|a|>\\n' }}{{ show(m) }}<|e|>")
-    assert "{% generation %}{{ show(m) }}<|e|>{% endgeneration %}" in marked(template)
-
-
 def test_no_variable_is_set_between_markers_and_read_behind_them() -> None:
     template = turns(
         "{{ '<|a|>\\n' }}x{{ m.content }}{% set end = '<|e|>' %}{{ end }}{{ '\\n' }}{% if end %} {% endif %}"
     )
-    made = marked(template)
+    made = marked(template).source
     assert_right(template, made)
-    assert made.count("endgeneration") == 2
 
 
 def test_markers_that_are_right_stay() -> None:
@@ -352,25 +378,7 @@ def test_markers_that_are_right_stay() -> None:
 )
 def test_markers_that_are_wrong_are_put_right(turn: str) -> None:
     template = turns(turn)
-    assert_right(unmarked(template), marked(template))
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        pytest.param("{{ a + 'x' }}", "{{ a }}{{ 'x' }}", id="an operand that need not be a text any more"),
-        pytest.param("{{ 'x' + a }}", "{{ 'y' }}{{ '' + a }}", id="another literal"),
-        pytest.param("a{{ x }}", "a{% generation %}{{ y }}{% endgeneration %}", id="another variable"),
-        pytest.param("{% if a %}x{% else %}y{% endif %}", "{% if b %}x{% else %}y{% endif %}", id="another test"),
-        pytest.param("{{ x }}", "{{ x.removeprefix('a') }}", id="a front that is left out"),
-        pytest.param(
-            "{% set x = 'a' + b %}{{ x }}{{ x }}", "{{ 'a' + b }}{{ x }}", id="a variable that is read once more"
-        ),
-        pytest.param("{% if a %}{{ b }}{% endif %}", "{{ b }}", id="an output that was asked for by something else"),
-    ],
-)
-def test_what_is_another_program_is_not_proved(before: str, after: str) -> None:
-    assert not same_but_for_markers(before, after)
+    assert_right(unmarked(template), marked(template).source)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from template_fix.sameness import same_but_for_markers
+
+from template_fix.proof import same_but_for_markers
 
 G, E = "{% generation %}", "{% endgeneration %}"
 ITERATOR = '{% set g = ["a", "b"] | map("upper") %}'
@@ -199,19 +200,59 @@ def test_a_test_that_may_fail_is_kept(test: str) -> None:
     assert not same_but_for_markers(before, after)
 
 
+CAPTURED = (
+    "{% set turn %}{{ x }}{% endset %}{% set header = turn.split('H')[0] + 'H' %}{% set start = header | length %}"
+    "{% set rest = turn[start:].split('E')[-1] %}{% set end = (turn | length) - (rest | length) %}"
+    "{% if start < end %}{{ turn[:start] }}{% generation %}{{ turn[start:end] }}{% endgeneration %}{{ turn[end:] }}"
+    "{% else %}{{ turn }}{% endif %}"
+)
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
         pytest.param("{{ a ~ b }}", "{{ a }}{{ b }}", id="a chain"),
-        pytest.param("{{ 'x' + (a if b else 'c') }}", "x{% if b %}{{ '' + a }}{% else %}c{% endif %}", id="a choice"),
-        pytest.param("{{ x | string }}", "{% if x | string %}{{ x }}{% endif %}", id="a text that is asked for"),
+        pytest.param("{{ 'x' + a + 'yz' }}", f"x{G}{{{{ a + 'y' }}}}{E}z", id="a sum, cut in a constant"),
+        pytest.param("{{ 'x' + a }}", f"x{G}{{{{ '' + a }}}}{E}", id="an operand that is asked to be a text"),
+        pytest.param("{{ 'x' + (a | trim) }}", f"x{G}{{{{ a | trim }}}}{E}", id="an operand that can only be a text"),
+        pytest.param("{{ x }}", CAPTURED, id="a text that is captured and printed in three"),
         pytest.param(
-            "{% macro m(a) %}{% set n = namespace(x=a) %}{% set n.x = 2 %}{{ n.x }}{% endmacro %}{{ m(1) }}",
-            "{% macro m(a) %}{% set n = namespace(x=a) %}{% set n.x = 2 %}{{ n.x }}{% endmacro %}"
-            "{% if m(1) %}{{ m(1) }}{% endif %}",
-            id="a macro that counts for itself",
+            "{% if a %}{{ x }}{% endif %}",
+            f"{{% if a %}}{CAPTURED.replace('if start', 'if m.role == 2 and start')}{{% endif %}}",
+            id="one that is told from others by a test",
+        ),
+        pytest.param(
+            "{{ x }}", "{% set turn %}{{ x }}{% endset %}{% if turn %}{{ turn }}{% endif %}", id="one that is not cut"
         ),
     ],
 )
 def test_the_same_program_is_proved(before: str, after: str) -> None:
     assert same_but_for_markers(before, after)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param("{{ turn[:start] }}", "", id="without its front"),
+        pytest.param("{{ turn[end:] }}", "{{ turn[start:] }}", id="with its text twice"),
+        pytest.param("{{ turn[end:] }}", "{{ turn[end:] }}!", id="with something behind it"),
+        pytest.param("{% else %}{{ turn }}", "", id="not printed where there is nothing to mark"),
+        pytest.param("start < end", "start < end or m", id="cut where it must not be"),
+        pytest.param("header | length", "header | int", id="from a place that may be in front of it"),
+        pytest.param("turn.split('H')[0]", "turn.pop('H')[0]", id="by a method that may do anything"),
+        pytest.param("{{ x }}", "{{ x }}{% if y %}{% break %}{% endif %}", id="and left before it is printed"),
+        pytest.param("{{ x }}", "{% set y = 1 %}{{ x }}", id="with what is read behind it"),
+        pytest.param("{% if start", "{{ turn }}{% if start", id="printed before"),
+    ],
+)
+def test_a_captured_text_is_printed_whole_and_once(old: str, new: str) -> None:
+    start, end = "{% for m in messages %}", "{{ y }}{% endfor %}"
+    after = CAPTURED.replace(old, new, 1)
+    assert after != CAPTURED
+    body = "{% if y %}{% break %}{% endif %}" if "break" in new else "{% set y = 1 %}" if "set y" in new else ""
+    assert not same_but_for_markers(f"{start}{'' if 'set y' not in new else body}{{{{ x }}}}{end}", start + after + end)
+    assert not same_but_for_markers(f"{start}{{{{ x }}}}{body if 'break' in new else ''}{end}", start + after + end)
+
+
+def test_the_names_of_a_capture_mean_nothing_elsewhere() -> None:
+    assert not same_but_for_markers("{{ x }}{{ header }}", CAPTURED + "{{ header }}")
