@@ -18,6 +18,7 @@ one before it ended, are the text. Without a header, or without a rest, there is
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from jinja2 import nodes
@@ -54,7 +55,7 @@ class Capture(NamedTuple):
         """Return the tags behind what is captured, expressions to print with ``= `` in front."""
         header, rest, own = self.cut.header, self.cut.rest, self.prefix
         start = f"{own}start" if header.text or header.more else ""
-        end = f"{own}end" if rest.ends or rest.tails else ""
+        end = f"{own}end" if rest.ends or rest.tails or rest.other else ""
         turn, tags = f"{own}turn", ["endset"]
         if start:
             tags += [*(f"set {own}header = {value}" for value in _header(header, own))]
@@ -99,6 +100,12 @@ def _header(header: Header, own: str) -> Iterator[str]:
 
 
 def _rest(rest: Rest, behind: str, turn: str) -> str:
+    if rest.other:
+        other = literal(rest.other)
+        otherwise = _rest(replace(rest, other=""), behind, turn)
+        return f"{behind}[({behind}.split({other})[0]) | length:] if {other} in {behind} else ({otherwise})"
+    if not rest.ends and not rest.tails:
+        return "''"
     if rest.tails:
         chosen = "''"
         for tail in map(literal, reversed(rest.tails)):

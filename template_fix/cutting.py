@@ -7,7 +7,7 @@ make a rule, and a rule is kept only where it gives just what is wanted of every
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from template_fix.mask import MARKUP
@@ -42,16 +42,20 @@ class Header:
 class Rest:
     """What stands behind a turn: all behind the last of ``ends`` (with ``first``, the first), or one of ``tails``.
 
-    Without any it is nothing. ``optional`` ends may be missing: then nothing is behind the turn.
+    Without any it is nothing. ``optional`` ends may be missing: then nothing is behind the turn. From ``other`` on,
+    with which the text of another begins, nothing is of the turn.
     """
 
     ends: tuple[str, ...] = ()
     tails: tuple[str, ...] = ()
     first: bool = False
     optional: bool = False
+    other: str = ""
 
     def length(self, turn: str) -> int | None:
         """Return how long the rest of a turn without its header is, None where there is none."""
+        if self.other and self.other in turn:
+            return len(turn) - turn.index(self.other)
         if self.tails:
             return len(next((each for each in self.tails if turn.endswith(each)), ""))
         found = [end for end in self.ends if end in turn]
@@ -120,6 +124,18 @@ def _constant(texts: Collection[str]) -> bool:
 
 
 def _rests(turns: Sequence[tuple[str, int]], stops: Sequence[str]) -> Iterator[Rest]:
+    yield from _plain_rests(turns, stops)
+    # Texts of others, such as results, may follow in the same place.
+    behind = [text[end:] for text, end in turns if BLANK in text[end:]]
+    shortest = min(behind, key=len, default="").partition(BLANK)[0]
+    alike = (at for at in range(len(shortest), 0, -1) if all(each.startswith(shortest[:at]) for each in behind))
+    other = shortest[: next(alike, 0)]
+    if other.strip():
+        alone = [(text, end) for text, end in turns if other not in text]
+        yield from (replace(rest, other=other) for rest in _plain_rests(alone, stops))
+
+
+def _plain_rests(turns: Sequence[tuple[str, int]], stops: Sequence[str]) -> Iterator[Rest]:
     tails = {text[end:] for text, end in turns} - {""}
     ends = [stop for stop in dict.fromkeys([*stops, *_common_ends(turns)]) if any(stop in text for text, _ in turns)]
     if not tails:

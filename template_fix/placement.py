@@ -162,9 +162,18 @@ class Traced:
             for at in range(place.first, place.last):
                 parts = place._replace(last=at), place._replace(first=at + 1)
                 if not any(map(self._several, parts)):
-                    yield from parts
+                    yield from map(self._trimmed, parts)
                     return
         yield place
+
+    def _trimmed(self, place: Place) -> Place:
+        """Return a place without the statements at its ends that print nothing of a turn."""
+        turned = [
+            index
+            for index in range(place.first, place.last + 1)
+            if any(inside for _, _, inside, _ in self._printed_in(place._replace(first=index, last=index)))
+        ]
+        return place._replace(first=turned[0], last=turned[-1]) if turned else place
 
     def _several(self, place: Place) -> bool:
         return any(len(inside) > 1 for _, _, inside, _ in self._printed_in(place))
