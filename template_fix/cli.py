@@ -35,7 +35,8 @@ CLEAN, FAILED, INTERRUPTED, PIPE_CLOSED = 0, 2, 130, 141
 EXIT_CODES = """\b
 Exit codes:
   0  nothing is wrong, or nothing is left that counts
-  1  errors were found or remain (check --strict: warnings too)
+  1  errors were found or remain (check --strict: warnings too), or a template
+     could not be given markers (patch --mark)
   2  the work could not be done: bad usage, files that can't be read or written,
      a template that doesn't parse or run, a Hub that doesn't do what is asked,
      a push that is refused or declined

@@ -106,6 +106,11 @@ class PatchResult:
     served: Evidence | None = None
     elsewhere: Elsewhere | None = None
 
+    @property
+    def unmarked(self) -> bool:
+        """Whether generation markers were asked for, and a template could not be given any."""
+        return any({"TF501", "TF502"} & {*refusal.repair.codes} for refusal in self.refused)
+
 
 @dataclass(frozen=True)
 class Patched:

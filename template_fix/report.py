@@ -160,6 +160,12 @@ def _advice(label: str, command: str, what: str) -> Line:
 
 
 def _outcome(result: PatchResult, written: str | None) -> list[Piece]:
+    """Return what came of a patch; what was asked for and not done comes first."""
+    unmarked = [Piece("not marked", "error"), Piece("; ")] if result.unmarked else []
+    return [*unmarked, *_repaired(result, written)]
+
+
+def _repaired(result: PatchResult, written: str | None) -> list[Piece]:
     if not result.kept:
         copied = f", copied to {written} as it is" if written not in (None, result.before.model) else ""
         return [

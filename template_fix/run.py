@@ -129,7 +129,10 @@ def show(
 
 
 def exit_code(outcomes: Iterable[Outcome], *, strict: bool = False) -> int:
-    """Return 2 where a model or a template of it couldn't be tried, else 1 where findings remain that count, else 0."""
+    """Return 2 where a model or a template of it couldn't be tried, else 1 where findings remain that count, else 0.
+
+    It is 1 as well where what was asked for was not done: generation markers that a template could not be given.
+    """
     return max((_code(outcome, strict) for outcome in outcomes), default=CLEAN)
 
 
@@ -139,7 +142,8 @@ def _code(outcome: Outcome, strict: bool) -> int:
     findings = (outcome.result.after if isinstance(outcome, Patched) else outcome).findings
     if any(finding.code in UNTRIED for finding in findings):
         return FAILED
-    return FINDINGS if any(_counts(finding, strict) for finding in findings) else CLEAN
+    unmarked = isinstance(outcome, Patched) and outcome.result.unmarked
+    return FINDINGS if unmarked or any(_counts(finding, strict) for finding in findings) else CLEAN
 
 
 def _counts(finding: Finding, strict: bool) -> bool:

@@ -14,7 +14,7 @@ from samples import CLEAN, FOUND, LEFT, PATCHED, UNTOUCHED, UNTRIED
 from template_fix.cli import main
 from template_fix.finding import Level
 from template_fix.lines import cells
-from template_fix.outcome import PatchResult, Report
+from template_fix.outcome import PatchResult, Refusal, Repair, Report
 from template_fix.repair import Options
 
 BEFORE = '{"chat_template": "old"}\n'
@@ -150,6 +150,13 @@ def test_patch_exits_by_what_is_left(call, engine):
     assert call("patch", "broken")[0] == 1
     engine.results["broken"] = PatchResult(FOUND, LEFT, (), (), {})
     assert call("patch", "broken")[0] == 0
+
+
+def test_patch_that_could_not_mark_is_1_and_says_so_first(call, engine):
+    refused = Refusal(Repair(("TF501",), "mark what the model writes", "", "markers", ()), "a turn is printed twice")
+    engine.results["broken"] = PatchResult(LEFT, LEFT, (), (refused,), {})
+    code, out, _ = call("patch", "broken", "--mark")
+    assert (code, out.splitlines()[0]) == (1, "broken: not marked; nothing repaired")
 
 
 def test_patch_of_a_clean_model_writes_nothing(call, models):

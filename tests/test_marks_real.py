@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 from shelf import NAMES, source
-from template_fix.cells import Unmarkable
-from test_generation import REFUSED
 
 from template_fix.contract import Examination
 from template_fix.limits import bounded
+from template_fix.placement import Unmarkable
 from template_fix.study import Setting, Study
 
 pytestmark = pytest.mark.slow
@@ -82,7 +81,7 @@ def assert_masks(template: str) -> int:
 def studied(template: str) -> tuple[list[tuple[Any, ...]], str]:
     """The conversations with their wanted masks, and the marked template; runs in a child process."""
     study = Study(template, SETTING)
-    marked = study.marked()
+    marked = study.marked().source
     examined: Examination = study.mask.examined
     found = []
     for probe in list(examined.probes.values())[::3]:
@@ -100,7 +99,7 @@ def studied(template: str) -> tuple[list[tuple[Any, ...]], str]:
     return found, marked
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != REFUSED])
+@pytest.mark.parametrize("name", NAMES)
 def test_transformers_masks_what_the_model_writes_in_templates_of_ours(name: str) -> None:
     assert assert_masks(source(name)) > 10
 
@@ -125,7 +124,7 @@ def test_transformers_masks_what_the_model_writes_in_real_templates(file: Path) 
 def test_the_predicates_of_trl_hold_once_a_template_is_marked(template: str) -> None:
     utils = pytest.importorskip("trl.chat_template_utils")
     assert not utils.is_chat_template_stop_token_trained(tokenizer(template))
-    marked = Study(template, SETTING).marked()
+    marked = Study(template, SETTING).marked().source
     assert utils.has_generation_markers(marked)
     assert utils.is_chat_template_stop_token_trained(tokenizer(marked))
     if "tool_calls" in template:
