@@ -87,15 +87,16 @@ def _asked(turn: str, start: str, end: str) -> str:
 
 
 def _header(header: Header, own: str) -> Iterator[str]:
-    text, turn, rest = literal(header.text), f"{own}turn", f"{own}turn"
+    text, turn, rest, asked = literal(header.text), f"{own}turn", f"{own}turn", ""
     if header.text:
         front = f"{turn}.split({text})[0] + {text}"
         yield f"{front} if {text} in {turn} else ''" if header.optional else front
         rest = f"{turn}[{own}header | length:]"
+        asked = f"{own}header and " if header.optional else ""
     if header.more:
         chosen = "''"
         for more in map(literal, reversed(header.more)):
-            chosen = f"({more} if {rest}.startswith({more}) else {chosen})"
+            chosen = f"({more} if {asked}{rest}.startswith({more}) else {chosen})"
         yield f"{own}header + {chosen}" if header.text else chosen
 
 

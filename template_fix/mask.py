@@ -93,6 +93,8 @@ class Mask:
             return self._through_header(told[: first - before], shorter or "", self._header)
         kept = common_prefix(shorter, asked)
         own = self._asked(seen.probe, turn, asked[kept:])
+        if not own:  # it is only prompted with where thinking is set one way
+            return self._through_header(told[: first - before], shorter, self._header)
         shared = _whole(asked[:kept] + own, told)
         # A turn that doesn't follow its prompt may have the prompt's own part all the same, if with other space around.
         if shared < kept + len(own.rstrip()):

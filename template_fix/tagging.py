@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, pairwise
 
 from template_fix.jinja import lex
-from template_fix.outputs import Body, Piece, Unit
+from template_fix.outputs import Body, Unit
 from template_fix.placement import Point, Unmarkable
 from template_fix.proposers.splice import literal
 from template_fix.text import Edit, Span
 
-# One character of a string literal as it is spelled.
-_SPELLED = re.compile(
-    r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|N\{[^}]*\}|[0-7]{1,3}|.)|\r\n|.", re.DOTALL
-)
 _STRIPS = ("{%-", "{{-", "{#-")
 
 
@@ -46,7 +43,7 @@ class Tagger:
                 found.append(self.behind(body.units[point.unit - 1], tags))
         for index, cuts in inner.items():
             unit = body.units[index]
-            found += self.in_data(unit, cuts) if unit.data else self.in_output(unit, cuts)
+            found += self.in_data(unit, cuts) if unit.data else [self.in_output(unit, cuts)]
         return found
 
     def indent(self, at: int) -> str | None:
@@ -102,70 +99,52 @@ class Tagger:
             end = self.gaps[end].end
         return Edit(Span(start, end), text)
 
-    def in_data(self, unit: Unit, cuts: Iterable[tuple[Point, Sequence[str]]]) -> Iterator[Edit]:
-        raw = unit.span.of(self.source)
+    def in_data(self, unit: Unit, cuts: Sequence[tuple[Point, Sequence[str]]]) -> Iterator[Edit]:
+        """Yield the edits that cut text of the template's own: what tags would swallow of it becomes a literal."""
+        raw, text = unit.span.of(self.source), unit.pieces[0].literal or ""
         for point, tags in cuts:
-            at = unit.span.start + _spelled_offset(raw, point.offset, data=True)
+            if len(raw) != len(text):
+                raise Unmarkable("a turn begins or ends in a line that CR LF ends", unit.span)
+            at = unit.span.start + point.offset
             edit = self.beside_data(at, _lines(tags, ""))
-            if space := re.search(r"(?:^|(?<=\n))[ \t]+$", raw[: at - unit.span.start]):
-                text = f"{{{{ {literal(space.group())} }}}}{edit.text}"
-                edit = Edit(Span(unit.span.start + space.start(), edit.span.end), text)
+            if space := re.search(r"(?:^|(?<=\n))[ \t]+$", raw[: point.offset]):
+                shown = f"{{{{ {literal(space.group())} }}}}{edit.text}"
+                edit = Edit(Span(unit.span.start + space.start(), edit.span.end), shown)
             yield edit
 
-    def in_output(self, unit: Unit, cuts: Sequence[tuple[Point, Sequence[str]]]) -> Iterator[Edit]:
-        """Yield the edits that cut an output at some points, operands that come to stand alone asked to be texts."""
-        dash = self.dash(unit)
-        gap = f"\n{self.indent(unit.span.start)}" if dash else ""
-        points = [point for point, _ in cuts]
-        begin = Point(unit=points[0].unit)
-        for start, end, tags in zip(
-            [begin, *points], [*points, None], [None, *(tags for _, tags in cuts)], strict=True
-        ):
-            needs = self.must_be_text(unit, start, end)
-            if tags is None:
-                if needs:
-                    at = unit.pieces[0].span.start
-                    yield Edit(Span(at, at), "'' + ")
-                continue
-            quote = self.quote(unit, start)
-            between = gap + _lines(tags, gap, dash) + gap
-            yield Edit(self.place(unit, start), f"{quote} }}}}{between}{{{{{dash} {quote}" + ("'' + " if needs else ""))
-
-    def dash(self, unit: Unit) -> str:
-        """Return the dash of new tags in the middle of an output: that of an output on a line of its own."""
+    def in_output(self, unit: Unit, cuts: Sequence[tuple[Point, Sequence[str]]]) -> Edit:
+        """Return the edit that cuts an output at some points, operands that come to stand alone asked to be texts."""
         own_line = self.indent(unit.span.start) is not None
-        return "-" if own_line and self.source.startswith("{{-", unit.span.start) else ""
+        dash = "-" if own_line and self.source.startswith("{{-", unit.span.start) else ""
+        gap = f"\n{self.indent(unit.span.start)}" if dash else ""
+        points = [Point(cuts[0][0].unit), *(point for point, _ in cuts)]
+        first, last = unit.pieces[0].span.start, unit.pieces[-1].span.end
+        made = self.source[unit.span.start : first]
+        for start, end, tags in zip(points, [*points[1:], None], [*(tags for _, tags in cuts), None], strict=True):
+            made += self.operands(unit, start, end)
+            made += f" }}}}{gap}{_lines(tags, gap, dash)}{gap}{{{{{dash} " if tags else ""
+        return Edit(unit.span, made + self.source[last : unit.span.end])
 
-    def must_be_text(self, unit: Unit, start: Point, end: Point | None) -> bool:
-        """Whether operands that come to stand alone have to be asked to be texts, as they were in their sum."""
+    def operands(self, unit: Unit, start: Point, end: Point | None) -> str:
+        """Return what an output prints between two points."""
         last = len(unit.pieces) if end is None else end.piece + bool(end.offset)
+        shown = list(unit.pieces[start.piece : last])
         joints = {piece.joint for piece in unit.pieces[start.piece : last + 1]}
-        return "+" in joints and not any(piece.sure for piece in unit.pieces[start.piece : last])
+        texts = [piece.span.of(self.source) for piece in shown]
+        between = [self.source[one.span.end : two.span.start] for one, two in pairwise(shown)]
+        for at, begin, stop in ((0, start.offset, None), (-1, 0, end.offset if end and end.offset else None)):
+            if begin or stop:
+                upto = end.offset if end and end.offset and len(shown) == 1 else stop
+                begin = start.offset if len(shown) == 1 else begin
+                texts[at] = _quoted((shown[at].literal or "")[begin:upto], texts[at])
+        front = "'' + " if "+" in joints and not any(piece.sure for piece in shown) else ""
+        return front + "".join(chain.from_iterable(zip(texts, [*between, ""], strict=True)))
 
-    def quote(self, unit: Unit, point: Point) -> str:
-        """Return the quotation mark of the literal that is cut there, "" between two operands."""
-        return self.source[self.between_quotes(unit.pieces[point.piece]).start - 1] if point.offset else ""
 
-    def between_quotes(self, piece: Piece) -> Span:
-        """Return where the text between the quotation marks of a literal stands."""
-        text = piece.span.of(self.source)
-        bare = text.strip("( \n\t)")
-        start = piece.span.start + text.index(bare)
-        if not re.fullmatch(r"""(?s)'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", bare):
-            raise Unmarkable("a turn begins or ends inside of a literal that is made of several", piece.span)
-        return Span(start + 1, start + len(bare) - 1)
-
-    def place(self, unit: Unit, point: Point) -> Span:
-        """Return the text at a point of an output that tags replace: an operator, or nothing inside of a literal."""
-        piece = unit.pieces[point.piece]
-        if point.offset:
-            inside = self.between_quotes(piece)
-            at = inside.start + _spelled_offset(inside.of(self.source), point.offset)
-            return Span(at, at)
-        between = Span(unit.pieces[point.piece - 1].span.end, piece.span.start)
-        if between.of(self.source).strip() not in ("+", "~"):
-            raise Unmarkable("a turn begins or ends between parentheses", piece.span)
-        return between
+def _quoted(text: str, like: str) -> str:
+    """Return a literal in the quotation marks of another, where its text allows that."""
+    made = literal(text)
+    return f'"{made[1:-1]}"' if like.startswith('"') and not set(text) & set("'\"\\") else made
 
 
 def joined(edits: Iterable[Edit]) -> Iterator[Edit]:
@@ -197,14 +176,3 @@ def _lines(tags: Sequence[str], gap: str, dash: str = "", end: str = "", last: b
         found += f"{{{{{mark} {tag[2:]} {close}}}}}" if word == "=" else f"{{%{mark} {tag} {close}%}}"
         depth += word in ("if", "else", "generation")
     return found + (gap if last else "")
-
-
-def _spelled_offset(raw: str, offset: int, data: bool = False) -> int:
-    """Return where the character at ``offset`` of a text begins in its spelling."""
-    seen = 0
-    for match in re.finditer(r"\r\n|.", raw, re.DOTALL) if data else _SPELLED.finditer(raw):
-        if seen >= offset:
-            return match.start()
-        escaped = match.group().startswith("\\") and not data
-        seen += len(match.group().encode().decode("unicode-escape")) if escaped else 1
-    return len(raw)
