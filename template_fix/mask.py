@@ -14,6 +14,7 @@ from functools import cached_property
 from itertools import groupby, pairwise
 
 from template_fix.contract import Examination, Observation, common_prefix
+from template_fix.fold import SWITCH
 from template_fix.probes import CALLS, Key, Probe
 from template_fix.render import Failure
 from template_fix.tags import closings
@@ -38,12 +39,14 @@ class Mask:
     def of(self, probe: Probe) -> tuple[Span, ...] | None:
         """Return what the model has to write of a conversation, turn by turn.
 
-        None where that can't be told: the conversation isn't rendered, or one of its turns is not printed, or not in
-        its order, or a call or its result isn't, on which the next turn stands.
+        None where that can't be told: the conversation isn't rendered, or one of its turns is not printed, or a call or
+        its result isn't, on which the next turn stands, or all that a turn says was left out on demand.
         """
         seen = self.examined.observe(probe)
         text = seen.text
         if text is None or any(part.kind in ("call", "result") and part.text not in text for part in probe.parts):
+            return None
+        if (SWITCH, False) in probe.flags and any(_silenced(seen, turn) for turn in probe.turns()):
             return None
         found = [self._turn(seen, turn) for turn in probe.turns()]
         spans = [span for each in found for span in each]
@@ -265,6 +268,13 @@ def _others(seen: Observation, turn: int) -> list[Span]:
     """Return where the texts stand that come among a turn's and are none of the model's."""
     parts = zip(seen.probe.parts, seen.spans, strict=True)
     return sorted(span for part, span in parts if span and (part.message > turn or part.kind == "result"))
+
+
+def _silenced(seen: Observation, turn: int) -> bool:
+    """Whether of all that a turn says besides its calls nothing is printed."""
+    parts = zip(seen.probe.parts, seen.spans, strict=True)
+    said = [span for part, span in parts if part.message == turn and part.kind not in ("call", "result")]
+    return bool(said) and not any(said)
 
 
 def _without(probe: Probe, name: str) -> Iterable[tuple[str, object]]:
