@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from jinja2 import nodes
 
 from template_fix.cutting import BLANK
-from template_fix.jinja import names_in, names_stored
+from template_fix.jinja import names_in, names_stored, walk
 from template_fix.mask import Mask
 from template_fix.outputs import Body, Execution, Outputs, Printed, Unit
 from template_fix.probes import Probe
@@ -196,28 +196,19 @@ class Traced:
     def _followed(self, span: Span, run: Execution) -> Iterator[Place]:
         """Yield the places in a run that print a turn, or what of it lies in a span."""
         parts = [part for part in _units(run) if _meet(part[1], span)]
-        if len(parts) == 1 and parts[0][2] and not self._whole_loop(run, *parts[0], span):
-            for inner in parts[0][2]:
-                if clipped := _meet(inner.span, span):
-                    yield from self._followed(clipped, inner)
-            return
-        for shared, group in groupby(parts, key=lambda part: (run.body.number, part[0]) in self.shared and part[2]):
-            units = list(group)
-            if shared:
-                for _, _, iterations in units:
-                    yield from (
-                        place
-                        for each in iterations
-                        if (clipped := _meet(each.span, span))
-                        for place in self._followed(clipped, each)
-                    )
-            else:
-                yield Place(run.body.number, units[0][0], units[-1][0])
 
-    def _whole_loop(self, run: Execution, index: int, at: Span, inner: list[Execution], span: Span) -> bool:
-        """Whether a turn is printed by several iterations of a loop that prints no other."""
-        several = sum(_meet(each.span, span) is not None for each in inner) > 1
-        return several and (run.body.number, index) not in self.shared
+        def deeper(part: tuple[int, Span, list[Execution]]) -> bool:
+            # Several iterations of a loop that prints no other turn are one place.
+            once = sum(_meet(each.span, span) is not None for each in part[2]) == 1
+            return (len(parts) == 1 and once) or (bool(part[2]) and (run.body.number, part[0]) in self.shared)
+
+        for inside, group in groupby(parts, key=deeper):
+            units = list(group)
+            if not inside:
+                yield Place(run.body.number, units[0][0], units[-1][0])
+            for each in (each for _, _, inner in units if inside for each in inner):
+                if clipped := _meet(each.span, span):
+                    yield from self._followed(clipped, each)
 
     def examples(self, place: Place) -> list[Example]:
         """Return what a place printed in each run. Raises Unmarkable where it prints two turns at once."""
@@ -259,7 +250,8 @@ class Traced:
         found: set[str] = {"messages"}
         at = place.first
         for body, index in [(self.bodies[place.body], at), *self.around(place.body)]:
-            found.update(name for unit in body.units[:index] for name in names_stored(unit.node))
+            sets = (unit.node for unit in body.units[:index] if isinstance(unit.node, nodes.Assign))
+            found.update(name for node in sets for name in names_stored(node))
             block = body.units[index].node if body.number != place.body else None
             found.update(names_stored(block.target) if isinstance(block, nodes.For) else ())
         return frozenset(found)
@@ -300,13 +292,12 @@ class Traced:
 
     def _sets(self, unit: Unit) -> bool:
         """Whether a statement gives a variable a value that is read elsewhere."""
-        stored = {*names_stored(unit.node)}
-        inside = Counter(each.name for each in unit.node.find_all(nodes.Name) if each.ctx == "load")
-        return any(self._reads[name] > inside[name] for name in stored)
+        inside = _reads(unit.node)
+        return any(self._all_reads[name] > inside[name] for name in names_stored(unit.node))
 
     @cached_property
-    def _reads(self) -> Counter[str]:
-        return Counter(each.name for each in self.outputs.template.tree.find_all(nodes.Name) if each.ctx == "load")
+    def _all_reads(self) -> Counter[str]:
+        return _reads(self.outputs.template.tree)
 
     def wider(self, place: Place) -> Place | None:
         """Return a larger place that a place is part of: through the end of its body, else the block around it."""
@@ -317,6 +308,11 @@ class Traced:
             return None
         body, index = self.owners[place.body]
         return None if self.looped((body.number, index)) else Place(body.number, index, index)
+
+
+def _reads(node: nodes.Node) -> Counter[str]:
+    """Return how often the names in a node are read."""
+    return Counter(each.name for each in walk(node) if isinstance(each, nodes.Name) and each.ctx == "load")
 
 
 def _blanked(probe: Probe, text: str) -> str:
