@@ -162,7 +162,7 @@ def _printed_in_three(body: Sequence[nodes.Node]) -> int:
                 return 0
         elif isinstance(node, nodes.If):
             return count if _three(own, node, rest[: count - 2]) else 0
-        elif not _blank(node):
+        else:
             return 0
     return 0
 
@@ -185,7 +185,7 @@ def _three(own: str, node: nodes.If, sets: Iterable[nodes.Node]) -> bool:
     front, marked, behind = _parts(turn, start, end)
     shown = [part for each in node.body for part in _outputs(each)]
     otherwise = [part for each in node.else_ for part in _outputs(each)]
-    counted = not start or isinstance(values[start], nodes.Filter)  # a length, so that it isn't negative
+    counted = not start or getattr(values[start], "name", "") == "length"  # so that it isn't negative
     return (
         counted
         and not node.elif_
@@ -207,10 +207,6 @@ def _outputs(node: nodes.Node) -> Iterator[nodes.Node]:
         yield from node.nodes
     else:
         yield node
-
-
-def _blank(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.Output) and not node.nodes
 
 
 def _harmless(node: nodes.Node) -> bool:

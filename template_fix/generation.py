@@ -70,7 +70,7 @@ class Marked(NamedTuple):
     @property
     def captured(self) -> bool:
         """Whether a turn is captured and printed in parts."""
-        return "set turn %}" in self.source
+        return "turn %}" in self.source
 
 
 def with_markers(source: str, mask: Mask, arguments: type, variables: Mapping[str, Any]) -> Marked:
