@@ -12,7 +12,7 @@ from template_fix.jinja import calls, undeclared, walk
 from template_fix.mask import Mask
 from template_fix.outputs import Body
 from template_fix.placement import Place, Traced
-from template_fix.probes import Probe, with_block, with_field, with_variable
+from template_fix.probes import Probe, probe, with_block, with_field, with_variable
 from template_fix.roles import asks_for_role
 from template_fix.text import Span
 
@@ -65,30 +65,42 @@ def reaching(traced: Traced, arguments: type) -> Traced:
     """Return a traced template with a larger battery: one that reaches what fields and variables can."""
     asked: set[tuple[str, Any]] = set()
     variables = undeclared(traced.source)
+    traced = _enlarged(traced, _with_other_arguments(traced.mask, arguments))
     for _ in range(_ROUNDS):
         missed = (each for each in unreached(traced) if any(map(traced.looped, each.path)))
         new = {pair for each in missed for pair in _asked(each.test, variables)} - asked
         if not new:
             break
         asked |= new
-        more = list(_reaching(traced, _setting(sorted(new, key=str), variables, traced.mask, arguments)))
-        if not more:
-            break
-        traced = replace(traced, mask=Mask(traced.mask.examined.enlarged(more), traced.mask.ends))
+        traced = _enlarged(traced, _setting(sorted(new, key=str), variables, traced.mask, arguments))
     return traced
+
+
+def _enlarged(traced: Traced, probes: Iterable[Probe]) -> Traced:
+    """Return a traced template with those conversations, too, that reach something."""
+    more = list(_reaching(traced, probes))
+    return replace(traced, mask=Mask(traced.mask.examined.enlarged(more), traced.mask.ends)) if more else traced
+
+
+def _with_other_arguments(mask: Mask, arguments: type) -> Iterator[Probe]:
+    """Yield conversations whose calls have their arguments as text, or as a mapping: templates may take either."""
+    other = str if arguments is dict else dict
+    for shape in ("ucta", "udttr"):
+        called = probe(shape, mask.examined.tags, "reasoning_content", arguments=other)
+        yield replace(called, form=f"arguments as {other.__name__}", ordinary=False)
 
 
 def _reaching(traced: Traced, probes: Iterable[Probe]) -> Iterator[Probe]:
     """Yield the conversations that are printed whole, and run through what no other one did."""
     known = set(traced.entered)
-    for probe in probes:
-        if None in traced.mask.examined.observe(probe).spans:
+    for each in probes:
+        if None in traced.mask.examined.observe(each).spans:
             continue
-        told = traced.outputs(probe.messages, probe.tools, **traced.mask.examined.set_for(probe))
+        told = traced.outputs(each.messages, each.tools, **traced.mask.examined.set_for(each))
         run = traced.outputs.execution(told) if isinstance(told, str) else None
         if run and not run[1].entered() <= known:
             known |= run[1].entered()
-            yield probe
+            yield each
 
 
 def _setting(
