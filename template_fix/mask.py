@@ -14,7 +14,6 @@ from functools import cached_property
 from itertools import groupby, pairwise
 
 from template_fix.contract import Examination, Observation, common_prefix
-from template_fix.fold import SWITCH
 from template_fix.probes import CALLS, Key, Probe
 from template_fix.render import Failure
 from template_fix.tags import closings
@@ -40,13 +39,13 @@ class Mask:
         """Return what the model has to write of a conversation, turn by turn.
 
         None where that can't be told: the conversation isn't rendered, or one of its turns is not printed, or a call or
-        its result isn't, on which the next turn stands, or all that a turn says was left out on demand.
+        its result isn't, on which the next turn stands, or all that a turn says besides its calls is left out.
         """
         seen = self.examined.observe(probe)
         text = seen.text
         if text is None or any(part.kind in ("call", "result") and part.text not in text for part in probe.parts):
             return None
-        if (SWITCH, False) in probe.flags and any(_silenced(seen, turn) for turn in probe.turns()):
+        if any(_silenced(seen, turn) for turn in probe.turns()):
             return None
         found = [self._turn(seen, turn) for turn in probe.turns()]
         spans = [span for each in found for span in each]
