@@ -175,19 +175,14 @@ class _Layout:
             if isinstance(child, nodes.TemplateData):
                 token = self.texts[self.template.start(child)]
                 unit = Unit(child, Span(token.start, token.end), data=True)
-                shown: nodes.Expr = child
-                parts: list[tuple[nodes.Expr, str]] = [(child, "")]
             else:
                 unit = Unit(child, self.around(child, "variable"))
-                parts = list(operands(child, ""))
-                shown = child
             index = len(body.units)
             body.units.append(unit)
-            unit.pieces = tuple(self.piece(body, index, *part) for part in parts)
-            if len(parts) > 1:
-                numbers = iter(unit.pieces[1:])
-                shown = _marked(child, numbers)
-            yield nodes.Output([_mark("a", unit.pieces[0].number), shown], lineno=child.lineno)
+            unit.pieces = tuple(self.piece(body, index, *part) for part in operands(child))
+            marks = (_mark("a", piece.number) for piece in unit.pieces)
+            shown: list[nodes.Expr] = [each for pair in zip(marks, apart(child), strict=True) for each in pair]
+            yield nodes.Output(shown, lineno=child.lineno)
 
     def piece(self, body: Body, index: int, node: nodes.Expr, joint: str) -> Piece:
         literal = None
@@ -248,15 +243,29 @@ def _mark(kind: str, number: int) -> nodes.TemplateData:
 def operands(node: nodes.Expr, joint: str = "") -> Iterator[tuple[nodes.Expr, str]]:
     """Yield the operands of a chain of texts, each with the operator in front of it; other expressions are one.
 
-    A chain is one of ``+`` or one of ``~``: what is an operand of the one is none of the other.
+    A chain is one of ``+`` or one of ``~``: what is an operand of the one is none of the other. Of a ``~`` all is
+    evaluated before any of it is made a text: one with a macro, which may change what stands in front of it, is none.
     """
     if isinstance(node, nodes.Add) and is_sum(node):
         yield from operands(node.left, joint) if isinstance(node.left, nodes.Add) else [(node.left, joint)]
         yield from operands(node.right, "+") if isinstance(node.right, nodes.Add) else [(node.right, "+")]
-    elif isinstance(node, nodes.Concat) and not joint:
+    elif (
+        isinstance(node, nodes.Concat) and not joint and not any(_is_macro(each) for each in node.find_all(nodes.Call))
+    ):
         yield from ((each, "~" if at else "") for at, each in enumerate(node.nodes))
     else:
         yield node, joint
+
+
+def apart(node: nodes.Expr) -> list[nodes.Expr]:
+    """Return what an output prints one after the other; an operand that has to be a text is added to an empty one."""
+    found = list(operands(node))
+    summed = any(joint == "+" for _, joint in found)
+    return [nodes.Add(nodes.Const(""), each) if summed and not surely_text(each) else each for each, _ in found]
+
+
+def _is_macro(call: nodes.Call) -> bool:
+    return isinstance(call.node, nodes.Name)
 
 
 def is_sum(node: nodes.Expr) -> bool:
@@ -278,22 +287,3 @@ def surely_text(node: nodes.Expr) -> bool:
     if isinstance(node, nodes.Call):
         return isinstance(node.node, nodes.Getattr) and node.node.attr in _TEXT_METHODS
     return is_sum(node) and not isinstance(node, nodes.Name)
-
-
-def _marked(node: nodes.Expr, pieces: Iterator[Piece], joint: str = "") -> nodes.Expr:
-    """Return a chain of texts with a mark in front of each operand but the first."""
-    if isinstance(node, nodes.Add) and is_sum(node):
-        return nodes.Add(_summand(node.left, pieces, joint), _summand(node.right, pieces, "+"))
-    if isinstance(node, nodes.Concat):
-        first, *rest = node.nodes
-        marks = [nodes.Const(f"\ue000a{next(pieces).number}\ue001") for _ in rest]
-        return nodes.Concat([first, *(nodes.Concat([mark, each]) for mark, each in zip(marks, rest, strict=True))])
-    return node
-
-
-def _summand(node: nodes.Expr, pieces: Iterator[Piece], joint: str) -> nodes.Expr:
-    if isinstance(node, nodes.Add) and is_sum(node):
-        return _marked(node, pieces, joint)
-    if not joint:
-        return node
-    return nodes.Add(nodes.Const(f"\ue000a{next(pieces).number}\ue001"), node)

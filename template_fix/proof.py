@@ -7,7 +7,7 @@ print one after the other, each asked to be a text; constants that stand side by
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from jinja2 import TemplateSyntaxError, nodes
@@ -16,7 +16,7 @@ from jinja2.visitor import NodeTransformer
 from template_fix.capture import NAMES, captures, restored
 from template_fix.fold import alike, merged
 from template_fix.jinja import environment, is_marker, names_in, names_read, names_stored, walk
-from template_fix.outputs import operands, surely_text
+from template_fix.outputs import apart
 
 # What a macro has besides its arguments.
 _OF_MACROS = frozenset({"caller", "varargs", "kwargs"})
@@ -73,7 +73,7 @@ class _Parts(NodeTransformer):
 
     def visit_Output(self, node: nodes.Output) -> nodes.Node | list[nodes.Node]:
         self.generic_visit(node)
-        parts = [part for each in node.nodes for part in _parts(each)]
+        parts = [part for each in node.nodes for part in apart(each) if part != nodes.Const("")]
         return nodes.Output(parts) if parts else []
 
     def generic_visit(self, node: nodes.Node, *args: object, **kwargs: object) -> nodes.Node:
@@ -83,24 +83,6 @@ class _Parts(NodeTransformer):
             if isinstance(body, list):
                 setattr(node, name, merged(body))
         return node
-
-
-def _parts(node: nodes.Expr) -> Iterator[nodes.Expr]:
-    """Yield what an output prints one after the other; an operand that has to be a text is added to an empty one."""
-    operand = list(operands(node, ""))
-    # Of a chain all is evaluated before any of it is made a text: a macro may change what stands in front of it.
-    called = isinstance(node, nodes.Concat) and any(
-        isinstance(each.node, nodes.Name) for each in node.find_all(nodes.Call)
-    )
-    if len(operand) == 1 or called:
-        yield node
-        return
-    summed = any(joint == "+" for _, joint in operand)
-    for each, _ in operand:
-        text = isinstance(each, nodes.Const) and isinstance(each.value, str)
-        if text and not each.value:  # type: ignore[attr-defined]
-            continue
-        yield nodes.Add(nodes.Const(""), each) if summed and not text and not surely_text(each) else each
 
 
 def _means_something_else(statements: Sequence[nodes.Node], front: Names, read: Names, kept: Names) -> bool:
