@@ -61,7 +61,7 @@ class Capture(NamedTuple):
             tags += [*(f"set {own}header = {value}" for value in _header(header, own))]
             tags.append(f"set {start} = {own}header | length")
         if end:
-            value = _rest(rest, f"{turn}[{start}:]" if start else turn, turn)
+            value = _rest(rest, f"{turn}[{start}:]" if start else turn)
             tags += [f"set {own}rest = {value}", f"set {end} = ({turn} | length) - ({own}rest | length)"]
         asked = _asked(turn, start, end)
         tags.append(f"if {conjunct(self.test)} and {asked}" if self.test else f"if {asked}")
@@ -100,17 +100,17 @@ def _header(header: Header, own: str) -> Iterator[str]:
         yield f"{own}header + {chosen}" if header.text else chosen
 
 
-def _rest(rest: Rest, behind: str, turn: str) -> str:
+def _rest(rest: Rest, behind: str) -> str:
     if rest.other:
         other = literal(rest.other)
-        otherwise = _rest(replace(rest, other=""), behind, turn)
+        otherwise = _rest(replace(rest, other=""), behind)
         return f"{behind}[({behind}.split({other})[0]) | length:] if {other} in {behind} else ({otherwise})"
     if not rest.ends and not rest.tails:
         return "''"
     if rest.tails:
         chosen = "''"
         for tail in map(literal, reversed(rest.tails)):
-            chosen = f"{tail} if {turn}.endswith({tail}) else {chosen}"
+            chosen = f"{tail} if {behind}.endswith({tail}) else {chosen}"
         return chosen
     ends = [literal(end) for end in rest.ends]
     if rest.first:

@@ -6,11 +6,13 @@ make a rule, and a rule is kept only where it gives just what is wanted of every
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
 from template_fix.mask import MARKUP
+from template_fix.probes import Probe
 from template_fix.text import Span
 
 # Stands for each character that is a conversation's own, and no constant.
@@ -80,6 +82,13 @@ class Cut:
         return None if start is None or behind is None else Span(start, len(turn) - behind)
 
 
+def blanked(probe: Probe, text: str) -> str:
+    """Return what is printed of a conversation with each character of the conversation's own blanked out."""
+    for own in (*(part.text for part in probe.parts), "look_up"):
+        text = text.replace(own, BLANK * len(own))
+    return re.sub("call[0-9]{5}", BLANK * 9, text)
+
+
 def cuts(turns: Sequence[tuple[str, Span]], stops: Sequence[str]) -> Iterator[Cut]:
     """Yield rules that cut every turn as is wanted, the plainest first. ``stops`` are texts that end turns."""
     turns = list(dict.fromkeys(turns))
@@ -103,8 +112,11 @@ def _headers(turns: Sequence[tuple[str, Span]]) -> Iterator[Header]:
     seen: set[tuple[str, tuple[str, ...]]] = set()
     ranked = []
     for front in fronts[:_HEADERS]:
+        whole = [mark.span() for mark in MARKUP.finditer(front)]
         for length in range(min(len(front), _LONGEST), 0, -1):
             text = front[-length:]
+            if any(start < len(front) - length < end for start, end in whole):
+                continue
             if BLANK in text or not text.strip() or not all(text in each for each in fronts):
                 continue
             more = {each[each.index(text) + len(text) :] for each in fronts} - {""}

@@ -97,8 +97,8 @@ class Marking:
             return False
 
     def _ways(self, place: Place) -> Iterator[Way]:
-        yield from self._widening(self._with_unreached(place))
-        yield from self._widening(place)
+        for each in dict.fromkeys((self._with_unreached(place), place)):
+            yield from self._widening(each)
 
     def _widening(self, place: Place) -> Iterator[Way]:
         try:

@@ -55,8 +55,6 @@ class Mask:
     def _turn(self, seen: Observation, turn: int) -> list[Span]:
         """Return what the model writes of a turn, in several spans where the results of its calls come in between."""
         own, others = _own(seen, turn), _others(seen, turn)
-        if not any(part.message == turn for part in seen.probe.parts):
-            return self._empty(seen, turn)
         spans: list[Span] = []
         for _, group in groupby(own, key=lambda span: sum(other.start < span.start for other in others)):
             texts = list(group)
@@ -64,19 +62,6 @@ class Mask:
             start = self._resumed(seen, spans[-1], texts[0]) if spans else self._start(seen, turn, texts[0].start)
             spans.append(Span(start, last.end + self._end(seen, turn, last)))
         return spans
-
-    def _empty(self, seen: Observation, turn: int) -> list[Span]:
-        """Return what the model writes of a turn without a text: what is printed from its header to its end."""
-        before = max((span.end for span in _placed(seen, 0, turn)), default=0)
-        behind = self._next(seen, turn, before)
-        start = before + self._prompt(seen, turn, before, behind)
-        text = seen.text or ""
-        ends = [(at, -len(stop)) for stop in self.stops if (at := text.find(stop, start, behind)) >= 0]
-        header = self._header.strip()
-        if not ends or not header or header not in text[before:start]:
-            return []
-        at, length = min(ends)
-        return [Span(start, at - length)]
 
     def _resumed(self, seen: Observation, before: Span, first: Span) -> int:
         """Return where a turn goes on behind the results that interrupt it: with a text, or the tag in front of it."""

@@ -7,7 +7,6 @@ loop, is a place of its own.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,11 +16,10 @@ from typing import Any, NamedTuple
 
 from jinja2 import nodes
 
-from template_fix.cutting import BLANK
+from template_fix.cutting import blanked
 from template_fix.jinja import names_in, names_stored, walk
 from template_fix.mask import Mask
 from template_fix.outputs import Body, Execution, Outputs, Printed, Unit
-from template_fix.probes import Probe
 from template_fix.render import RenderError
 from template_fix.text import Span
 
@@ -83,18 +81,24 @@ class Traced:
             raise Unmarkable(str(error)) from None
 
     @cached_property
-    def runs(self) -> list[tuple[str, Execution, tuple[Span, ...]]]:
-        """Return how conversations are printed: the text without theirs, what printed it, and what the model writes."""
+    def _traced(self) -> list[tuple[str, Execution, tuple[Span, ...]]]:
+        """Return how conversations are printed; of those without a wanted mask, nothing is the model's."""
         found = []
         examined = self.mask.examined
         for probe in examined.probes.values():
-            wanted = self.mask.of(probe)
-            if wanted:
-                told = self.outputs(probe.messages, probe.tools, **examined.set_for(probe))
-                traced = self.outputs.execution(told) if isinstance(told, str) else None
-                if traced is None or traced[0] != examined.text(probe):
-                    raise Unmarkable("what the template prints can't be traced to its outputs")
-                found.append((_blanked(probe, traced[0]), traced[1], wanted))
+            told = self.outputs(probe.messages, probe.tools, **examined.set_for(probe))
+            traced = self.outputs.execution(told) if isinstance(told, str) else None
+            wanted = self.mask.of(probe) or ()
+            if traced and traced[0] == examined.text(probe):
+                found.append((blanked(probe, traced[0]), traced[1], wanted))
+            elif wanted:
+                raise Unmarkable("what the template prints can't be traced to its outputs")
+        return found
+
+    @cached_property
+    def runs(self) -> list[tuple[str, Execution, tuple[Span, ...]]]:
+        """Return how conversations are printed: the text without theirs, what printed it, and what the model writes."""
+        found = [each for each in self._traced if each[2]]
         if not found:
             raise Unmarkable("no turn of any conversation is printed")
         return found
@@ -125,7 +129,7 @@ class Traced:
     @cached_property
     def entered(self) -> frozenset[int]:
         """Return the numbers of the bodies that a conversation ran through."""
-        return frozenset(number for _, top, _ in self.runs for number in top.entered())
+        return frozenset(number for _, top, _ in self._traced for number in top.entered())
 
     @cached_property
     def printing(self) -> frozenset[tuple[int, int]]:
@@ -313,13 +317,6 @@ class Traced:
 def _reads(node: nodes.Node) -> Counter[str]:
     """Return how often the names in a node are read."""
     return Counter(each.name for each in walk(node) if isinstance(each, nodes.Name) and each.ctx == "load")
-
-
-def _blanked(probe: Probe, text: str) -> str:
-    """Return what is printed of a conversation with each character of the conversation's own blanked out."""
-    for own in (*(part.text for part in probe.parts), "look_up"):
-        text = text.replace(own, BLANK * len(own))
-    return re.sub("call[0-9]{5}", BLANK * 9, text)
 
 
 def _units(run: Execution) -> Iterator[tuple[int, Span, list[Execution]]]:

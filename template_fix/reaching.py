@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from jinja2 import nodes
 
-from template_fix.jinja import calls, undeclared, walk
+from template_fix.jinja import calls, names_in, undeclared, walk
 from template_fix.mask import Mask
 from template_fix.outputs import Body
 from template_fix.placement import Place, Traced
@@ -55,7 +55,8 @@ def unreached(traced: Traced) -> Iterator[Unreached]:
         for index, unit in enumerate(body.units if body.number in traced.entered else ()):
             by_role = any(test is not None and asks_for_role(test) for test in _tests(unit.node))
             for inner, test in zip(unit.bodies, _tests(unit.node), strict=False):
-                output = _first_output(inner) if inner.number not in traced.entered else None
+                prompt = test is not None and "add_generation_prompt" in names_in(test)
+                output = _first_output(inner) if inner.number not in traced.entered and not prompt else None
                 if output:
                     around = ((each.number, at) for each, at in traced.around(body.number))
                     yield Unreached(output, test, _prints_others(inner), by_role, ((body.number, index), *around))
