@@ -27,6 +27,8 @@ _TEXT_METHODS = frozenset(
 )
 # What transformers passes as text.
 _TOKENS = frozenset(f"{name}_token" for name in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
+# What makes a text that escapes all that is added to it: where one is used, no sum is taken apart.
+_ESCAPING = frozenset({"safe", "escape", "e", "forceescape", "urlize", "xmlattr"})
 _OPAQUE = (nodes.CallBlock, nodes.FilterBlock)
 
 
@@ -159,6 +161,7 @@ class _Layout:
         self.begins = {kind: [t for t in tokens if t.kind == f"{kind}_begin"] for kind in ("variable", "block")}
         self.ends = {kind: [t for t in tokens if t.kind == f"{kind}_end"] for kind in ("variable", "block")}
         self.texts = {token.start: token for token in tokens if token.kind == "data"}
+        self.whole = escapes(template.tree)
         self.owner: dict[tuple[str, int], tuple[Body, int, Piece | Body]] = {}
         self.root = Body(0)
         self.pieces, self.bodies = 0, 1
@@ -179,9 +182,11 @@ class _Layout:
                 unit = Unit(child, self.around(child, "variable"))
             index = len(body.units)
             body.units.append(unit)
-            unit.pieces = tuple(self.piece(body, index, *part) for part in operands(child))
+            unit.pieces = tuple(self.piece(body, index, *part) for part in operands(child, self.whole))
             marks = (_mark("a", piece.number) for piece in unit.pieces)
-            shown: list[nodes.Expr] = [each for pair in zip(marks, apart(child), strict=True) for each in pair]
+            shown: list[nodes.Expr] = [
+                each for pair in zip(marks, apart(child, self.whole), strict=True) for each in pair
+            ]
             yield nodes.Output(shown, lineno=child.lineno)
 
     def piece(self, body: Body, index: int, node: nodes.Expr, joint: str) -> Piece:
@@ -240,26 +245,36 @@ def _mark(kind: str, number: int) -> nodes.TemplateData:
     return nodes.TemplateData(f"\ue000{kind}{number}\ue001")
 
 
-def operands(node: nodes.Expr, joint: str = "") -> Iterator[tuple[nodes.Expr, str]]:
-    """Yield the operands of a chain of texts, each with the operator in front of it; other expressions are one.
+def escapes(tree: nodes.Template) -> bool:
+    """Whether a template makes texts that escape what is added to them."""
+    return any(node.name in _ESCAPING for node in tree.find_all(nodes.Filter))
+
+
+def operands(node: nodes.Expr, whole: bool) -> list[tuple[nodes.Expr, str]]:
+    """Return the operands of a chain of texts, each with the operator in front of it; other expressions are one.
 
     A chain is one of ``+`` or one of ``~``: what is an operand of the one is none of the other. Of a ``~`` all is
     evaluated before any of it is made a text: one with a macro, which may change what stands in front of it, is none.
+    A ``whole`` expression is not taken apart.
     """
+    if isinstance(node, nodes.Add) and is_sum(node) and not whole:
+        return list(_summands(node, ""))
+    if isinstance(node, nodes.Concat) and not whole and not any(map(_is_macro, node.find_all(nodes.Call))):
+        return [(each, "~" if at else "") for at, each in enumerate(node.nodes)]
+    return [(node, "")]
+
+
+def _summands(node: nodes.Expr, joint: str) -> Iterator[tuple[nodes.Expr, str]]:
     if isinstance(node, nodes.Add) and is_sum(node):
-        yield from operands(node.left, joint) if isinstance(node.left, nodes.Add) else [(node.left, joint)]
-        yield from operands(node.right, "+") if isinstance(node.right, nodes.Add) else [(node.right, "+")]
-    elif (
-        isinstance(node, nodes.Concat) and not joint and not any(_is_macro(each) for each in node.find_all(nodes.Call))
-    ):
-        yield from ((each, "~" if at else "") for at, each in enumerate(node.nodes))
+        yield from _summands(node.left, joint) if isinstance(node.left, nodes.Add) else [(node.left, joint)]
+        yield from _summands(node.right, "+") if isinstance(node.right, nodes.Add) else [(node.right, "+")]
     else:
         yield node, joint
 
 
-def apart(node: nodes.Expr) -> list[nodes.Expr]:
+def apart(node: nodes.Expr, whole: bool) -> list[nodes.Expr]:
     """Return what an output prints one after the other; an operand that has to be a text is added to an empty one."""
-    found = list(operands(node))
+    found = operands(node, whole)
     summed = any(joint == "+" for _, joint in found)
     return [nodes.Add(nodes.Const(""), each) if summed and not surely_text(each) else each for each, _ in found]
 

@@ -16,7 +16,7 @@ from jinja2.visitor import NodeTransformer
 from template_fix.capture import NAMES, captures, restored
 from template_fix.fold import alike, merged
 from template_fix.jinja import environment, is_marker, names_in, names_read, names_stored, walk
-from template_fix.outputs import apart
+from template_fix.outputs import apart, escapes
 
 # What a macro has besides its arguments.
 _OF_MACROS = frozenset({"caller", "varargs", "kwargs"})
@@ -42,7 +42,7 @@ def _plain(source: str) -> nodes.Template | None:
     tree = bare.visit(tree)
     if not bare.sound or names_in(tree) & bare.names:  # a capture's own names must mean nothing anywhere else
         return None
-    result = _Parts().visit(tree)
+    result = _Parts(escapes(tree)).visit(tree)
     assert isinstance(result, nodes.Template)
     return result
 
@@ -69,11 +69,14 @@ class _Bare(NodeTransformer):
 
 
 class _Parts(NodeTransformer):
-    """Takes outputs apart in a tree, and joins those that stand side by side."""
+    """Takes outputs apart in a tree, but for ``whole`` ones, and joins those that stand side by side."""
+
+    def __init__(self, whole: bool) -> None:
+        self.whole = whole
 
     def visit_Output(self, node: nodes.Output) -> nodes.Node | list[nodes.Node]:
         self.generic_visit(node)
-        parts = [part for each in node.nodes for part in apart(each) if part != nodes.Const("")]
+        parts = [part for each in node.nodes for part in apart(each, self.whole) if part != nodes.Const("")]
         return nodes.Output(parts) if parts else []
 
     def generic_visit(self, node: nodes.Node, *args: object, **kwargs: object) -> nodes.Node:

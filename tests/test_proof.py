@@ -99,6 +99,12 @@ def either(test: str) -> tuple[str, str]:
             id="what a macro reads",
         ),
         pytest.param("", "{% if messages %}{{ true }}{% else %}{{ 1 }}{% endif %}", "{{ true }}", id="1 and true"),
+        pytest.param(
+            "{% set y = m | safe %}",
+            "{{ '<' + y }}",
+            "{{ '<' }}{{ '' + y }}",
+            id="a text that escapes what it is added to",
+        ),
         pytest.param(SPACE + COUNTS, "{{ ns.x ~ bump() }}", "{{ ns.x }}{{ bump() }}", id="a chain with a call"),
         pytest.param(
             "", "{% set x = 1 %}{{ x }}", f"{G}{{% set x = 1 %}}{E}{{{{ x }}}}", id="what is set inside of a marker"
