@@ -120,12 +120,11 @@ def _refused(before: str, after: str, mask: Mask, renderer: Renderer) -> str:
             told = renderer(probe.messages, probe.tools, prompt, **examined.set_for(probe))
             if not _alike(examined.text(probe, prompt=prompt), told):
                 return f"it would print another text ({probe.describe()})"
-    for difference in differences(mask, renderer):
-        return f"its mask would not be what the model has to write ({difference.probe.describe()})"
-    # Of turns that it doesn't print, such as calls that it knows nothing of, a template leaves nothing to enclose.
-    printed = (spans for probe, spans in _generated(mask, renderer) if mask.of(probe) is not None)
-    if any(span.start == span.end for spans in printed for span in spans):
-        return "a marker would enclose nothing where a turn begins"
+    for probe, spans in _generated(mask, renderer):
+        if any(span.start == span.end for span in spans):
+            return f"a marker would enclose nothing ({probe.describe()})"
+        if _differ(mask.of(probe), spans):
+            return f"its mask would not be what the model has to write ({probe.describe()})"
     if not same_but_for_markers(before, after):
         return "that it prints the same text always can't be proved"
     return ""
@@ -139,8 +138,13 @@ def differences(mask: Mask, renderer: Renderer) -> Iterator[Difference]:
     """Yield the conversations in which a template marks something else than the model has to write."""
     for probe, spans in _generated(mask, renderer):
         wanted = mask.of(probe)
-        if wanted is not None and joined(spans) != joined(wanted):
+        if wanted is not None and _differ(wanted, spans):
             yield Difference(probe, str(mask.examined.text(probe)), joined(spans), joined(wanted))
+
+
+def _differ(wanted: tuple[Span, ...] | None, spans: Iterable[Span]) -> bool:
+    """Whether spans are others than the wanted ones, where it is known which these are."""
+    return wanted is not None and joined(spans) != joined(wanted)
 
 
 def _generated(mask: Mask, renderer: Renderer) -> Iterator[tuple[Probe, tuple[Span, ...]]]:
