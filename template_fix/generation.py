@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, NamedTuple
 
-from template_fix.contract import Examination
+from template_fix.contract import Examination, Observation
 from template_fix.fold import SWITCH
 from template_fix.jinja import Template, undeclared
 from template_fix.marking import Marking, Way
@@ -17,7 +17,7 @@ from template_fix.probes import Probe, bare, unfinished, with_role
 from template_fix.proof import same_but_for_markers
 from template_fix.reaching import reaching
 from template_fix.render import Failure, Renderer, RenderError
-from template_fix.roles import other_roles
+from template_fix.roles import ROLE, other_roles
 from template_fix.text import OverlapError, Span
 
 # How many ways to mark a template are tried.
@@ -123,6 +123,8 @@ def _refused(before: str, after: str, mask: Mask, renderer: Renderer) -> str:
     for probe, spans in _generated(mask, renderer):
         if any(span.start == span.end for span in spans):
             return f"a marker would enclose nothing ({probe.describe()})"
+        if any(_meet(other, span) for other in _others(examined.observe(probe)) for span in spans):
+            return f"it would mark what another wrote ({probe.describe()})"
         if _differ(mask.of(probe), spans):
             return f"its mask would not be what the model has to write ({probe.describe()})"
     if not same_but_for_markers(before, after):
@@ -140,6 +142,17 @@ def differences(mask: Mask, renderer: Renderer) -> Iterator[Difference]:
         wanted = mask.of(probe)
         if wanted is not None and _differ(wanted, spans):
             yield Difference(probe, str(mask.examined.text(probe)), joined(spans), joined(wanted))
+
+
+def _others(seen: Observation) -> Iterator[Span]:
+    """Yield where the texts stand that no model wrote."""
+    for part, span in zip(seen.probe.parts, seen.spans, strict=True):
+        if span and (part.kind == "result" or seen.probe.messages[part.message]["role"] != ROLE):
+            yield span
+
+
+def _meet(one: Span, other: Span) -> bool:
+    return one.start < other.end and other.start < one.end
 
 
 def _differ(wanted: tuple[Span, ...] | None, spans: Iterable[Span]) -> bool:

@@ -191,7 +191,8 @@ def _captured(traced: Traced, place: Place) -> Iterator[Way]:
     prefix = PREFIX if traced.names & {*NAMES} else ""
     examples = traced.examples(place)
     turns = [(each.text, each.wanted) for each in examples if each.wanted]
-    tests = [""] if len(turns) == len(examples) else list(islice(turn_tests(traced, place), _TESTS))
+    alone = [""] if len(turns) == len(examples) else []  # but for what is printed of conversations without a mask
+    tests = [*alone, *islice(turn_tests(traced, place), _TESTS)]
     for cut in islice(cuts(turns, traced.mask.stops), _CUTS):
         for test in tests:
             capture = Capture(cut, test, prefix)

@@ -66,7 +66,11 @@ def turn_tests(traced: Traced, place: Place) -> Iterator[str]:
             if isinstance(value, nodes.Const) and value.value in _NAMES and not list(node.find_all(nodes.Call)):
                 found.append((abs(span.start - at), " ".join(span.of(template.source).split())))
     loops = [loop.target.name for loop in traced.loops(place) if isinstance(loop.target, nodes.Name)]
-    own = [f"{name}{_role(traced.source, name)}" for name in loops]
+    reads = [
+        node for node in template.all_nodes if isinstance(node, nodes.Getattr | nodes.Getitem) and _reads_role(node)
+    ]
+    messages = [each.node.name for each in reads if isinstance(each.node, nodes.Name) and each.node.name in names]
+    own = [f"{name}{_role(traced.source, name)}" for name in dict.fromkeys([*loops, *messages])]
     before = [f"loop.previtem is defined and loop.previtem{_role(traced.source, name)}" for name in loops[:1]]
     last = [] if loops else [f"messages and messages[-1]{_role(traced.source, '[a-z_]+')}"]
     near = [text for _, text in sorted(found)]
