@@ -15,7 +15,7 @@ from itertools import groupby, pairwise
 
 from template_fix.contract import Examination, Observation, common_prefix
 from template_fix.probes import CALLS, Key, Probe
-from template_fix.render import Failure
+from template_fix.render import REASONING_FIELDS, Failure
 from template_fix.tags import closings
 from template_fix.text import Span
 
@@ -39,18 +39,46 @@ class Mask:
         """Return what the model has to write of a conversation, turn by turn.
 
         None where that can't be told: the conversation isn't rendered, or one of its turns is not printed, or a call or
-        its result isn't, on which the next turn stands, or all that a turn says besides its calls is left out.
+        its result isn't, on which the next turn stands, or a turn's text is left out, but not its traces.
         """
+        key = (probe.shape, probe.key)
+        if key not in self._found:
+            self._found[key] = self._of(probe)
+        return self._found[key]
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, Key], tuple[Span, ...] | None]:
+        return {}
+
+    def _of(self, probe: Probe) -> tuple[Span, ...] | None:
         seen = self.examined.observe(probe)
         text = seen.text
         if text is None or any(part.kind in ("call", "result") and part.text not in text for part in probe.parts):
             return None
-        if any(_silenced(seen, turn) for turn in probe.turns()):
+        if self._marked_by_silence(seen):
             return None
         found = [self._turn(seen, turn) for turn in probe.turns()]
         spans = [span for each in found for span in each]
         apart = all(one.end <= other.start for one, other in pairwise(spans))
         return tuple(spans) if all(found) and apart else None
+
+    def _marked_by_silence(self, seen: Observation) -> bool:
+        """Whether a turn of which nothing but the calls is printed is printed otherwise than one that says nothing."""
+        silenced = [turn for turn in seen.probe.turns() if _silenced(seen, turn)]
+        if not silenced:
+            return False
+        messages = [
+            {
+                key: "" if key == "content" and value else value
+                for key, value in each.items()
+                if key not in REASONING_FIELDS
+            }
+            if turn in silenced
+            else each
+            for turn, each in enumerate(seen.probe.messages)
+        ]
+        examined = self.examined
+        return examined.renderer(messages, seen.probe.tools, **examined.set_for(seen.probe)) != seen.text
 
     def _turn(self, seen: Observation, turn: int) -> list[Span]:
         """Return what the model writes of a turn, in several spans where the results of its calls come in between."""

@@ -163,6 +163,18 @@ def test_tags_stand_round_the_outputs_of_a_turn(template: str, changed: str) -> 
             id="a text that can be read but once",
         ),
         pytest.param(
+            LOOP + "{% if m.role == 'user' %}{{ 'U: ' + m.content + ' ' }}{% else %}{{ 'A: ' + m.content + '<|e|>' }}"
+            "{% endif %}{% endfor %}{% if add_generation_prompt %}{{ 'A: ' }}{% endif %}",
+            ("if m.role == 'assistant' and start < turn | length",),
+            id="a branch that prints results as it prints turns, where no conversation with results has a mask",
+        ),
+        pytest.param(
+            "{% for i in range(messages | length) %}{% set m = messages[i] %}"
+            "{{ '<|' + m.role + '|>\\n' + m.content + '<|e|>\\n' }}" + END.replace("<|a|>", "<|assistant|>"),
+            ("if m.role == 'assistant' and start < end",),
+            id="a message that is read by its number",
+        ),
+        pytest.param(
             LOOP + "{% if m.role == 'system' %}{% continue %}{% endif %}"
             "{{ '<|' + m.role + '|>\\n' + m.content + '<|e|>\\n' }}" + END.replace("<|a|>", "<|assistant|>"),
             ("{% continue %}{% endif %}{% set turn %}",),
@@ -227,6 +239,25 @@ def test_what_may_be_another_message_is_refused_by_name() -> None:
     )
     with pytest.raises(Unmarkable, match=r"`\{\{ loop.nextitem.content \}\}`, which may print another message"):
         marked(turns(turn))
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        pytest.param(
+            "{% set ns = namespace(out='') %}" + LOOP + "{% set ns.out = ns.out + '<|' + m.role + '|>' + m.content %}"
+            "{% endfor %}{{ ns.out }}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}",
+            id="a text that all turns are put together in",
+        ),
+        pytest.param(
+            turns("{{ '<|a|>\\n' + m.content + '<|e|>' }}").replace("messages %}", "messages recursive %}"),
+            id="a recursive loop",
+        ),
+    ],
+)
+def test_several_turns_that_one_output_prints_are_refused(template: str) -> None:
+    with pytest.raises(Unmarkable, match="a turn begins or ends inside of what"):
+        marked(template)
 
 
 def test_results_that_come_in_the_same_message_stay_outside() -> None:
