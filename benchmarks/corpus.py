@@ -32,10 +32,11 @@ from template_fix.contract import FIELD, SAFE, Examination, common_prefix, locat
 from template_fix.fold import SWITCH, equal_when_off
 from template_fix.limits import ChildError, LimitExceeded, bounded
 from template_fix.outcome import PatchResult
-from template_fix.probes import Probe
+from template_fix.probe import Probe
 from template_fix.render import Renderer
 from template_fix.repair import check, patch, special_tokens
-from template_fix.study import Setting, Study
+from template_fix.setting import Setting
+from template_fix.study import Study
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared/corpus/templates"
 PROPERTIES = {"printed": "lossless", "once": "lossless", "well-formed": "well-formed", "alike": "well-formed"}

@@ -28,12 +28,13 @@ from statistics import median
 
 from corpus import CORPUS, import_seconds, jobs_of
 
-from template_fix.generation import differences, joined
+from template_fix.generation import differences, joined, marked_template, markers_of, mask_of
 from template_fix.limits import ChildError, LimitExceeded, bounded
 from template_fix.placement import Unmarkable
 from template_fix.proof import same_but_for_markers
 from template_fix.render import Failure, Renderer, RenderError
-from template_fix.study import Setting, Study
+from template_fix.setting import Setting
+from template_fix.study import Study
 from template_fix.unmarking import unmarked
 
 SETTING = Setting((("bos_token", "<s>"), ("eos_token", "</s>")), ends=("</s>",))
@@ -65,15 +66,17 @@ def worked_on(job: tuple[str, str, str, str]) -> Row:
 def tried(source: str, theirs: str) -> tuple[str, str, int, float, str]:
     """Mark one template; runs in a child process."""
     study = Study(source, SETTING)
-    if study.unreadable is not None or not any(study.mask.of(probe) for probe in study.mask.examined.probes.values()):
+    if study.unreadable is not None or not any(
+        mask_of(study).of(probe) for probe in mask_of(study).examined.probes.values()
+    ):
         return "prints no turn", "", 0, 0.0, ""
     judged = as_theirs(theirs) if theirs else ""
-    if study.marks:
-        wrong = next(differences(study.mask, study.examined.renderer), None)
+    if markers_of(study):
+        wrong = next(differences(mask_of(study), study.examined.renderer), None)
         return "came marked", "" if wrong is None else put_right(study, wrong.probe.describe()), 0, 0.0, judged
     start = time.process_time()
     try:
-        made = study.marked().source
+        made = marked_template(study).source
     except Unmarkable as error:
         return "refused", error.reason, 0, time.process_time() - start, judged
     taken = time.process_time() - start
@@ -84,7 +87,7 @@ def tried(source: str, theirs: str) -> tuple[str, str, int, float, str]:
 def put_right(study: Study, conversation: str) -> str:
     """Say what becomes of a template whose own markers are wrong, in one conversation for example."""
     try:
-        wrong_because = "; ".join(wrongs(Study(unmarked(study.source), SETTING), study.marked().source))
+        wrong_because = "; ".join(wrongs(Study(unmarked(study.source), SETTING), marked_template(study).source))
         left = f"still wrong: {wrong_because}" if wrong_because else "put right"
     except Unmarkable as error:
         left = f"refused: {error.reason}"
@@ -93,7 +96,7 @@ def put_right(study: Study, conversation: str) -> str:
 
 def wrongs(study: Study, made: str) -> Iterator[str]:
     """Yield what is wrong with a marked template, found out without the judge."""
-    renderer, examined = Renderer(made, study.variables), study.mask.examined
+    renderer, examined = Renderer(made, study.variables), mask_of(study).examined
     if not same_but_for_markers(study.source, made):
         yield "not proved to print the same"
     for probe in examined.probes.values():
@@ -102,7 +105,7 @@ def wrongs(study: Study, made: str) -> Iterator[str]:
             after = renderer(probe.messages, probe.tools, prompt, **dict(probe.flags))
             if before != after and not (isinstance(before, Failure) and isinstance(after, Failure)):
                 yield f"other text: {probe.describe()}"
-        told, wanted = renderer.generated(probe.messages, probe.tools, **dict(probe.flags)), study.mask.of(probe)
+        told, wanted = renderer.generated(probe.messages, probe.tools, **dict(probe.flags)), mask_of(study).of(probe)
         if wanted is not None and (isinstance(told, Failure) or joined(told[1]) != joined(wanted)):
             yield f"other mask: {probe.describe()}"
 
@@ -111,7 +114,7 @@ def as_theirs(theirs: str) -> str:
     """Say how somebody else's marked version does by the masks of its own text."""
     try:
         study = Study(theirs, SETTING)
-        if study.unreadable is not None or not study.marks:
+        if study.unreadable is not None or not markers_of(study):
             return "unreadable" if study.unreadable is not None else "no markers"
         bare = Study(unmarked(theirs), SETTING)
         wrong = list(differences(bare.mask, study.examined.renderer))

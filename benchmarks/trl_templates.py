@@ -27,7 +27,8 @@ from template_fix.contract import Examination
 from template_fix.limits import bounded
 from template_fix.render import Renderer
 from template_fix.repair import patch, special_tokens
-from template_fix.study import Setting, Study
+from template_fix.setting import Setting
+from template_fix.study import Study
 
 FOLDER = "trl/chat_templates/"
 

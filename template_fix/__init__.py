@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from template_fix.api import check, patch, push, row_check
     from template_fix.callback import PreflightCallback
     from template_fix.checkpoint import CheckpointError
-    from template_fix.hub import HubError
+    from template_fix.hub_errors import HubError
     from template_fix.options import Options
     from template_fix.outcome import Patched, Report
     from template_fix.preflighting import Preflight, PreflightError, preflight

@@ -24,9 +24,10 @@ from typing import NamedTuple
 from jinja2 import nodes
 
 from template_fix.cutting import Cut, Header, Rest
+from template_fix.environment import environment
 from template_fix.fold import alike
-from template_fix.jinja import environment, is_marker, walk
 from template_fix.proposers.splice import literal
+from template_fix.queries import is_marker, walk
 
 NAMES, PREFIX = ("turn", "header", "start", "rest", "end"), "marked_"
 # What the tests and values of a capture may be made of: nothing that fails or changes anything.

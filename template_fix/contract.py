@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
-from template_fix.probes import REASONS, Key, Part, Probe
+from template_fix.probe import REASONS, Key, Part, Probe
 from template_fix.render import Failure, Renderer
 from template_fix.tags import Tags
 from template_fix.text import Span

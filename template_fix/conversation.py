@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from template_fix.jsontext import JsonError, value_at
+from template_fix.json_nodes import JsonError
+from template_fix.jsontext import value_at
 from template_fix.message import UserError
 from template_fix.text import position
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from template_fix.document import Document, kind
 from template_fix.finding import Place
-from template_fix.jsontext import Array, Leaf, Node, Object
+from template_fix.json_nodes import Array, Leaf, Node, Object
 from template_fix.literal import Literal
 from template_fix.text import Edit, line_at, position
 

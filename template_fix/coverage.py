@@ -9,8 +9,8 @@ from functools import cached_property
 from jinja2 import nodes
 
 from template_fix.contract import Examination
-from template_fix.jinja import names_in, undeclared
-from template_fix.probes import Probe
+from template_fix.probe import Probe
+from template_fix.queries import names_in, undeclared
 from template_fix.text import Span
 from template_fix.trace import Trace
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from template_fix.mask import MARKUP
-from template_fix.probes import Probe
+from template_fix.probe import Probe
 from template_fix.text import Span
 
 # Stands for each character that is a conversation's own, and no constant.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from template_fix.jsontext import Array, Bulk, JsonError, Leaf, Member, Node, Object, opened, parse, parse_at, plain
+from template_fix.json_nodes import Array, Bulk, JsonError, Leaf, Member, Node, Object, plain
+from template_fix.jsontext import opened, parse, parse_at
 from template_fix.message import UserError
 from template_fix.text import Span, position
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from template_fix.contract import Examination, common_prefix
 from template_fix.jinja import Template
 from template_fix.limits import step
-from template_fix.probes import Probe
+from template_fix.probe import Probe
 from template_fix.render import Failure, RenderError
 from template_fix.text import Span
 from template_fix.trace import Trace

@@ -13,7 +13,8 @@ from typing import Any
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
-from template_fix.jinja import environment, walk
+from template_fix.environment import environment
+from template_fix.queries import walk
 
 SWITCH = "preserve_thinking"
 # Holds what the caller gave, in templates that bind the switch to something else.

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
 from template_fix.contract import Examination, Observation
 from template_fix.fold import SWITCH
-from template_fix.jinja import Template, undeclared
+from template_fix.growth import bare, unfinished, with_role
+from template_fix.jinja import Template
 from template_fix.marking import Marking, Way
 from template_fix.mask import Mask
 from template_fix.placement import Traced, Unmarkable
-from template_fix.probes import Probe, bare, unfinished, with_role
+from template_fix.probe import Probe
 from template_fix.proof import same_but_for_markers
+from template_fix.queries import is_marker, undeclared
 from template_fix.reaching import reaching
 from template_fix.render import Failure, Renderer, RenderError
 from template_fix.roles import ROLE, other_roles
+from template_fix.study import Study
 from template_fix.text import OverlapError, Span
+from template_fix.unmarking import unmarked
 
 # How many ways to mark a template are tried.
 _TRIES = 24
@@ -176,3 +181,26 @@ def joined(spans: Iterable[Span]) -> tuple[Span, ...]:
         else:
             found.append(span)
     return tuple(found)
+
+
+def markers_of(study: Study) -> tuple[Span, ...]:
+    """Return where the template's generation markers stand."""
+    found = (study.template.span(node) for node in study.template.all_nodes if is_marker(node))
+    return tuple(span or Span(0, 0) for span in found)
+
+
+def stops_of(study: Study) -> tuple[str, ...]:
+    """Return the texts that the template prints at the end of a turn."""
+    return Mask(study.examined).stops
+
+
+@lru_cache(maxsize=1)
+def mask_of(study: Study) -> Mask:
+    """Return what the model has to write of each conversation, as the markers should tell."""
+    return wanted_masks(study.template, study.examined, study.arguments, study.setting.ends)
+
+
+def marked_template(study: Study) -> Marked:
+    """Return the template with generation markers, its own left out. Raises Unmarkable."""
+    bare = unmarked(study.source) if markers_of(study) else study.source
+    return with_markers(bare, mask_of(study), study.arguments, study.variables)

@@ -18,11 +18,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from template_fix.limits import LimitExceeded, bounded
-from template_fix.message import UserError
 from template_fix.version import version
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
+from template_fix.hub_errors import Absent, HubError, Moved, NoRevision, Offline, Unreachable
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 _LONGEST, _MOST_PULL_REQUESTS = 200, 100
@@ -39,30 +39,6 @@ _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 P = ParamSpec("P")
 R = TypeVar("R")
 _BUSY = "somebody else is writing there; run the same command again"
-
-
-class HubError(UserError):
-    """The Hub didn't do what was asked; the message is one line that says where, why and what to do."""
-
-
-class Absent(HubError):
-    """There is no such repository, or none that the user's token opens."""
-
-
-class NoRevision(HubError):
-    """The repository has no such branch, tag or commit."""
-
-
-class Unreachable(HubError):
-    """The Hub can't be reached over the network."""
-
-
-class Offline(HubError):
-    """The user has asked huggingface_hub to keep off the network."""
-
-
-class Moved(HubError):
-    """The branch is no longer at the commit that was checked."""
 
 
 class RemoteFile(NamedTuple):

@@ -6,21 +6,19 @@ importing transformers costs seconds. A slow test holds both side by side over r
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
-from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from jinja2 import TemplateSyntaxError, nodes
-from jinja2.exceptions import SecurityError, TemplateError
-from jinja2.ext import Extension, loopcontrols
 from jinja2.lexer import TokenStream
-from jinja2.meta import find_undeclared_variables
 from jinja2.parser import Parser
-from jinja2.utils import Namespace
 
+from template_fix.environment import (
+    environment,
+)
+from template_fix.queries import walk
 from template_fix.sandbox import Sandbox
 from template_fix.text import Span
 
@@ -46,98 +44,6 @@ class Token(NamedTuple):
     text: str
     start: int
     end: int
-
-
-class Generation(Extension):
-    """Parse ``{% generation %}`` as transformers does; rendering prints what it encloses.
-
-    ``blocks`` is the list to which a rendering that is tracked adds its text, ``spans`` where markers said that it was
-    generated. As in transformers, a marker counts what has been added until then: inside of macros, ``set`` blocks and
-    filters, which are added when they are done, it counts wrong.
-    """
-
-    tags = {"generation"}  # noqa: RUF012 - jinja2 declares it as an instance attribute
-
-    def __init__(self, environment: Any) -> None:
-        super().__init__(environment)
-        self.blocks: list[str] = []
-        self.spans: list[Span] = []
-
-    def parse(self, parser: Parser) -> nodes.Node:
-        line = next(parser.stream).lineno
-        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-        return nodes.CallBlock(self.call_method("_print"), [], [], body).set_lineno(line)
-
-    def _print(self, caller: Callable[[], str]) -> str:
-        printed = caller()
-        start = sum(map(len, self.blocks))
-        self.spans.append(Span(start, start + len(printed)))
-        return printed
-
-
-class _Dict:
-    """The ``dict`` of templates: the constructor and ``fromkeys``, and no class to climb from."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
-        return dict(*args, **kwargs)
-
-    def fromkeys(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
-        return dict.fromkeys(*args, **kwargs)
-
-
-class _Namespace(Namespace):
-    """jinja2's namespace, which in transformers rejects names with a leading underscore."""
-
-    def __init__(*args: Any, **kwargs: Any) -> None:
-        self, *rest = args
-        values = dict(*rest, **kwargs)
-        for name in values:
-            _check_name(name)
-        Namespace.__init__(self, values)
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        _check_name(name)
-        super().__setitem__(name, value)
-
-
-def _check_name(name: object) -> None:
-    if isinstance(name, str) and name.startswith("_"):
-        raise SecurityError(f"chat templates can't store the attribute {name!r} on a namespace")
-
-
-def _raise_exception(message: str) -> None:
-    raise TemplateError(message)
-
-
-def _tojson(
-    x: Any,
-    ensure_ascii: bool = False,
-    indent: int | None = None,
-    separators: tuple[str, str] | None = None,
-    sort_keys: bool = False,
-) -> str:
-    return json.dumps(x, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
-
-
-@lru_cache(maxsize=1)
-def _now() -> datetime:
-    """Return one time for all renderings: a clock that goes on would pass for a change of the template's own."""
-    return datetime.now()
-
-
-def _strftime_now(format: str) -> str:
-    return _now().strftime(format)
-
-
-@lru_cache(maxsize=1)
-def environment() -> Sandbox:
-    """Return the Jinja environment in which transformers renders chat templates."""
-    made = Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
-    made.filters["tojson"] = _tojson
-    made.globals.update(
-        raise_exception=_raise_exception, strftime_now=_strftime_now, dict=_Dict(), namespace=_Namespace
-    )
-    return made
 
 
 def lex(source: str) -> list[Token]:
@@ -313,56 +219,3 @@ def _fill_spans(node: nodes.Node, spans: dict[nodes.Node, Span]) -> Span | None:
     ):
         spans[node] = Span(min(s.start for s in inside), max(s.end for s in inside))
     return spans.get(node)
-
-
-def walk(node: nodes.Node) -> Iterator[nodes.Node]:
-    """Yield ``node`` and everything below it, in the order of the source."""
-    yield node
-    for child in node.iter_child_nodes():
-        yield from walk(child)
-
-
-def names_in(node: nodes.Node) -> frozenset[str]:
-    """Return the names of the variables in a node, read and stored."""
-    return frozenset(each.name for each in walk(node) if isinstance(each, nodes.Name))
-
-
-def names_read(node: nodes.Node) -> frozenset[str]:
-    """Return the names of the variables that a node reads."""
-    return frozenset(each.name for each in walk(node) if isinstance(each, nodes.Name) and each.ctx == "load")
-
-
-def names_stored(node: nodes.Node) -> list[str]:
-    """Return the names of the variables that a node gives values, each once for each time that it does."""
-    return [each.name for each in walk(node) if isinstance(each, nodes.Name) and each.ctx != "load"]
-
-
-def calls(node: nodes.Node, name: str) -> bool:
-    """Whether a node is a call of what has some name."""
-    return isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name) and node.node.name == name
-
-
-def is_marker(node: nodes.Node) -> bool:
-    """Whether a node is ``{% generation %}`` with what it encloses."""
-    called = node.call.node if isinstance(node, nodes.CallBlock) else None
-    return isinstance(called, nodes.ExtensionAttribute) and called.identifier == Generation.identifier
-
-
-@lru_cache(maxsize=16)
-def undeclared(source: str) -> frozenset[str]:
-    """Return the names of the variables that a template reads and doesn't set.
-
-    jinja2 folds constants in the tree as it looks, so it gets a tree of its own, and the call belongs inside of bounds.
-    """
-    tree = environment().parse(source)
-    return frozenset(find_undeclared_variables(tree)) - set(environment().globals)
-
-
-def optional(tree: nodes.Template) -> frozenset[str]:
-    """Return the names of the variables that a template asks for whether the caller gave them."""
-    asked = (
-        node.node
-        for node in walk(tree)
-        if isinstance(node, nodes.Test | nodes.Filter) and node.name in ("defined", "undefined", "default", "d")
-    )
-    return frozenset(node.name for node in asked if isinstance(node, nodes.Name))

@@ -12,7 +12,8 @@ from typing import Any
 
 from template_fix.batch_check import BATCH
 from template_fix.batches import Batch, DataError
-from template_fix.jsontext import JsonError, value_at
+from template_fix.json_nodes import JsonError
+from template_fix.jsontext import value_at
 from template_fix.rows import BrokenRow, parsed
 
 # Lines are held as they are, so that more of them make a batch than of decoded rows.

@@ -22,7 +22,7 @@ from template_fix.contract import (
     locate,
     printed_in_front,
 )
-from template_fix.probes import CALLS, Part, Probe
+from template_fix.probe import CALLS, Part, Probe
 from template_fix.render import Failure
 
 

@@ -15,11 +15,13 @@ from jinja2 import Template as Compiled
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
-from template_fix.jinja import Template, environment, names_stored
-from template_fix.probes import Probe
-from template_fix.probes import probe as battery_probe
+from template_fix.environment import environment
+from template_fix.jinja import Template
+from template_fix.probe import Probe
+from template_fix.probe import probe as battery_probe
 from template_fix.proposers import Proposal
 from template_fix.proposers.messages import Binding, rebind
+from template_fix.queries import names_stored
 from template_fix.render import Renderer, RenderError
 from template_fix.tags import Tags
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from template_fix.checkpoint import Checkpoint
 from template_fix.copies import ADDITIONAL, CONFIG, LEGACY
 from template_fix.document import Document
-from template_fix.jsontext import BOM, Array, Leaf, Member, Node, Object, without
+from template_fix.json_nodes import Array, Leaf, Member, Node, Object
+from template_fix.jsontext import BOM, without
 from template_fix.loaders import ADDITIONAL_LIST, EXTRA, has_decoder, lists_of_5
 from template_fix.records import ADDED, FLAGS, MAP, NAMED, TOKENIZER
 from template_fix.text import Edit, Span

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from template_fix.checkpoint import Checkpoint
 from template_fix.copies import CONFIG
-from template_fix.jsontext import Array, Object
+from template_fix.json_nodes import Array, Object
 from template_fix.records import ADDED, MAP, NAMED, TOKENIZER, TokenRecord
 
 ADDITIONAL_LIST = "additional_special_tokens"

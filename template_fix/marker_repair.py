@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.generation import Marked, differences
+from template_fix.generation import Marked, differences, marked_template, markers_of, mask_of
 from template_fix.placement import Unmarkable
 from template_fix.proposers import Proposal
 from template_fix.render import RenderError
-from template_fix.study import Setting, Study
+from template_fix.setting import Setting
+from template_fix.study import Study
 from template_fix.text import Span, edits_between
 
 # How many outputs are named.
@@ -25,11 +26,11 @@ def markers(source: str, setting: Setting) -> tuple[Proposal, str] | None:
     study = Study(source, setting)
     if study.unreadable is not None:
         return None
-    if study.marks and next(differences(study.mask, study.examined.renderer), None) is None:
+    if markers_of(study) and next(differences(mask_of(study), study.examined.renderer), None) is None:
         return None
-    code, title = ("TF502", _MOVED) if study.marks else ("TF501", _PUT_IN)
+    code, title = ("TF502", _MOVED) if markers_of(study) else ("TF501", _PUT_IN)
     try:
-        made = study.marked()
+        made = marked_template(study)
     except (Unmarkable, RenderError) as error:
         at = getattr(error, "at", None) or Span(0, 0)
         return Proposal(code, "markers", title, "", at, ()), str(error)

@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import groupby, pairwise
 
 from template_fix.contract import Examination, Observation, common_prefix
-from template_fix.probes import CALLS, Key, Probe
+from template_fix.probe import CALLS, Key, Probe
 from template_fix.render import REASONING_FIELDS, Failure
 from template_fix.tags import closings
 from template_fix.text import Span

@@ -13,7 +13,8 @@ from typing import Any
 
 from jinja2 import nodes
 
-from template_fix.jinja import Template, environment
+from template_fix.environment import environment
+from template_fix.jinja import Template
 
 _METAVARIABLE = re.compile(r"\$([A-Z]+)")
 _PREFIX = "metavariable_"

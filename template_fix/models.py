@@ -49,7 +49,8 @@ def opened(name: str, revision: str | None = None) -> Model:
         if revision is not None:
             raise CheckpointError(f"{name}: is no repository on the Hub, so it has no revision {revision}")
         return Model(replace(Checkpoint.read(name), store=_store(name)), Path(name))
-    from template_fix.hub import Absent, Offline, Unreachable, look
+    from template_fix.hub import look
+    from template_fix.hub_errors import Absent, Offline, Unreachable
 
     try:
         return fetched(look(name, revision))

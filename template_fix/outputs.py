@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from jinja2 import Template as Compiled
 from jinja2 import nodes
 
-from template_fix.jinja import Template, environment, lex
+from template_fix.environment import environment
+from template_fix.jinja import Template, lex
 from template_fix.render import Renderer, RenderError
 from template_fix.text import Span
 

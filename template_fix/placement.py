@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 from jinja2 import nodes
 
 from template_fix.cutting import blanked
-from template_fix.jinja import names_in, names_stored, walk
 from template_fix.mask import Mask
 from template_fix.outputs import Body, Execution, Outputs, Printed, Unit
+from template_fix.queries import names_in, names_stored, walk
 from template_fix.render import RenderError
 from template_fix.text import Span
 

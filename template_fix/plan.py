@@ -18,6 +18,7 @@ from template_fix.card import card
 from template_fix.checkpoint import Checkpoint
 from template_fix.finding import Level
 from template_fix.hub import Remote, looks_like_repo
+from template_fix.hub_errors import Absent, HubError, NoRevision
 from template_fix.markdown import code
 from template_fix.message import one_line
 from template_fix.models import Model, fetched, opened, tokenizer_files
@@ -30,7 +31,7 @@ from template_fix.repair import patch
 _LONGEST_TITLE = 200
 
 
-class PushError(hub.HubError):
+class PushError(HubError):
     """What was asked for is not pushed; the message is one line that says why and what to do."""
 
 
@@ -120,10 +121,10 @@ def _target(wish: Wish) -> _Target:
     branch = wish.branch or "main"
     try:
         remote = hub.look(wish.to, branch)
-    except (hub.Absent, hub.NoRevision) as error:
+    except (Absent, NoRevision) as error:
         if wish.create_pr:
             raise
-        if isinstance(error, hub.Absent):
+        if isinstance(error, Absent):
             return _Target(None, branch)
         return _Target(hub.look(wish.to), branch, new_branch=True)
     if wish.private and not remote.private:

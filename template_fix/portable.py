@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 from jinja2 import nodes
 
-from template_fix.jinja import Template, environment, is_marker, walk
+from template_fix.environment import environment
+from template_fix.jinja import Template
+from template_fix.queries import is_marker, walk
 from template_fix.text import Span
 
 if sys.version_info >= (3, 11):

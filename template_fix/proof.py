@@ -14,9 +14,10 @@ from jinja2 import TemplateSyntaxError, nodes
 from jinja2.visitor import NodeTransformer
 
 from template_fix.capture import NAMES, captures, restored
+from template_fix.environment import environment
 from template_fix.fold import alike, merged
-from template_fix.jinja import environment, is_marker, names_in, names_read, names_stored, walk
 from template_fix.outputs import apart, escapes
+from template_fix.queries import is_marker, names_in, names_read, names_stored, walk
 
 # What a macro has besides its arguments.
 _OF_MACROS = frozenset({"caller", "varargs", "kwargs"})

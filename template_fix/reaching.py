@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 from jinja2 import nodes
 
-from template_fix.jinja import calls, names_in, undeclared, walk
+from template_fix.growth import with_block, with_field, with_variable
 from template_fix.mask import Mask
 from template_fix.outputs import Body
 from template_fix.placement import Place, Traced
-from template_fix.probes import Probe, probe, with_block, with_field, with_variable
+from template_fix.probe import Probe, probe
+from template_fix.queries import calls, names_in, undeclared, walk
 from template_fix.roles import asks_for_role
 from template_fix.text import Span
 

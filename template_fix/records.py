@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from template_fix.copies import CONFIG
 from template_fix.document import Document, kind
-from template_fix.jsontext import Array, Bulk, Leaf, Member, Node, Object
+from template_fix.json_nodes import Array, Bulk, Leaf, Member, Node, Object
 from template_fix.text import Span
 
 TOKENIZER = "tokenizer.json"

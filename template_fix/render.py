@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Template as Compiled
 from jinja2 import TemplateSyntaxError
 
-from template_fix.jinja import Generation, environment
+from template_fix.environment import Generation, environment
 from template_fix.limits import LimitExceeded, bounded, step
 from template_fix.message import UserError, one_line
 from template_fix.text import Span

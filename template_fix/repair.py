@@ -10,12 +10,12 @@ from template_fix.checkpoint import Checkpoint, CheckpointError, TemplateCopy
 from template_fix.endings import ends
 from template_fix.finding import Finding, Place
 from template_fix.fold import SWITCH
-from template_fix.jinja import undeclared
 from template_fix.limits import LimitExceeded, bounded, in_turn
 from template_fix.options import Options
 from template_fix.outcome import PatchResult, Refusal, Repair, Report, TemplateSummary
 from template_fix.programs import Program, programs, still_alike
 from template_fix.proposers import Proposal
+from template_fix.queries import undeclared
 from template_fix.records import TOKENIZER
 from template_fix.rules import (
     ENGINE_RULES,
@@ -27,7 +27,8 @@ from template_fix.rules import (
     level_of,
 )
 from template_fix.serving import changed_prompt, elsewhere
-from template_fix.study import Found, Setting, Study
+from template_fix.setting import Setting
+from template_fix.study import Found, Study
 from template_fix.subject import Subject
 from template_fix.tags import USUAL
 from template_fix.text import Edit, Span, traced_back
@@ -238,6 +239,8 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
     study = Study(source, setting)
     if study.unreadable is not None:
         return Studied(tuple((rule.CODE, each) for rule in READABLE_RULES for each in rule.check(study)))
+    from template_fix.generation import stops_of
+
     studied = Studied(
         found=tuple((rule.CODE, each) for rule in TEMPLATE_RULES for each in rule.check(study)),
         reasoning=study.reasoning,
@@ -245,7 +248,7 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
         probes=len(study.examined.probes),
         accepted=study.accepted(),
         variables=undeclared(source),
-        stops=study.stops,
+        stops=stops_of(study),
     )
     if not heal or not study.reasoning:
         return studied

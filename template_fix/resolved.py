@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from template_fix.contract import Case, Observation
 from template_fix.finding import Evidence
-from template_fix.probes import Part, Probe
+from template_fix.probe import Part, Probe
 from template_fix.proposers import Proposal
 from template_fix.search import Choice
 from template_fix.study import Found, Study

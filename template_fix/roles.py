@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import nodes
 
-from template_fix.jinja import names_in, walk
+from template_fix.queries import names_in, walk
 
 if TYPE_CHECKING:
     from template_fix.placement import Place, Traced

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from template_fix.jsontext import JsonError, value_at
+from template_fix.json_nodes import JsonError
+from template_fix.jsontext import value_at
 from template_fix.render import REASONING_FIELDS
 from template_fix.tags import pairs
 

@@ -95,7 +95,7 @@ def push(
 
     Where the repository has changed meanwhile, ``again`` is told so, and says whether to check it as it is now.
     """
-    from template_fix.hub import Moved
+    from template_fix.hub_errors import Moved
     from template_fix.sending import pushed
 
     def push_once() -> Pushed:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from template_fix import hub
+from template_fix.hub_errors import Moved
 from template_fix.plan import Plan, Wish, planned
 
 State = Literal["pushed", "planned", "unchanged", "declined"]
@@ -81,7 +82,7 @@ def _parent(plan: Plan) -> str:
         hub.create_branch(plan.repo, plan.branch, plan.parent)
     # The Hub makes a pull request from any commit: only we can tell that the branch has moved on.
     elif (head := hub.look(plan.repo, plan.branch).commit) != plan.parent:
-        raise hub.Moved(
+        raise Moved(
             f"{plan.repo}: {plan.branch} has moved on to {head[:7]} since {plan.parent[:7]} was checked, and nothing "
             "was written; run the same command again to check it as it is now"
         )

@@ -13,7 +13,7 @@ from typing import Any
 
 from jinja2 import nodes
 
-from template_fix.jinja import environment
+from template_fix.environment import environment
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -14,10 +14,13 @@ from template_fix.candidates import apart
 from template_fix.contract import SAFE, Case, Examination, Observation
 from template_fix.finding import Evidence
 from template_fix.fold import CAPTURED, SWITCH, guard
-from template_fix.jinja import ParseError, Template, is_marker, optional, undeclared
+from template_fix.growth import further, varied
+from template_fix.jinja import ParseError, Template
 from template_fix.limits import LimitExceeded, step
-from template_fix.probes import LONE_CLOSING_TAG, SEVERAL_BLOCKS, Part, Probe, battery, further, probe, varied
+from template_fix.probe import Part, Probe, probe
+from template_fix.probes import LONE_CLOSING_TAG, SEVERAL_BLOCKS, battery
 from template_fix.proposers import Proposal
+from template_fix.queries import optional, undeclared
 from template_fix.render import Failure, Renderer, RenderError
 from template_fix.search import Choice, Search
 from template_fix.tags import USUAL, Tags, asked_for, discover
@@ -25,9 +28,8 @@ from template_fix.text import Edit, Span, traced_back
 
 if TYPE_CHECKING:
     from template_fix.coverage import Coverage
-    from template_fix.generation import Marked
-    from template_fix.mask import Mask
     from template_fix.trace import Trace
+from template_fix.setting import Setting
 
 # What the battery is spelled with for a template that has no tags of its own: to it they are text like any other.
 NEUTRAL = Tags(*USUAL)
@@ -41,23 +43,6 @@ class Found:
     at: Span | None = None
     evidence: tuple[Evidence, ...] = ()
     fix: str | None = None
-
-
-@dataclass(frozen=True)
-class Setting:
-    """How a template is studied: its variables, the tags that the user chose, and the default of the switch.
-
-    ``captured`` has repairs note the switch first of all, for templates that bind it themselves. ``ends`` are the texts
-    of the tokens that generation stops at, as far as they are known. ``switch`` is what ``preserve_thinking`` is set
-    to, None where it isn't passed.
-    """
-
-    variables: tuple[tuple[str, Any], ...] = ()
-    tags: tuple[str, str] | None = None
-    default: bool = True
-    captured: bool = False
-    ends: tuple[str, ...] = ()
-    switch: Any = None
 
 
 class Study:
@@ -91,10 +76,10 @@ class Study:
         given = {*self.own_variables, *optional(self.template.tree)}
         for name, text in asked_for(self.template.tree):
             if name in given:
-                more += varied(self.tags, self._arguments, name, text)
+                more += varied(self.tags, self.arguments, name, text)
         if self.coverage:
             self.coverage = self.coverage.joined_by(self.examined, more)
-            unusual = further(self.tags, self._arguments)
+            unusual = further(self.tags, self.arguments)
             for probe, known in reaching(self.coverage, self.examined, unusual):
                 more.append(probe)
                 self.coverage = known
@@ -106,14 +91,15 @@ class Study:
     def _varied(self, name: str) -> Iterator[Probe]:
         """Yield conversations that set a variable; what it changes where it is set against reasoning is asked for."""
         keeping = self.keeping.get(name, True)
-        kept = varied(self.tags, self._arguments, name, keeping)
+        kept = varied(self.tags, self.arguments, name, keeping)
         yield from kept
         if name in self.keeping:
-            for probe, other in zip(varied(self.tags, self._arguments, name, not keeping), kept, strict=True):
+            for probe, other in zip(varied(self.tags, self.arguments, name, not keeping), kept, strict=True):
                 yield replace(probe, fixed=self.examined.text(probe) != self.examined.text(other))
 
     @cached_property
-    def _arguments(self) -> type:
+    def arguments(self) -> type:
+        """Return the type of the arguments of calls that the template takes."""
         return _arguments(self.examined.renderer, self.tags)
 
     def _case(self, renderer: Renderer, tags: Tags) -> Case:
@@ -222,39 +208,6 @@ class Study:
         """Return the search for a repair."""
         setting = self.setting
         return Search(self.source, self.case, self.variables, setting.default, captured=setting.captured)
-
-    @property
-    def marks(self) -> bool:
-        """Whether the template has generation markers."""
-        return bool(self.markers)
-
-    @cached_property
-    def markers(self) -> tuple[Span, ...]:
-        """Return where the template's generation markers stand."""
-        found = (self.template.span(node) for node in self.template.all_nodes if is_marker(node))
-        return tuple(span or Span(0, 0) for span in found)
-
-    @cached_property
-    def stops(self) -> tuple[str, ...]:
-        """Return the texts that the template prints at the end of a turn."""
-        from template_fix.mask import Mask
-
-        return Mask(self.examined).stops
-
-    @cached_property
-    def mask(self) -> Mask:
-        """Return what the model has to write of each conversation, as the markers should tell."""
-        from template_fix.generation import wanted_masks
-
-        return wanted_masks(self.template, self.examined, self._arguments, self.setting.ends)
-
-    def marked(self) -> Marked:
-        """Return the template with generation markers, its own left out. Raises Unmarkable."""
-        from template_fix.generation import with_markers
-        from template_fix.unmarking import unmarked
-
-        bare = unmarked(self.source) if self.marks else self.source
-        return with_markers(bare, self.mask, self._arguments, self.variables)
 
     def owed(self) -> Iterator[Observation]:
         """Yield what the template does to each conversation that the contract is owed on."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from jinja2 import nodes
 
-from template_fix.jinja import walk
+from template_fix.queries import walk
 from template_fix.render import REASONING_FIELDS, Failure, Renderer
 
 # A token that is longer, or isn't text at all, is no tag.

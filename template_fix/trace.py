@@ -16,7 +16,9 @@ from jinja2 import Template as Compiled
 from jinja2 import Undefined, nodes, pass_context
 from jinja2.visitor import NodeTransformer
 
-from template_fix.jinja import Template, environment, walk
+from template_fix.environment import environment
+from template_fix.jinja import Template
+from template_fix.queries import walk
 from template_fix.render import Renderer, RenderError
 from template_fix.text import Span
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from template_fix.checkpoint import Checkpoint
 from template_fix.copies import CONFIG
 from template_fix.document import Document
-from template_fix.jsontext import Array, Leaf, Member, Object, parse_at, without
+from template_fix.json_nodes import Array, Leaf, Member, Object
+from template_fix.jsontext import parse_at, without
 from template_fix.loaders import BACKEND5, OWN5, has_decoder
 from template_fix.records import ADDED, NAMED, TOKENIZER, TokenRecord
 from template_fix.text import Edit, Span

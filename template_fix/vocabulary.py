@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from template_fix.checkpoint import Checkpoint, CheckpointError
 from template_fix.document import Document
-from template_fix.jsontext import Bulk, Object
+from template_fix.json_nodes import Bulk, Object
 from template_fix.records import FLAGS, TOKENIZER, TokenRecord
 
 if TYPE_CHECKING:

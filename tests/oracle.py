@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from template_fix.probes import Probe
+from template_fix.probe import Probe
 from template_fix.render import Renderer
 
 MODELS = ("reasoning", "answer", "call", "before", "behind")

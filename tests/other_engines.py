@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from template_fix.render import Renderer, prepared
-from template_fix.study import Setting, Study
+from template_fix.setting import Setting
+from template_fix.study import Study
 
 # Texts as an engine prints them for conversations, given as template variables; None where it refuses one.
 Engine = Callable[[str, Sequence[Mapping[str, Any]]], "list[str | None]"]

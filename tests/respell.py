@@ -8,7 +8,8 @@ from random import Random
 
 from jinja2 import nodes
 
-from template_fix.jinja import Template, Token, lex, undeclared, walk
+from template_fix.jinja import Template, Token, lex
+from template_fix.queries import undeclared, walk
 
 Spelling = Callable[[str, Random], str]
 

@@ -10,7 +10,8 @@ import pytest
 from template_fix.checkpoint import Checkpoint
 from template_fix.outcome import PatchResult
 from template_fix.repair import patch
-from template_fix.study import Setting, Study
+from template_fix.setting import Setting
+from template_fix.study import Study
 
 FOLDER = Path(__file__).with_name("templates")
 NAMES = sorted(path.stem for path in FOLDER.glob("*.jinja"))

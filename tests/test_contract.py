@@ -9,7 +9,8 @@ from shelf import NAMES, chat, source, study
 
 from template_fix.contract import SAFE, Case, Examination, Held, common_prefix, locate
 from template_fix.judge import judge
-from template_fix.probes import Part, Probe, battery, probe
+from template_fix.probe import Part, Probe, probe
+from template_fix.probes import battery
 from template_fix.render import Renderer
 from template_fix.tags import Tags
 

@@ -4,7 +4,7 @@ import pytest
 from shelf import chat, study
 
 from template_fix.coverage import Coverage, coverage, reaching
-from template_fix.probes import probe
+from template_fix.probe import probe
 from template_fix.study import NEUTRAL
 from template_fix.text import Span
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from jinja2 import Template as Compiled
 from shelf import EACH, patched, repaired, source
 
+from template_fix.environment import environment
 from template_fix.fold import equal_when_off, folded
-from template_fix.jinja import environment
 from template_fix.render import Renderer
 
 

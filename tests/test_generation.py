@@ -8,11 +8,12 @@ import pytest
 from oracle import faults
 from shelf import NAMES, source
 
-from template_fix.generation import Marked, differences
+from template_fix.generation import Marked, differences, marked_template, mask_of, stops_of
 from template_fix.placement import Unmarkable
 from template_fix.proof import same_but_for_markers
 from template_fix.render import Renderer
-from template_fix.study import Setting, Study
+from template_fix.setting import Setting
+from template_fix.study import Study
 from template_fix.unmarking import unmarked
 
 LOOP = "{% for m in messages %}"
@@ -27,14 +28,16 @@ def turns(text: str) -> str:
 
 
 def marked(template: str) -> Marked:
-    return Study(template, SETTING).marked()
+    return marked_template(Study(template, SETTING))
 
 
 def assert_right(before: str, after: str, stops: tuple[str, ...] = ("<|e|>",)) -> None:
     """The marked template prints the same, and marks what the model writes, as the conversations' own texts tell."""
     study = Study(before, SETTING)
     bare, renderer = (Renderer(each, study.variables) for each in (before, after))
-    wrong = {fault for probe in study.mask.examined.probes.values() for fault in faults(bare, renderer, probe, stops)}
+    wrong = {
+        fault for probe in mask_of(study).examined.probes.values() for fault in faults(bare, renderer, probe, stops)
+    }
     assert not wrong
     assert same_but_for_markers(before, after)
 
@@ -201,7 +204,7 @@ def test_what_no_output_prints_alone_is_captured(template: str, changed: tuple[s
 def test_the_templates_of_ours_are_marked(name: str) -> None:
     template = source(name)
     study = Study(template, SETTING)
-    assert_right(template, study.marked().source, study.stops)
+    assert_right(template, marked_template(study).source, stops_of(study))
 
 
 @pytest.mark.parametrize(
@@ -392,7 +395,7 @@ def test_no_variable_is_set_between_markers_and_read_behind_them() -> None:
 
 def test_markers_that_are_right_stay() -> None:
     template = turns("{{ '<|a|>\\n' }}{% generation %}{{ m.content }}<|e|>{% endgeneration %}")
-    assert next(differences(Study(template, SETTING).mask, Renderer(template, {})), None) is None
+    assert next(differences(mask_of(Study(template, SETTING)), Renderer(template, {})), None) is None
 
 
 @pytest.mark.parametrize(

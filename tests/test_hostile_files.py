@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from template_fix.checkpoint import Checkpoint, CheckpointError
 from template_fix.document import BULK
-from template_fix.jsontext import MOST_VALUES, Bulk, JsonError, Object, opened, parse, plain
+from template_fix.json_nodes import Bulk, JsonError, Object, plain
+from template_fix.jsontext import MOST_VALUES, opened, parse
 
 CONFIG, TOKENIZER, ADDED = "tokenizer_config.json", "tokenizer.json", "added_tokens.json"
 

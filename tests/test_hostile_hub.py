@@ -16,7 +16,8 @@ from template_fix import hub as client
 from template_fix.belongings import is_read
 from template_fix.cli import main
 from template_fix.demo_model import files
-from template_fix.hub import HubError, Remote, RemoteFile, look
+from template_fix.hub import Remote, RemoteFile, look
+from template_fix.hub_errors import HubError
 from template_fix.models import fetched
 
 pytestmark = pytest.mark.usefixtures("remembered")

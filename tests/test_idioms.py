@@ -103,9 +103,7 @@ IDIOMS = [
         f"{SWITCH} and m.content is string or loop.revindex0 == 0",
         id="an empty block in the last turn, by a test that fails for missing content",
     ),
-    pytest.param(
-        CHANNELS, "{'role': m.role, ", id="reasoning inside of content, in the message of the answer"
-    ),
+    pytest.param(CHANNELS, "{'role': m.role, ", id="reasoning inside of content, in the message of the answer"),
     pytest.param(NEVER_RESET, "and loop.first", id="a second turn with calls that loses its text"),
     pytest.param(
         SHARED_BRANCH, "m.role == 'assistant'", id="a last message that is printed otherwise, whoever wrote it"

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import nodes
 
-from template_fix.jinja import ParseError, Template, environment, lex, undeclared, walk
+from template_fix.environment import environment
+from template_fix.jinja import ParseError, Template, lex
+from template_fix.queries import undeclared, walk
 
 FRAGMENTS = [
     "{%- for message in messages %}",

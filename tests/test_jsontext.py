@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from template_fix.jsontext import Array, Bulk, JsonError, Object, opened, parse, plain, without
+from template_fix.json_nodes import Array, Bulk, JsonError, Object, plain
+from template_fix.jsontext import opened, parse, without
 from template_fix.text import Span, apply
 
 BULK = (("model", "vocab"), ("model", "merges"))

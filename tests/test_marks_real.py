@@ -10,9 +10,11 @@ import pytest
 from shelf import NAMES, source
 
 from template_fix.contract import Examination
+from template_fix.generation import marked_template, mask_of
 from template_fix.limits import bounded
 from template_fix.placement import Unmarkable
-from template_fix.study import Setting, Study
+from template_fix.setting import Setting
+from template_fix.study import Study
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("transformers")
@@ -81,11 +83,11 @@ def assert_masks(template: str) -> int:
 def studied(template: str) -> tuple[list[tuple[Any, ...]], str]:
     """The conversations with their wanted masks, and the marked template; runs in a child process."""
     study = Study(template, SETTING)
-    marked = study.marked().source
-    examined: Examination = study.mask.examined
+    marked = marked_template(study).source
+    examined: Examination = mask_of(study).examined
     found = []
     for probe in list(examined.probes.values())[::3]:
-        wanted = study.mask.of(probe) if not probe.legacy else None
+        wanted = mask_of(study).of(probe) if not probe.legacy else None
         if wanted:
             text = str(examined.text(probe))
             shown: list[str] = []
@@ -124,7 +126,7 @@ def test_transformers_masks_what_the_model_writes_in_real_templates(file: Path) 
 def test_the_predicates_of_trl_hold_once_a_template_is_marked(template: str) -> None:
     utils = pytest.importorskip("trl.chat_template_utils")
     assert not utils.is_chat_template_stop_token_trained(tokenizer(template))
-    marked = Study(template, SETTING).marked().source
+    marked = marked_template(Study(template, SETTING)).source
     assert utils.has_generation_markers(marked)
     assert utils.is_chat_template_stop_token_trained(tokenizer(marked))
     if "tool_calls" in template:

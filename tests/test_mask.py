@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from template_fix.mask import Mask
-from template_fix.study import Setting, Study
+from template_fix.setting import Setting
+from template_fix.study import Study
 
 USER = "{% if m.role == 'user' %}<|u|>{{ m.content }}<|e|>\n{% endif %}"
 

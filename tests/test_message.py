@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from template_fix.batches import DataError
 from template_fix.conversation import ConversationError
 from template_fix.document import CheckpointError
-from template_fix.hub import Absent, HubError, Moved, NoRevision, Offline, Unreachable
+from template_fix.hub_errors import Absent, HubError, Moved, NoRevision, Offline, Unreachable
 from template_fix.journal import WriteError
 from template_fix.message import UserError, cut, one_line, presentable, scrubbed, visible
 from template_fix.pages import UnknownCodeError

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from template_fix.probes import CALLS, REASONS, TOOLS, Probe, battery, probe
+from template_fix.probe import CALLS, REASONS, TOOLS, Probe, probe
+from template_fix.probes import battery
 from template_fix.render import prepared
 from template_fix.tags import Tags
 

@@ -19,7 +19,7 @@ import template_fix
 from template_fix import HubError, Options
 from template_fix.cli import main
 from template_fix.demo_model import files
-from template_fix.hub import Moved
+from template_fix.hub_errors import Moved
 from template_fix.plan import PushError
 from template_fix.render import render
 

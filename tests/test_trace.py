@@ -8,7 +8,8 @@ from shelf import NAMES, chat, source, study
 
 from template_fix.contract import Examination
 from template_fix.jinja import ParseError, Template
-from template_fix.probes import battery, probe
+from template_fix.probe import probe
+from template_fix.probes import battery
 from template_fix.render import Failure, Renderer, RenderError
 from template_fix.tags import Tags
 from template_fix.trace import Trace, holds

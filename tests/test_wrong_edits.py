@@ -9,7 +9,8 @@ from shelf import EACH, patched, repaired, source
 
 from template_fix.jinja import Template
 from template_fix.proposers import Proposal
-from template_fix.study import Setting, Study
+from template_fix.setting import Setting
+from template_fix.study import Study
 from template_fix.text import Edit, Span
 from template_fix.trace import Site, Trace
 

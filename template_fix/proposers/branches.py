@@ -14,7 +14,7 @@ from jinja2 import nodes
 
 from template_fix.contract import Examination, Observation
 from template_fix.jinja import Template, Token, lex
-from template_fix.probes import CALLS, Part
+from template_fix.probe import CALLS, Part
 from template_fix.proposers import Proposal
 from template_fix.proposers.messages import READ
 from template_fix.text import Edit, Span

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from template_fix.contract import Examination, Observation
-from template_fix.probes import Part, Probe
+from template_fix.probe import Part, Probe
 from template_fix.proposers.drops import dropped
 from template_fix.proposers.gates import flips, gained, harms
 from template_fix.proposers.trials import prints, same, well

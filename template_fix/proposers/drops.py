@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from template_fix.contract import SAMPLE, Examination
-from template_fix.probes import Part, Probe
+from template_fix.probe import Part, Probe
 from template_fix.proposers import Proposal
 from template_fix.proposers.splice import replaced
 from template_fix.proposers.trials import same, short

@@ -11,12 +11,13 @@ from dataclasses import replace
 from jinja2 import nodes
 
 from template_fix.contract import SAFE, SAMPLE, Examination, Held, Observation
-from template_fix.jinja import Template, walk
-from template_fix.probes import Probe
+from template_fix.jinja import Template
+from template_fix.probe import Probe
 from template_fix.proposers import Proposal
 from template_fix.proposers.messages import access, enclosing_loops
 from template_fix.proposers.splice import replaced
 from template_fix.proposers.trials import prints, same, short, well
+from template_fix.queries import walk
 from template_fix.text import Span
 from template_fix.trace import Trace
 

@@ -12,7 +12,7 @@ from jinja2 import nodes
 
 from template_fix.contract import Examination, Observation, common_prefix
 from template_fix.jinja import Template
-from template_fix.probes import Part
+from template_fix.probe import Part
 from template_fix.proposers import Proposal
 from template_fix.proposers.messages import access, enclosing_loops, first_output, leftmost
 from template_fix.proposers.splice import literal, replaced

@@ -10,7 +10,7 @@ from jinja2 import nodes
 
 from template_fix.contract import Examination
 from template_fix.jinja import Template, lex
-from template_fix.probes import Probe
+from template_fix.probe import Probe
 from template_fix.text import Edit, Span
 from template_fix.trace import Site, Trace
 

@@ -12,7 +12,7 @@ from jinja2 import nodes
 
 from template_fix.contract import Examination, Observation
 from template_fix.jinja import Template, lex
-from template_fix.probes import Part
+from template_fix.probe import Part
 from template_fix.proposers import Proposal
 from template_fix.proposers.messages import Binding, bindings, first_output, reads, with_keys
 from template_fix.proposers.splice import literal

@@ -13,10 +13,11 @@ from typing import NamedTuple
 from jinja2 import nodes
 
 from template_fix.contract import Examination
-from template_fix.jinja import Template, lex, walk
+from template_fix.jinja import Template, lex
 from template_fix.proposers import Proposal
 from template_fix.proposers.messages import READ, Binding
 from template_fix.proposers.splice import literal, replaced
+from template_fix.queries import walk
 from template_fix.tags import Tags
 from template_fix.text import Edit, Span
 from template_fix.trace import Trace

@@ -12,9 +12,10 @@ from jinja2 import nodes
 
 from template_fix.contract import SAFE, Examination
 from template_fix.fold import SWITCH
-from template_fix.jinja import Template, walk
+from template_fix.jinja import Template
 from template_fix.proposers import Proposal
 from template_fix.proposers.splice import in_front
+from template_fix.queries import walk
 from template_fix.text import Edit
 
 

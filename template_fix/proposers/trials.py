@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from template_fix.contract import SAMPLE, Examination
-from template_fix.probes import Part, Probe
+from template_fix.probe import Part, Probe
 from template_fix.trace import Trace
 
 

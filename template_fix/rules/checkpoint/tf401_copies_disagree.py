@@ -24,7 +24,8 @@ from collections.abc import Iterator, Sequence
 from template_fix.checkpoint import Checkpoint, TemplateCopy
 from template_fix.finding import Evidence, Finding, Level
 from template_fix.limits import LimitExceeded, in_turn
-from template_fix.probes import Probe, battery
+from template_fix.probe import Probe
+from template_fix.probes import battery
 from template_fix.render import Failure, Renderer, RenderError
 from template_fix.subject import Subject
 from template_fix.tags import USUAL, Tags

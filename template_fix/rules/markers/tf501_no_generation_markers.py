@@ -31,7 +31,9 @@ SUMMARY = "no generation markers, so assistant_only_loss trains on nothing"
 
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding for a template that prints turns and marks none."""
-    if not study.marks and any(seen.text is not None for seen in study.examined):
+    from template_fix.generation import markers_of
+
+    if not markers_of(study) and any(seen.text is not None for seen in study.examined):
         yield Found(
             "no generation markers: with assistant_only_loss nothing is trained on",
             fix="patch --mark puts them round what the model has to write",

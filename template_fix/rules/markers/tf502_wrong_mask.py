@@ -31,16 +31,18 @@ SUMMARY = "the generation markers enclose the wrong text"
 
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding for markers that give another mask than the wanted one in an ordinary conversation."""
-    if not study.marks:
+    from template_fix.generation import markers_of, mask_of
+
+    if not markers_of(study):
         return
     from template_fix.generation import differences
 
-    for each in differences(study.mask, study.examined.renderer):
+    for each in differences(mask_of(study), study.examined.renderer):
         if each.probe.ordinary:
             marked, wanted = (_shown(each.text, spans) for spans in (each.marked, each.wanted))
             yield Found(
                 f"the generation markers enclose the wrong text: {_what(each.text, each.marked, each.wanted)}",
-                study.markers[0]._replace(end=study.markers[0].start + len("generation")),
+                markers_of(study)[0]._replace(end=markers_of(study)[0].start + len("generation")),
                 (Evidence(each.probe.describe(), given=wanted, printed=marked, labels=("wanted", "marked")),),
                 "patch --mark puts them round what the model has to write",
             )

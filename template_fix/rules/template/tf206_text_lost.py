@@ -20,7 +20,7 @@ from collections.abc import Iterator
 
 from template_fix.contract import Observation
 from template_fix.finding import Evidence, Level
-from template_fix.probes import Part
+from template_fix.probe import Part
 from template_fix.study import Found, Study
 from template_fix.text import Span
 from template_fix.tokens import listed
