@@ -27,16 +27,16 @@ from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
-from template_fix.checkpoint import Checkpoint
-from template_fix.contract import FIELD, SAFE, Examination, common_prefix, locate
-from template_fix.fold import SWITCH, equal_when_off
-from template_fix.limits import ChildError, LimitExceeded, bounded
-from template_fix.outcome import PatchResult
-from template_fix.probe import Probe
-from template_fix.render import Renderer
-from template_fix.repair import check, patch, special_tokens
-from template_fix.setting import Setting
-from template_fix.study import Study
+from template_fix.bounds.limits import ChildError, LimitExceeded, bounded
+from template_fix.checkpoint.checkpoint import Checkpoint
+from template_fix.contract.examination import FIELD, SAFE, Examination, common_prefix, locate
+from template_fix.conversations.probe import Probe
+from template_fix.engine.patch import check, patch, special_tokens
+from template_fix.jinja.folding import SWITCH, equal_when_off
+from template_fix.jinja.renderer import Renderer
+from template_fix.repair.setting import Setting
+from template_fix.repair.study import Study
+from template_fix.results import PatchResult
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared/corpus/templates"
 PROPERTIES = {"printed": "lossless", "once": "lossless", "well-formed": "well-formed", "alike": "well-formed"}

@@ -52,7 +52,8 @@ def parsed() -> argparse.Namespace:
 
 
 def made_model(folder: Path, broken: bool) -> Path:
-    from template_fix import demo_model, patch
+    from template_fix import patch
+    from template_fix.cli import demo_model
 
     folder.mkdir()
     for name, text in demo_model.files().items():

@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from other_engines import compared, gathered, minijinja, printed, transformers_js
 
-from template_fix.checkpoint import Checkpoint
-from template_fix.limits import bounded
-from template_fix.repair import patch
+from template_fix.bounds.limits import bounded
+from template_fix.checkpoint.checkpoint import Checkpoint
+from template_fix.engine.patch import patch
 
 CORPUS = Path(__file__).parents[2] / "shared/corpus/templates"
 

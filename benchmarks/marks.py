@@ -28,14 +28,14 @@ from statistics import median
 
 from corpus import CORPUS, import_seconds, jobs_of
 
-from template_fix.generation import differences, joined, marked_template, markers_of, mask_of
-from template_fix.limits import ChildError, LimitExceeded, bounded
-from template_fix.placement import Unmarkable
-from template_fix.proof import same_but_for_markers
-from template_fix.render import Failure, Renderer, RenderError
-from template_fix.setting import Setting
-from template_fix.study import Study
-from template_fix.unmarking import unmarked
+from template_fix.bounds.limits import ChildError, LimitExceeded, bounded
+from template_fix.jinja.renderer import Failure, Renderer, RenderError
+from template_fix.markers.marking import differences, joined, marked_template, markers_of, mask_of
+from template_fix.markers.placement import Unmarkable
+from template_fix.markers.proof import same_but_for_markers
+from template_fix.markers.unmarking import unmarked
+from template_fix.repair.setting import Setting
+from template_fix.repair.study import Study
 
 SETTING = Setting((("bos_token", "<s>"), ("eos_token", "</s>")), ends=("</s>",))
 SECONDS = 120

@@ -22,13 +22,13 @@ from typing import Any
 
 from corpus import Examined, examined
 
-from template_fix.checkpoint import Checkpoint
-from template_fix.contract import Examination
-from template_fix.limits import bounded
-from template_fix.render import Renderer
-from template_fix.repair import patch, special_tokens
-from template_fix.setting import Setting
-from template_fix.study import Study
+from template_fix.bounds.limits import bounded
+from template_fix.checkpoint.checkpoint import Checkpoint
+from template_fix.contract.examination import Examination
+from template_fix.engine.patch import patch, special_tokens
+from template_fix.jinja.renderer import Renderer
+from template_fix.repair.setting import Setting
+from template_fix.repair.study import Study
 
 FOLDER = "trl/chat_templates/"
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from template_fix.api import check, patch, push, row_check
-    from template_fix.callback import PreflightCallback
-    from template_fix.checkpoint import CheckpointError
-    from template_fix.hub_errors import HubError
+    from template_fix.checkpoint.checkpoint import CheckpointError
+    from template_fix.disk.store import WriteError
+    from template_fix.hub.errors import HubError
     from template_fix.options import Options
-    from template_fix.outcome import Patched, Report
-    from template_fix.preflighting import Preflight, PreflightError, preflight
-    from template_fix.sending import Pushed
-    from template_fix.store import WriteError
+    from template_fix.results import Patched, Report
+    from template_fix.share.push import Pushed
+    from template_fix.training.callback import PreflightCallback
+    from template_fix.training.preflight import Preflight, PreflightError, preflight
 
 __all__ = [
     "CheckpointError",
@@ -40,19 +40,19 @@ __all__ = [
 ]
 
 _HOMES = {
-    "CheckpointError": "checkpoint",
-    "HubError": "hub",
+    "CheckpointError": "checkpoint.checkpoint",
+    "HubError": "hub.client",
     "Options": "options",
-    "Patched": "outcome",
-    "Preflight": "preflighting",
-    "PreflightCallback": "callback",
-    "PreflightError": "preflighting",
-    "Pushed": "sending",
-    "Report": "outcome",
-    "WriteError": "store",
+    "Patched": "results",
+    "Preflight": "training.preflight",
+    "PreflightCallback": "training.callback",
+    "PreflightError": "training.preflight",
+    "Pushed": "share.push",
+    "Report": "results",
+    "WriteError": "disk.store",
     "check": "api",
     "patch": "api",
-    "preflight": "preflighting",
+    "preflight": "training.preflight",
     "push": "api",
     "row_check": "api",
 }

@@ -10,7 +10,7 @@ import sys
 if not getattr(sys.flags, "safe_path", False) and sys.path and sys.path[0] in ("", os.getcwd()):
     del sys.path[0]
 
-from template_fix.cli import main
+from template_fix.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

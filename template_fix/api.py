@@ -6,18 +6,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from template_fix.models import Model, companions, opened
+from template_fix.disk.store import ORIGIN, WriteError
+from template_fix.hub.model import Model, companions, opened
 from template_fix.options import Options, shared_default
-from template_fix.outcome import Patched, Report
-from template_fix.store import ORIGIN, WriteError
+from template_fix.results import Patched, Report
 
 if TYPE_CHECKING:
-    from template_fix.batch_check import RowCheck
-    from template_fix.batches import Batch
-    from template_fix.data import Source
-    from template_fix.data_check import DataReport
-    from template_fix.plan import Plan
-    from template_fix.sending import Pushed
+    from template_fix.data.batches import Batch
+    from template_fix.data.check import DataReport
+    from template_fix.data.row_check import RowCheck
+    from template_fix.data.sources import Source
+    from template_fix.share.plan import Plan
+    from template_fix.share.push import Pushed
 
 
 def check(model: str, options: Options | None = None, *, revision: str | None = None) -> Report:
@@ -25,7 +25,7 @@ def check(model: str, options: Options | None = None, *, revision: str | None = 
 
     Raises CheckpointError where its files can't be read, and HubError where the Hub doesn't hand them out.
     """
-    from template_fix.repair import check as check_one
+    from template_fix.engine.patch import check as check_one
 
     return check_one(opened(model, revision).checkpoint, options)
 
@@ -45,7 +45,7 @@ def row_check(
 
     Raises as `check` does, and CheckpointError where there is no template to render rows with.
     """
-    from template_fix.data_check import row_check_of
+    from template_fix.data.check import row_check_of
 
     return row_check_of(opened(model, revision).checkpoint, options, columns)
 
@@ -65,7 +65,7 @@ def check_data(
     ``told`` hears of each batch of rows that is done. Raises as `row_check` does, and DataError where the data can't be
     read.
     """
-    from template_fix.data_check import check_data as check_one
+    from template_fix.data.check import check_data as check_one
 
     checkpoint = opened(model, revision).checkpoint
     return check_one(checkpoint, source, options, columns, processes=processes, told=told)
@@ -94,15 +94,15 @@ def patch(
 
 
 def _previewed(model: Model, options: Options) -> Patched:
-    from template_fix.repair import patch as patch_one
+    from template_fix.engine.patch import patch as patch_one
 
     return Patched(patch_one(model.checkpoint, options), None)
 
 
 def _copied(model: Model, options: Options, output: str) -> Patched:
-    from template_fix.origin import origin
-    from template_fix.repair import patch as patch_one
-    from template_fix.writing import write_elsewhere
+    from template_fix.disk.replace import write_elsewhere
+    from template_fix.engine.patch import patch as patch_one
+    from template_fix.hub.origin import origin
 
     files = model.checkpoint.files
     result = patch_one(model.checkpoint, options)
@@ -115,10 +115,10 @@ def _copied(model: Model, options: Options, output: str) -> Patched:
 
 
 def _replaced(model: str, revision: str | None, options: Options) -> Patched:
-    from template_fix.document import CheckpointError
-    from template_fix.models import is_repo
-    from template_fix.repair import patch as patch_one
-    from template_fix.writing import recover, replace
+    from template_fix.checkpoint.json_file import CheckpointError
+    from template_fix.disk.replace import recover, replace
+    from template_fix.engine.patch import patch as patch_one
+    from template_fix.hub.model import is_repo
 
     if is_repo(model):
         raise CheckpointError(
@@ -156,8 +156,8 @@ def push(
     Raises PushError where it should not be pushed, Moved where the repository has changed meanwhile, HubError where
     the Hub doesn't do it, and CheckpointError where the files can't be read.
     """
-    from template_fix.plan import Wish
-    from template_fix.sending import pushed
+    from template_fix.share.plan import Wish
+    from template_fix.share.push import pushed
 
     options = options or Options(default=shared_default(create_pr))
     wish = Wish(source, to, options, revision, create_pr, branch, private, message, allow_errors)

@@ -14,11 +14,11 @@ import pytest
 from hub_server import Hub, Server
 from hypothesis import settings
 
-from template_fix import children
-from template_fix.checkpoint import Checkpoint
+from template_fix.bounds import child
+from template_fix.checkpoint.checkpoint import Checkpoint
+from template_fix.engine.patch import patch as repair
 from template_fix.options import Options
-from template_fix.outcome import PatchResult
-from template_fix.repair import patch as repair
+from template_fix.results import PatchResult
 
 # How long one example takes says more about the machine than about the code.
 settings.register_profile("default", deadline=None)
@@ -41,7 +41,7 @@ def _has_other_threads() -> bool:
     )
 
 
-children.has_threads = _has_other_threads
+child.has_threads = _has_other_threads
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -90,7 +90,7 @@ def remembered(_results: dict[object, PatchResult], monkeypatch: pytest.MonkeyPa
         found = _results[key]
         return replace(found, before=replace(found.before, **named), after=replace(found.after, **named))
 
-    for place in ("template_fix.repair.patch", "template_fix.plan.patch"):
+    for place in ("template_fix.engine.patch.patch", "template_fix.share.plan.patch"):
         monkeypatch.setattr(place, patch)
 
 

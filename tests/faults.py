@@ -21,7 +21,7 @@ Fault = Callable[[str, tuple[object, ...]], None]
 
 def run(action: Action, fault: Fault) -> int:
     """Run ``action`` with ``fault`` called before each operation; return 0, 1 for WriteError, or minus the signal."""
-    from template_fix.writing import WriteError
+    from template_fix.disk.replace import WriteError
 
     child = os.fork()
     if child:

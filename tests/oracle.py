@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from template_fix.probe import Probe
-from template_fix.render import Renderer
+from template_fix.conversations.probe import Probe
+from template_fix.jinja.renderer import Renderer
 
 MODELS = ("reasoning", "answer", "call", "before", "behind")
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tiny import alphabet
 
-from template_fix.loaders import BACKEND5, FAST4, OWN5, SLOW4
+from template_fix.tokens.loaders import BACKEND5, FAST4, OWN5, SLOW4
 
 # Which release, which class the config names, and whether the vocabulary lies beside as the slow classes want it.
 KINDS = {

@@ -8,8 +8,8 @@ from random import Random
 
 from jinja2 import nodes
 
-from template_fix.jinja import Template, Token, lex
-from template_fix.queries import undeclared, walk
+from template_fix.jinja.queries import undeclared, walk
+from template_fix.jinja.templates import Template, Token, lex
 
 Spelling = Callable[[str, Random], str]
 

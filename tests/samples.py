@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from template_fix.finding import Evidence, Finding, Level, Place
-from template_fix.outcome import PatchResult, Refusal, Repair, Report, TemplateSummary
-from template_fix.text import Edit, Span
+from template_fix.results import Evidence, Finding, Level, PatchResult, Place, Refusal, Repair, Report, TemplateSummary
+from template_fix.text.edits import Edit, Span
 
 LINE = "{% set content = content.split('</think>')[-1] %}"
 BEFORE = '{\n  "chat_template": "…\\n' + LINE.replace("\n", "\\n") + '",\n  "x": 1\n}\n'

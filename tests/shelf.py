@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from template_fix.checkpoint import Checkpoint
-from template_fix.outcome import PatchResult
-from template_fix.repair import patch
-from template_fix.setting import Setting
-from template_fix.study import Study
+from template_fix.checkpoint.checkpoint import Checkpoint
+from template_fix.engine.patch import patch
+from template_fix.repair.setting import Setting
+from template_fix.repair.study import Study
+from template_fix.results import PatchResult
 
 FOLDER = Path(__file__).with_name("templates")
 NAMES = sorted(path.stem for path in FOLDER.glob("*.jinja"))

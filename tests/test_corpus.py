@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from template_fix.checkpoint import Checkpoint
-from template_fix.limits import bounded
-from template_fix.repair import patch
+from template_fix.bounds.limits import bounded
+from template_fix.checkpoint.checkpoint import Checkpoint
+from template_fix.engine.patch import patch
 
 SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks/corpus.py"
 spec = importlib.util.spec_from_file_location("corpus", SCRIPT)

@@ -7,13 +7,17 @@ from pathlib import Path
 import click
 import pytest
 
-from template_fix.cli import EXIT_CODES, cli
-from template_fix.pages import pages
+from template_fix.cli.main import EXIT_CODES, cli
+from template_fix.report.pages import pages
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted(ROOT.glob("docs/*.md"))]
+TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
 COMMANDS = [
     shlex.split(command, comments=True)[1:]
-    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    for text in TEXTS.values()
+    for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     for command in re.findall(r"(?:^|&& \S*/)(template-fix .*)", block, re.MULTILINE)
 ]
 
@@ -39,6 +43,16 @@ def test_the_exit_codes_are_those_of_the_help():
     assert told == re.findall(r"^  (\d)  ", EXIT_CODES, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", re.findall(r"\]\(([^)#:]+)\)", README))
-def test_links_lead_to_files(name):
-    assert (Path(__file__).parents[1] / name).is_file()
+LINKS = [(page, name) for page, text in TEXTS.items() for name in re.findall(r"\]\(([^)#:]+)\)", text)]
+
+
+@pytest.mark.parametrize(("page", "name"), LINKS, ids=[f"{page.name}-{name}" for page, name in LINKS])
+def test_links_lead_to_files(page, name):
+    assert (page.parent / name).is_file()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_modules_that_are_named_are_there(page):
+    folders = "|".join(path.name for path in (ROOT / "template_fix").iterdir() if path.is_dir())
+    named = re.findall(rf"`((?:{folders})/[\w/]+\.(?:py|toml))`", TEXTS[page])
+    assert not [name for name in named if not (ROOT / "template_fix" / name).is_file() and not (ROOT / name).is_file()]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import product
 from typing import Any, NamedTuple
 
-from template_fix.checkpoint import Checkpoint
+from template_fix.checkpoint.checkpoint import Checkpoint
 
 TAGS = ("<think>", "</think>")
 BASE = ("<eos>", "<pad>")

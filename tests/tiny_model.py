@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from template_fix import demo_model
+from template_fix.cli import demo_model
 
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"

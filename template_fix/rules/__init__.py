@@ -11,7 +11,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
-from template_fix.finding import Level
+from template_fix.results import Level
 
 
 def _rules(folder: str) -> tuple[Any, ...]:

@@ -21,15 +21,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from template_fix.checkpoint import Checkpoint, TemplateCopy
-from template_fix.finding import Evidence, Finding, Level
-from template_fix.limits import LimitExceeded, in_turn
-from template_fix.probe import Probe
-from template_fix.probes import battery
-from template_fix.render import Failure, Renderer, RenderError
-from template_fix.subject import Subject
-from template_fix.tags import USUAL, Tags
-from template_fix.tokens import listed
+from template_fix.bounds.limits import LimitExceeded, in_turn
+from template_fix.checkpoint.checkpoint import Checkpoint, TemplateCopy
+from template_fix.conversations.battery import battery
+from template_fix.conversations.probe import Probe
+from template_fix.conversations.tags import USUAL, Tags
+from template_fix.jinja.renderer import Failure, Renderer, RenderError
+from template_fix.results import Evidence, Finding, Level
+from template_fix.tokens.reasoning_tokens import listed
+from template_fix.tokens.tagged_checkpoint import Subject
 
 CODE = "TF401"
 LEVEL = Level.WARNING

@@ -21,10 +21,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.finding import Evidence, Finding, Level
-from template_fix.loadable import FIVE, obstacles
-from template_fix.subject import Subject
-from template_fix.tokens import listed
+from template_fix.results import Evidence, Finding, Level
+from template_fix.tokens.loadability import FIVE, obstacles
+from template_fix.tokens.reasoning_tokens import listed
+from template_fix.tokens.tagged_checkpoint import Subject
 
 CODE = "TF402"
 LEVEL = Level.ERROR

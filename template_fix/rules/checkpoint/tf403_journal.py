@@ -21,8 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.finding import Finding, Level, Place
-from template_fix.subject import Subject
+from template_fix.results import Finding, Level, Place
+from template_fix.tokens.tagged_checkpoint import Subject
 
 CODE = "TF403"
 LEVEL = Level.WARNING

@@ -19,10 +19,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.endings import stopping
-from template_fix.finding import Finding, Level
-from template_fix.subject import Subject
-from template_fix.tokens import listed
+from template_fix.checkpoint.stop_tokens import stopping
+from template_fix.results import Finding, Level
+from template_fix.tokens.reasoning_tokens import listed
+from template_fix.tokens.tagged_checkpoint import Subject
 
 CODE = "TF503"
 LEVEL = Level.WARNING

@@ -27,11 +27,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from template_fix.finding import Evidence, Level
-from template_fix.study import Found, Study
+from template_fix.repair.study import Found, Study
+from template_fix.results import Evidence, Level
 
 if TYPE_CHECKING:
-    from template_fix.engines import Difference
+    from template_fix.repair.minijinja import Difference
 
 CODE = "TF404"
 LEVEL = Level.WARNING
@@ -42,8 +42,8 @@ _FIX = "say it in constructs that all engines know; explain TF404 has the usual 
 
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding for each way in which minijinja differs, and for each construct that the table knows of."""
-    from template_fix.engines import differences, installed
-    from template_fix.portable import run_otherwise
+    from template_fix.jinja.engines import run_otherwise
+    from template_fix.repair.minijinja import differences, installed
 
     tried = installed()
     if tried is not None:

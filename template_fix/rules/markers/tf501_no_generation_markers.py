@@ -21,8 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.finding import Level
-from template_fix.study import Found, Study
+from template_fix.repair.study import Found, Study
+from template_fix.results import Level
 
 CODE = "TF501"
 LEVEL = Level.NOTE
@@ -31,7 +31,7 @@ SUMMARY = "no generation markers, so assistant_only_loss trains on nothing"
 
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding for a template that prints turns and marks none."""
-    from template_fix.generation import markers_of
+    from template_fix.markers.marking import markers_of
 
     if not markers_of(study) and any(seen.text is not None for seen in study.examined):
         yield Found(

@@ -20,9 +20,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.finding import Evidence, Level
-from template_fix.study import Found, Study
-from template_fix.text import Span
+from template_fix.repair.study import Found, Study
+from template_fix.results import Evidence, Level
+from template_fix.text.edits import Span
 
 CODE = "TF502"
 LEVEL = Level.WARNING
@@ -31,11 +31,11 @@ SUMMARY = "the generation markers enclose the wrong text"
 
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding for markers that give another mask than the wanted one in an ordinary conversation."""
-    from template_fix.generation import markers_of, mask_of
+    from template_fix.markers.marking import markers_of, mask_of
 
     if not markers_of(study):
         return
-    from template_fix.generation import differences
+    from template_fix.markers.marking import differences
 
     for each in differences(mask_of(study), study.examined.renderer):
         if each.probe.ordinary:

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.finding import Level
-from template_fix.jinja import ParseError
-from template_fix.render import RenderError
-from template_fix.study import Found, Study
-from template_fix.text import Span
+from template_fix.jinja.renderer import RenderError
+from template_fix.jinja.templates import ParseError
+from template_fix.repair.study import Found, Study
+from template_fix.results import Level
+from template_fix.text.edits import Span
 
 CODE = "TF102"
 LEVEL = Level.ERROR

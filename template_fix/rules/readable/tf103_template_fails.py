@@ -18,10 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.finding import Evidence, Level
-from template_fix.limits import LimitExceeded
-from template_fix.study import Found, Study
-from template_fix.text import Span
+from template_fix.bounds.limits import LimitExceeded
+from template_fix.repair.study import Found, Study
+from template_fix.results import Evidence, Level
+from template_fix.text.edits import Span
 
 CODE = "TF103"
 LEVEL = Level.ERROR

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.finding import Level
-from template_fix.study import Found, Study
+from template_fix.repair.study import Found, Study
+from template_fix.results import Level
 
 CODE = "TF201"
 LEVEL = Level.ERROR

@@ -19,9 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.contract import FIELD
-from template_fix.finding import Level
-from template_fix.study import Found, Study
+from template_fix.contract.examination import FIELD
+from template_fix.repair.study import Found, Study
+from template_fix.results import Level
 
 CODE = "TF203"
 LEVEL = Level.ERROR

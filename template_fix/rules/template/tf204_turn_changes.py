@@ -20,9 +20,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.contract import Observation
-from template_fix.finding import Evidence, Level
-from template_fix.study import Found, Study
+from template_fix.contract.examination import Observation
+from template_fix.repair.study import Found, Study
+from template_fix.results import Evidence, Level
 
 CODE = "TF204"
 LEVEL = Level.WARNING

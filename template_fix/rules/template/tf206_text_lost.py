@@ -18,12 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.contract import Observation
-from template_fix.finding import Evidence, Level
-from template_fix.probe import Part
-from template_fix.study import Found, Study
-from template_fix.text import Span
-from template_fix.tokens import listed
+from template_fix.contract.examination import Observation
+from template_fix.conversations.probe import Part
+from template_fix.repair.study import Found, Study
+from template_fix.results import Evidence, Level
+from template_fix.text.edits import Span
+from template_fix.tokens.reasoning_tokens import listed
 
 CODE = "TF206"
 LEVEL = Level.WARNING

@@ -18,10 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.contract import Observation
-from template_fix.finding import Level
-from template_fix.probes import LONE_CLOSING_TAG
-from template_fix.study import Found, Study
+from template_fix.contract.examination import Observation
+from template_fix.conversations.battery import LONE_CLOSING_TAG
+from template_fix.repair.study import Found, Study
+from template_fix.results import Level
 
 CODE = "TF207"
 LEVEL = Level.ERROR

@@ -24,10 +24,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from template_fix.finding import Evidence, Finding, Level
-from template_fix.subject import Subject
-from template_fix.tokens import LOADERS, Vocabulary, listed, skipped_by, tokens_in, told, unflag
-from template_fix.unflag import flag_span
+from template_fix.results import Evidence, Finding, Level
+from template_fix.tokens.reasoning_tokens import LOADERS, Vocabulary, listed, skipped_by, tokens_in, told, unflag
+from template_fix.tokens.tagged_checkpoint import Subject
+from template_fix.tokens.unflag import flag_span
 
 CODE = "TF301"
 LEVEL = Level.ERROR

@@ -21,11 +21,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from template_fix.checkpoint import TokenRecord
-from template_fix.finding import Evidence, Finding, Level
-from template_fix.subject import Subject
-from template_fix.tokens import listed, skips
-from template_fix.unflag import flag_span
+from template_fix.checkpoint.checkpoint import TokenRecord
+from template_fix.results import Evidence, Finding, Level
+from template_fix.tokens.reasoning_tokens import listed, skips
+from template_fix.tokens.tagged_checkpoint import Subject
+from template_fix.tokens.unflag import flag_span
 
 CODE = "TF302"
 LEVEL = Level.WARNING

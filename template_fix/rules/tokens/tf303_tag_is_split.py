@@ -22,11 +22,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from template_fix.finding import Evidence, Finding, Level, Place
-from template_fix.records import TOKENIZER
-from template_fix.subject import Subject
-from template_fix.tokens import LOADERS, Vocabulary, adds, listed, tokens_in, unflag
-from template_fix.unflag import flag_span
+from template_fix.checkpoint.token_records import TOKENIZER
+from template_fix.results import Evidence, Finding, Level, Place
+from template_fix.tokens.reasoning_tokens import LOADERS, Vocabulary, adds, listed, tokens_in, unflag
+from template_fix.tokens.tagged_checkpoint import Subject
+from template_fix.tokens.unflag import flag_span
 
 CODE = "TF303"
 LEVEL = Level.WARNING

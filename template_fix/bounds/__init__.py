@@ -1,0 +1,1 @@
+"""Runs strangers' programs within limits of time and memory."""

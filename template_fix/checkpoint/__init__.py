@@ -1,0 +1,1 @@
+"""A model's tokenizer files, as immutable text."""

@@ -1,0 +1,220 @@
+"""The tokenizer files of a model as immutable text: reading them, and what is stored in them."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from template_fix.checkpoint.json_file import CheckpointError, Document, value_of
+from template_fix.checkpoint.links import refuse_outside
+from template_fix.checkpoint.template_copies import (
+    ADDITIONAL,
+    CONFIG,
+    JINJA,
+    LEGACY,
+    PROCESSOR,
+    Stored,
+    TemplateCopy,
+    seen,
+    stored_copies,
+)
+from template_fix.checkpoint.token_records import ADDED, MAP, TOKENIZER, TokenRecord, token_records
+from template_fix.results import Place
+from template_fix.text.edits import Edit, Span, line_at, position
+from template_fix.text.edits import apply as apply_edits
+
+__all__ = ["Checkpoint", "CheckpointError", "TemplateCopy", "TokenRecord"]
+
+EDITABLE = (TOKENIZER, CONFIG, MAP, ADDED, JINJA, LEGACY, PROCESSOR)
+READ_ONLY = ("config.json", "generation_config.json")
+LARGEST = {TOKENIZER: 64 * 2**20}
+LARGEST_OTHER = 16 * 2**20
+LONGEST_LINE = 2000
+MOST_TEMPLATES = 256
+
+_LFS = "version https://git-lfs.github.com/spec/"
+_LINK = re.compile(r"(?:\.\.?/)+[\w./-]+|[\w./-]*/annex/objects/[\w./-]+")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The tokenizer files of one model.
+
+    ``files`` maps relative paths with forward slashes to the files' text, a BOM and line ends included; ``others``
+    are the names of files that lie beside them unread; ``revision`` is the commit of a model on the Hub; ``store`` is
+    what is told of a directory's former files, see `store.state`. Reading a part that is malformed raises
+    CheckpointError; ``Checkpoint.read`` has looked at all of it already.
+    """
+
+    name: str
+    files: Mapping[str, str] = field(repr=False)
+    others: frozenset[str] = frozenset()
+    revision: str | None = None
+    store: str = ""
+    _documents: dict[str, Document] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str], name: str | None = None) -> Checkpoint:
+        """Return the checkpoint in the directory ``path``; messages call it ``name``, by default the path itself.
+
+        Raises CheckpointError where the directory or a file in it can't be read or isn't what it should be.
+        """
+        root, name = Path(path), str(path) if name is None else name
+        present = _listing(root, name)
+        wanted = [*(file for file in (*EDITABLE, *READ_ONLY) if file in present), *_additional(root, name)]
+        files = {file: _read(root, file, name) for file in wanted}
+        if not any(file in EDITABLE or file.startswith(ADDITIONAL) for file in files):
+            raise CheckpointError(
+                f"{name}: no tokenizer files here; expected {CONFIG}, {TOKENIZER} or {JINJA} in this directory"
+            )
+        checkpoint = cls(name, files, present - files.keys())
+        checkpoint._read_all()
+        return checkpoint
+
+    def _read_all(self) -> None:
+        for file in self.files:
+            self.document(file)
+        _ = self.templates, self.records
+
+    def document(self, file: str) -> Document | None:
+        """Return a JSON file with the spans of its members, None where it is absent or no JSON file."""
+        if file not in self.files or not file.endswith(".json"):
+            return None
+        if file not in self._documents:
+            self._documents[file] = Document.read(self.name, file, self.files[file])
+        return self._documents[file]
+
+    def value(self, file: str, key: str) -> object:
+        """Return the plain value of a top-level key of a JSON file, None where the file or the key is absent."""
+        return value_of(self.document(file), key)
+
+    @cached_property
+    def templates(self) -> tuple[TemplateCopy, ...]:
+        """Every stored copy of every chat template, in the order of the file names."""
+        copies = stored_copies(self.files, self.document)
+        if len(copies) > MOST_TEMPLATES:
+            raise CheckpointError(
+                f"{self.name}: {len(copies):,} chat templates are more than a model has; at most {MOST_TEMPLATES}"
+            )
+        return copies
+
+    @cached_property
+    def seen(self) -> dict[str, Mapping[str, TemplateCopy]]:
+        """For each reader, by its name, the copies that it sees, by variant; none where it finds no template."""
+        return seen(Stored(self.templates, self.files.keys() | self.others))
+
+    def copy_for(self, reader: str, variant: str = "default") -> TemplateCopy | None:
+        """Return the copy of a variant that ``reader`` (a key of ``READERS``) sees, None where it sees none."""
+        return self.seen[reader].get(variant)
+
+    @cached_property
+    def records(self) -> tuple[TokenRecord, ...]:
+        """Every entry that says something of an added or special token."""
+        return token_records(self.document)
+
+    def records_of(self, content: str) -> tuple[TokenRecord, ...]:
+        """Return the records of one token."""
+        return tuple(self._records_by_content.get(content, ()))
+
+    @cached_property
+    def _records_by_content(self) -> dict[str, list[TokenRecord]]:
+        found: dict[str, list[TokenRecord]] = {}
+        for record in self.records:
+            found.setdefault(record.content, []).append(record)
+        return found
+
+    def place(self, file: str, span: Span) -> Place:
+        """Return the place of ``span`` in a file; its line is shown unless it is as long as a whole file's."""
+        text = self.files[file]
+        line, column = position(text, span.start)
+        source = line_at(text, span.start)
+        width = min(span.end - span.start, len(source) - column + 1)
+        return Place(file, line, column, source=source if len(source) < LONGEST_LINE else None, width=max(width, 0))
+
+    def after(self, changed: Mapping[str, tuple[str, str]]) -> Checkpoint:
+        """Return the checkpoint with the texts that changed files have after a patch, given with those before."""
+        files = {**self.files, **{file: text for file, (_, text) in changed.items()}}
+        return replace(self, files=files, _documents={}) if changed else self
+
+    def apply(self, edits: Iterable[tuple[str, Edit]]) -> Checkpoint:
+        """Return the checkpoint with each edit made in its file. Raises as `edits.apply` does."""
+        by_file: dict[str, list[Edit]] = {}
+        for file, edit in edits:
+            by_file.setdefault(file, []).append(edit)
+        changed = {file: apply_edits(self.files[file], some) for file, some in by_file.items()}
+        unchanged = {file: json for file, json in self._documents.items() if file not in changed}
+        return replace(self, files={**self.files, **changed}, _documents=unchanged)
+
+
+def _listing(root: Path, name: str) -> frozenset[str]:
+    try:
+        return frozenset(entry.name for entry in os.scandir(root))
+    except FileNotFoundError:
+        raise CheckpointError(f"{name}: no such directory") from None
+    except NotADirectoryError:
+        raise CheckpointError(f"{name}: this is a file; name the directory that it lies in") from None
+    except OSError as error:
+        raise CheckpointError(f"{name}: the directory can't be read: {_reason(error)}") from None
+
+
+def _additional(root: Path, name: str) -> Iterator[str]:
+    folder = root / ADDITIONAL
+    if folder.is_dir():
+        refuse_outside(root, ADDITIONAL.rstrip("/"), name)
+        for file in sorted(_listing(folder, f"{name}/{ADDITIONAL.rstrip('/')}")):
+            if file.endswith(".jinja"):
+                yield ADDITIONAL + file
+
+
+def _read(root: Path, file: str, name: str) -> str:
+    path, where = root / file, f"{name}/{file}"
+    refuse_outside(root, file, name)
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            what = "directory" if stat.S_ISDIR(status.st_mode) else "device or pipe"
+            raise CheckpointError(f"{where}: this is a {what}, not a file")
+        refuse_large(where, file, status.st_size)
+        return _decoded(path.read_bytes(), where)
+    except FileNotFoundError:
+        advice = "download the file itself" if path.is_symlink() else "it vanished while it was read"
+        raise CheckpointError(f"{where}: the link leads nowhere; {advice}") from None
+    except OSError as error:
+        raise CheckpointError(f"{where}: the file can't be read: {_reason(error)}") from None
+
+
+def refuse_large(where: str, file: str, size: int) -> None:
+    """Raise CheckpointError where a file is larger than one of its name is read."""
+    largest = LARGEST.get(file, LARGEST_OTHER)
+    if size > largest:
+        raise CheckpointError(
+            f"{where}: {size / 2**20:,.0f} MB are more than a file of this kind holds; "
+            f"at most {largest // 2**20} MB are read"
+        )
+
+
+def _decoded(raw: bytes, where: str) -> str:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise CheckpointError(
+            f"{where}:{line}: this is not UTF-8 (byte 0x{raw[error.start]:02x} at offset {error.start}); "
+            "save the file as UTF-8"
+        ) from None
+    if text.startswith(_LFS):
+        raise CheckpointError(f"{where}: this is a Git LFS pointer, not the file; run git lfs pull in its repository")
+    if len(text) < 500 and _LINK.fullmatch(text.strip()):
+        raise CheckpointError(
+            f"{where}: this is a symbolic link saved as text (it holds only {text.strip()}); download the file itself"
+        )
+    return text
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

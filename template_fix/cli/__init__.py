@@ -1,0 +1,1 @@
+"""Options in, one call, the exit code out."""

@@ -1,0 +1,181 @@
+"""`template-fix demo`: a broken model is written, checked, patched and checked again, and a training row shown."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from template_fix.checkpoint.checkpoint import Checkpoint
+from template_fix.cli import run
+from template_fix.cli.demo_model import ROW, files
+from template_fix.conversations.builtin import Conversation
+from template_fix.disk.replace import write_elsewhere
+from template_fix.disk.store import WriteError
+from template_fix.engine.patch import Options, special_tokens
+from template_fix.report.findings import by_gravity, check_lines, finding_lines, patch_lines, tally
+from template_fix.report.showing import Shown, shown, shown_lines
+from template_fix.report.terminal import WIDEST, Line, Piece, line, printer, width_of
+from template_fix.results import Failed, Patched, Report
+
+if TYPE_CHECKING:
+    from template_fix.cli.tell import Format
+
+_SAYS = ROW[-1]["content"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What becomes of the training row: its rendering and the tokens of that, and what decoding leaves of a reply.
+
+    ``reply`` are the tokens of what the model answers, each with whether ``skip_special_tokens=True`` drops it.
+    """
+
+    shown: Shown
+    tokens: tuple[str, ...]
+    reply: tuple[tuple[str, bool], ...]
+
+    @property
+    def decoded(self) -> str:
+        """What is left of the reply."""
+        return "".join(token for token, dropped in self.reply if not dropped)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """All that the demo has to show."""
+
+    directory: str
+    before: Report
+    row_before: Row
+    patched: Patched
+    after: Report
+    row_after: Row
+
+
+def made(directory: str | None) -> Demo | Failed:
+    """Write the demo's model to ``directory``, by default a temporary one, and return what happens to it."""
+    try:
+        path = str(_written(directory))
+    except (WriteError, OSError) as error:
+        return Failed(directory or tempfile.gettempdir(), str(error))
+    before = _checked(path)
+    if isinstance(before, Failed):
+        return before
+    row_before = _row(path)
+    patched = next(run.patch([path], Options(), None, write=True))
+    if isinstance(patched, Failed):
+        return patched
+    after = _checked(path)
+    if isinstance(after, Failed):
+        return after
+    return Demo(path, before, row_before, patched, after, _row(path))
+
+
+def _written(directory: str | None) -> Path:
+    path = Path(tempfile.mkdtemp(prefix="template-fix-demo-") if directory is None else directory)
+    if path.is_dir() and any(path.iterdir()):
+        raise WriteError(f"{path}: is not empty; name a new directory")
+    write_elsewhere(path, files())
+    return path
+
+
+def _checked(path: str) -> Report | Failed:
+    return next(run.check([path], Options()))
+
+
+def _row(path: str) -> Row:
+    from tokenizers import Tokenizer
+
+    checkpoint = Checkpoint.read(path)
+    _, [row] = shown(checkpoint.templates[0].source, special_tokens(checkpoint), Conversation("row", ROW))
+    tokenizer = Tokenizer.from_str(checkpoint.files["tokenizer.json"])
+    text = "".join(run.text for turn in row.turns for run in turn.runs if run.kind != "dropped")
+    tokens = tuple(tokenizer.decode([number], skip_special_tokens=False) for number in tokenizer.encode(text).ids)
+    ids = tokenizer.encode(_SAYS).ids
+    reply = (tuple(tokenizer.decode([number], skip_special_tokens=skip) for skip in (False, True)) for number in ids)
+    return Row(row, tokens, tuple((token, token != left) for token, left in reply))
+
+
+def demo_lines(demo: Demo, width: int = WIDEST) -> Iterator[Line]:
+    """Yield the demo as a story in six steps."""
+    name = shlex.quote(demo.directory)
+    yield from _step(1, "A small model that fails as DeepSeek-R1-Distill does", f"ls {name}")
+    yield line(", ".join(sorted(files())), indent=2)
+    yield from _step(2, "What is wrong with it", f"template-fix check {name}")
+    yield from check_lines(demo.before, width)
+    yield from _step(3, "A training row as this model renders it: what is marked never reaches the loss")
+    yield from _row_lines(demo.row_before)
+    yield from _step(4, "The repair", f"template-fix patch {name}")
+    yield from patch_lines(demo.patched.result, demo.patched.written, width=width)
+    yield from _step(5, "What is wrong with it now", f"template-fix check {name}")
+    yield line(Piece(demo.directory, "title"), ": ", *tally(demo.after.findings))
+    for finding in by_gravity(demo.after.findings):
+        yield line("")
+        yield from finding_lines(finding, width, brief=True)
+    yield from _step(6, "The same row")
+    yield from _row_lines(demo.row_after)
+    yield line("")
+    yield line(Piece("Try next", "title"))
+    for command, what in _TRY:
+        yield line(what, indent=2)
+        yield line(Piece(f"$ template-fix {command.format(name)}", "code"), indent=4, fixed=True)
+
+
+_TRY = (
+    ("show {}", "render other conversations, with --messages FILE your own"),
+    ("undo {}", "take the repair back"),
+    ("explain", "list all that is looked for"),
+    ("check MODEL", "look at a directory of yours; nothing in it is changed"),
+)
+
+
+def _step(number: int, title: str, command: str | None = None) -> Iterator[Line]:
+    yield line("")
+    yield line(Piece(f"{number}. {title}", "title"), hang=3)
+    if command:
+        yield line(Piece(f"$ {command}", "code"), fixed=True)
+
+
+def _row_lines(row: Row) -> Iterator[Line]:
+    yield from list(shown_lines(row.shown))[1:]
+    yield line(Piece("as tokens:", "dim"), indent=2)
+    yield line("·".join(row.tokens), indent=4)
+    reply = [Piece(token, "lost" if dropped else "") for token, dropped in row.reply]
+    yield line(Piece("a reply of the model, decoded with skip_special_tokens=True:", "dim"), indent=2)
+    yield line(*reply, indent=4)
+
+
+def told(demo: Demo | Failed, form: Format) -> int:
+    """Tell the demo and return the exit code of its last check."""
+    from template_fix.report.as_json import document
+
+    if isinstance(demo, Failed):
+        from template_fix.cli.tell import complain
+
+        complain(demo.message)
+        return run.FAILED
+    if form == "json":
+        print(document("demo", demo_json(demo)))
+    else:
+        printer(sys.stdout)(demo_lines(demo, width_of(sys.stdout)))
+    return run.exit_code([demo.after])
+
+
+def demo_json(demo: Demo) -> dict[str, Any]:
+    """Return what ``demo`` answers in JSON."""
+    from template_fix.report.as_json import report_json, shown_json
+
+    return {
+        "directory": demo.directory,
+        "before": report_json(demo.before),
+        "after": report_json(demo.after),
+        **{
+            name: {"turns": shown_json(row.shown)["turns"], "tokens": list(row.tokens), "decoded": row.decoded}
+            for name, row in (("row_before", demo.row_before), ("row_after", demo.row_after))
+        },
+    }

@@ -1,0 +1,299 @@
+"""The command line: options in, one call, what came of it told, the exit code out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from template_fix.cli.options import (
+    FILLED,
+    Data,
+    check_options,
+    data_options,
+    models,
+    pairs,
+    patch_options,
+    push_options,
+    report_format,
+    revision,
+)
+from template_fix.text.display import one_line
+
+if TYPE_CHECKING:
+    from template_fix.cli.tell import Format
+    from template_fix.options import Options
+    from template_fix.share.plan import Plan
+
+# Raised by click 8.2 and later.
+_HELP: tuple[type[Exception], ...] = (getattr(click.exceptions, "NoArgsIsHelpError", click.exceptions.Exit),)
+CLEAN, FAILED, INTERRUPTED, PIPE_CLOSED = 0, 2, 130, 141
+EXIT_CODES = """\b
+Exit codes:
+  0  nothing is wrong, or nothing is left that counts
+  1  errors were found or remain (check --strict: warnings too), or a template
+     could not be given markers (patch --mark)
+  2  the work could not be done: bad usage, files that can't be read or written,
+     a template that doesn't parse or run, a Hub that doesn't do what is asked,
+     a push that is refused or declined
+"""
+
+
+class Commands(click.Group):
+    """The commands; a reader who closes the pipe early ends them without a word."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Return the exit code of the command that was called."""
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+            return code
+        except BrokenPipeError:
+            return _silenced(PIPE_CLOSED)
+
+
+def _silenced(code: int) -> int:
+    """Let what is still in the buffer of stdout go nowhere, so that Python doesn't stumble over it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from template_fix.version import version
+
+        click.echo(f"template-fix {version()}")
+        ctx.exit()
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+def cli() -> None:
+    """Find and repair chat templates and tokenizers that lose the reasoning of reasoning models.
+
+    A MODEL is a directory with tokenizer files, or a repository on the Hugging Face Hub, such as org/model. Begin with
+    `template-fix demo`.
+    """
+
+
+@cli.command(epilog=EXIT_CODES)
+@models
+@revision
+@check_options
+@click.option("--strict", is_flag=True, help="Let warnings count as well as errors.")
+@data_options
+@report_format("text", "json", "sarif")
+def check(
+    models: tuple[str, ...], revision: str | None, options: Options, strict: bool, rows: Data, form: Format
+) -> int:
+    """Say what is wrong with models, and change nothing.
+
+    With --data, say what a model's template loses of training data as well: of JSONL, JSON, Parquet and Arrow files,
+    folders of them, or data sets on the Hub. Rows have their conversation in messages, in conversations, or in prompt
+    and completion; --column messages=dialog names another column.
+
+    --set preserve_thinking=true judges with what your training passes to the template; rows that bring their own
+    chat_template_kwargs keep them.
+    """
+    from template_fix.cli import run, tell
+
+    if not rows.data and rows.needs_data:
+        raise click.UsageError("--column, --subset, --limit, --sample and --processes go with --data")
+    if not rows.data:
+        return tell.told_check(run.check(models, options, revision), form, strict=strict)
+    if len(models) > 1 or form == "sarif":
+        raise click.UsageError("--data takes one MODEL, and reports as text or json")
+    from template_fix.data.sources import Source
+
+    source = Source(rows.data, rows.split, rows.subset, rows.limit, rows.sample, tuple(rows.columns.values()))
+    told = run.check_data(models[0], source, options, revision, rows.columns, rows.processes or _processors())
+    return tell.told_data(told, form, strict=strict)
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cli.command(epilog=EXIT_CODES)
+@models
+@revision
+@patch_options
+@click.option("--diff", is_flag=True, help="Print the changes as a unified diff, and write nothing.")
+@click.option(
+    "--output",
+    type=FILLED,
+    metavar="DIR",
+    help="Write the repaired tokenizer to DIR, with all files but weights; leave MODEL alone.",
+)
+@report_format("text", "json")
+def patch(
+    models: tuple[str, ...], revision: str | None, options: Options, diff: bool, output: str | None, form: Format
+) -> int:
+    """Repair models in place; what is not proved is not kept.
+
+    The former files are kept for `template-fix undo`. The exit code goes by the errors that remain. Some engines' Jinja
+    doesn't know generation markers, so they are only put in with --mark.
+    """
+    if output is not None and (diff or len(models) > 1):
+        raise click.UsageError(f"--output takes {'no --diff' if diff else 'one MODEL only'}")
+    from template_fix.cli import run, tell
+
+    return tell.told_patch(run.patch(models, options, output, write=not diff, revision=revision), form, diff=diff)
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("source", type=FILLED)
+@click.option(
+    "--to",
+    type=FILLED,
+    metavar="REPO",
+    required=True,
+    help="The repository, as user/name; one that isn't there is made.",
+)
+@click.option("--create-pr", is_flag=True, help="Open a pull request instead of committing to REPO.")
+@click.option(
+    "--branch",
+    type=FILLED,
+    metavar="B",
+    help="The branch to commit to, or to open a pull request on.  [default: main]",
+)
+@click.option("--private", is_flag=True, help="Make the repository a private one.")
+@click.option("--message", metavar="M", help="The commit's message and the pull request's title.")
+@click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
+@click.option("--yes", is_flag=True, help="Don't ask before writing to what isn't yours, or over other files.")
+@click.option("--allow-errors", is_flag=True, help="Push although errors remain that could not be repaired.")
+@revision
+@push_options
+@report_format("text", "json")
+def push(
+    source: str,
+    to: str,
+    create_pr: bool,
+    branch: str | None,
+    private: bool,
+    message: str | None,
+    dry_run: bool,
+    yes: bool,
+    allow_errors: bool,
+    revision: str | None,
+    options: Options,
+    default: str | None,
+    form: Format,
+) -> int:
+    """Share a repaired tokenizer on the Hub: with the model it is of, or as a repository of your own.
+
+    SOURCE is a patched directory, or a repository on the Hub, which is then checked and patched on the way. What is
+    sent to the model that the repair is of are the changed files alone; a repository of your own gets the whole
+    tokenizer and a model card.
+    """
+    from template_fix.cli import run, tell
+    from template_fix.options import shared_default
+    from template_fix.share.plan import Wish
+
+    options = replace(options, default=default or shared_default(create_pr))
+    wish = Wish(source, to, options, revision, create_pr, branch, private, message, allow_errors)
+    confirm = None if yes else _confirmed
+    return tell.told_push(run.push(wish, dry_run=dry_run, confirm=confirm, again=_again), form)
+
+
+def _confirmed(plan: Plan, doubt: str) -> bool:
+    """Show what is about to be sent and ask; where nobody can answer, refuse."""
+    from template_fix.cli.tell import told_plan
+    from template_fix.share.plan import PushError
+
+    if not sys.stdin.isatty():
+        raise PushError(f"{plan.repo}: {doubt}, so this needs --yes; --dry-run shows what would be sent")
+    told_plan(plan)
+    return _answered(f"{plan.repo} {doubt}. Send this? (--dry-run shows all of it)")
+
+
+def _again(why: str) -> bool:
+    return sys.stdin.isatty() and _answered(f"{why}. Check it as it is now?")
+
+
+def _answered(question: str) -> bool:
+    return click.confirm(one_line(question), err=True)
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("directory", metavar="DIR", type=FILLED)
+@report_format("text", "json")
+def undo(directory: str, form: Format) -> int:
+    """Take the last patch of a directory back."""
+    from template_fix.cli import run, tell
+
+    return tell.told_undo(directory, run.undo(directory), form)
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("code", required=False)
+@report_format("text", "json")
+def explain(code: str | None, form: Format) -> int:
+    """Print a rule's page, or the table of all rules."""
+    from template_fix.cli import tell
+
+    return tell.told_rules(code, form)
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("model", type=FILLED)
+@revision
+@click.option(
+    "--messages", type=FILLED, metavar="FILE", help="A conversation: JSON, or the first line of a JSONL file."
+)
+@click.option("--variant", metavar="NAME", help="The template of this name, such as tool_use.")
+@click.option("--tag", "tags", nargs=2, callback=pairs, metavar="OPEN CLOSE", help="The reasoning tags.")
+@report_format("text", "json")
+def show(
+    model: str,
+    revision: str | None,
+    messages: str | None,
+    variant: str | None,
+    tags: tuple[str, str] | None,
+    form: Format,
+) -> int:
+    """Render a conversation, with what is dropped struck out."""
+    from template_fix.cli import run, tell
+
+    return tell.told_show(run.show(model, messages, tags, variant, revision), form)
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("directory", metavar="[DIR]", required=False, type=FILLED)
+@report_format("text", "json")
+def demo(directory: str | None, form: Format) -> int:
+    """Check, patch and check again a small broken model.
+
+    It is written to DIR, which must be new or empty, or else to a temporary directory, and stays there.
+    """
+    from template_fix.cli import demo as story
+
+    return story.told(story.made(directory), form)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line on ``arguments``, by default the process's own, and return the exit code."""
+    # A failure is one line: huggingface_hub says more to those who ask for it, and draws its bars on terminals alone.
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        return int(cli.main(arguments, prog_name="template-fix", standalone_mode=False) or CLEAN)
+    except click.ClickException as error:
+        if not isinstance(error, _HELP):  # whose message is the help, and no argument is quoted in it
+            vars(error).update(message=one_line(error.message))  # click declares it to be final
+        error.show()
+        return FAILED
+    except click.Abort:
+        return INTERRUPTED
+    except OSError as error:
+        told = one_line(f"{error.filename or 'the output'}: {error.strerror or error}")
+        click.echo(f"template-fix: {told}", err=True)
+        return _silenced(FAILED)

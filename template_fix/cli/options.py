@@ -1,0 +1,189 @@
+"""The options that commands share, and what they are gathered into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, NamedTuple, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _codes(_: click.Context, __: click.Parameter, given: Sequence[str]) -> frozenset[str]:
+    from template_fix.report.pages import UnknownCodeError, known_codes
+
+    try:
+        return known_codes(given) if given else frozenset()
+    except UnknownCodeError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def report_format(*choices: str) -> Callable[[Command], Command]:
+    """Give a command the choice of how to report."""
+    return click.option(
+        "--format", "form", type=click.Choice(choices), default="text", show_default=True, help="How to report."
+    )
+
+
+class _Filled(click.types.StringParamType):
+    """A text that isn't empty: an unset variable in a script shall not stand for the working directory."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(value, param, ctx) or self.fail("is empty; is a variable unset?", param, ctx)
+
+
+FILLED = _Filled()
+
+
+def pairs(_: click.Context, param: click.Parameter, given: Any) -> Any:
+    """Return pairs of reasoning tags, or one, as they were given; refuse what can be none."""
+    from template_fix.options import refuse_no_tags
+
+    try:
+        for pair in given if param.multiple else filter(None, [given]):
+            refuse_no_tags(*pair)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return given
+
+
+models = click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=FILLED)
+tags = click.option(
+    "--tag",
+    "tags",
+    nargs=2,
+    multiple=True,
+    callback=pairs,
+    metavar="OPEN CLOSE",
+    help="The reasoning tags, in place of those found in the template.",
+)
+select = click.option(
+    "--select",
+    multiple=True,
+    callback=_codes,
+    metavar="CODES",
+    help="Only these rules: TF201, or TF2 for all of TF2xx.",
+)
+ignore = click.option("--ignore", multiple=True, callback=_codes, metavar="CODES", help="All rules but these.")
+
+
+def _columns(_: click.Context, __: click.Parameter, given: Sequence[str]) -> dict[str, str]:
+    from template_fix.conversations.rows import NAMEABLE
+
+    named = dict(each.partition("=")[::2] for each in given)
+    if wrong := [what for what, name in named.items() if what not in NAMEABLE or not name]:
+        raise click.BadParameter(f"{wrong[0]}: write WHAT=NAME, with WHAT one of {', '.join(NAMEABLE)}")
+    return named
+
+
+_DATA = (
+    click.option("--data", multiple=True, type=FILLED, metavar="DATA", help="Training data to render: see below."),
+    click.option("--column", "columns", multiple=True, callback=_columns, metavar="WHAT=NAME", help="Its columns."),
+    click.option("--split", default="train", show_default=True, help="The split of a data set on the Hub."),
+    click.option("--subset", metavar="NAME", help="The subset (configuration) of a data set on the Hub."),
+    click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N rows."),
+    click.option("--sample", type=click.IntRange(1), metavar="N", help="Only N rows, taken at random."),
+    click.option("--processes", type=click.IntRange(1), metavar="N", help="How many at once.  [default: one a CPU]"),
+)
+
+
+class Data(NamedTuple):
+    """Which training data to look at, and how much of it."""
+
+    data: tuple[str, ...]
+    columns: dict[str, str]
+    split: str
+    subset: str | None
+    limit: int | None
+    sample: int | None
+    processes: int | None
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether anything is asked for that makes no sense without data."""
+        return bool(self.columns or self.subset or self.limit or self.sample or self.processes)
+
+
+def data_options(command: Command) -> Command:
+    """Give a command the options on training data, as one value under the name ``rows``."""
+    return _gathered(command, _DATA, Data._fields, "rows", lambda **given: Data(**given))
+
+
+revision = click.option(
+    "--revision", type=FILLED, metavar="REV", help="The branch, tag or commit of a repository on the Hub."
+)
+mark = click.option(
+    "--mark", is_flag=True, help="Put in generation markers, too, for training with assistant_only_loss."
+)
+engines = click.option(
+    "--engines", is_flag=True, help="Say what other engines make of the templates, too: minijinja, if it is installed."
+)
+_DEFAULT_HELP = (
+    "What a repaired template does where preserve_thinking isn't passed: keep reasoning, or do what it used to."
+)
+_DEFAULTS = click.Choice(["preserve", "original"])
+
+
+def _flags(_: click.Context, __: click.Parameter, given: Sequence[str]) -> tuple[tuple[str, Any], ...]:
+    """Return template variables that are given as NAME=VALUE, with the value in JSON or as a text."""
+    from template_fix.conversations.builtin import flag
+
+    if wrong := [each for each in given if not each.partition("=")[0].isidentifier()]:
+        raise click.BadParameter(f"{wrong[0]}: write NAME=VALUE, with the name of a variable of the template")
+    return tuple(flag(each) for each in given)
+
+
+_default = click.option("--default", type=_DEFAULTS, default="preserve", show_default=True, help=_DEFAULT_HELP)
+_shared_default = click.option(
+    "--default", type=_DEFAULTS, help=f"{_DEFAULT_HELP}  [default: original with --create-pr, else preserve]"
+)
+_set = click.option(
+    "--set", "flags", multiple=True, callback=_flags, metavar="NAME=VALUE", help="Judge with this variable."
+)
+_FIELDS = ("select", "ignore", "tags", "default", "mark", "flags", "engines")
+
+
+def check_options(command: Command) -> Command:
+    """Give a command what says how to check, as one `Options` value under the name ``options``."""
+    return _gathered(command, (select, ignore, tags, _set, engines), _FIELDS, "options", _options)
+
+
+def patch_options(command: Command) -> Command:
+    """Give a command what says how to repair, as one `Options` value under the name ``options``."""
+    return _gathered(command, (select, ignore, tags, _default, mark, engines), _FIELDS, "options", _options)
+
+
+def push_options(command: Command) -> Command:
+    """Give a command what says how to share a repair, as `patch_options` does; ``default`` comes by itself, or None."""
+    fields = [field for field in _FIELDS if field != "default"]
+    return _gathered(command, (select, ignore, tags, _shared_default, mark), fields, "options", _options)
+
+
+def _options(**given: Any) -> Any:
+    from template_fix.options import Options
+
+    return Options(**given)
+
+
+def _gathered(
+    command: Command,
+    options: Sequence[Callable[[Any], Any]],
+    fields: Sequence[str],
+    name: str,
+    made: Callable[..., Any],
+) -> Command:
+    """Give a command options, and the values of ``fields`` among them as one under a name."""
+
+    @wraps(command)
+    def called(**given: Any) -> Any:
+        value = made(**{field: given.pop(field) for field in fields if field in given})
+        return command(**{name: value}, **given)
+
+    wrapped: Any = called
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped  # type: ignore[no-any-return]

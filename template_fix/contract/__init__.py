@@ -1,0 +1,1 @@
+"""What a template owes to a conversation, and the judge."""

@@ -1,0 +1,343 @@
+"""The contract: what a template does to each conversation of a battery, and what of it is right."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, NamedTuple
+
+from template_fix.conversations.probe import REASONS, Key, Part, Probe
+from template_fix.conversations.tags import Tags
+from template_fix.jinja.renderer import Failure, Renderer
+from template_fix.text.edits import Span
+
+
+class Held(NamedTuple):
+    """One thing that a template does right in one conversation.
+
+    ``property`` is ``printed`` or ``once`` (of a part), ``well-formed`` or ``alike`` (of the conversation), ``stable``
+    (of its first ``of`` messages) or ``prompted`` (of the message at ``of``).
+    """
+
+    property: str
+    of: int = 0
+
+
+# The feature of reasoning in a field: to ignore it is a finding of its own.
+FIELD = "field reasoning_content"
+SAFE = ("printed", "once", "well-formed", "alike", "stable")
+# How many conversations stand for all those that are printed badly, or well, where experiments are made on them.
+SAMPLE = 12
+Check = tuple[Held, Callable[[], bool]]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a template did to one probe.
+
+    ``text`` is None where it refused, for the reason in ``failure``. ``held`` and ``broken`` say how it kept the
+    contract; ``spans`` are the places of the probe's parts in the text, None for a part that isn't there in its
+    order.
+    """
+
+    probe: Probe
+    text: str | None
+    failure: str
+    spans: tuple[Span | None, ...]
+    held: frozenset[Held]
+    broken: frozenset[Held]
+
+    @property
+    def lost(self) -> tuple[Part, ...]:
+        """Return the parts of the conversation that aren't printed."""
+        return tuple(part for part, span in zip(self.probe.parts, self.spans, strict=True) if span is None)
+
+    @property
+    def as_data(self) -> bool:
+        """Whether a list of text blocks is printed as it stands, braces and all: the template doesn't know lists."""
+        forms = ("'type': 'text'", '"type": "text"')
+        return self.probe.text_lists and any(form in (self.text or "") for form in forms)
+
+    def kind(self, held: Held) -> str:
+        """Return the kind of the part that something is held of, "" for the conversation."""
+        return self.probe.parts[held.of].kind if held.property in ("printed", "once") else ""
+
+    def breaks(self, *properties: str) -> list[Held]:
+        """Return what is broken of these properties, in order."""
+        return sorted(held for held in self.broken if held.property in properties)
+
+
+class Examination:
+    """A template under a battery. Use it inside `limits.bounded`: it renders, lazily, and remembers.
+
+    ``renderer`` is the compiled template, ``tags`` its reasoning tags, ``flags`` template variables that are set in
+    every conversation besides the conversation's own.
+    """
+
+    def __init__(
+        self, renderer: Renderer, battery: Iterable[Probe], tags: Tags, flags: Mapping[str, Any] | None = None
+    ) -> None:
+        self.renderer = renderer
+        self.probes = {(probe.shape, probe.key): probe for probe in battery}
+        self.tags = tags
+        self.flags = dict(flags or {})
+        self._texts: dict[tuple[Any, ...], str | Failure] = {}
+        self._seen: dict[tuple[Any, ...], Observation] = {}
+
+    def enlarged(self, probes: Iterable[Probe]) -> Examination:
+        """Return the same examination over a larger battery; what was rendered isn't rendered again."""
+        larger = Examination(self.renderer, [*self.probes.values(), *probes], self.tags, self.flags)
+        larger._texts, larger._seen = self._texts, self._seen
+        return larger
+
+    def text(self, probe: Probe, upto: int | None = None, prompt: bool = False) -> str | Failure:
+        """Return what is printed of the first ``upto`` messages of a probe, with the generation prompt or without."""
+        upto = len(probe.messages) if upto is None else upto
+        key = (probe.shape[:upto], probe.key, probe.tools is None, prompt)
+        if key not in self._texts:
+            self._texts[key] = self.renderer(probe.messages[:upto], probe.tools, prompt, **self.set_for(probe))
+        return self._texts[key]
+
+    def set_for(self, probe: Probe) -> dict[str, Any]:
+        """Return the template variables that are set where a probe is rendered."""
+        return {**dict(probe.flags), **self.flags}
+
+    def observe(self, probe: Probe) -> Observation:
+        """Return what the template does to one probe."""
+        key = (probe.shape, probe.key)
+        if key not in self._seen:
+            self._seen[key] = self._observe(probe)
+        return self._seen[key]
+
+    def __iter__(self) -> Iterator[Observation]:
+        return (self.observe(probe) for probe in self.probes.values())
+
+    @cached_property
+    def unsupported(self) -> frozenset[str]:
+        """Return the features that the template refuses wherever they come, or prints nothing of.
+
+        A form that a template doesn't accept is owed nothing; that it ignores reasoning fields is a finding of its own.
+        """
+        offered: set[str] = set()
+        shown: set[str] = set()
+        for probe in self.probes.values():
+            text = None if probe.varied or probe.features <= shown else self.text(probe)
+            if text is not None:
+                offered |= probe.features
+                spans = () if isinstance(text, Failure) else locate(probe.parts, text)
+                shown |= {part.feature for part, span in zip(probe.parts, spans, strict=False) if span}
+        return frozenset(offered - shown)
+
+    def owed(self, probe: Probe) -> bool:
+        """Whether the contract is owed on this conversation: an ordinary one, of forms that the template accepts."""
+        return probe.ordinary and not probe.features & self.unsupported and self.observe(probe).text is not None
+
+    def wanting(self, seen: Observation) -> bool:
+        """Whether the contract is owed on a conversation, or would be if the template knew reasoning fields."""
+        unsupported = seen.probe.features & self.unsupported
+        return seen.probe.ordinary and seen.text is not None and unsupported <= {FIELD}
+
+    def safe(self, probe: Probe) -> bool:
+        """Whether the template is training-safe on this conversation."""
+        return self.owed(probe) and not self.observe(probe).breaks(*SAFE)
+
+    @cached_property
+    def well(self) -> tuple[Observation, ...]:
+        """Return conversations that are printed well."""
+        return tuple(seen for seen in self if self.safe(seen.probe))
+
+    @cached_property
+    def failing(self) -> tuple[Observation, ...]:
+        """Return conversations that are printed badly, short ones first, each in a way that no shorter one shows."""
+        badly = [seen for seen in self if self.wanting(seen) and seen.breaks(*SAFE)]
+        distinct: dict[tuple[object, ...], Observation] = {}
+        for seen in sorted(badly, key=lambda seen: len(seen.probe.shape)):
+            ways = frozenset((held.property, seen.kind(held)) for held in seen.breaks(*SAFE))
+            distinct.setdefault((seen.probe.form, "".join(sorted(set(seen.probe.shape))), ways), seen)
+        return tuple(distinct.values())
+
+    def in_form(self, probe: Probe, form: str) -> Probe | None:
+        """Return the same conversation with its reasoning in another form, if there is one."""
+        return self.probes.get((probe.shape, probe.key._replace(form=form)))
+
+    def holds(self, probe: Probe, held: Held) -> bool:
+        """Whether one thing is done right in one conversation; no more is rendered than that takes."""
+        return any(right() for each, right in self._checks_of(probe) if each == held)
+
+    def held(self, probe: Probe, *properties: str) -> frozenset[Held]:
+        """Return what is done right in one conversation of these properties; no more is rendered than that takes."""
+        return frozenset(each for each, right in self._checks_of(probe) if each.property in properties and right())
+
+    def _checks_of(self, probe: Probe) -> Iterable[Check]:
+        text = self.text(probe)
+        return () if isinstance(text, Failure) else self._checks(probe, text, locate(probe.parts, text))
+
+    def _observe(self, probe: Probe) -> Observation:
+        text = self.text(probe)
+        if isinstance(text, Failure):
+            return Observation(probe, None, text.reason, (None,) * len(probe.parts), frozenset(), frozenset())
+        spans = locate(probe.parts, text)
+        checks = {each: right() for each, right in self._checks(probe, text, spans)}
+        held = frozenset(each for each, right in checks.items() if right)
+        return Observation(probe, text, "", spans, held, frozenset(checks) - held)
+
+    def _checks(self, probe: Probe, text: str, spans: tuple[Span | None, ...]) -> Iterator[Check]:
+        for index, (part, span) in enumerate(zip(probe.parts, spans, strict=True)):
+            yield Held("printed", index), partial(bool, span)
+            if _counts(part):
+                yield Held("once", index), partial(_comes_once, text, part)
+        yield Held("well-formed"), partial(well_formed, probe, text, spans, self.tags)
+        if probe.form in ("inline", "mixed") and None not in spans:
+            yield from ((Held("alike"), right) for right in self._alike(probe, text))
+        yield from ((Held("stable", cut), partial(self._stable, probe, cut)) for cut in probe.cuts)
+        yield from ((Held("prompted", turn), partial(self._prompted, probe, turn)) for turn in probe.turns())
+
+    def _alike(self, probe: Probe, text: str) -> Iterator[Callable[[], bool]]:
+        """Yield the check that a conversation is printed like the same with its reasoning in a field, if that is.
+
+        Where it isn't, or no field can hold the reasoning, it is printed as well as that of the simplest conversation.
+        """
+        simplest = self.probes.get(("ur", Key("inline")))
+        other = next(self._in_fields(probe), None)
+        if other is not None:
+            yield partial(operator.eq, "".join(text.split()), "".join(other.split()))
+        elif simplest not in (None, probe) and set(probe.shape) & set(REASONS):
+            seen = self.observe(simplest)
+            if Held("alike") in seen.held | seen.broken:
+                yield partial(seen.held.__contains__, Held("alike"))
+
+    def _in_fields(self, probe: Probe) -> Iterator[str]:
+        """Yield what is printed of a conversation with its reasoning in a field, where that is all of it."""
+        for name, legacy in (("reasoning_content", probe.legacy), ("reasoning", True), ("thinking", True)):
+            field = self.probes.get((probe.shape, probe.key._replace(form=name, legacy=legacy)))
+            text = self.text(field) if field else None
+            if field and isinstance(text, str) and None not in locate(field.parts, text):
+                yield text
+
+    def _stable(self, probe: Probe, cut: int) -> bool:
+        part, whole = self.text(probe, cut), self.text(probe)
+        if isinstance(part, Failure) or isinstance(whole, Failure):
+            return True
+        spans = locate([each for each in probe.parts if each.message < cut], part)
+        end = end_of(spans)
+        common = common_prefix(part, whole)
+        # What stands behind the last text may be printed after the last message only, as an end-of-text token is.
+        return common >= end and not (self.tags.paired and self._tagged(part[common:]))
+
+    def _tagged(self, text: str) -> bool:
+        return self.tags.open in text or self.tags.close in text
+
+    def _prompted(self, probe: Probe, turn: int) -> bool:
+        prompt, told = self.text(probe, turn, prompt=True), self.text(probe, turn + 1)
+        return isinstance(prompt, Failure) or isinstance(told, Failure) or told.startswith(prompt)
+
+
+def _comes_once(text: str, part: Part) -> bool:
+    return text.count(part.text) <= 1
+
+
+def _counts(part: Part) -> bool:
+    return part.kind in ("reasoning", "answer", "before", "behind")
+
+
+def common_prefix(one: str, other: str) -> int:
+    """Return how many characters two texts have in common from their beginning on."""
+    if other.startswith(one):
+        return len(one)
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one[:middle] == other[:middle] else (low, middle - 1)
+    return low
+
+
+def locate(parts: Iterable[Part], text: str) -> tuple[Span | None, ...]:
+    """Return where each part stands in the text; the texts of turns must come in their order."""
+    found: list[Span | None] = []
+    behind = 0
+    for part in parts:
+        start = text.find(part.text, behind if _counts(part) else 0)
+        found.append(Span(start, start + len(part.text)) if start >= 0 else None)
+        if start >= 0 and _counts(part):
+            behind = start + len(part.text)
+    return tuple(found)
+
+
+def well_formed(probe: Probe, text: str, spans: tuple[Span | None, ...], tags: Tags) -> bool:
+    """Whether each printed reasoning stands in one block of its own, and no block is left open or stands elsewhere.
+
+    A lone closing tag is ambiguous: whatever becomes of it, it must still stand between what it stood between.
+    """
+    places = sorted(span for span in spans if span)
+    for part, span in zip(probe.parts, spans, strict=True):
+        if span is None or not _counts(part):
+            continue
+        before = text[max((s.end for s in places if s.end <= span.start), default=0) : span.start]
+        behind = text[span.end : min((s.start for s in places if s.start >= span.end), default=len(text))]
+        if probe.shape[part.message] in "ml":
+            formed = part.kind not in ("behind", "answer") or tags.close in before
+        else:
+            formed = _encloses(before, behind, tags) if part.kind == "reasoning" else _closed(before, tags)
+        if not formed:
+            return False
+    return True
+
+
+def _encloses(before: str, behind: str, tags: Tags) -> bool:
+    if not before.rstrip().endswith(tags.open.rstrip()) or not tags.closes(behind.lstrip()):
+        return False
+    if not tags.paired:
+        return before.count(tags.open) == 1
+    return before.count(tags.open) == 1 and tags.close not in before and behind.count(tags.close) == 1
+
+
+def _closed(before: str, tags: Tags) -> bool:
+    """Whether every block that is opened in front of an answer is closed there, too."""
+    return before.rfind(tags.open) <= before.rfind(tags.close) if tags.paired else True
+
+
+@dataclass(frozen=True)
+class Case:
+    """A template as it renders by itself, and with ``preserve_thinking=false``."""
+
+    itself: Examination
+    off: Examination
+
+
+def generation_header(examined: Examination, probe: Probe, turn: int) -> str:
+    """Return the generation prompt in front of a turn without any reasoning tag that it ends in.
+
+    Where a template prints no prompt, or prints it always, that is what stands in front of a plain answer.
+    """
+    plain = next((seen for seen in examined if seen.probe.shape == "ua" and seen.text is not None), None)
+    prompt = generation_prompt(examined, probe, turn) or (printed_in_front(plain, 1) if plain else "")
+    return min((prompt.partition(tag)[0] for tag in (examined.tags.open, examined.tags.close)), key=len).strip()
+
+
+def generation_prompt(examined: Examination, probe: Probe, turn: int) -> str | None:
+    """Return what ``add_generation_prompt`` adds behind the last text in front of a turn."""
+    told, asked = (behind_texts(examined, probe, turn, prompt) for prompt in (False, True))
+    return None if told is None or asked is None else asked[common_prefix(told, asked) :]
+
+
+def behind_texts(examined: Examination, probe: Probe, turn: int, prompt: bool) -> str | None:
+    """Return what is printed behind the last text in front of a turn, with the generation prompt or without."""
+    text = examined.text(probe, turn, prompt=prompt)
+    if isinstance(text, Failure):
+        return None
+    return text[end_of(locate((part for part in probe.parts if part.message < turn), text)) :]
+
+
+def end_of(spans: Iterable[Span | None]) -> int:
+    """Return where the last of some texts ends, 0 where none of them is there."""
+    return max((span.end for span in spans if span), default=0)
+
+
+def printed_in_front(seen: Observation, message: int, upto: Span | None = None) -> str:
+    """Return what is printed between the messages before a turn and ``upto``, or the turn's own first text."""
+    placed = [(part.message, span) for part, span in zip(seen.probe.parts, seen.spans, strict=True) if span]
+    start = max((span.end for index, span in placed if index < message), default=0)
+    first = min((span.start for index, span in placed if index == message and span.start >= start), default=start)
+    return (seen.text or "")[start : upto.start if upto else first]

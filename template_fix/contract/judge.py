@@ -1,0 +1,265 @@
+"""The judge: whether a template may stand in the place of another.
+
+It renders both over the whole battery and compares. It knows nothing of how a candidate came about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from template_fix.contract.examination import (
+    SAFE,
+    Case,
+    Examination,
+    Held,
+    Observation,
+    behind_texts,
+    generation_header,
+    generation_prompt,
+    locate,
+    printed_in_front,
+)
+from template_fix.conversations.probe import CALLS, Part, Probe
+from template_fix.jinja.renderer import Failure
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a candidate compares with what it would replace: ``reason`` is empty where it may stand.
+
+    ``gained`` are the pairs of conversation and property that it mends; ``hopeless`` says that it harms a conversation
+    which is printed well, so that no further edit beside it should make up for that. ``harmed`` is the key of the
+    conversation that ended the comparison.
+    """
+
+    reason: str
+    hopeless: bool = False
+    gained: frozenset[tuple[Any, ...]] = frozenset()
+    compared: int = 0
+    harmed: tuple[Any, ...] | None = None
+
+
+def judge(before: Case, after: Case, first: Iterable[tuple[Any, ...]] = ()) -> Verdict:
+    """Compare a template with its candidate repair over the whole battery.
+
+    The first conversation in which anything is lost ends the comparison and becomes the reason; those with the
+    keys ``first`` are asked before the others. Whether a turn follows
+    the generation prompt (TF205) is never a reason.
+    """
+    gained: set[tuple[Any, ...]] = set()
+    battery = before.itself.probes
+    for key in dict.fromkeys([*first, *battery]):
+        probe = battery[key]
+        reason = _worse(before.itself, after.itself, probe) or _not_conservative(before, after, probe)
+        if reason:
+            return Verdict(f"{reason} ({probe.describe()})", before.itself.safe(probe), harmed=key)
+        old, new = before.itself.observe(probe), after.itself.observe(probe)
+        gained |= {(probe.shape, probe.key, held) for held in new.held - old.held if held.property in SAFE}
+    # Asked last, since it takes the whole battery to know what the candidate supports.
+    for probe in before.itself.probes.values():
+        if _not_as_last(before.itself, after.itself, probe):
+            reason = "it would print a turn otherwise than the template does when the turn stands last"
+            return Verdict(f"{reason} ({probe.describe()})")
+    return Verdict("", gained=frozenset(gained), compared=len(before.itself.probes))
+
+
+def _worse(before: Examination, after: Examination, probe: Probe) -> str:
+    old, new = before.observe(probe), after.observe(probe)
+    if old.text is None:
+        silenced = new.text is not None and any(
+            part.kind == "call" and part.feature not in after.unsupported for part in new.lost
+        )
+        return "it would let a conversation pass that fails now, and lose of it" if silenced else ""
+    if new.text is None:
+        return f"it would make the template fail: {new.failure}"
+    if new.as_data and not old.as_data:
+        return "it would print a list of text blocks as it stands, with its braces"
+    kept = SAFE if before.owed(probe) or not old.breaks(*SAFE) else ("printed", "once")
+    broken = [held for held in old.held & new.broken if held.property in kept]
+    worse = sorted(held for held in broken if not _left_out(before, probe, held))
+    return f"it would break what the template does right: {worse[0].property}" if worse else ""
+
+
+def _left_out(before: Examination, probe: Probe, held: Held) -> bool:
+    """Whether a caller's variable asks for reasoning to be left out, as it is where it comes in a field."""
+    field = before.in_form(probe, "reasoning_content") if probe.varied else None
+    text = before.text(field) if field else None
+    return held.property == "printed" and isinstance(text, str) and probe.parts[held.of].text not in text
+
+
+def _not_conservative(before: Case, after: Case, probe: Probe) -> str:
+    if after.off.text(probe) != before.off.text(probe):
+        return "with preserve_thinking=false it would not print what the template printed before"
+    if probe.fixed and _overruled(before.itself, after.itself, probe):
+        return "it would overrule the template's own switch"
+    if before.itself.safe(probe) and after.itself.text(probe) != before.itself.text(probe):
+        return "it would change a conversation that is printed well"
+    for turn in probe.turns():
+        if _prompts_otherwise(before.itself, after.itself, probe, turn):
+            return "it would change the generation prompt"
+    return (
+        _headless(before.itself, after.itself, probe)
+        or _out_of_place(before.itself, after.itself, probe)
+        or _reframed(before.itself, after.itself, probe)
+    )
+
+
+def _prompts_otherwise(before: Examination, after: Examination, probe: Probe, turn: int) -> bool:
+    """Whether a prompt is another, and not just left out where none is asked for."""
+    prompt = generation_prompt(before, probe, turn)
+    if prompt in (None, generation_prompt(after, probe, turn)):
+        return False
+    return behind_texts(before, probe, turn, True) != behind_texts(after, probe, turn, True)
+
+
+def _overruled(before: Examination, after: Examination, probe: Probe) -> bool:
+    """Whether a text comes back that the caller asked to leave out, or anything changes that was printed well.
+
+    What the template prints of it in the other form, inside of content or in a field, was not asked to be left out.
+    """
+    old, new, other = (
+        before.observe(probe),
+        after.observe(probe),
+        before.in_form(probe, "inline" if probe.form == "reasoning_content" else "reasoning_content"),
+    )
+    printed = before.text(other) if other else ""
+    kept = printed if isinstance(printed, str) else ""
+    back = [held for held in new.held - old.held if held.property == "printed"]
+    return any(probe.parts[held.of].text not in kept for held in back) or (
+        old.text != new.text and not old.breaks(*SAFE)
+    )
+
+
+def _reframed(before: Examination, after: Examination, probe: Probe) -> str:
+    """Hold what ends a turn and what stands between its texts, such as the markup of tool calls, against the original.
+
+    What stands in front of a turn or beside reasoning may change: there a repair has its work to do. And where
+    reasoning inside of content leaves a content of another kind, the turn may be framed as with reasoning in a field.
+    A generation prompt that comes unasked may go.
+    """
+    if before.owed(probe):
+        field = before.in_form(probe, "reasoning_content")
+        was, now = _frames(before.observe(probe)), _frames(after.observe(probe))
+        also = _frames(before.observe(field)) if field else {}
+        changed = [pair for pair in was.keys() & now.keys() if now[pair] not in (was[pair], also.get(pair))]
+        prompt = generation_prompt(after, probe, len(probe.messages)) if changed else None
+        if any(pair[1] or was[pair] != now[pair] + (prompt or "") for pair in changed):
+            return "it would change what stands around the texts of a turn"
+    return ""
+
+
+def _frames(seen: Observation) -> dict[tuple[str, str], str]:
+    """Return what is printed between neighbouring texts and behind the last one, reasoning and headers left out.
+
+    A text that is printed twice has no place of its own.
+    """
+    parts, text = seen.probe.parts, seen.text or ""
+    twice = {held.of for held in seen.broken if held.property == "once"}
+    placed = sorted((span, index) for index, span in enumerate(seen.spans) if span and index not in twice)
+    between: list[tuple[Part, Part | None, str]] = [
+        (parts[one], parts[other], text[span.end : next_.start])
+        for (span, one), (next_, other) in pairwise(placed)
+        if parts[one].message == parts[other].message or seen.probe.shape[parts[other].message] in "sut"
+    ]
+    if placed:
+        between.append((parts[placed[-1][1]], None, text[placed[-1][0].end :]))
+    return {
+        (one.text, other.text if other else ""): frame
+        for one, other, frame in between
+        if one.kind not in ("reasoning", "before") and (other is None or other.kind != "reasoning")
+    }
+
+
+def _headless(before: Examination, after: Examination, probe: Probe) -> str:
+    """Hold reasoning that comes back against the generation prompt: it belongs behind the header of its turn."""
+    old, new = before.observe(probe), after.observe(probe)
+    for part, was, span in zip(probe.parts, old.spans, new.spans, strict=True):
+        if part.kind == "reasoning" and span and not was:
+            header = generation_header(after, probe, part.message)
+            if header in printed_in_front(old, part.message) and header not in printed_in_front(
+                new, part.message, span
+            ):
+                return "it would print reasoning in front of the header of its turn"
+    return ""
+
+
+def _out_of_place(before: Examination, after: Examination, probe: Probe) -> str:
+    """Hold an answer that comes back beside tool calls against those without: it belongs where those stand.
+
+    It may stand as well where the template prints it as long as the conversation hasn't gone on. And the calls behind
+    it belong to the same turn: a header between them would make two of one, unless the family makes its turns of pieces
+    with a header each.
+    """
+    old, new = before.observe(probe), after.observe(probe)
+    for part, was, span in zip(probe.parts, old.spans, new.spans, strict=True):
+        if part.kind == "answer" and span and not was and probe.shape[part.message] in CALLS:
+            others = (_in_front(after.text(seen.probe), seen.probe, each) for seen in after for each in _answers(seen))
+            earlier = (_in_front(before.text(probe, cut), probe, part, cut) for cut in probe.cuts)
+            if _in_front(new.text, probe, part) not in {*others, *earlier}:
+                return "it would print a text elsewhere than the template prints answers"
+            if _headed_again(after, new) and not any(_headed_again(before, seen) for seen in before):
+                return "it would begin a turn in the middle of one"
+    return ""
+
+
+def _answers(seen: Observation) -> Iterator[Part]:
+    """Yield the answers that are printed in turns without tool calls."""
+    for part, span in zip(seen.probe.parts, seen.spans, strict=True):
+        if span and part.kind == "answer" and seen.probe.shape[part.message] not in CALLS:
+            yield part
+
+
+def _in_front(text: str | Failure | None, probe: Probe, part: Part, upto: int | None = None) -> tuple[str, str] | None:
+    """Return what stands between a text and the one in front of it, with the kind of that; None where it isn't there.
+
+    ``upto`` tells of how many messages a text was printed.
+    """
+    if not isinstance(text, str):
+        return None
+    parts = [each for each in probe.parts if upto is None or each.message < upto]
+    placed = sorted((span, index) for index, span in enumerate(locate(parts, text)) if span)
+    at = next((number for number, (_, index) in enumerate(placed) if parts[index] is part), 0)
+    if at == 0:
+        return None
+    (before, index), (span, _) = placed[at - 1], placed[at]
+    return parts[index].kind, text[before.end : span.start]
+
+
+def _headed_again(examined: Examination, seen: Observation) -> bool:
+    """Whether the header of a turn stands between two texts of one turn, too."""
+    placed = sorted((span, index) for index, span in enumerate(seen.spans) if span)
+    for (one, first), (other, second) in pairwise(placed):
+        message = seen.probe.parts[first].message
+        if message == seen.probe.parts[second].message and seen.probe.shape[message] not in "sut":
+            header = generation_header(examined, seen.probe, message)
+            if header and header in (seen.text or "")[one.end : other.start]:
+                return True
+    return False
+
+
+def _not_as_last(before: Examination, after: Examination, probe: Probe) -> bool:
+    """Hold each turn of a conversation that comes out safe against how the template prints it when it stands last."""
+    if before.safe(probe):
+        return False
+    for turn in probe.turns():
+        last = before.probes.get((probe.shape[: turn + 1], probe.key))
+        if last and before.safe(last) and _turn(before, last, turn) != _turn(after, probe, turn):
+            return after.safe(probe)
+    return False
+
+
+def _turn(examined: Examination, probe: Probe, turn: int) -> str | None:
+    """Return the text of one turn: from the end of what stands before it to the end of its own last text."""
+    text = examined.text(probe)
+    if isinstance(text, Failure):
+        return None
+    spans = locate(probe.parts, text)
+    own = [span for part, span in zip(probe.parts, spans, strict=True) if part.message == turn and span]
+    earlier = [span for part, span in zip(probe.parts, spans, strict=True) if part.message < turn and span]
+    if not own:
+        return None
+    start = max((span.end for span in earlier if span.end <= own[0].start), default=0)
+    return text[start : max(span.end for span in own)]

@@ -1,0 +1,1 @@
+"""Training rows, and what a template loses of them."""

@@ -1,0 +1,134 @@
+"""Rows of JSON files, read one by one: what is broken in them is a broken row, and the others are read."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from template_fix.conversations.rows import BrokenRow, parsed
+from template_fix.data.batches import Batch, DataError
+from template_fix.data.row_check import BATCH
+from template_fix.text.json_nodes import JsonError
+from template_fix.text.json_spans import value_at
+
+# Lines are held as they are, so that more of them make a batch than of decoded rows.
+_LINES, _BATCH_BYTES = 4 * BATCH, 4 << 20
+_CHUNK = 4 << 20
+# A line is decoded in a process whose memory is bounded, a value of a document in this one, where it can take 25 times
+# as much memory as its text.
+_LONGEST_LINE, _LONGEST_VALUE = 64 << 20, 16 << 20
+# Text is compressed to a fifth, and at most to a thousandth.
+_BOMB_BYTES, _BOMB_RATIO = 16 << 20, 200
+# As much as a literal cut off at the end of a chunk can hold.
+_CUT = 16
+_BETWEEN = re.compile(r"[ \t\r\n,]*")
+
+
+def holds_lines(path: Path) -> bool:
+    """Whether a .json file is one of JSON lines: its first line is an object by itself."""
+    with _opened(path) as file:
+        try:
+            return isinstance(parsed(file.readline(_CHUNK)), dict)
+        except BrokenRow:
+            return False
+
+
+def _opened(path: Path) -> io.BufferedReader:
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+
+
+def lines(path: Path) -> Iterator[Batch]:
+    with _opened(path) as raw:
+        size = path.stat().st_size or 1
+        file = gzip.GzipFile(fileobj=raw) if path.name.endswith(".gz") else raw
+        numbers: list[int] = []
+        rows: list[Any] = []
+        held = 0
+        for number, line in enumerate(_each_line(file, raw), 1):
+            if isinstance(line, bytes):
+                line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+                if not line.strip():
+                    continue
+                held += len(line)
+            numbers.append(number)
+            rows.append(line)
+            if len(rows) == _LINES or held >= _BATCH_BYTES:
+                yield Batch(str(path), numbers, rows, raw.tell() / size)
+                numbers, rows, held = [], [], 0
+        yield Batch(str(path), numbers, rows, 1.0)
+
+
+def _each_line(file: io.BufferedReader | gzip.GzipFile, raw: io.BufferedReader) -> Iterator[bytes | BrokenRow]:
+    """Yield the lines of a file, which may be compressed in ``raw``, up to what can't be read."""
+    size = 0
+    try:
+        while line := file.readline(_LONGEST_LINE + 1):
+            size += len(line)
+            if len(line) > _LONGEST_LINE:
+                yield _unreadable(f"a line has more than {_LONGEST_LINE >> 20} MB")
+                return
+            if size > _BOMB_BYTES and size > _BOMB_RATIO * raw.tell():
+                yield _unreadable(f"it is compressed to less than 1/{_BOMB_RATIO}, as no data is")
+                return
+            yield line
+    except (OSError, EOFError, zlib.error) as error:  # a gzip file that is broken, a disk that fails
+        yield _unreadable(str(error))
+
+
+def _unreadable(why: str) -> BrokenRow:
+    return BrokenRow(f"the file can't be read from here on: {why}")
+
+
+def values(path: Path) -> Iterator[Batch]:
+    """Read the rows of a JSON document, a list or one value after another, without holding all of it."""
+    number = held = 0
+    rows: list[Any] = []
+    for value, length in _each_value(path):
+        rows.append(value)
+        held += length
+        if len(rows) == BATCH or held >= _BATCH_BYTES:
+            yield Batch(str(path), range(number + 1, number + 1 + len(rows)), rows)
+            number, rows, held = number + len(rows), [], 0
+    yield Batch(str(path), range(number + 1, number + 1 + len(rows)), rows, 1.0)
+
+
+def _each_value(path: Path) -> Iterator[tuple[Any, int]]:
+    """Yield each value with the length of its text, up to what can't be read."""
+    with _opened(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", errors="replace") as file:
+        text = file.read(_CHUNK).lstrip().removeprefix("[")
+        at, more = 0, True
+        while more or text[at:].strip(" \t\r\n,]"):
+            start = _behind(text, at)
+            try:
+                value, at = value_at(text, start)
+            except JsonError as error:
+                why, length = error.message, len(text) - start
+                if more and _is_cut(error, len(text)):
+                    if length <= _LONGEST_VALUE:
+                        # As much again as there is, so that a long value isn't tried too often.
+                        chunk = file.read(min(max(_CHUNK, length), _LONGEST_VALUE + 1 - length))
+                        text, at, more = text[start:] + chunk, 0, bool(chunk)
+                        continue
+                    why = f"a value has more than {_LONGEST_VALUE >> 20} MB"
+                yield _unreadable(why), 0
+                return
+            yield value, at - start
+
+
+def _behind(text: str, at: int) -> int:
+    """Return where the next value begins."""
+    between = _BETWEEN.match(text, at)
+    return between.end() if between else at
+
+
+def _is_cut(error: JsonError, length: int) -> bool:
+    """Whether what can't be decoded may be whole once more of the file is read."""
+    return "not JSON" in error.message and (error.offset >= length - _CUT or "Unterminated" in error.message)

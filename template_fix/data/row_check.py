@@ -1,0 +1,164 @@
+"""The check of training rows by the batch: a dict of columns in, a dict of columns out.
+
+It is a value, so that it runs unchanged in ``datasets.map``, in Ray's ``map_batches`` and in this program's own
+processes. The template is run in a child process, one for each batch: a process costs 3 ms, a row some 50 µs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Protocol, TypeVar
+
+from template_fix.bounds.limits import LimitExceeded, TimeExceeded, bounded, sparing
+from template_fix.conversations.rows import BrokenRow, row_of
+from template_fix.data.losses import Verdict, verdict
+from template_fix.jinja.renderer import Renderer, RenderError, prepared
+
+Rows = TypeVar("Rows", bound="Sliceable")
+Value = TypeVar("Value")
+
+
+class Sliceable(Protocol):
+    """Rows: as many as ``len`` says, and parts of them."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self: Rows, part: slice, /) -> Rows: ...
+
+
+BATCH = 1000
+# Computing time; a batch takes a hundredth of it.
+BATCH_SECONDS = 15.0
+# A template that exceeds its limits on that many rows isn't tried on the others.
+PATIENCE = 3
+_WARM_MEGABYTES = 128
+STOPPED = "the template was stopped: "
+NOT_TRIED = f"not tried: the template had exceeded its limits on {PATIENCE} rows before it"
+
+
+@dataclass(frozen=True)
+class RowCheck:
+    """Checks what a model's chat templates lose of rows of training data.
+
+    ``templates`` are pairs of name and source, ``variables`` of name and value (``bos_token``, …), ``tags`` of opening
+    and closing reasoning tag, ``columns`` of what a column is (``messages``, ``tools``, …) and what it is called here.
+    ``release`` is that of transformers: 5 passes reasoning under all its names and drops what is None, 4 does neither.
+    """
+
+    templates: tuple[tuple[str, str], ...] = field(repr=False)
+    variables: tuple[tuple[str, Any], ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+    columns: tuple[tuple[str, str], ...] = ()
+    release: int = 5
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Return the columns of `losses.Verdict` for a batch of rows, given as columns of equal length.
+
+        The columns may be lists or NumPy arrays. A row that is broken or fails says so in its columns; nothing is
+        raised but RenderError for a template that can't be compiled.
+        """
+        columns = {name: values if isinstance(values, list) else plain(values) for name, values in batch.items()}
+        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        told = self.verdicts(rows)
+        return {name: [getattr(each, name) for each in told] for name in Verdict._fields}
+
+    def verdicts(self, rows: Sequence[Any]) -> list[Verdict]:
+        """Return the verdict on each row: a mapping of columns, or its JSON text. Templates run within limits."""
+        parts = in_parts(self.within, rows, lambda part, why: [Verdict(failure=why)] * len(part))
+        return [each for part in parts for each in part]
+
+    def within(self, rows: Iterable[Any]) -> list[Verdict]:
+        """Return the same inside of `limits.bounded`; raises LimitExceeded where a child process dies of a row."""
+        columns, told, stopped = dict(self.columns), list[Verdict](), 0
+        for value in rows:
+            try:
+                told.append(self._verdict(value, columns) if stopped < PATIENCE else Verdict(failure=NOT_TRIED))
+            except LimitExceeded as error:
+                stopped += 1
+                told.append(Verdict(failure=f"{STOPPED}{error}"))
+        return told
+
+    def _verdict(self, value: object, columns: Mapping[str, str]) -> Verdict:
+        try:
+            row = row_of(value, columns)
+        except BrokenRow as error:
+            return Verdict(broken=str(error))
+        source = self.template(bool(row.tools))
+        prepare = prepared if self.release >= 5 else list
+        return verdict(row, _renderer(source, self.variables), source, self.tags, prepare)
+
+    def template(self, tools: bool) -> str:
+        """Return the template that transformers takes for a conversation with or without tools."""
+        named = dict(self.templates)
+        wanted = "tool_use" if tools and "tool_use" in named else "default"
+        return named.get(wanted) or self.templates[0][1]
+
+    def warm(self) -> None:
+        """Compile the templates here, for the child processes to inherit.
+
+        Call it where they were compiled within limits before, so that the time it takes is known; one that takes much
+        memory is left to them.
+        """
+        with suppress(RenderError, MemoryError), sparing(_WARM_MEGABYTES):
+            for _, source in self.templates:
+                _renderer(source, self.variables)
+
+
+@lru_cache(maxsize=8)
+def _renderer(source: str, variables: tuple[tuple[str, Any], ...]) -> Renderer:
+    return Renderer(source, dict(variables))
+
+
+def in_parts(work: Callable[[Rows], Value], rows: Rows, stopped: Callable[[Rows, str], Value]) -> list[Value]:
+    """Return ``work(rows)``, done within limits; where a child process dies of them, of halves, down to single rows.
+
+    For rows that can't be tried, ``stopped`` gives what stands for them, from the rows and the reason.
+    """
+    try:
+        return [within_limits(work, rows)]
+    except LimitExceeded as error:
+        return halved(work, rows, stopped, error)
+
+
+def within_limits(work: Callable[[Rows], Value], rows: Rows) -> Value:
+    """Return ``work(rows)``. Raises LimitExceeded."""
+    return bounded(work, rows, seconds=10 * BATCH_SECONDS, computing=BATCH_SECONDS)
+
+
+def halved(
+    work: Callable[[Rows], Value], rows: Rows, stopped: Callable[[Rows, str], Value], error: LimitExceeded
+) -> list[Value]:
+    """Return what `in_parts` does once ``work(rows)`` has exceeded its limits."""
+    told: list[Value] = []
+    waiting: list[tuple[Rows, LimitExceeded | None]] = [(rows, error)]
+    faults = 0
+    while waiting:
+        part, why = waiting.pop()
+        if why is None and faults >= PATIENCE:
+            told.append(stopped(part, NOT_TRIED))
+            continue
+        if why is None:
+            try:
+                told.append(within_limits(work, part))
+                continue
+            except LimitExceeded as caught:
+                why = caught
+        if len(part) == 1 or isinstance(why, TimeExceeded):  # no single row takes a batch's time
+            faults += 1
+            told.append(stopped(part, f"{STOPPED}it {why}"))
+        else:
+            middle = len(part) // 2
+            waiting += [(part[middle:], None), (part[:middle], None)]
+    return told
+
+
+def plain(value: Any) -> Any:
+    """Return a value with lists in the place of NumPy's arrays, however deep they lie."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    return {key: plain(each) for key, each in value.items()} if isinstance(value, dict) else value

@@ -1,0 +1,1 @@
+"""Writes all files of a change or none, and takes it back."""

@@ -1,0 +1,175 @@
+"""Writes changed files into a model directory, all or none of them, and takes them back.
+
+**The guarantee.** Every change is prepared beside the files (see ``journal``), synced to the disk, and decided by one
+rename. A run that is killed before that rename has changed nothing. One that is killed after it has decided: the next
+``replace``, ``undo`` or ``recover`` moves the remaining files into place before it does anything else, and then all of
+them are old, or all are new. Until then some may be old and some new; each by itself is at every moment wholly old or
+wholly new, for any reader. Where an error stops a patch half way, the files moved so far are moved back at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+from template_fix.disk import journal, store
+from template_fix.disk.store import STORE, WriteError, digest, writable
+
+
+def replace(directory: Path, changed: Mapping[str, tuple[str, str]]) -> None:
+    """Write files of ``directory``, all or none of them, and keep what ``undo`` needs.
+
+    ``changed`` maps a file name, relative and with forward slashes, to its text before and after; both stand for
+    exactly their UTF-8 bytes. Modes are kept, and owners where the system lets us. Names whose text doesn't change
+    are passed over; where none is left, nothing at all is written. See the module's text for what a kill leaves.
+
+    Raises WriteError, with every file as it was: where a file no longer holds its text before; for a symbolic link
+    and for a directory of the Hub cache, which are shared; where another run holds the directory; and for whatever
+    the system refuses (a read-only directory or file, a full disk).
+    """
+    data = {name: (old.encode(), new.encode()) for name, (old, new) in changed.items() if old != new}
+    if not data:
+        return
+    _refuse_shared(directory, data)
+    with journal.session(directory) as held:
+        journal.finish(directory, held)
+        _refuse_changed(directory, data)
+        entry = journal.staged(directory, held, data)
+        try:
+            _refuse_changed(directory, data)
+            journal.forward(directory, entry)
+        except BaseException:
+            journal.abandon(directory, entry)
+            raise
+
+
+def undo(directory: Path) -> tuple[str, ...]:
+    """Take the last ``replace`` of ``directory`` back, byte for byte, and return the names of the files restored.
+
+    Each call takes back one more, until none is left. An undo that was killed is finished, not begun anew.
+
+    Raises WriteError, having changed nothing, where there is nothing to undo, where a file was changed since it was
+    written, for a store that this user's runs didn't write there, and for what ``replace`` refuses.
+    """
+    if not os.path.lexists(directory / STORE.parts[0]):
+        raise WriteError(f"{directory}: there is nothing to undo here")
+    _refuse_shared(directory, ())
+    with journal.session(directory) as held:
+        if finished := journal.finish(directory, held):
+            return finished
+        entry = journal.last(directory)
+        if entry is None:
+            raise WriteError(f"{directory}: there is nothing to undo here")
+        _refuse_undo(directory, entry)
+        return journal.take_back(directory, entry)
+
+
+def recover(directory: Path) -> bool:
+    """Finish what a killed run had decided, and tell whether there was anything to finish.
+
+    To be called before the files are read for a patch. Where nothing is unfinished, nothing is written. Raises
+    WriteError for a store that this user's runs didn't write there, where a file was changed in between, and for what
+    the system refuses.
+    """
+    with journal.reported(directory):
+        found = store.state(directory)
+    if not found:
+        return False
+    _refuse_shared(directory, ())
+    with journal.session(directory) as held:
+        journal.finish(directory, held)
+    return True
+
+
+def write_elsewhere(directory: Path, files: Mapping[str, str | bytes]) -> None:
+    """Write complete files into ``directory``, which is made if need be; files there with the same content are left.
+
+    ``files`` maps relative names with forward slashes to texts or bytes. All of it is prepared first, then each file
+    appears at once. Raises WriteError, having written nothing, where a file exists with other content, and for whatever
+    the system refuses.
+    """
+    data = {name: content.encode() if isinstance(content, str) else content for name, content in files.items()}
+    missing = {name: new for name, new in data.items() if not _present(directory, name, new)}
+    if not missing:
+        return
+    folders = {folder for name in missing for folder in (directory / name).parents}
+    made = sorted((folder for folder in folders if not os.path.lexists(folder)), reverse=True)
+    try:
+        with journal.session(directory) as held, journal.prepared(held / "scratch") as scratch:
+            for name, new in missing.items():
+                (directory / name).parent.mkdir(parents=True, exist_ok=True)
+                journal.write(scratch / name, new)
+            journal.move(scratch, directory, missing)
+            for folder in made:
+                journal.sync(folder.parent)
+    except BaseException:
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _refuse_shared(directory: Path, names: Iterable[str]) -> None:
+    if strange := [name for name in names if not writable(name)]:
+        raise WriteError(f"{directory}: {strange[0]!r} is not the name of a file that template-fix writes")
+    if (link := _link(directory, names)) is not None:
+        raise WriteError(
+            f"{link}: is a symbolic link, and what it leads to may be shared; "
+            "write the repaired files elsewhere with --output DIR"
+        )
+    real = directory.resolve()
+    if real.parent.name == "snapshots" and real.parent.parent.name.startswith("models--"):
+        raise WriteError(
+            f"{directory}: lies in the Hub cache, which is shared; write the repaired files elsewhere with --output DIR"
+        )
+    if not os.path.isdir(directory):
+        raise WriteError(f"{directory}: is not a directory")
+
+
+def _link(directory: Path, names: Iterable[str]) -> Path | None:
+    """Return the first symbolic link among the directory, the files of these names and what lies between."""
+    paths = [directory]
+    for name in names:
+        pure = PurePosixPath(name)
+        if pure.is_absolute() or ".." in pure.parts or "\\" in name:
+            raise WriteError(f"{directory}: the file name {name!r} leads out of the directory")
+        paths += (directory / part for part in (pure, *pure.parents))
+    return next((path for path in paths if os.path.islink(path)), None)
+
+
+def _refuse_changed(directory: Path, data: Mapping[str, tuple[bytes, bytes]]) -> None:
+    for name, (old, _) in data.items():
+        path = directory / name
+        if not path.is_file() or path.read_bytes() != old:
+            raise WriteError(f"{path}: was changed since it was read; run the command again")
+        _refuse_protected(path)
+
+
+def _refuse_undo(directory: Path, entry: store.Entry) -> None:
+    _refuse_shared(directory, entry.files)
+    for name, (_, new) in entry.files.items():
+        if digest(directory / name) != new:
+            raise WriteError(f"{directory / name}: was changed since it was patched; nothing was undone")
+        _refuse_protected(directory / name)
+    entry.refuse_damage("before")
+
+
+def _refuse_protected(path: Path) -> None:
+    # A rename replaces even a write-protected file, so its protection has to be asked for.
+    if not os.access(path, os.W_OK):
+        raise WriteError(f"{path}: is write-protected; nothing was changed")
+
+
+def _present(directory: Path, name: str, new: bytes) -> bool:
+    """Tell whether the file is there already as it should be; one that isn't as it should be is an error."""
+    if (link := _link(directory, [name])) is not None:
+        raise WriteError(f"{link}: is a symbolic link; name a real directory, new or empty")
+    path = directory / name
+    if not os.path.lexists(path):
+        return False
+    with journal.reported(directory):
+        if not path.is_file() or path.read_bytes() != new:
+            raise WriteError(f"{path}: exists with other content; name a new or an empty directory")
+    return True

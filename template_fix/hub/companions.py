@@ -1,0 +1,57 @@
+"""The files that lie beside a model's templates and token lists, and which of them a copy of the tokenizer takes along.
+
+A tokenizer may need files of any name: ``vocab.json``, ``spm.model``, ``qwen.tiktoken``, code of its own. A list of
+known names would miss the next one, and the copy wouldn't load. So everything goes along but what is known to be
+something else: weights, by their names; files that are larger than any vocabulary; hidden files; and directories, in
+which no loader looks for a tokenizer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import NamedTuple
+
+from template_fix.checkpoint.json_file import CheckpointError
+from template_fix.checkpoint.links import refuse_outside
+from template_fix.checkpoint.template_copies import ADDITIONAL
+
+WEIGHTS = (
+    *("*.safetensors", "*.bin", "*.pt", "*.pth", "*.ckpt", "*.ckpt.*", "*.h5", "*.msgpack", "*.npz", "*.index.json"),
+    *("*.gguf", "*.ggml", "*.llamafile", "*.onnx", "*.onnx_data", "*.onnx.data", "*.tflite", "*.pte"),
+)
+LARGEST = 64 * 2**20
+# What was read, and what this program keeps for itself.
+ELSEWHERE = (ADDITIONAL.rstrip("/"), ".template-fix")
+
+
+class Beside(NamedTuple):
+    """The files that go along, byte for byte, and the names of those that don't; directories end in a slash."""
+
+    copied: dict[str, bytes]
+    left: tuple[str, ...]
+
+
+def beside(root: Path, names: Iterable[str]) -> Beside:
+    """Sort the entries ``names`` of the directory ``root`` and read those that go along.
+
+    Raises CheckpointError where one of these can't be read, or is a link that leads out of the directory.
+    """
+    entries = {name: root / name for name in sorted(names) if name not in ELSEWHERE}
+    copied = {name: _bytes(root, name) for name, path in entries.items() if _goes_along(path)}
+    return Beside(copied, tuple(name + "/" * path.is_dir() for name, path in entries.items() if name not in copied))
+
+
+def _goes_along(path: Path) -> bool:
+    known = path.name.startswith(".") or any(fnmatch(path.name.lower(), pattern) for pattern in WEIGHTS)
+    return not known and path.is_file() and path.stat().st_size <= LARGEST
+
+
+def _bytes(root: Path, name: str) -> bytes:
+    path = root / name
+    refuse_outside(root, name, str(root))
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: the file can't be read: {(error.strerror or str(error)).lower()}") from None

@@ -1,0 +1,126 @@
+"""A model by its name: a directory, or a repository on the Hub, whose tokenizer files are fetched into its cache."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError, refuse_large
+from template_fix.disk.store import state
+from template_fix.hub.client import looks_like_repo
+from template_fix.hub.companions import Beside, beside
+from template_fix.hub.own_code import modules
+from template_fix.hub.tokenizer_files import READ, belongs, is_read
+
+if TYPE_CHECKING:
+    from template_fix.hub.client import Remote
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model's checkpoint, and the folder that its files lie in.
+
+    ``remote`` is the repository and the commit that they come from, None of a directory, and of what the Hub's cache
+    held while the user kept off the network.
+    """
+
+    checkpoint: Checkpoint
+    folder: Path
+    remote: Remote | None = None
+
+
+def is_repo(name: str) -> bool:
+    """Whether ``name`` is that of a repository: it looks like one, and nothing on the disk is called so."""
+    return looks_like_repo(name) and not os.path.lexists(name)
+
+
+def opened(name: str, revision: str | None = None) -> Model:
+    """Return the model of this name; ``revision`` is a branch, tag or commit of a repository.
+
+    Raises CheckpointError where it can't be read, and HubError where the Hub doesn't hand it out.
+    """
+    if not name:
+        raise CheckpointError("the name of the model is empty; is a variable unset?")
+    if not is_repo(name):
+        if revision is not None:
+            raise CheckpointError(f"{name}: is no repository on the Hub, so it has no revision {revision}")
+        return Model(replace(Checkpoint.read(name), store=_store(name)), Path(name))
+    from template_fix.hub.client import look
+    from template_fix.hub.errors import Absent, Offline, Unreachable
+
+    try:
+        return fetched(look(name, revision))
+    except (Absent, Unreachable) as error:
+        raise type(error)(f"{error} (nor is there a directory of that name)") from None
+    except Offline:
+        return _cached(name, revision)
+
+
+def _store(name: str) -> str:
+    with suppress(OSError):  # a store that can't be looked at is told of by whoever has to write there
+        return state(Path(name))
+    return ""
+
+
+def fetched(remote: Remote) -> Model:
+    """Return a repository's model. Raises as `opened` does."""
+    from template_fix.hub.client import fetch
+
+    names = [name for name in remote.files if is_read(name)]
+    if not names:
+        raise CheckpointError(f"{remote.repo}: has no tokenizer files")
+    for name in names:
+        refuse_large(f"{remote.repo}/{name}", name, remote.files[name].size)
+    folder = fetch(remote, names)
+    others = frozenset(name for name in remote.files if name not in names and "/" not in name)
+    checkpoint = replace(Checkpoint.read(folder, remote.repo), others=others, revision=remote.commit)
+    return Model(checkpoint, folder, remote)
+
+
+def _cached(name: str, revision: str | None) -> Model:
+    from template_fix.hub.client import cached
+
+    folder = cached(name, revision, READ)
+    return Model(replace(Checkpoint.read(folder, name), revision=folder.name), folder)
+
+
+def companions(model: Model) -> Beside:
+    """Sort the files that weren't read into those that go along with a copy and those that don't.
+
+    Of a repository only what is known to be a tokenizer's goes along, and is fetched. Raises as `opened` does.
+    """
+    others = model.checkpoint.others
+    if model.remote is None:
+        return beside(model.folder, others)
+    copied = _needed(model)
+    return Beside(copied, tuple(sorted(others - copied.keys())))
+
+
+def tokenizer_files(model: Model) -> dict[str, bytes]:
+    """Return all files of a model's tokenizer by their names, and no others. Raises as `opened` does."""
+    read = {name: text.encode() for name, text in model.checkpoint.files.items() if belongs(name)}
+    return {**read, **_needed(model)}
+
+
+def _needed(model: Model) -> dict[str, bytes]:
+    """Return what a tokenizer needs of the files that weren't read."""
+    vocabularies = sorted(filter(belongs, model.checkpoint.others))
+    _fetch(model, vocabularies)
+    code = modules(model.checkpoint, lambda name: _text(model, name))
+    return beside(model.folder, [*vocabularies, *code]).copied
+
+
+def _text(model: Model, name: str) -> str:
+    _fetch(model, [name])
+    return beside(model.folder, [name]).copied.get(name, b"").decode(errors="replace")
+
+
+def _fetch(model: Model, names: Sequence[str]) -> None:
+    if model.remote is not None and names:
+        from template_fix.hub.client import fetch
+
+        fetch(model.remote, names)

@@ -1,0 +1,1 @@
+"""Templates as programs: parsed, compiled, compared, and what other engines know of them."""

@@ -1,0 +1,121 @@
+"""Which constructs an edit adds to a template, and which engines run them otherwise than transformers does.
+
+Templates on the Hub are run by half a dozen engines. What they know is data, in ``engines.toml``; what a template is
+made of is read off its syntax tree. A construct that the template has already is its own business.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from importlib.resources import files
+from typing import NamedTuple
+
+from jinja2 import nodes
+
+from template_fix.jinja.environment import environment
+from template_fix.jinja.queries import is_marker, walk
+from template_fix.jinja.templates import Template
+from template_fix.text.edits import Span
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_STATEMENTS: Mapping[type[nodes.Node], str] = {
+    nodes.If: "{% if %}",
+    nodes.For: "{% for %}",
+    nodes.Assign: "{% set %}",
+    nodes.Macro: "{% macro %}",
+    nodes.CondExpr: "a if b else c",
+    nodes.Dict: "{…}",
+    nodes.List: "[…]",
+    nodes.Slice: "a[b:c]",
+    nodes.And: "a and b",
+    nodes.Or: "a or b",
+    nodes.Not: "not a",
+    nodes.Concat: "a ~ b",
+    nodes.Add: "a + b",
+}
+_COMPARED = {"eq": "==", "ne": "!=", "gt": ">", "gteq": ">=", "lt": "<", "lteq": "<=", "in": "in", "notin": "not in"}
+# What has no ways of its own: it is a part of others, or no engine could do without it.
+_PLAIN = (
+    *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.Const, nodes.Name, nodes.NSRef, nodes.Getattr),
+    *(nodes.Getitem, nodes.Pair, nodes.Keyword, nodes.Operand, nodes.ExtensionAttribute),
+)
+
+
+def unknown_elsewhere(before: str, after: str) -> str | None:
+    """Return why an edited template would not run wherever the original does, None where it would.
+
+    Both are sources that parse. A construct counts that only the edited one has, and that an engine runs otherwise than
+    transformers, or that nobody has tried.
+    """
+    table = _table()
+    for construct in sorted(_constructs(after) - _constructs(before) - table.everywhere):
+        if where := table.elsewhere.get(construct):
+            return f"{construct} isn't known to {', '.join(where)}"
+        return f"no engine was tried with {construct}"
+    return None
+
+
+def engines() -> tuple[str, ...]:
+    """Return the engines of the table, besides transformers."""
+    return tuple(_table().engines)
+
+
+def run_otherwise(template: Template) -> Iterator[tuple[str, Span | None, tuple[str, ...]]]:
+    """Yield each construct of a template that engines run otherwise, with its first place and these engines."""
+    elsewhere = _table().elsewhere
+    macros = _macros(template.tree)
+    places: dict[str, Span | None] = {}
+    for node in template.all_nodes:
+        for construct in _named(node, macros):
+            places.setdefault(construct, template.span(node))
+    yield from ((each, at, tuple(elsewhere[each])) for each, at in places.items() if each in elsewhere)
+
+
+class _Table(NamedTuple):
+    engines: list[str]
+    everywhere: frozenset[str]
+    elsewhere: Mapping[str, list[str]]
+
+
+@lru_cache(maxsize=1)
+def _table() -> _Table:
+    table = tomllib.loads(files("template_fix.jinja").joinpath("engines.toml").read_text(encoding="utf-8"))
+    return _Table(table["engines"], frozenset(table["everywhere"]), table["elsewhere"])
+
+
+@lru_cache(maxsize=64)
+def _constructs(source: str) -> frozenset[str]:
+    tree = environment().parse(source)
+    macros = _macros(tree)
+    return frozenset(name for node in walk(tree) for name in _named(node, macros))
+
+
+def _macros(tree: nodes.Template) -> set[str]:
+    return {node.name for node in tree.find_all(nodes.Macro)}
+
+
+def _named(node: nodes.Node, macros: set[str]) -> Iterator[str]:
+    """Yield what a node is called in the table; calls of the template's own macros need no name."""
+    if isinstance(node, nodes.Filter | nodes.Test):
+        sign, number = ("|" if isinstance(node, nodes.Filter) else "is "), len(node.args)
+        given = ", ".join([*([str(number)] if number else []), *(f"{each.key}=" for each in node.kwargs)])
+        yield f"{sign}{node.name}({given})" if given else f"{sign}{node.name}"
+    elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr):
+        yield f".{node.node.attr}({len(node.args) or ''})"
+    elif isinstance(node, nodes.Call):
+        if isinstance(node.node, nodes.Name) and node.node.name not in macros:
+            yield f"{node.node.name}()"
+    elif isinstance(node, nodes.CondExpr) and node.expr2 is None:
+        yield "a if b"
+    elif isinstance(node, nodes.Compare):
+        yield from (f"a {_COMPARED[each.op]} b" for each in node.ops)
+    elif is_marker(node):
+        yield "{% generation %}"
+    elif not isinstance(node, _PLAIN):
+        yield _STATEMENTS.get(type(node), type(node).__name__)

@@ -1,0 +1,110 @@
+"""The Jinja environment that chat templates run in: that of transformers, rebuilt from jinja2 alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import nodes
+from jinja2.exceptions import SecurityError, TemplateError
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+from jinja2.utils import Namespace
+
+from template_fix.jinja.sandbox import Sandbox
+from template_fix.text.edits import Span
+
+
+class Generation(Extension):
+    """Parse ``{% generation %}`` as transformers does; rendering prints what it encloses.
+
+    ``blocks`` is the list to which a rendering that is tracked adds its text, ``spans`` where markers said that it was
+    generated. As in transformers, a marker counts what has been added until then: inside of macros, ``set`` blocks and
+    filters, which are added when they are done, it counts wrong.
+    """
+
+    tags = {"generation"}  # noqa: RUF012 - jinja2 declares it as an instance attribute
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self.blocks: list[str] = []
+        self.spans: list[Span] = []
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return nodes.CallBlock(self.call_method("_print"), [], [], body).set_lineno(line)
+
+    def _print(self, caller: Callable[[], str]) -> str:
+        printed = caller()
+        start = sum(map(len, self.blocks))
+        self.spans.append(Span(start, start + len(printed)))
+        return printed
+
+
+class _Dict:
+    """The ``dict`` of templates: the constructor and ``fromkeys``, and no class to climb from."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+        return dict(*args, **kwargs)
+
+    def fromkeys(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+        return dict.fromkeys(*args, **kwargs)
+
+
+class _Namespace(Namespace):
+    """jinja2's namespace, which in transformers rejects names with a leading underscore."""
+
+    def __init__(*args: Any, **kwargs: Any) -> None:
+        self, *rest = args
+        values = dict(*rest, **kwargs)
+        for name in values:
+            _check_name(name)
+        Namespace.__init__(self, values)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        _check_name(name)
+        super().__setitem__(name, value)
+
+
+def _check_name(name: object) -> None:
+    if isinstance(name, str) and name.startswith("_"):
+        raise SecurityError(f"chat templates can't store the attribute {name!r} on a namespace")
+
+
+def _raise_exception(message: str) -> None:
+    raise TemplateError(message)
+
+
+def _tojson(
+    x: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    return json.dumps(x, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+
+@lru_cache(maxsize=1)
+def _now() -> datetime:
+    """Return one time for all renderings: a clock that goes on would pass for a change of the template's own."""
+    return datetime.now()
+
+
+def _strftime_now(format: str) -> str:
+    return _now().strftime(format)
+
+
+@lru_cache(maxsize=1)
+def environment() -> Sandbox:
+    """Return the Jinja environment in which transformers renders chat templates."""
+    made = Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
+    made.filters["tojson"] = _tojson
+    made.globals.update(
+        raise_exception=_raise_exception, strftime_now=_strftime_now, dict=_Dict(), namespace=_Namespace
+    )
+    return made

@@ -1,0 +1,160 @@
+"""Rendering a chat template as transformers does, with failures as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Template as Compiled
+from jinja2 import TemplateSyntaxError
+
+from template_fix.bounds.limits import LimitExceeded, bounded, step
+from template_fix.jinja.environment import Generation, environment
+from template_fix.text.display import UserError, one_line
+from template_fix.text.edits import Span
+
+Message = Mapping[str, Any]
+REASONING_FIELDS = ("reasoning_content", "thinking", "reasoning")
+
+
+class RenderError(UserError, ValueError):
+    """A template that can't be compiled or rendered; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a rendering failed: the message of the template or of Jinja, in one line."""
+
+    reason: str
+
+
+class Renderer:
+    """A compiled chat template. Use it inside `limits.bounded`; raises RenderError and LimitExceeded.
+
+    ``variables`` are what every rendering gets besides its own arguments, such as ``bos_token``.
+    """
+
+    def __init__(self, source: str, variables: Mapping[str, Any] | None = None) -> None:
+        self.variables = dict(variables or {})
+        with step("compiling the template"):
+            self._compiled = _compile(source)
+
+    def with_variables(self, variables: Mapping[str, Any]) -> Renderer:
+        """Return the same compiled template with more variables."""
+        other = copy(self)
+        other.variables = {**self.variables, **variables}
+        return other
+
+    def __call__(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        add_generation_prompt: bool = False,
+        **flags: Any,
+    ) -> str | Failure:
+        """Return what the template prints for these arguments, or the reason why it doesn't."""
+        printed = self.parts(messages, tools, add_generation_prompt, flags, [])
+        return printed if isinstance(printed, Failure) else "".join(printed)
+
+    def generated(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None, **flags: Any
+    ) -> tuple[str, tuple[Span, ...]] | Failure:
+        """Return what is printed of a conversation, and what of it generation markers enclose.
+
+        The spans are those of ``return_assistant_tokens_mask`` in transformers.
+        """
+        tracker = environment().extensions[Generation.identifier]
+        assert isinstance(tracker, Generation)
+        tracker.blocks, tracker.spans = [], []
+        printed = self.parts(messages, tools, False, flags, tracker.blocks)
+        spans, tracker.spans = tracker.spans, []
+        return printed if isinstance(printed, Failure) else ("".join(printed), tuple(spans))
+
+    def parts(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] | None,
+        add_generation_prompt: bool,
+        flags: Mapping[str, Any],
+        parts: list[str],
+    ) -> list[str] | Failure:
+        """Add to ``parts`` what the template prints, constants and expressions one by one, and return them."""
+        given = {
+            "messages": list(messages),  # templates put messages in front of them, as only a list lets them
+            "tools": None if tools is None else list(tools),
+            "documents": None,
+            "add_generation_prompt": add_generation_prompt,
+            **self.variables,
+            **flags,
+        }
+        with step("rendering the template"):
+            try:
+                parts.extend(self._compiled.root_render_func(self._compiled.new_context(given)))
+                return parts
+            except (MemoryError, LimitExceeded):
+                raise
+            except RecursionError:
+                return Failure("the template calls itself without end")
+            except Exception as error:  # whatever a template's own operations raise is that template's failure
+                return Failure(_one_line(error))
+
+
+def _compile(source: str) -> Compiled:
+    try:
+        made = environment().from_string(source)
+        made.globals = dict(made.globals)  # jinja2 copies them for each rendering; a chain of maps takes it longest
+        return made
+    except TemplateSyntaxError as error:
+        raise RenderError(f"line {error.lineno}: {error.message}") from None
+    except (RecursionError, IndentationError):
+        # Python's answer to 100 nested blocks in what jinja2 generates.
+        raise RenderError("the template is nested too deeply to be compiled") from None
+    except SyntaxError as error:  # a break outside of loops; its line is one of the generated code
+        raise RenderError(f"Python can't compile it: {error.msg}") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise RenderError(f"Python can't compile it: {_one_line(error)}") from None
+
+
+def _one_line(error: Exception) -> str:
+    return one_line(str(error), 500) or type(error).__name__
+
+
+def prepared(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Return the messages as a template sees them in transformers 5.23.
+
+    That version drops keys whose value is None and passes a message's reasoning under ``reasoning_content`` and
+    ``thinking``, whichever of the three known names it came by. Versions before 5 do neither.
+    """
+    return [_prepared(message) for message in messages]
+
+
+def _prepared(message: Message) -> dict[str, Any]:
+    kept = {key: value for key, value in message.items() if value is not None}
+    for name in REASONING_FIELDS:
+        if name in kept:
+            return {"thinking": kept[name], **kept, "reasoning_content": kept[name]}
+    return kept
+
+
+def render(
+    source: str,
+    messages: Sequence[Message],
+    tools: Sequence[Mapping[str, Any]] | None = None,
+    **flags: Any,
+) -> str:
+    """Return what transformers 5.23 prints for one conversation, within limits; raises RenderError."""
+    try:
+        return bounded(_render, source, prepared(messages), tools, flags, seconds=20)
+    except LimitExceeded as error:
+        raise RenderError(f"the template was stopped: {error}") from None
+
+
+def _render(source: str, messages: list[dict[str, Any]], tools: Any, flags: dict[str, Any]) -> str:
+    variables = {name: value for name, value in flags.items() if name.endswith("_token")}
+    rest = {name: value for name, value in flags.items() if name not in variables}
+    printed = Renderer(source, variables)(messages, tools, **rest)
+    if isinstance(printed, Failure):
+        raise RenderError(printed.reason)
+    return printed

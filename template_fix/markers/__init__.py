@@ -1,0 +1,1 @@
+"""Generation markers: what the model has to write, and the tags that say so."""

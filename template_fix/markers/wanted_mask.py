@@ -1,0 +1,303 @@
+"""The assistant mask as it should be: what of a rendered conversation the model itself has to write.
+
+A turn begins where its generation prompt ends and goes on through the token that ends it. Both are found by rendering:
+the prompt is what ``add_generation_prompt`` adds, the end is what the model must write to stop, and everything between
+is the turn's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby, pairwise
+
+from template_fix.contract.examination import Examination, Observation, common_prefix
+from template_fix.conversations.probe import CALLS, Key, Probe
+from template_fix.conversations.tags import closings
+from template_fix.jinja.renderer import REASONING_FIELDS, Failure
+from template_fix.text.edits import Span
+
+# What looks like one token of markup: <|im_end|>, </s>, [|endofturn|], [/INST].
+MARKUP = re.compile(r"<[^<>\s]{1,60}>|\[\|[^\[\]]{1,60}\|\]|\[/?[A-Z][A-Z_]{1,30}\]")
+_ATTRIBUTES = re.compile(r"[=\s][^>]*")
+_THINKING = "enable_thinking"
+
+
+@dataclass(frozen=True)
+class Mask:
+    """The wanted masks of a template over its battery. Use it inside `limits.bounded`.
+
+    ``ends`` are the texts of the tokens that generation stops at, as far as they are known.
+    """
+
+    examined: Examination
+    ends: tuple[str, ...] = ()
+
+    def of(self, probe: Probe) -> tuple[Span, ...] | None:
+        """Return what the model has to write of a conversation, turn by turn.
+
+        None where that can't be told: the conversation isn't rendered, or one of its turns is not printed, or a call or
+        its result isn't, on which the next turn stands, or a turn's text is left out, but not its traces.
+        """
+        key = (probe.shape, probe.key)
+        if key not in self._found:
+            self._found[key] = self._of(probe)
+        return self._found[key]
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, Key], tuple[Span, ...] | None]:
+        return {}
+
+    def _of(self, probe: Probe) -> tuple[Span, ...] | None:
+        seen = self.examined.observe(probe)
+        text = seen.text
+        if text is None or any(part.kind in ("call", "result") and part.text not in text for part in probe.parts):
+            return None
+        if self._marked_by_silence(seen):
+            return None
+        found = [self._turn(seen, turn) for turn in probe.turns()]
+        spans = [span for each in found for span in each]
+        apart = all(one.end <= other.start for one, other in pairwise(spans))
+        return tuple(spans) if all(found) and apart else None
+
+    def _marked_by_silence(self, seen: Observation) -> bool:
+        """Whether a turn of which nothing but the calls is printed is printed otherwise than one that says nothing."""
+        silenced = [turn for turn in seen.probe.turns() if _silenced(seen, turn)]
+        if not silenced:
+            return False
+        messages = [
+            {
+                key: "" if key == "content" and value else value
+                for key, value in each.items()
+                if key not in REASONING_FIELDS
+            }
+            if turn in silenced
+            else each
+            for turn, each in enumerate(seen.probe.messages)
+        ]
+        examined = self.examined
+        return examined.renderer(messages, seen.probe.tools, **examined.set_for(seen.probe)) != seen.text
+
+    def _turn(self, seen: Observation, turn: int) -> list[Span]:
+        """Return what the model writes of a turn, in several spans where the results of its calls come in between."""
+        own, others = _own(seen, turn), _others(seen, turn)
+        spans: list[Span] = []
+        for _, group in groupby(own, key=lambda span: sum(other.start < span.start for other in others)):
+            texts = list(group)
+            last = max(texts, key=lambda span: span.end)
+            start = self._resumed(seen, spans[-1], texts[0]) if spans else self._start(seen, turn, texts[0].start)
+            spans.append(Span(start, last.end + self._end(seen, turn, last)))
+        return spans
+
+    def _resumed(self, seen: Observation, before: Span, first: Span) -> int:
+        """Return where a turn goes on behind the results that interrupt it: with a text, or the tag in front of it."""
+        opening = (seen.text or "").rfind(self.examined.tags.open, before.end, first.start)
+        return first.start if opening < 0 else opening
+
+    def _start(self, seen: Observation, turn: int, first: int) -> int:
+        before = max((span.end for span in _placed(seen, 0, turn) if span.end <= first), default=0)
+        return min(before + self._prompt(seen, turn, before, first), first)
+
+    def _prompt(self, seen: Observation, turn: int, before: int, first: int) -> int:
+        """Return how much of what stands behind the last text before a turn is what the model is prompted with."""
+        told = (seen.text or "")[before:]
+        shorter, asked = (self._behind(seen.probe, turn, prompt) for prompt in (False, True))
+        if shorter is None or asked is None or asked == shorter[: len(asked)]:
+            return self._through_header(told[: first - before], shorter or "", self._header)
+        kept = common_prefix(shorter, asked)
+        own = self._asked(seen.probe, turn, asked[kept:])
+        if not own:  # it is only prompted with where thinking is set one way
+            return self._through_header(told[: first - before], shorter, self._header)
+        shared = _whole(asked[:kept] + own, told)
+        # A turn that doesn't follow its prompt may have the prompt's own part all the same, if with other space around.
+        if shared < kept + len(own.rstrip()):
+            # White space alone tells nothing: the header may stand behind other space, and have other space in it.
+            blank = not told[:shared].strip()
+            for part in filter(None, (own, own.strip(), *(own.split()[:1] if blank else ()))):
+                elsewhere = told.find(part, 0, first - before)
+                if elsewhere >= 0:
+                    return elsewhere + len(part)
+        return shared
+
+    def _asked(self, probe: Probe, turn: int, own: str) -> str:
+        """Return as much of what a prompt adds as it adds however thinking is set."""
+        for setting in ((), ((_THINKING, True),), ((_THINKING, False),)):
+            other = replace(probe, flags=(*_without(probe, _THINKING), *setting))
+            less, more = (self._behind(other, turn, prompt) for prompt in (False, True))
+            if less is not None and more is not None:
+                own = own[: _whole(own, more[common_prefix(less, more) :])]
+        return own
+
+    @cached_property
+    def _usual(self) -> str:
+        """Return what the prompt for a plain answer adds."""
+        plain = next((seen.probe for seen in self.examined if seen.probe.shape == "ua" and seen.text is not None), None)
+        shorter, asked = (self._behind(plain, 1, prompt) if plain else None for prompt in (False, True))
+        if plain is None or shorter is None or asked is None:
+            return ""
+        return self._asked(plain, 1, asked[common_prefix(shorter, asked) :])
+
+    def _through_header(self, told: str, shorter: str, header: str) -> int:
+        """Return how much of what stands in front of a turn's first text is no part of it: where none is prompted with.
+
+        ``shorter`` is what stands there where the conversation ends before the turn.
+        """
+        kept = _whole(shorter, told)
+        if (bare := header.strip()) and told[kept:].lstrip().startswith(bare):  # with other space in front of it
+            rest = told[kept:].lstrip()
+            return told.index(bare, kept) + max(
+                len(bare), *(_whole(each.lstrip(), rest) for each in (header, self._usual))
+            )
+        shared = _whole(header, told[kept:])
+        return kept + (shared if shared == len(header) or header[:shared].strip() else 0)
+
+    @cached_property
+    def _header(self) -> str:
+        """Return what the template prints in front of a plain answer, up to a reasoning tag."""
+        plain = next((seen for seen in self.examined if seen.probe.shape == "ua" and seen.text is not None), None)
+        own = _placed(plain, 1, 2) if plain else ()
+        if not plain or not plain.text or not own:
+            return ""
+        before = max((span.end for span in _placed(plain, 0, 1)), default=0)
+        told, shorter = plain.text[before : own[0].start], self._behind(plain.probe, 1, prompt=False) or ""
+        header = told[_whole(shorter, told) :]
+        return min((header.partition(tag)[0] for tag in (self.examined.tags.open, self.examined.tags.close)), key=len)
+
+    def _behind(self, probe: Probe, turn: int, prompt: bool) -> str | None:
+        """Return what stands behind the last text of the messages in front of a turn."""
+        text = self.examined.text(probe, turn, prompt=prompt)
+        if isinstance(text, Failure):
+            return None
+        ends = [
+            text.find(part.text) + len(part.text) for part in probe.parts if part.message < turn and part.text in text
+        ]
+        return text[max(ends, default=0) :]
+
+    def _end(self, seen: Observation, turn: int, last: Span) -> int:
+        """Return how many characters behind the last text of a turn the model has to write, too."""
+        behind = (seen.text or "")[last.end : self._next(seen, turn, last.end)]
+        stops = [(behind.find(stop), -len(stop)) for stop in self.stops if stop in behind]
+        if stops:
+            at, length = min(stops)
+            return at - length
+        return len(self._own_tail(seen, turn, last, behind).rstrip())
+
+    def _next(self, seen: Observation, turn: int, last: int) -> int:
+        later = [span.start for span in _placed(seen, turn, len(seen.probe.messages)) if span.start >= last]
+        return min(later, default=len((seen.text or "").removesuffix(self._asked_always)))
+
+    @cached_property
+    def _asked_always(self) -> str:
+        """Return the generation prompt, where it is printed at the end whether or not one is asked for, else ""."""
+        plain = {seen.probe.shape: seen for seen in self.examined if seen.probe.key == Key("plain")}
+        one, two = plain.get("ua"), plain.get("uaua")
+        if not one or not two or not one.text or not two.text or None in (*one.spans, *two.spans):
+            return ""
+        shorter, asked = (self._behind(one.probe, 1, prompt) for prompt in (False, True))
+        told, more = _placed(one, 0, 2), _placed(two, 0, 4)
+        tail = one.text[told[1].end :]
+        if (
+            not shorter
+            or shorter != asked
+            or not (tail.endswith(shorter) and one.text.startswith(shorter, told[0].end))
+        ):
+            return ""
+        between = two.text[more[1].end : more[2].start]
+        # What a turn ends with whatever follows is no prompt.
+        return "" if between.startswith(tail) else shorter[_whole(shorter, between) :]
+
+    def _own_tail(self, seen: Observation, turn: int, last: Span, behind: str) -> str:
+        """Return what stands behind a text of a turn whatever follows the turn: what closes a call, for one."""
+        told = last.of(seen.text or "")
+        shorter, asked = (self.examined.text(seen.probe, turn + 1, prompt=prompt) for prompt in (False, True))
+        whole = asked if turn + 1 == len(seen.probe.messages) or isinstance(shorter, Failure) else shorter
+        if isinstance(whole, Failure) or told not in whole:
+            return behind
+        return behind[: _whole(whole[whole.rfind(told) + len(told) :], behind)]
+
+    @cached_property
+    def stops(self) -> tuple[str, ...]:
+        """Return the texts that end a turn: those known among what the template prints behind answers and calls.
+
+        Where it has no token for that, the header of what follows is where the model stops. Where answers have one,
+        calls without it don't stop at a header: a token that only stands behind calls ends no generation.
+        """
+        answers = self._stops_of({}, calls=False, headers=True)
+        headers = not answers or any(answers.values())
+        return tuple(self._stops_of(answers, calls=True, headers=headers))
+
+    def _stops_of(self, known: Mapping[str, bool], *, calls: bool, headers: bool) -> dict[str, bool]:
+        """Add to the texts that are known those that end answers, or calls, and whether each begins what follows."""
+        found = dict(known)
+        for seen in self.examined:
+            if seen.text is None or seen.probe.form != "plain" or seen.probe.text_lists or None in seen.spans:
+                continue
+            for turn in seen.probe.turns():
+                own = _own(seen, turn)
+                if not own or (seen.probe.shape[turn] in CALLS) != calls:
+                    continue
+                start, last = self._start(seen, turn, own[0].start), max(own, key=lambda span: span.end)
+                behind = seen.text[last.end : self._next(seen, turn, last.end)]
+                if not any(stop in behind for stop in found):
+                    tail = self._own_tail(seen, turn, last, behind)
+                    found.update(self._stop(seen.text[start : last.end], behind, tail, calls, headers))
+        return found
+
+    def _stop(self, turn: str, behind: str, own: str, call: bool, headers: bool) -> dict[str, bool]:
+        """Return the text that ends a turn, if there is one, among what stands behind its last text.
+
+        What is its ``own`` stands there whatever follows; markup that closes what was opened in the turn ends no turn.
+        """
+        known = [(behind.find(end), end) for end in self.ends if end in behind]
+        marks = set(MARKUP.findall(turn))
+        inside = marks.union(*(closings(_ATTRIBUTES.sub("", mark)) for mark in marks))
+        ending = [mark.group() for mark in MARKUP.finditer(own) if mark.group() not in inside]
+        following = MARKUP.match(behind[len(own) :].lstrip()) if headers else None
+        if known:
+            return {min(known)[1]: False}
+        if ending:
+            return {ending[0]: False}
+        if own.strip() and not call and not MARKUP.search(own):
+            return {own.strip(): False}
+        return {following.group(): True} if following else {}
+
+
+def _placed(seen: Observation, start: int, end: int) -> list[Span]:
+    """Return where the printed texts of some messages stand, in their order."""
+    parts = zip(seen.probe.parts, seen.spans, strict=True)
+    return sorted(span for part, span in parts if span and start <= part.message < end)
+
+
+def _own(seen: Observation, turn: int) -> list[Span]:
+    """Return where the texts stand that a turn's model wrote: not the results that come in the same message."""
+    parts = zip(seen.probe.parts, seen.spans, strict=True)
+    return sorted(span for part, span in parts if span and part.message == turn and part.kind != "result")
+
+
+def _others(seen: Observation, turn: int) -> list[Span]:
+    """Return where the texts stand that come among a turn's and are none of the model's."""
+    parts = zip(seen.probe.parts, seen.spans, strict=True)
+    return sorted(span for part, span in parts if span and (part.message > turn or part.kind == "result"))
+
+
+def _silenced(seen: Observation, turn: int) -> bool:
+    """Whether of all that a turn says besides its calls nothing is printed."""
+    parts = zip(seen.probe.parts, seen.spans, strict=True)
+    said = [span for part, span in parts if part.message == turn and part.kind not in ("call", "result")]
+    return bool(said) and not any(said)
+
+
+def _without(probe: Probe, name: str) -> Iterable[tuple[str, object]]:
+    return (flag for flag in probe.flags if flag[0] != name)
+
+
+def _whole(one: str, other: str) -> int:
+    """Return how much two texts have in common from their beginning on, without the half of a token of markup."""
+    shared = common_prefix(one, other)
+    for text in (one, other):
+        for mark in MARKUP.finditer(text):
+            if mark.start() < shared < mark.end():
+                shared = mark.start()
+    return shared

@@ -1,0 +1,1 @@
+"""The smallest edits that hold."""

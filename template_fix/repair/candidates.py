@@ -1,0 +1,154 @@
+"""A template with proposals made, rendered without compiling each of their sets.
+
+Compiling takes longer than rendering a battery, and a search tries dozens of sets. So proposals that are apart are made
+in one template, each behind a name of its own besides the switch that all share: any set of them is then that template
+with some names set. What a search comes to is compiled by itself in the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from template_fix.contract.examination import Case, Examination
+from template_fix.jinja.folding import CAPTURED, SWITCH, capture, guard
+from template_fix.jinja.renderer import Renderer, RenderError
+from template_fix.repair.proposers import Proposal
+from template_fix.repair.splice import in_front
+from template_fix.text.edits import Edit, Span, apply
+
+
+@dataclass(frozen=True)
+class _Union:
+    """Proposals compiled into one template: those of ``made`` for good, those of ``switches`` behind these names."""
+
+    renderer: Renderer
+    made: frozenset[Proposal]
+    switches: Mapping[Proposal, str]
+
+    def with_made(self, chosen: frozenset[Proposal]) -> Renderer | None:
+        """Return what renders with just these proposals made, None where this union can't."""
+        if not self.made <= chosen or not chosen - self.made <= self.switches.keys():
+            return None
+        return self.renderer.with_variables({self.switches[each]: True for each in chosen - self.made})
+
+
+class Candidates:
+    """One template with any set of proposals made. Use it inside `limits.bounded`.
+
+    ``before`` is the template's own case, ``default`` what an absent switch is taken for in the edits; they are looked
+    at with the switch on in either case. ``captured`` says that edits ask for it by the name that notes it.
+    """
+
+    def __init__(
+        self, source: str, before: Case, variables: Mapping[str, Any], default: bool, *, captured: bool = False
+    ) -> None:
+        self.source, self.before, self.variables = source, before, variables
+        self.flags = ({}, {SWITCH: False}) if default else ({SWITCH: True}, {})
+        self.guard = CAPTURED if captured else guard(default)
+        self.noted = in_front(source, capture(default)) if captured else None
+        self._offered: dict[Proposal, None] = {}
+        self._unions: list[_Union] = []
+        self._cases: dict[frozenset[Proposal], Case | str] = {}
+
+    def offer(self, proposals: Iterable[Proposal]) -> None:
+        """Take note of proposals that are going to be tried, so that they can be compiled in with others."""
+        self._offered.update(dict.fromkeys(proposals))
+
+    def edited(self, chosen: Sequence[Proposal]) -> str:
+        """Return the template with the edits of these proposals."""
+        return apply(self.source, self.edits(chosen))
+
+    def edits(self, chosen: Iterable[Proposal]) -> list[Edit]:
+        """Return the edits of these proposals, with the one that notes the switch where they need it."""
+        made = [edit for each in chosen for edit in each.edits]
+        return [self.noted, *made] if self.noted and made else made
+
+    def case(self, chosen: Sequence[Proposal]) -> Case | str:
+        """Return how the template renders with these proposals, or why it doesn't.
+
+        Where they are compiled in with others, how it renders with the switch off is taken for granted.
+        """
+        key = frozenset(chosen)
+        if key not in self._cases:
+            renderer = self._renderer(chosen)
+            self._cases[key] = Case(self._examination(renderer, 0), self.before.off) if renderer else self.alone(chosen)
+        return self._cases[key]
+
+    def _renderer(self, chosen: Sequence[Proposal]) -> Renderer | None:
+        """Return what renders with just these proposals made, compiled in with others, or None."""
+        for union in self._unions:
+            if renderer := union.with_made(frozenset(chosen)):
+                return renderer
+        with suppress(RenderError):  # of one that is no template: each is compiled by itself, and tells
+            self._unions.append(self._union(chosen))
+            return self._unions[-1].with_made(frozenset(chosen))
+        return None
+
+    def _union(self, chosen: Sequence[Proposal]) -> _Union:
+        """Compile proposals with as many of those offered as can be told from them and from each other."""
+        made = frozenset(each for each in chosen if not self._switched(each))
+        together = [each for each in chosen if each not in made]
+        for each in self._offered:
+            if self._switched(each) and each not in together and self._fits(each, together, made):
+                together.append(each)
+        names = {each: f"template_fix_{number}" for number, each in enumerate(together)}
+        by_span: dict[Span, list[tuple[str, Edit]]] = {}
+        for each in together:
+            for edit in each.edits:
+                by_span.setdefault(edit.span, []).append((names[each], edit))
+        edits = self.edits(made) + [self._either(*group) for group in by_span.values()]
+        if self.noted and not made:
+            edits.append(self.noted)
+        return _Union(Renderer(apply(self.source, edits), self.variables), made, names)
+
+    def _switched(self, proposal: Proposal) -> bool:
+        return all(self.guard in edit.text for edit in proposal.edits)
+
+    def _fits(self, proposal: Proposal, together: Iterable[Proposal], made: Iterable[Proposal]) -> bool:
+        """Whether a proposal can be compiled in with others: where it claims the same text, as an alternative."""
+        edits = [edit for each in together for edit in each.edits]
+        return apart([proposal, *made]) and all(
+            _apart(one, other) or _alternatives(one, other) for one in proposal.edits for other in edits
+        )
+
+    def _either(self, *named: tuple[str, Edit]) -> Edit:
+        """Return edits of one place as one, each made only where its name is true, too."""
+        span = named[0][1].span
+        if len(named) == 1 or span.start == span.end:
+            behind = (edit.text.replace(self.guard, f"({name} and {self.guard})") for name, edit in named)
+            return Edit(span, "".join(behind))
+        choices = "".join(f"{edit.text} if {name} else " for name, edit in named)
+        return Edit(span, f"({choices}{span.of(self.source)})")
+
+    def alone(self, chosen: Sequence[Proposal]) -> Case | str:
+        """Return the same of the template that has these proposals made and nothing else compiled in."""
+        try:
+            renderer = Renderer(self.edited(chosen), self.variables)
+        except RenderError as error:
+            return f"the edited template doesn't compile: {error}"
+        return Case(self._examination(renderer, 0), self._examination(renderer, 1))
+
+    def _examination(self, renderer: Renderer, off: int) -> Examination:
+        itself = self.before.itself
+        return Examination(renderer, itself.probes.values(), itself.tags, self.flags[off])
+
+
+def apart(chosen: Iterable[Proposal]) -> bool:
+    """Whether no two edits of these proposals claim the same text."""
+    edits = sorted((edit for each in chosen for edit in each.edits), key=lambda edit: edit.span)
+    return all(_apart(one, other) for one, other in pairwise(edits))
+
+
+def _apart(one: Edit, other: Edit) -> bool:
+    first, second = sorted((one.span, other.span))
+    return first.end <= second.start and first != second
+
+
+def _alternatives(one: Edit, other: Edit) -> bool:
+    """Whether two edits put an expression in the place of the same one, or insert something at the same place."""
+    expressions = all(edit.text.startswith("(") and edit.text.endswith(")") for edit in (one, other))
+    return one.span == other.span and (expressions or one.span.start == one.span.end)

@@ -1,0 +1,114 @@
+"""The repair of one template: propose, judge, and look again until nothing more can be mended."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from template_fix.options import Options
+from template_fix.repair.attribution import resolved
+from template_fix.repair.candidates import apart
+from template_fix.repair.loop_leaks import exposed, resets
+from template_fix.repair.proposers import Proposal
+from template_fix.repair.search import Choice, broken, wrong
+from template_fix.repair.splice import tidied
+from template_fix.repair.study import Found, Study
+from template_fix.text.edits import Edit
+
+_UNREACHED = "no conversation that it was tried on gets there, so nothing proves it"
+_TOLD = 1
+
+
+class Healed(NamedTuple):
+    """What came of a template: the proposals that stand, with the codes that each resolves and its final edits, those
+    refused, with the reasons, and whether nothing is left to mend."""
+
+    kept: tuple[tuple[Proposal, tuple[str, ...], tuple[Edit, ...]], ...] = ()
+    refused: tuple[tuple[Proposal, str], ...] = ()
+    whole: bool = True
+
+
+def healed(study: Study, found: Iterable[tuple[str, Found]], options: Options, rules: Sequence[Any]) -> Healed:
+    """Look for the smallest repair of a template.
+
+    ``found`` is what was found wrong, by code, ``rules`` what finds it. Use it inside `limits.bounded`.
+    """
+    found = tuple(found)
+    wanted = {code for code, _ in found if options.wants(code)}
+    if not wanted:
+        return Healed()
+    study.enlarge()
+    proposals: list[Proposal] = []
+    best: Choice | None = None
+    for suggest in (study.proposals, study.experiments):
+        proposals += [each for each in suggest if _asked_for(each, wanted, options)]
+        choices = (best, study.search.best([each for each in proposals if _reached(study, each)]))
+        best = min(filter(None, choices), key=lambda choice: wrong(choice.case.itself), default=None)
+        if best is not None and not broken(best.case.itself):
+            break
+    while best is not None and broken(best.case.itself):
+        better = study.search.best([each for each in study.beside(best) if _asked_for(each, wanted, options)], best)
+        if better is None or better.kept == best.kept:
+            break
+        best = better
+    best = best and _without_leak(study, best)
+    kept = tuple(_final(study, found, best, rules)) if best else ()
+    left = best is None or broken(best.case.itself)
+    return Healed(kept, tuple(_refusals(study, proposals, best, wanted)) if left else (), not left)
+
+
+def _without_leak(study: Study, best: Choice) -> Choice:
+    """Return a choice that exposes no leak of loops to the engines that have one, where one more edit achieves that."""
+
+    def leaks(choice: Choice) -> bool:
+        flags = study.examined.flags
+        return exposed(study.source, choice.source, study.tags, study.variables, flags) is not None
+
+    if leaks(best):
+        for reset in resets(study.template, study.switch):
+            choice = study.search.with_one_more(best, reset)
+            if choice and not leaks(choice):
+                return choice
+    return best
+
+
+def _asked_for(proposal: Proposal, wanted: set[str], options: Options) -> bool:
+    """Whether a proposal may resolve what the user selected: what an edit mends shows only when it is judged."""
+    if proposal.code == "TF203" or options.wants(proposal.code):
+        return options.wants(proposal.code)
+    return bool(wanted - {"TF203"}) and not any(proposal.code.startswith(prefix) for prefix in options.ignore)
+
+
+def _reached(study: Study, proposal: Proposal) -> bool:
+    """Whether conversations reach all that a proposal replaces: what they don't reach, they can't prove."""
+    spans = [edit.span for edit in proposal.edits if edit.span.start < edit.span.end]
+    return study.coverage is None or all(map(study.coverage.reaches, spans))
+
+
+def _final(
+    study: Study, found: Iterable[tuple[str, Found]], best: Choice, rules: Sequence[Any]
+) -> Iterator[tuple[Proposal, tuple[str, ...], tuple[Edit, ...]]]:
+    made = study.search.candidates.edits(best.kept)
+    tidy = tidied(study.template, made)
+    # What notes the switch comes with the first proposal.
+    noted = len(made) - sum(len(proposal.edits) for proposal in best.kept)
+    for proposal, codes in zip(best.kept, resolved(study, found, best, rules), strict=True):
+        edits, tidy, noted = tidy[: noted + len(proposal.edits)], tidy[noted + len(proposal.edits) :], 0
+        yield proposal, codes, tuple(edits)
+
+
+def _refusals(
+    study: Study, proposals: Sequence[Proposal], best: Choice | None, wanted: set[str]
+) -> Iterator[tuple[Proposal, str]]:
+    """Yield why proposals can't stand, beside those that do: one for each code, those for what was found first."""
+    made = best.kept if best else ()
+    told: Counter[str] = Counter()
+    for proposal in sorted(proposals, key=lambda each: each.code not in wanted):
+        if told[proposal.code] < _TOLD and apart([*made, proposal]):
+            reason = _UNREACHED
+            if _reached(study, proposal):
+                reason = study.search.tried([*made, proposal]).verdict.reason
+            if reason and proposal not in made:
+                told[proposal.code] += 1
+                yield proposal, reason

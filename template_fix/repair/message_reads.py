@@ -1,0 +1,221 @@
+"""Where a template reads the message of a turn, and where the variable is bound that it reads it from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from jinja2 import nodes
+
+from template_fix.contract.examination import Examination
+from template_fix.conversations.probe import Probe
+from template_fix.jinja.templates import Template, lex
+from template_fix.text.edits import Edit, Span
+from template_fix.trace.recorder import Site, Trace
+
+READ = re.compile(
+    r"""\w+\s*(\.\s*content|\[\s*(['"])content\2\s*\]|\.\s*get\(\s*(['"])content\3\s*(,[^()]*)?\))""",
+)
+
+
+_METHODS = frozenset(dir(dict))
+
+
+class Binding(NamedTuple):
+    """A variable that holds a message: its name, how it is read (``message['content']``), and where it is bound."""
+
+    name: str
+    read: str
+    head: Span
+
+    def access(self, key: str) -> str:
+        """Return the expression that reads another key of the message in the template's own style."""
+        return key.join(self.read.rsplit("content", 1))
+
+
+def reads(trace: Trace, examined: Examination) -> list[Span]:
+    """Return where ``content`` is read from the message of an assistant, and not just looked at in a test.
+
+    Found by experiment: the expressions whose value is an answer of the conversations in the battery.
+    """
+    holders: set[int] = set()
+    for seen in examined:
+        answers = [part for part in seen.probe.parts if part.kind == "answer"]
+        if seen.text is not None and answers and not seen.probe.text_lists:
+            trace.follow(answers[-1].text)
+            Examination(trace, [seen.probe], examined.tags).text(seen.probe)
+            holders |= trace.recorder.holders
+    tested = {number for test in trace.tests.values() for number in test.inside}
+    sites = (trace.values[number] for number in sorted(holders - tested))
+    return [site.span for site in sites if READ.fullmatch(site.span.of(trace.template.source))]
+
+
+def bindings(template: Template, spans: Sequence[Span]) -> list[Binding]:
+    """Return what binds the variables that these reads use, each once: a loop over messages, or a ``set``."""
+    found: dict[Span, Binding] = {}
+    for span in spans:
+        read = span.of(template.source)
+        name = re.split(r"[.\[]", read)[0].strip()
+        head = _head(template, name, span)
+        if head:
+            found.setdefault(head, Binding(name, read, head))
+    return list(found.values())
+
+
+def _head(template: Template, name: str, read: Span) -> Span | None:
+    """Return what gives ``name`` its value last before it is read."""
+    found: Span | None = None
+    for node in template.all_nodes:
+        span, giving = template.span(node), _giving(node, name)
+        head = template.span(giving) if giving else None
+        if span and head and span.start < read.start and (isinstance(node, nodes.Assign) or read.end <= span.end):
+            found = head
+    return found
+
+
+def _giving(node: nodes.Node, name: str) -> nodes.Node | None:
+    """Return what stands last in the tag of a loop, a macro or a ``set`` that gives a variable its value."""
+    if isinstance(node, nodes.Macro):
+        return node.args[-1] if any(each.name == name for each in node.args) else None
+    if isinstance(node, nodes.For | nodes.Assign) and isinstance(node.target, nodes.Name) and node.target.name == name:
+        return node if isinstance(node, nodes.Assign) else node.test or node.iter
+    return None
+
+
+def access(template: Template, name: str, key: str) -> str:
+    """Return the expression that reads a key of a message, in the style that the template has for this variable."""
+    return f"{name}['{key}']" if f"{name}[" in template.source else f"{name}.{key}"
+
+
+def with_keys(template: Template, binding: Binding, **changed: str) -> str:
+    """Return the expression of a message with some keys changed: a mapping of all keys that the template reads of it.
+
+    It is written out since many engines don't know ``dict(message, …)``, and one knows it and drops the message.
+    """
+    names = _names(template, binding.name)
+    kept = {
+        key: f"{binding.name}.get({given})" if given else access(template, binding.name, key)
+        for key, given in _keys_read(template, names).items()
+    }
+    asked = [key for key in _keys_asked_for(template, names) if key not in changed]
+    return _written_out(binding.name, {**kept, **changed}, asked)
+
+
+def _written_out(name: str, items: Mapping[str, str], asked: Sequence[str]) -> str:
+    """Return a mapping that has those keys which a template asks for, if the message has them."""
+    if not asked:
+        return "{" + ", ".join(f"'{key}': {value}" for key, value in items.items()) + "}"
+    key, *others = asked
+    without = {each: value for each, value in items.items() if each != key}
+    present = {**items, key: items.get(key, f"{name}['{key}']")}
+    return f"({_written_out(name, present, others)} if '{key}' in {name} else {_written_out(name, without, others)})"
+
+
+def _names(template: Template, name: str) -> frozenset[str]:
+    """Return all names that a template has for a message."""
+    names = {name}
+    while more := {each for node in template.all_nodes for each in _renamed(template, node, names)} - names:
+        names |= more
+    return frozenset(names)
+
+
+def _keys_asked_for(template: Template, names: Collection[str]) -> list[str]:
+    """Return the keys of a message that a template asks for by ``in``."""
+    found = (
+        node.expr.value
+        for node in template.all_nodes
+        if isinstance(node, nodes.Compare) and isinstance(node.expr, nodes.Const) and isinstance(node.expr.value, str)
+        if any(each.op in ("in", "notin") and _is_named(each.expr, names) for each in node.ops)
+    )
+    return list(dict.fromkeys(found))
+
+
+def _keys_read(template: Template, names: Collection[str]) -> dict[str, str]:
+    """Return the keys that a template reads of a message, with what it gives ``get``.
+
+    A key that is read by ``get`` has to be copied by it, too: else it would be there, and no default would be taken.
+    """
+    found: dict[str, str] = {}
+    for node in template.all_nodes:
+        if key := _key_read(node, names):
+            args = node.args if isinstance(node, nodes.Call) else ()
+            found[key] = ", ".join(map(template.text, args)) or found.get(key, "")
+    return found
+
+
+def _renamed(template: Template, node: nodes.Node, names: Collection[str]) -> Iterator[str]:
+    """Yield the names that a message has besides ``names``: variables that are set to it, parameters that it is for."""
+    if isinstance(node, nodes.Assign) and isinstance(node.target, nodes.Name) and _is_named(node.node, names):
+        yield node.target.name
+    if isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name):
+        macros = [each for each in template.all_nodes if isinstance(each, nodes.Macro) and each.name == node.node.name]
+        for macro in macros:
+            yield from (to.name for to, given in zip(macro.args, node.args, strict=False) if _is_named(given, names))
+        yield from (given.key for given in node.kwargs if macros and _is_named(given.value, names))
+
+
+def _is_named(node: nodes.Node, names: Collection[str]) -> bool:
+    return isinstance(node, nodes.Name) and node.name in names
+
+
+def _key_read(node: nodes.Node, names: Collection[str]) -> str | None:
+    """Return the key of a message that an expression reads: as an attribute, an item, or by ``get``."""
+    if isinstance(node, nodes.Getattr) and _is_named(node.node, names):
+        return node.attr if node.attr not in _METHODS else None
+    if isinstance(node, nodes.Getitem) and _is_named(node.node, names):
+        key: nodes.Node | None = node.arg
+    elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr == "get":
+        key = node.args[0] if node.args and _is_named(node.node.node, names) else None
+    else:
+        return None
+    return key.value if isinstance(key, nodes.Const) and isinstance(key.value, str) else None
+
+
+def rebind(template: Template, binding: Binding, test: str, assigned: str) -> Edit:
+    """Return the edit that gives a message's variable the value ``assigned`` where ``test`` holds.
+
+    It stands behind the tag that binds the variable, laid out as the template is. Whitespace is only put where the
+    dash of the next tag takes it away again, in every Jinja there is.
+    """
+    end = next(token for token in lex(template.source) if token.kind == "block_end" and token.start >= binding.head.end)
+    dash = "-" if end.text.startswith("-") else ""
+    at = end.start + len(f"{dash}%}}")
+    line = re.match(r"\r?\n([ \t]*)", template.source[at:])
+    outer, inner = (f"\n{line[1]}", f"\n{line[1]}    ") if line else ("", "")
+    text = f"{outer}{{%- if {test} %}}{inner}{{%- set {binding.name} = {assigned} %}}{outer}{{%- endif {dash}%}}"
+    return Edit(Span(at, at), text)
+
+
+def enclosing_loops(template: Template, at: Span) -> Iterator[nodes.For]:
+    """Yield the loops around a place, the outermost first."""
+    for node in template.all_nodes:
+        span = template.span(node)
+        if isinstance(node, nodes.For) and span and span.start < at.start < span.end:
+            yield node
+
+
+def first_output(
+    trace: Trace, examined: Examination, probe: Probe, message: int, upto: int | None = None, behind: int = 0
+) -> Site | None:
+    """Return the expression that is printed first of a message, in the conversation up to there or to ``upto``.
+
+    Only expressions that stand behind the offset ``behind`` count: those of macros come before what calls them.
+    """
+    printed: list[list[tuple[int, str]]] = []
+    for end in (message, upto or message + 1):
+        trace.follow("")
+        Examination(trace, [probe], examined.tags).text(probe, end)
+        printed.append([(number, text) for number, text in trace.recorder.outputs if text])
+    before, with_it = printed
+    same = next((i for i, (a, b) in enumerate(zip(before, with_it, strict=False)) if a != b), len(before))
+    sites = (trace.outputs[number] for number, _ in with_it[same:])
+    return next((site for site in sites if site.span.start >= behind), None)
+
+
+def leftmost(template: Template, site: Site) -> Span:
+    """Return where the text begins that an output prints: its first operand."""
+    leaf = template.all_nodes[site.number]
+    while isinstance(leaf, nodes.BinExpr | nodes.Concat):
+        leaf = leaf.left if isinstance(leaf, nodes.BinExpr) else leaf.nodes[0]
+    return template.span(leaf) or site.span

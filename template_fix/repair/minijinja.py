@@ -1,0 +1,152 @@
+"""What another engine makes of a template: minijinja, tried where it is installed, beside transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, NamedTuple
+
+from template_fix.bounds.limits import step
+from template_fix.contract.examination import Examination, common_prefix
+from template_fix.conversations.probe import Probe
+from template_fix.jinja.renderer import Failure, RenderError
+from template_fix.jinja.templates import Template
+from template_fix.text.edits import Span
+from template_fix.trace.recorder import Trace
+
+# Steps of minijinja's own counter: a template that loops for ever is stopped after some tenths of a second.
+_FUEL = 10_000_000
+
+
+class Case(NamedTuple):
+    """A conversation, with the generation prompt or without, as transformers prints it and as an engine does."""
+
+    probe: Probe
+    prompt: bool
+    expected: str
+    printed: str = ""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One way in which an engine differs from transformers, and how many renderings show it.
+
+    ``reason`` is the engine's own where it refuses, "" where it prints another text. ``case`` is the shortest of them,
+    ``at`` the expression that differs, as far as that is known.
+    """
+
+    reason: str
+    count: int
+    case: Case
+    at: Span | None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why an engine prints nothing of a conversation, and where in the template it stopped."""
+
+    reason: str
+    at: Span | None = None
+
+
+class Minijinja:
+    """A template in minijinja, set up as the servers that use it do; raises ImportError where it isn't installed."""
+
+    def __init__(self, source: str, variables: Mapping[str, Any]) -> None:
+        from minijinja import Environment
+
+        def raise_exception(message: str) -> None:
+            raise ValueError(message)
+
+        self.source, self.variables = source, dict(variables)
+        self._made = Environment(loader=lambda name: source, trim_blocks=True, lstrip_blocks=True, fuel=_FUEL)
+        self._made.auto_escape_callback = lambda name: False
+        self._made.add_global("raise_exception", raise_exception)
+        self._made.add_global("strftime_now", lambda form: datetime.now().strftime(form))
+
+    def __call__(self, examined: Examination, probe: Probe, prompt: bool) -> str | Refusal:
+        """Return what is printed of a conversation, with the generation prompt or without."""
+        given = {
+            "messages": list(probe.messages),
+            "tools": None if probe.tools is None else list(probe.tools),
+            "documents": None,
+            "add_generation_prompt": prompt,
+            **self.variables,
+            **examined.set_for(probe),
+        }
+        with step("rendering the template in minijinja"):
+            try:
+                return str(self._made.render_template("chat", **given))
+            except Exception as error:  # whatever it raises is its refusal
+                return Refusal(_reason(error), self._place(error))
+
+    def _place(self, error: Exception) -> Span | None:
+        """Return what the engine says it stopped at: it counts in bytes of UTF-8."""
+        found = getattr(error, "range", None)
+        if not found:
+            return None
+        raw = self.source.encode()
+        start, end = (len(raw[:at].decode(errors="ignore")) for at in found)
+        return Span(start, max(start, end))
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "detail", None) or error).split("\n")[0]
+
+
+def installed() -> str | None:
+    """Return the version of minijinja, None where it isn't installed."""
+    try:
+        return version("minijinja")
+    except PackageNotFoundError:
+        return None
+
+
+def differences(source: str, examined: Examination) -> tuple[int, list[Difference]]:
+    """Return how many renderings were compared, and in what minijinja differs in them from transformers.
+
+    ``examined`` is the template of this source under a battery; what transformers refuses isn't compared. Use it
+    inside `limits.bounded`; raises LimitExceeded, and ImportError where minijinja isn't installed.
+    """
+    engine = Minijinja(source, examined.renderer.variables)
+    compared = 0
+    ways: dict[tuple[str, Span | None], list[Case]] = {}
+    for probe in sorted(examined.probes.values(), key=lambda each: len(each.shape)):
+        for prompt in (False, True):
+            expected = examined.text(probe, prompt=prompt)
+            if isinstance(expected, Failure):
+                continue
+            compared += 1
+            told = engine(examined, probe, prompt)
+            if isinstance(told, Refusal):
+                ways.setdefault((told.reason, told.at), []).append(Case(probe, prompt, expected))
+            elif told != expected:
+                ways.setdefault(("", None), []).append(Case(probe, prompt, expected, told))
+    found = sorted(ways.items(), key=lambda way: -len(way[1]))
+    return compared, [
+        Difference(reason, len(cases), cases[0], at if reason else _printing(source, examined, cases[0]))
+        for (reason, at), cases in found
+    ]
+
+
+def _printing(source: str, examined: Examination, case: Case) -> Span | None:
+    """Return the expression that prints the first character that differs, None where that is text of the template."""
+    try:
+        trace = Trace(Template(source), examined.renderer.variables)
+    except RenderError:
+        return None
+    probe, parts = case.probe, list[str]()
+    trace.parts(probe.messages, probe.tools, case.prompt, examined.set_for(probe), parts)
+    outputs = iter(trace.recorder.outputs)
+    number, value = next(outputs, (0, None))
+    offset = common_prefix(case.expected, case.printed)
+    for part in parts:
+        own = number if part == value else None
+        if own is not None:
+            number, value = next(outputs, (0, None))
+        if offset < len(part):
+            return trace.outputs[own].span if own is not None else None
+        offset -= len(part)
+    return None

@@ -1,0 +1,189 @@
+"""Gates: tests which, forced the other way, mend something.
+
+The proposal makes the test hold, or not hold, while the switch is on: for every turn, or only for those that need it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from jinja2 import nodes
+
+from template_fix.contract.examination import SAFE, SAMPLE, Examination, Held, Observation
+from template_fix.conversations.probe import Probe
+from template_fix.jinja.queries import walk
+from template_fix.jinja.templates import Template
+from template_fix.repair.message_reads import access, enclosing_loops
+from template_fix.repair.proposers import Proposal
+from template_fix.repair.splice import replaced
+from template_fix.repair.trials import prints, same, short, well
+from template_fix.text.edits import Span
+from template_fix.trace.recorder import Trace
+
+# What shows in the text of a conversation, without those of its beginnings.
+_AT_ONCE = ("printed", "once", "well-formed")
+
+
+def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
+    """Yield the gates whose opening or closing mends a conversation that is printed badly.
+
+    ``switch`` is the test, in template syntax, that the edits are switched by. Use it inside `limits.bounded`.
+    """
+    mended: dict[tuple[int, bool], str] = {}
+    tried: set[tuple[int, bool]] = set()
+    for seen in examined.failing[:SAMPLE]:
+        for number, outcome in flips(trace, seen.probe, examined):
+            mends = [] if (number, outcome) in tried else gained(trace, number, outcome, seen, examined)
+            if mends:
+                tried.add((number, outcome))
+                changes, worsens = harms(trace, number, outcome, examined)
+                if outcome and (changes or worsens):
+                    yield from _guarded(trace, number, seen, examined, switch)
+                    yield from _restricted(trace, number, _code(seen, mends), switch)
+                if not changes:
+                    mended[number, outcome] = _code(seen, mends)
+    bookkeeping = frozenset(_bookkeeping(trace))
+    for (number, outcome), code in mended.items():
+        if number not in bookkeeping:
+            yield _gate(trace, number, outcome, code, switch if outcome else f"not {switch}")
+            yield from _as_prompt(trace, number, outcome, code, switch)
+
+
+def _as_prompt(trace: Trace, number: int, outcome: bool, code: str, switch: str) -> Iterator[Proposal]:
+    """Yield the gate that opens only where a generation prompt is asked for, behind all messages."""
+    if not outcome and not any(enclosing_loops(trace.template, trace.tests[number].span)):
+        gate = _gate(trace, number, False, code, f"(not {switch} or add_generation_prompt)")
+        title = "print the generation prompt only where it is asked for"
+        yield replace(gate, title=title, why="What begins the next turn is printed behind every conversation.")
+
+
+def _guarded(trace: Trace, number: int, seen: Observation, examined: Examination, switch: str) -> Iterator[Proposal]:
+    """Yield a gate that opens only for a turn with reasoning, where opening it for every turn would harm others."""
+    part = next((part for part in seen.lost if part.kind == "reasoning"), None)
+    if part is None:
+        return
+    template = trace.template
+    trace.follow(part.text)
+    with trace.changed(tests={number: True}):
+        printed = prints(trace, examined, seen.probe, part)
+    site, holders = trace.tests[number], [trace.values[each] for each in sorted(trace.recorder.holders)]
+    trace.follow("")
+    read = (nodes.Name, nodes.Getattr, nodes.Getitem)
+    inside = [each for each in holders if isinstance(each.node, read) and _controls(template, site.span, each.span)]
+    if inside and printed:
+        text, value = site.span.of(template.source), inside[0].span.of(template.source)
+        for once in ("", " and loop.first") if len(list(enclosing_loops(template, site.span))) > 1 else ("",):
+            yield Proposal(
+                "TF202",
+                "experiment",
+                f"print {short(value)} wherever there is some",
+                f"Where {short(text)} fails, {short(value)} isn't printed.",
+                site.span,
+                (replaced(site.span, f"{switch} and {value}{once} or {text}"),),
+            )
+
+
+def _restricted(trace: Trace, number: int, code: str, switch: str) -> Iterator[Proposal]:
+    """Yield gates that open only for turns of the assistant, or for contents that are texts."""
+    template, site = trace.template, trace.tests[number]
+    loops = list(enclosing_loops(template, site.span))
+    if loops and isinstance(loops[0].target, nodes.Name) and "role" not in site.span.of(template.source):
+        role, content = (access(template, loops[0].target.name, key) for key in ("role", "content"))
+        for guard in (f"{role} == 'assistant'", f"{content} is string"):
+            yield _gate(trace, number, True, code, f"{switch} and {guard}")
+
+
+def _controls(template: Template, test: Span, place: Span) -> bool:
+    """Whether a place lies in the branch that opens when a test holds."""
+    for node in template.all_nodes:
+        span = template.span(node)
+        if isinstance(node, nodes.If) and span and span.start <= test.start < test.end <= place.start <= span.end:
+            head = template.span(node.test)
+            first = template.span(node.elif_[0]) if node.elif_ else None
+            if head and head.start <= test.start and test.end <= head.end:
+                return first is None or place.end <= first.start
+    return False
+
+
+def flips(trace: Trace, probe: Probe, examined: Examination) -> list[tuple[int, bool]]:
+    """Return each test that is reached in a conversation, with each outcome that it could be forced to."""
+    examination = Examination(trace, [probe], examined.tags)
+    with trace.changed():
+        for cut in (*probe.cuts, len(probe.messages)):
+            examination.text(probe, cut)
+    seen = trace.recorder.outcomes
+    return [(number, not outcome) for number, outcomes in sorted(seen.items()) for outcome in sorted(outcomes)]
+
+
+def gained(trace: Trace, number: int, outcome: bool, seen: Observation, examined: Examination) -> list[Held]:
+    """Return what of a conversation is printed well once a test is forced, and wasn't before."""
+    forced = Examination(trace, examined.probes.values(), examined.tags)
+    with trace.changed(tests={number: outcome}):
+        return [held for held in seen.breaks(*SAFE) if forced.holds(seen.probe, held)]
+
+
+def harms(trace: Trace, number: int, outcome: bool, examined: Examination) -> tuple[bool, bool]:
+    """Whether forcing a test changes a conversation that is printed well, and whether it makes any other worse."""
+    forced = Examination(trace, examined.probes.values(), examined.tags)
+    with trace.changed(tests={number: outcome}):
+        changes = not same(trace, examined, well(examined))
+        worsens = not changes and any(
+            {held for held in seen.held if held.property in _AT_ONCE} - forced.held(seen.probe, *_AT_ONCE)
+            for seen in examined
+        )
+    return changes, worsens
+
+
+def _code(seen: Observation, gained: Sequence[Held]) -> str:
+    kinds = {seen.kind(held) for held in gained}
+    return "TF202" if "reasoning" in kinds else "TF206" if kinds - {""} else "TF204"
+
+
+def _gate(trace: Trace, number: int, outcome: bool, code: str, switch: str) -> Proposal:
+    """Return the gate that opens by a test besides its own, or closes but for one."""
+    site = trace.tests[number]
+    text = site.span.of(trace.template.source)
+    if outcome:
+        inner = f"({text})" if isinstance(site.node, nodes.CondExpr) else text
+        edited, told = f"{switch} or {inner}", "fails"
+    else:
+        inner = f"({text})" if isinstance(site.node, nodes.CondExpr | nodes.Or) else text
+        edited, told = f"{inner} and {switch}", "holds"
+    return Proposal(
+        code,
+        "experiment",
+        f"don't let {short(text)} decide what is printed of a turn",
+        f"Where {short(text)} {told}, a turn isn't printed as it should be.",
+        site.span,
+        (replaced(site.span, edited),),
+    )
+
+
+def _bookkeeping(trace: Trace) -> Iterator[int]:
+    """Yield the tests that only decide what is remembered: an edit there changes every later turn, or none that counts.
+
+    A test of this kind may pass for a cause in a few conversations; the place to repair is where the text is printed.
+    """
+    template = trace.template
+    spans = {site.span: number for number, site in trace.tests.items()}
+    for node in template.all_nodes:
+        if isinstance(node, nodes.If) and not any(_prints(each) for each in (*node.body, *node.else_, *node.elif_)):
+            for each in walk(node.test):
+                span = template.span(each)
+                if span in spans and _remembers(node):
+                    yield spans[span]
+
+
+def _prints(node: nodes.Node) -> bool:
+    return any(
+        isinstance(each, nodes.Output)
+        and any(not isinstance(part, nodes.TemplateData) or part.data.strip() for part in each.nodes)
+        for each in walk(node)
+    )
+
+
+def _remembers(node: nodes.If) -> bool:
+    """Whether values are noted in a namespace, and nowhere else: to take messages apart is more than to remember."""
+    targets = [each.target for each in walk(node) if isinstance(each, nodes.Assign)]
+    return bool(targets) and all(isinstance(target, nodes.NSRef) for target in targets)

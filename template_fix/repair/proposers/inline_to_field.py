@@ -1,0 +1,74 @@
+"""Reasoning inside of content, moved to the field that the template prints.
+
+The counterpart of `fields`: some families print the reasoning that comes in a field and cut the same reasoning out of
+the content, or put it in another place. Where a message is bound, its content is taken apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from template_fix.contract.examination import FIELD, Examination
+from template_fix.conversations.tags import Tags
+from template_fix.jinja.renderer import REASONING_FIELDS
+from template_fix.jinja.templates import Template
+from template_fix.repair.message_reads import Binding, bindings, reads, rebind, with_keys
+from template_fix.repair.proposers import Proposal
+from template_fix.repair.proposers.fields import NAME, renamed
+from template_fix.repair.splice import literal
+from template_fix.text.edits import Edit
+from template_fix.trace.recorder import Trace
+
+
+def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
+    """Yield the edit that hands reasoning inside of content to the template as a field.
+
+    ``switch`` is the test, in template syntax, that the edit is switched by.
+    """
+    bad = any(seen.breaks("printed", "well-formed", "alike") for seen in examined if seen.probe.form == "inline")
+    supported = [name for name in REASONING_FIELDS if f"field {name} in transformers 4" not in examined.unsupported]
+    fields = supported or [name for name in REASONING_FIELDS if name in trace.template.source]
+    if not bad or not fields:
+        return
+    template = trace.template
+    bound = bindings(template, reads(trace, examined))
+    alias = fields[0] != NAME and FIELD in examined.unsupported
+    for begun in (True, False):
+        edits = tuple(_taken_apart(template, each, examined.tags, fields[0], switch, begun=begun) for each in bound)
+        yield from _proposal(edits)
+        if alias:
+            yield from _proposal(
+                tuple(map(_together, edits, (renamed(template, each, fields[0], switch) for each in bound)))
+            )
+
+
+def _proposal(edits: tuple[Edit, ...]) -> Iterator[Proposal]:
+    if edits:
+        yield Proposal(
+            "TF201",
+            "inline to field",
+            "print reasoning inside of content like reasoning in a field",
+            "Reasoning in a field is printed; the same reasoning inside of content isn't, or not in its place.",
+            edits[0].span,
+            edits,
+        )
+
+
+def _together(one: Edit, other: Edit) -> Edit:
+    return Edit(one.span, one.text + other.text)
+
+
+def _taken_apart(template: Template, binding: Binding, tags: Tags, field: str, switch: str, *, begun: bool) -> Edit:
+    """Return the edit that splits the content at its reasoning tags where the message is bound.
+
+    ``begun`` asks for content that begins with the opening tag; otherwise that may have been in the prompt.
+    """
+    content, opening, closing = binding.access("content"), literal(tags.open), literal(tags.close)
+    turn = f"{binding.access('role')} == 'assistant' and {content} is string"
+    start = f" and {content}.strip().startswith({opening})" if begun else ""
+    test = f"{switch} and {turn}{start} and {closing} in {content}"
+    reasoning = f"{content}.split({closing})[0].split({opening})[-1].strip()"
+    if begun:
+        reasoning = f"({content}.split({closing})[0].split({opening})[1:] | join({opening})).strip()"
+    answer = f"({content}.split({closing})[1:] | join({closing})).lstrip()"
+    return rebind(template, binding, test, with_keys(template, binding, **{field: reasoning, "content": answer}))

@@ -1,0 +1,70 @@
+"""Known patches: idioms that lose reasoning, as data in ``patches/*.toml``.
+
+Each entry has ``id``, ``rule`` (the code it is meant to resolve), ``pattern``, ``replacement`` (of the whole match, or
+of the metavariable that ``edit`` names), ``title``, ``why`` and ``seen``. In a replacement, ``SWITCH`` is the test
+that the repair is switched by.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from template_fix.contract.examination import Examination
+from template_fix.jinja.patterns import Pattern, fill
+from template_fix.jinja.templates import Template
+from template_fix.repair.proposers import Proposal
+from template_fix.repair.splice import replaced
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One entry of ``patches/*.toml``."""
+
+    id: str
+    rule: str
+    pattern: Pattern
+    replacement: str
+    title: str
+    why: str
+    seen: str
+    edit: str | None = None
+
+
+@lru_cache(maxsize=1)
+def known_patches() -> tuple[Patch, ...]:
+    """Return the patches that ship with the package, in the order of their files and entries."""
+    texts = {
+        entry.name: entry.read_text(encoding="utf-8")
+        for entry in files("template_fix.patches").iterdir()
+        if entry.name.endswith(".toml")
+    }
+    return tuple(_patch(entry) for name in sorted(texts) for entry in tomllib.loads(texts[name])["patch"])
+
+
+def _patch(entry: dict[str, Any]) -> Patch:
+    return Patch(**{**entry, "pattern": Pattern.parse(entry["pattern"])})
+
+
+def proposals(template: Template, examined: Examination, switch: str) -> Iterator[Proposal]:
+    """Yield a proposal for each place where a known patch matches.
+
+    ``switch`` is the test, in template syntax, that the edits are switched by.
+    """
+    for patch in known_patches():
+        for node, bindings in patch.pattern.matches(template):
+            target = bindings[patch.edit] if patch.edit else node
+            at = template.span(target)
+            if at is None:
+                continue
+            text = fill(patch.replacement.replace("SWITCH", switch), bindings, template)
+            yield Proposal(patch.rule, f"patch {patch.id}", patch.title, patch.why, at, (replaced(at, text),))

@@ -1,0 +1,151 @@
+"""Tags that a template prints around every turn, left out where the content brings its own.
+
+Some families print a closing tag in front of each answer, as the sign that it wasn't reasoned about. Once the reasoning
+inside of content is kept, that tag would stand in front of the block.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from jinja2 import nodes
+
+from template_fix.contract.examination import Examination
+from template_fix.conversations.tags import Tags
+from template_fix.jinja.queries import walk
+from template_fix.jinja.templates import Template, lex
+from template_fix.repair.message_reads import READ, Binding
+from template_fix.repair.proposers import Proposal
+from template_fix.repair.splice import literal, replaced
+from template_fix.text.edits import Edit, Span
+from template_fix.trace.recorder import Trace
+
+
+class _Printed(NamedTuple):
+    """Text with reasoning tags that a template prints in front of a turn: where it stands, and as a string literal.
+
+    ``content`` is the expression that reads the content of the turn's message. ``bare`` is text of the template itself.
+    """
+
+    at: Span
+    whole: str
+    content: str
+    bare: bool
+
+    def edit(self, text: str) -> Edit:
+        """Return the edit that prints what an expression gives in its place."""
+        return Edit(self.at, f"{{{{ {text} }}}}") if self.bare else replaced(self.at, text)
+
+    def beside_content(self, without: str, tag: str, switch: str) -> Edit:
+        """Return the edit that prints another literal in turns whose content brings a tag."""
+        return self.edit(f"{without} if {switch} and '{tag}' in ({self.content} or '') else {self.whole}")
+
+
+def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
+    """Yield, for each text that prints a reasoning tag in a loop over messages, its omission beside such content.
+
+    ``switch`` is the test, in template syntax, that the edits are switched by.
+    """
+    template, tags = trace.template, examined.tags
+    if not tags.paired or not any(seen.breaks("printed", "well-formed") for seen in examined):
+        return
+    found = list(_printed(template, tags))
+    for printed in found:
+        yield from _left_out(printed, tags, switch)
+    blocks = [printed for printed in found if _empty_block(printed.whole, tags)]
+    yield from (_filled(block, tags, switch) for block in blocks)
+    # A lone closing tag in the content may be one that the answer speaks of.
+    for tag in (tags.close, tags.open) if blocks else ():
+        yield Proposal(
+            "TF207",
+            "stray tag",
+            "leave the empty block out where the content brings its own",
+            "An empty block is printed in front of the turn, whatever the content holds.",
+            blocks[0].at,
+            tuple(block.beside_content(_without_block(block.whole, tags), tag, switch) for block in blocks),
+        )
+
+
+def _left_out(printed: _Printed, tags: Tags, switch: str) -> Iterator[Proposal]:
+    for tag in (tags.open, tags.close):
+        without = printed.whole.replace(tag, "")
+        if printed.whole.count(tag) == 1 and tags.open not in without:
+            yield Proposal(
+                "TF207",
+                "stray tag",
+                f"leave {tag} out where the content brings its own tags",
+                f"{tag} is printed in front of the turn, whatever the content holds.",
+                printed.at,
+                (printed.beside_content(without, tags.close, switch),),
+            )
+
+
+def _without_block(whole: str, tags: Tags) -> str:
+    front, _, rest = whole.partition(tags.open)
+    _, _, back = rest.partition(tags.close)
+    return front + back
+
+
+def _empty_block(whole: str, tags: Tags) -> bool:
+    """Whether a literal prints an opening tag and the closing one with nothing but whitespace between them."""
+    _, found, behind = whole.replace("\\n", "\n").partition(tags.open)
+    return bool(found) and behind.lstrip().startswith(tags.close)
+
+
+def _filled(printed: _Printed, tags: Tags, switch: str) -> Proposal:
+    """Return the proposal that puts the reasoning field into a block that is printed empty."""
+    whole = printed.whole
+    field = Binding("", printed.content, printed.at).access("reasoning_content")
+    front, _, rest = whole.partition(tags.open)
+    _, _, back = rest.partition(tags.close)
+    opening, closing = literal(tags.open + tags.lead)[1:-1], literal(tags.trail + tags.close)[1:-1]
+    block = f"{front}{opening}{whole[-1]} ~ {field} ~ {whole[0]}{closing}{back}"
+    return Proposal(
+        "TF201",
+        "empty block",
+        "print the reasoning in the block that stands empty",
+        "An empty block is printed in front of the turn, whether it has reasoning or not.",
+        printed.at,
+        (printed.edit(f"{block} if {switch} and {field} else {whole}"),),
+    )
+
+
+def _printed(template: Template, tags: Tags) -> Iterator[_Printed]:
+    """Yield each text that is printed in a loop over messages: its string constants, and what of its own has tags."""
+    texts = [token for token in lex(template.source) if token.kind == "data"]
+    for loop in template.all_nodes:
+        content, around = _content(template, loop), template.span(loop)
+        if content and around:
+            for node in _constants(loop):
+                span = template.span(node)
+                if span is not None:
+                    yield _Printed(span, span.of(template.source), content, bare=False)
+            for token in texts:
+                tagged = _tagged(token.text, tags)
+                if tagged and around.start <= token.start < around.end:
+                    at = Span(token.start + tagged.start(), token.start + tagged.end())
+                    yield _Printed(at, literal(tagged.group()), content, bare=True)
+
+
+def _tagged(text: str, tags: Tags) -> re.Match[str] | None:
+    """Return the part of a text from its first reasoning tag to its last one."""
+    tag = f"(?:{re.escape(tags.open)}|{re.escape(tags.close)})"
+    return re.search(rf"{tag}(?:.*{tag})?", text, re.DOTALL)
+
+
+def _constants(loop: nodes.Node) -> Iterator[nodes.Const]:
+    for node in walk(loop):
+        if isinstance(node, nodes.Output):
+            for each in walk(node):
+                if isinstance(each, nodes.Const) and isinstance(each.value, str):
+                    yield each
+
+
+def _content(template: Template, loop: nodes.Node) -> str:
+    """Return the expression that reads the content of the message that a loop is about, "" where it reads none."""
+    for node in walk(loop) if isinstance(loop, nodes.For) and isinstance(loop.target, nodes.Name) else ():
+        if isinstance(node, nodes.Getattr | nodes.Getitem) and READ.fullmatch(template.text(node)):
+            return template.text(node)
+    return ""

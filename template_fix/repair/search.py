@@ -1,0 +1,216 @@
+"""The smallest set of proposed edits that the judge lets stand.
+
+Proposals are alternatives where their edits overlap and may be combined where they don't. A set grows by the proposal
+that mends most beside what it holds, or by the pair where no single one may stand, until nothing is broken or nothing
+more can be mended; then every proposal that isn't needed goes again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+
+from template_fix.contract.examination import FIELD, SAFE, SAMPLE, Case, Examination
+from template_fix.contract.judge import Verdict, judge
+from template_fix.jinja.engines import unknown_elsewhere
+from template_fix.jinja.folding import SWITCH, equal_when_off
+from template_fix.repair.candidates import Candidates, apart
+from template_fix.repair.proposers import Proposal
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a search came to: the proposals to keep, how they were judged, and the template with them made."""
+
+    kept: tuple[Proposal, ...]
+    verdict: Verdict
+    source: str
+    case: Case
+
+
+class Search:
+    """Judges sets of proposals for one template. Use it inside `limits.bounded`.
+
+    ``before`` is the template's own case: what every candidate is compared with. ``default`` is what the candidates
+    take an absent switch for; they are judged with the switch on in either case.
+    """
+
+    def __init__(
+        self, source: str, before: Case, variables: Mapping[str, Any], default: bool = True, *, captured: bool = False
+    ) -> None:
+        self.before = before
+        self.candidates = Candidates(source, before, variables, default, captured=captured)
+        self._choices: dict[frozenset[Proposal], Choice] = {}
+        self._folding: dict[Proposal, bool] = {}
+        self._elsewhere: dict[Proposal, str | None] = {}
+        self._harmed: Counter[tuple[Any, ...]] = Counter()
+
+    def best(self, proposals: Iterable[Proposal], base: Choice | None = None) -> Choice | None:
+        """Return the best set of proposals beside those of ``base``, or ``base`` where no other mends more."""
+        proposals = tuple(proposals)
+        self.candidates.offer(proposals)
+        hopeful = self._hopeful(proposals, base)
+        best = self._fullest(base, hopeful)
+        if best and broken(best.case.itself):
+            # What mends most at first may stand in the way of what mends everything.
+            added = [each for each in best.kept if base is None or each not in base.kept]
+            others = (self._fullest(base, [each for each in hopeful if each is not one]) for one in added)
+            best = min([best, *(each for each in others if each)], key=lambda each: wrong(each.case.itself))
+        return self._confirmed(self._needed(best)) if best else None
+
+    def _fullest(self, base: Choice | None, hopeful: Sequence[Proposal]) -> Choice | None:
+        """Return what grows out of a choice, each time by what mends most, until nothing more can be mended."""
+        best = base
+        while best is None or broken(best.case.itself):
+            grown = self._grown(best, hopeful, 1) or self._grown(best, hopeful, 2)
+            if grown is None:
+                break
+            best = grown
+        return best
+
+    def with_one_more(self, choice: Choice, proposal: Proposal) -> Choice | None:
+        """Return a choice with another proposal that mends nothing in transformers, if that may stand there."""
+        self.candidates.offer([proposal])
+        kept = [*choice.kept, proposal]
+        tried = self.tried(kept) if apart(kept) else None
+        return self._confirmed(tried) if tried and not tried.verdict.reason else None
+
+    def _confirmed(self, choice: Choice) -> Choice | None:
+        """Return a choice as it is compiled by itself, if it stands there and renders as the original when off."""
+        case = self.candidates.alone(choice.kept)
+        if isinstance(case, str):
+            return None
+        verdict = judge(self.before, case)
+        alike = equal_when_off(self.candidates.source, choice.source)
+        return None if verdict.reason or not alike else Choice(choice.kept, verdict, choice.source, case)
+
+    def _hopeful(self, proposals: Iterable[Proposal], base: Choice | None) -> list[Proposal]:
+        """Return the proposals that matter and harm nothing by themselves; of those that do the same, the smallest.
+
+        Beside a base, what they do there counts.
+        """
+        made = base.kept if base else ()
+        kept: dict[tuple[object, ...], Proposal] = {}
+        for proposal in proposals:
+            together = [*made, proposal]
+            if apart(together) and self._matters(together, base) and not self.tried(together).verdict.hopeless:
+                case = self.candidates.case(together)
+                assert isinstance(case, Case)
+                effect = tuple(_effect(case.itself))
+                kept[effect] = min(kept.get(effect, proposal), proposal, key=_size)
+        return list(kept.values())
+
+    def _grown(self, base: Choice | None, proposals: Sequence[Proposal], by: int) -> Choice | None:
+        """Return the best set that holds ``by`` more proposals and mends more, or None."""
+        kept, least = (base.kept, wrong(base.case.itself)) if base else ((), wrong(self.before.itself))
+        best: Choice | None = None
+        for more in combinations([each for each in proposals if each not in kept], by):
+            # Of two that may stand by themselves and mend nothing more, there is nothing to hope for together.
+            wanting = by == 1 or any(self.tried([*kept, each]).verdict.reason for each in more if apart([*kept, each]))
+            if wanting and apart([*kept, *more]):
+                choice = self.tried([*kept, *more], harmed_first=True)
+                if not choice.verdict.reason and wrong(choice.case.itself) < least:
+                    best, least = choice, wrong(choice.case.itself)
+        return best
+
+    def _needed(self, choice: Choice) -> Choice:
+        """Return a choice without the proposals, and the single edits of one, that it mends as much without."""
+        for proposal in choice.kept:
+            choice = self._if_as_good(choice, [each for each in choice.kept if each is not proposal])
+        for proposal in choice.kept:
+            for edit in proposal.edits:
+                fewer = replace(proposal, edits=tuple(each for each in proposal.edits if each is not edit))
+                if fewer.edits:
+                    kept = [fewer if each is proposal else each for each in choice.kept]
+                    smaller = self._if_as_good(choice, kept)
+                    proposal = fewer if smaller is not choice else proposal
+                    choice = smaller
+        return choice
+
+    def _if_as_good(self, choice: Choice, kept: Sequence[Proposal]) -> Choice:
+        """Return the choice of these proposals if it may stand and mends as much as another, else the other."""
+        fewer = self.tried(kept) if kept else None
+        as_good = fewer and not fewer.verdict.reason and wrong(fewer.case.itself) <= wrong(choice.case.itself)
+        return fewer if fewer and as_good else choice
+
+    def tried(self, chosen: Sequence[Proposal], *, harmed_first: bool = False) -> Choice:
+        """Return the judge's verdict on a set of proposals.
+
+        It comes sooner, and with less telling a reason, where the conversations that others harmed are asked first.
+        """
+        key = frozenset(chosen)
+        if key not in self._choices:
+            first = [key for key, _ in self._harmed.most_common(SAMPLE)] if harmed_first else []
+            self._choices[key] = self._tried(tuple(chosen), first)
+            harmed = self._choices[key].verdict.harmed
+            self._harmed.update([harmed] if harmed else [])
+        return self._choices[key]
+
+    def _tried(self, chosen: tuple[Proposal, ...], first: Sequence[tuple[Any, ...]]) -> Choice:
+        source, case = self.candidates.edited(chosen), self.candidates.case(chosen)
+        if isinstance(case, str):
+            return Choice(chosen, Verdict(case, hopeless=True), source, self.before)
+        # That the switch brings the original back is proved of every input, and takes no rendering: here of each
+        # proposal, and of all together where they are confirmed.
+        verdict = judge(self.before, Case(case.itself, self.before.off), first)
+        if not verdict.reason and not all(map(self._folds, chosen)):
+            verdict = Verdict(f"with {SWITCH}=false it would be another program than the template was", hopeless=True)
+        elif not verdict.reason and (unknown := next(filter(None, map(self._unknown, chosen)), None)):
+            verdict = Verdict(unknown, hopeless=True)
+        return Choice(chosen, verdict, source, case)
+
+    def _unknown(self, proposal: Proposal) -> str | None:
+        """Return why the template with a proposal made would not run wherever the original does, if so."""
+        if proposal not in self._elsewhere:
+            edited = self.candidates.edited([proposal])
+            self._elsewhere[proposal] = unknown_elsewhere(self.candidates.source, edited)
+        return self._elsewhere[proposal]
+
+    def _folds(self, proposal: Proposal) -> bool:
+        if proposal not in self._folding:
+            self._folding[proposal] = equal_when_off(self.candidates.source, self.candidates.edited([proposal]))
+        return self._folding[proposal]
+
+    def _matters(self, chosen: Sequence[Proposal], base: Choice | None) -> bool:
+        """Whether proposals change what is printed of any conversation that is printed badly."""
+        case = self.candidates.case(chosen)
+        if isinstance(case, str):
+            return False
+        before, after = (base.case if base else self.before).itself, case.itself
+        return any(
+            after.text(seen.probe, upto) != before.text(seen.probe, upto)
+            for seen in before
+            if not before.safe(seen.probe)
+            for upto in (None, *(held.of for held in seen.breaks("stable")))
+        )
+
+
+def wrong(examined: Examination) -> tuple[int, int]:
+    """Return in how many ways a template breaks the contract, and how many turns don't follow their prompt."""
+    unprompted = sum(len(seen.breaks("prompted")) for seen in examined if examined.owed(seen.probe))
+    return broken(examined), unprompted
+
+
+def broken(examined: Examination) -> int:
+    """Return in how many ways a template breaks the contract; an ignored reasoning field counts, too."""
+    return sum(
+        len(seen.breaks(*SAFE))
+        for seen in examined
+        if seen.probe.ordinary and not seen.probe.features & examined.unsupported - {FIELD}
+    )
+
+
+def _size(proposal: Proposal) -> tuple[bool, int]:
+    """Return how much a proposal adds; a switch that the template already has is no addition."""
+    added = sum(len(edit.text) - (edit.span.end - edit.span.start) for edit in proposal.edits)
+    return proposal.source != "switch", added
+
+
+def _effect(examined: Examination) -> Iterator[object]:
+    """Yield all that a template prints of the battery, generation prompts included."""
+    for probe in examined.probes.values():
+        yield examined.text(probe)
+        yield from (examined.text(probe, turn, prompt=True) for turn in probe.turns())

@@ -1,0 +1,44 @@
+"""Putting an expression in the place of another, with parentheses only where they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jinja2 import nodes
+
+from template_fix.jinja.templates import NEWLINE, ParseError, Template
+from template_fix.text.edits import Edit, Span, apply
+
+
+def replaced(at: Span, text: str) -> Edit:
+    """Return the edit that puts the expression ``text`` at ``at``, safe wherever that is."""
+    return Edit(at, f"({text})")
+
+
+def in_front(source: str, tags: str) -> Edit:
+    """Return the edit that puts tags in front of a template."""
+    # A line of its own only where the template's first tag takes the line break away again.
+    return Edit(Span(0, 0), tags + ("\n" if source.startswith(("{%-", "{{-", "{#-")) else ""))
+
+
+def literal(text: str) -> str:
+    """Return the string literal of a text in template syntax; line ends become what Jinja takes them for."""
+    return "'" + NEWLINE.sub("\n", text).replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
+
+
+def tidied(template: Template, edits: Sequence[Edit]) -> list[Edit]:
+    """Return the edits without those outer parentheses that change nothing: the tree of the result decides."""
+    kept = list(edits)
+    wanted = _tree(template, kept)
+    for index, edit in enumerate(kept):
+        bare = [*kept[:index], Edit(edit.span, edit.text[1:-1]), *kept[index + 1 :]]
+        if edit.text[:1] == "(" and edit.text[-1:] == ")" and _tree(template, bare) == wanted:
+            kept = bare
+    return kept
+
+
+def _tree(template: Template, edits: Sequence[Edit]) -> nodes.Template | None:
+    try:
+        return Template(apply(template.source, edits)).tree
+    except ParseError:
+        return None

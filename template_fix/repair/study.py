@@ -1,0 +1,348 @@
+"""Everything that one template's behaviour tells, gathered once: what rules look at and repairs start from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain, combinations
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import nodes
+
+from template_fix.bounds.limits import LimitExceeded, step
+from template_fix.contract.examination import SAFE, Case, Examination, Observation
+from template_fix.conversations.battery import LONE_CLOSING_TAG, SEVERAL_BLOCKS, battery
+from template_fix.conversations.growth import further, varied
+from template_fix.conversations.probe import Part, Probe, probe
+from template_fix.conversations.tags import USUAL, Tags, asked_for, discover
+from template_fix.jinja.folding import CAPTURED, SWITCH, guard
+from template_fix.jinja.queries import optional, undeclared
+from template_fix.jinja.renderer import Failure, Renderer, RenderError
+from template_fix.jinja.templates import ParseError, Template
+from template_fix.repair.candidates import apart
+from template_fix.repair.proposers import Proposal
+from template_fix.repair.search import Choice, Search
+from template_fix.results import Evidence
+from template_fix.text.edits import Edit, Span, traced_back
+
+if TYPE_CHECKING:
+    from template_fix.trace.coverage import Coverage
+    from template_fix.trace.recorder import Trace
+from template_fix.repair.setting import Setting
+
+# What the battery is spelled with for a template that has no tags of its own: to it they are text like any other.
+NEUTRAL = Tags(*USUAL)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a template rule reports: like a finding, with the place as offsets in the template."""
+
+    message: str
+    at: Span | None = None
+    evidence: tuple[Evidence, ...] = ()
+    fix: str | None = None
+
+
+class Study:
+    """One template, parsed, compiled and rendered over the battery. Use it inside `limits.bounded`.
+
+    Proposers are imported where they are asked: a template that is safe needs none, and a check shall be fast.
+
+    ``unreadable`` says why there is nothing to look at: it doesn't parse, doesn't compile, or exceeds its limits.
+    """
+
+    def __init__(self, source: str, setting: Setting) -> None:
+        self.source, self.setting = source, setting
+        self.variables: Mapping[str, Any] = dict(setting.variables)
+        self.unreadable: ParseError | RenderError | LimitExceeded | None = None
+        try:
+            with step("parsing the template"):
+                self.template = Template(source)
+            renderer = Renderer(source, self.variables)
+            found = discover(renderer, self.template.tree, setting.tags)
+            self.case = self._case(renderer, found or NEUTRAL)
+            self.reasoning = found is not None
+            _ = self.examined.unsupported  # renders the battery: what goes wrong goes wrong here
+        except (ParseError, RenderError, LimitExceeded) as error:
+            self.unreadable = error
+
+    def enlarge(self) -> None:
+        """Let the battery grow with the template: a repair has to hold whatever its variables are, and its tests."""
+        from template_fix.trace.coverage import reaching
+
+        more = [each for name in self.own_variables if name != SWITCH for each in self._varied(name)]
+        given = {*self.own_variables, *optional(self.template.tree)}
+        for name, text in asked_for(self.template.tree):
+            if name in given:
+                more += varied(self.tags, self.arguments, name, text)
+        if self.coverage:
+            self.coverage = self.coverage.joined_by(self.examined, more)
+            unusual = further(self.tags, self.arguments)
+            for probe, known in reaching(self.coverage, self.examined, unusual):
+                more.append(probe)
+                self.coverage = known
+        same = self.case.off is self.case.itself
+        itself = self.case.itself.enlarged(more)
+        self.case = Case(itself, itself if same else self.case.off.enlarged(more))
+        self.__dict__.pop("search", None)  # what was tried was judged by the smaller battery
+
+    def _varied(self, name: str) -> Iterator[Probe]:
+        """Yield conversations that set a variable; what it changes where it is set against reasoning is asked for."""
+        keeping = self.keeping.get(name, True)
+        kept = varied(self.tags, self.arguments, name, keeping)
+        yield from kept
+        if name in self.keeping:
+            for probe, other in zip(varied(self.tags, self.arguments, name, not keeping), kept, strict=True):
+                yield replace(probe, fixed=self.examined.text(probe) != self.examined.text(other))
+
+    @cached_property
+    def arguments(self) -> type:
+        """Return the type of the arguments of calls that the template takes."""
+        return _arguments(self.examined.renderer, self.tags)
+
+    def _case(self, renderer: Renderer, tags: Tags) -> Case:
+        probes = battery(tags, _arguments(renderer, tags))
+        given = {} if self.setting.switch is None else {SWITCH: self.setting.switch}
+        itself = Examination(renderer, probes, tags, given)
+        known = SWITCH in undeclared(self.source)
+        return Case(itself, Examination(renderer, probes, tags, {SWITCH: False}) if known else itself)
+
+    @property
+    def examined(self) -> Examination:
+        """Return what the template does by itself."""
+        return self.case.itself
+
+    @property
+    def tags(self) -> Tags:
+        """Return the template's reasoning tags, or neutral ones where it has none."""
+        return self.examined.tags
+
+    @property
+    def proposals(self) -> Iterator[Proposal]:
+        """Yield what costs little to suggest."""
+        from template_fix.repair.proposers import experiments, own_switches
+
+        if not self.setting.captured:
+            yield from own_switches.proposals(self.template, self.keeping, self.switch)
+        yield from self.known
+        if self.trace:
+            yield from experiments.rewritings(self.trace, self.examined, self.switch)
+
+    @property
+    def experiments(self) -> Iterator[Proposal]:
+        """Yield what following values and forcing tests suggests, where the rest isn't enough."""
+        from template_fix.repair.proposers import experiments
+
+        if self.trace:
+            yield from experiments.forcing(self.trace, self.examined, self.switch)
+
+    def beside(self, choice: Choice) -> Iterator[Proposal]:
+        """Yield what the proposers suggest once a choice has been made: some causes show only behind others."""
+        from template_fix.repair.proposers import experiments, known_patches
+
+        template, examined = Template(choice.source), choice.case.itself
+        trace = _traced(template, self.variables)
+        made = self.search.candidates.edits(choice.kept)
+        for proposal in chain(
+            known_patches.proposals(template, examined, self.switch),
+            experiments.proposals(trace, examined, self.switch) if trace else (),
+        ):
+            spans = [traced_back(edit.span, made) for edit in proposal.edits]
+            edits = tuple(Edit(span, edit.text) for span, edit in zip(spans, proposal.edits, strict=True) if span)
+            if len(edits) == len(proposal.edits):
+                yield replace(proposal, at=edits[0].span, edits=edits)
+
+    @cached_property
+    def keeping(self) -> Mapping[str, bool]:
+        """Return the template's own variables that keep reasoning, with the value at which they do."""
+        from template_fix.repair.proposers import own_switches
+
+        return own_switches.own_switches(self.template, self.examined, self.own_variables)
+
+    @cached_property
+    def own_way(self) -> str:
+        """Return what a switch of the template's own is good for, to follow a fix; "" where it has none."""
+        from template_fix.repair.proposers import own_switches
+
+        return own_switches.advice(self.examined, self.keeping)
+
+    @cached_property
+    def own_variables(self) -> tuple[str, ...]:
+        """Return the variables that only a caller who knows the template sets, as far as conversations reach them."""
+        return self.coverage.unset if self.coverage else ()
+
+    @cached_property
+    def coverage(self) -> Coverage | None:
+        """Return what the battery reaches of the template, None where that can't be traced."""
+        from template_fix.trace.coverage import coverage
+
+        return coverage(self.trace, self.examined) if self.trace else None
+
+    @cached_property
+    def known(self) -> tuple[Proposal, ...]:
+        """Return what the known patches suggest."""
+        from template_fix.repair.proposers import known_patches
+
+        return tuple(known_patches.proposals(self.template, self.examined, self.switch))
+
+    @cached_property
+    def trace(self) -> Trace | None:
+        """Return the template with its values and tests recorded, None where it is nested too deeply for that."""
+        return _traced(self.template, self.variables)
+
+    @property
+    def switch(self) -> str:
+        """Return the test that repairs are switched by, in template syntax."""
+        return CAPTURED if self.setting.captured else guard(self.setting.default)
+
+    @property
+    def binds_switch(self) -> bool:
+        """Whether the template gives the switch a value of its own."""
+        stored = (node for node in self.template.all_nodes if isinstance(node, nodes.Name) and node.ctx == "store")
+        return any(node.name == SWITCH for node in stored)
+
+    @cached_property
+    def search(self) -> Search:
+        """Return the search for a repair."""
+        setting = self.setting
+        return Search(self.source, self.case, self.variables, setting.default, captured=setting.captured)
+
+    def owed(self) -> Iterator[Observation]:
+        """Yield what the template does to each conversation that the contract is owed on."""
+        return (seen for seen in self.examined if self.examined.owed(seen.probe))
+
+    def accepted(self) -> int:
+        """Return how many conversations of the battery the template renders."""
+        return sum(seen.text is not None for seen in self.examined)
+
+    def reasoning_lost(self, *, last: bool) -> tuple[Observation, Part] | None:
+        """Return the first reasoning that is lost in text contents, else the first lost in lists of text blocks.
+
+        ``last`` asks for reasoning that is lost even where its turn stands last, otherwise for what is lost only
+        later. Messages with several blocks or a lone closing tag are not looked at.
+        """
+        plain = [seen for seen in self.examined if seen.probe.shape not in (*SEVERAL_BLOCKS, *LONE_CLOSING_TAG)]
+        for seen in sorted(plain, key=lambda seen: seen.probe.text_lists) if self.reasoning else ():
+            if seen.text is None or seen.probe.features & self.examined.unsupported or seen.as_data:
+                continue
+            for part in seen.lost:
+                if part.kind == "reasoning" and last is not self.printed_when_last(seen, part):
+                    return seen, part
+        return None
+
+    def printed_when_last(self, seen: Observation, part: Part) -> bool:
+        """Whether a part is printed where the conversation ends with its message."""
+        text = self.examined.text(seen.probe, part.message + 1)
+        return isinstance(text, str) and part.text in text
+
+    def cause(self, probe: Probe, part: Part) -> Span | None:
+        """Return the expression or test that keeps a text from being printed, found by experiment.
+
+        Of those but for which the text is printed, the first that can be changed without harm counts, else the first.
+        Only for lost reasoning are experiments worth what they cost.
+        """
+        blamed: list[Span] = []
+        for at, harmless in self._causes(probe, part):
+            if harmless:
+                return at
+            blamed.append(at)
+        return blamed[0] if blamed else None
+
+    def _causes(self, probe: Probe, part: Part) -> Iterator[tuple[Span, bool]]:
+        from template_fix.repair import causes
+
+        self.search.candidates.offer(self.known)
+        for proposal in filter(_points, self.known):
+            text = self._with([proposal], probe)
+            if isinstance(text, str) and part.text in text:
+                yield proposal.at, not self.search.tried([proposal]).verdict.reason
+        if part.kind == "reasoning" and self.trace:
+            yield from causes.causes(self.trace, self.examined, probe, part)
+
+    def change(self, seen: Observation) -> Span | None:
+        """Return the expression without which a conversation is printed better, found by experiment, or None.
+
+        Known ones are suspected first, and at last in pairs: a gate may hide another.
+        """
+        return next(self._changes(seen), None)
+
+    def _changes(self, seen: Observation) -> Iterator[Span]:
+        from template_fix.repair import causes
+        from template_fix.repair.proposers import experiments
+
+        self.search.candidates.offer(self.known)
+        yield from self._blamed(combinations(self.known, 1), seen)
+        if self.trace:
+            suspects = list(filter(_points, experiments.rewritings(self.trace, self.examined, self.switch)))
+            self.search.candidates.offer(suspects)
+            yield from self._blamed(combinations(suspects, 1), seen)
+            yield from causes.changes(self.trace, self.examined, seen)
+        yield from self._blamed(combinations(self.known, 2), seen)
+
+    def _blamed(self, sets: Iterable[Sequence[Proposal]], seen: Observation) -> Iterator[Span]:
+        """Yield what the last of some proposals points at, where together they mend something without harm."""
+        for chosen in filter(apart, sets):
+            case = self.search.candidates.case(chosen)
+            mends = isinstance(case, Case) and any(case.itself.holds(seen.probe, held) for held in seen.breaks(*SAFE))
+            if mends and not self.search.tried(chosen).verdict.hopeless:
+                yield chosen[-1].at
+
+    def _with(self, chosen: Sequence[Proposal], probe: Probe) -> str | Failure:
+        case = self.search.candidates.case(chosen)
+        return Failure(case) if isinstance(case, str) else case.itself.text(probe)
+
+    def evidence(self, seen: Observation, message: int, lost: Sequence[Part] = ()) -> Evidence:
+        """Return one turn of a conversation as it went in and as it came out."""
+        return Evidence(
+            seen.probe.describe(),
+            given=_given(seen.probe.messages[message]),
+            printed=_printed(seen, message),
+            lost=tuple(part.text for part in lost),
+        )
+
+
+def _traced(template: Template, variables: Mapping[str, Any]) -> Trace | None:
+    from template_fix.trace.recorder import Trace
+
+    try:
+        return Trace(template, variables)
+    except RenderError:
+        return None
+
+
+def _points(proposal: Proposal) -> bool:
+    """Whether a proposal names an expression: one that only inserts something tells of no cause."""
+    return proposal.at.start < proposal.at.end
+
+
+def _arguments(renderer: Renderer, tags: Tags) -> type:
+    """Return the type in which a template takes the arguments of tool calls: a mapping, or a string of JSON."""
+    for arguments in (dict, str):
+        for empty in ("", None):
+            asked = probe("ucta", tags, "plain", arguments=arguments, empty=empty, legacy=True)
+            text = renderer(asked.messages, asked.tools)
+            if isinstance(text, str) and all(part.text in text for part in asked.parts if part.kind == "call"):
+                return arguments
+    return dict
+
+
+def _given(message: Mapping[str, Any]) -> str:
+    """Return a message's reasoning fields and content as text."""
+    fields = ("reasoning_content", "reasoning", "thinking")
+    reasoning = next((f"{name}: {message[name]}\n" for name in fields if message.get(name)), "")
+    content = message.get("content")
+    calls = "".join(f"\ntool call: {call['function']}" for call in message.get("tool_calls", ()))
+    if isinstance(content, list):
+        content = "".join(block["text"] for block in content)
+    return f"{reasoning}content: {content or ''}{calls}" if reasoning or calls else content or ""
+
+
+def _printed(seen: Observation, message: int) -> str:
+    """Return what was printed from the end of the message before to the beginning of the message behind."""
+    text = seen.text or ""
+    placed = [(part.message, span) for part, span in zip(seen.probe.parts, seen.spans, strict=True) if span]
+    start = max((span.end for index, span in placed if index < message), default=0)
+    end = min((span.start for index, span in placed if index > message and span.start >= start), default=len(text))
+    return text[start:end]

@@ -1,0 +1,143 @@
+"""Reports as JSON, for programs; docs/json.md describes every key. Keys may be added, none changes within a schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from template_fix.report.findings import diff_text
+from template_fix.results import Evidence, Failed, Finding, Outcome, Patched, PatchResult, Refusal, Repair, Report
+from template_fix.text.display import cut, masked, scrubbed_all
+from template_fix.version import version
+
+if TYPE_CHECKING:
+    from template_fix.report.showing import Showing, Shown, TagTokens
+
+SCHEMA = 1
+# How much of a text that shows something is told.
+_LONGEST = 20_000
+
+
+def document(command: str, content: Mapping[str, Any]) -> str:
+    """Return the JSON text of one answer of ``command``; it is ASCII, so that no terminal or locale can spoil it."""
+    told = {"schema": SCHEMA, "version": version(), "command": command, **content}
+    return json.dumps(scrubbed_all(told), indent=2)
+
+
+def outcomes_json(outcomes: Sequence[Outcome], exit_code: int) -> dict[str, Any]:
+    """Return what ``check`` and ``patch`` answer: an entry for each model, in the order they were given."""
+    return {"exit_code": exit_code, "models": [_outcome(outcome) for outcome in outcomes]}
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    """Return the findings and templates of one model."""
+    return asdict(replace(report, findings=tuple(map(_finding, report.findings))))
+
+
+def _finding(finding: Finding) -> Finding:
+    evidence = tuple(map(_bounded, finding.evidence))
+    return replace(
+        finding,
+        message=cut(finding.message, _LONGEST),
+        evidence=evidence,
+        fix=finding.fix and cut(finding.fix, _LONGEST),
+    )
+
+
+def _bounded(evidence: Evidence) -> Evidence:
+    """Return an experiment with its texts around what they lose, and as many losses as fit into them."""
+    lost, stray = _fitting(evidence.lost), _fitting(evidence.stray)
+    return replace(
+        evidence, given=_around(evidence.given, lost), printed=_around(evidence.printed, stray), lost=lost, stray=stray
+    )
+
+
+def _fitting(parts: Sequence[str]) -> tuple[str, ...]:
+    ends = accumulate(map(len, parts))
+    fitting = tuple(part for part, end in zip(parts, ends, strict=True) if end <= _LONGEST)
+    return fitting or tuple(cut(part, _LONGEST) for part in parts[:1])
+
+
+def _around(text: str, parts: Sequence[str]) -> str:
+    """Return ``text``, of a longer one what stands around the first of ``parts``."""
+    if len(text) <= _LONGEST:
+        return text
+    start = max(0, text.find(parts[0]) - _LONGEST // 4) if parts else 0
+    return cut(masked(text)[start:], _LONGEST)
+
+
+def showing_json(showing: Showing) -> dict[str, Any]:
+    """Return what ``show`` answers: for each conversation its turns in runs of text, and the tags' tokens."""
+    return {
+        "model": showing.model,
+        "template": showing.template,
+        "variant": showing.variant,
+        "conversations": [shown_json(shown) for shown in showing.shown],
+        "tags": [_tag(tag) for tag in showing.tags],
+        "note": showing.note,
+    }
+
+
+def shown_json(shown: Shown) -> dict[str, Any]:
+    """Return one conversation; the kept and template runs together are what was rendered."""
+    turns = [{"role": turn.role, "runs": [run._asdict() for run in turn.runs]} for turn in shown.turns]
+    return {"title": shown.title, "failure": shown.failure, "turns": turns}
+
+
+def _tag(tag: TagTokens) -> dict[str, Any]:
+    tokens = [{"id": number, "token": token} for number, token in tag.tokens]
+    return {"tag": tag.tag, "tokens": tokens, "special": tag.special}
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    if isinstance(outcome, Failed):
+        return {"model": outcome.model, "error": outcome.message}
+    if isinstance(outcome, Patched):
+        return _patched(outcome)
+    return report_json(outcome)
+
+
+def _patched(patched: Patched) -> dict[str, Any]:
+    result = patched.result
+    return {
+        "model": result.before.model,
+        "written": patched.written,
+        "changed": sorted(result.changed),
+        "copied": list(patched.copied),
+        "left": list(patched.left),
+        **repaired_json(result),
+    }
+
+
+def repaired_json(result: PatchResult) -> dict[str, Any]:
+    """Return what a repair of one model came to."""
+    return {
+        "before": report_json(result.before),
+        "after": report_json(result.after),
+        "asked": dict(result.asked),
+        "elsewhere": None if result.elsewhere is None else asdict(result.elsewhere),
+        "served": None if result.served is None else asdict(_bounded(result.served)),
+        "kept": [_repair(repair) for repair in result.kept],
+        "refused": [_refusal(refusal) for refusal in result.refused],
+        "diff": diff_text(result),
+    }
+
+
+def _refusal(refusal: Refusal) -> dict[str, Any]:
+    return {**_repair(refusal.repair), "reason": refusal.reason}
+
+
+def _repair(repair: Repair) -> dict[str, Any]:
+    return {
+        "codes": list(repair.codes),
+        "title": repair.title,
+        "why": repair.why,
+        "source": repair.source,
+        "edits": [
+            {"file": file, "start": edit.span.start, "end": edit.span.end, "text": edit.text}
+            for file, edit in repair.edits
+        ],
+    }

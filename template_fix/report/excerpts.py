@@ -1,0 +1,140 @@
+"""Excerpts: the part of a long text that a reader has to see, with what is at fault in it pointed out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from template_fix.report.terminal import Line, Piece, Style, cells, concealed, fitting, line
+from template_fix.results import Evidence, Place
+from template_fix.text.display import ELLIPSIS, cut, masked, presentable, short
+from template_fix.text.edits import Edit, position
+
+# How much of an experiment is shown on either side of a loss, and of the loss itself.
+_BEFORE, _BETWEEN, _AFTER, _MARKED = 50, 60, 60, 160
+_AROUND, _EDITED = 40, 400
+# How many pieces of an experiment are shown at either end, and how much of a piece is looked at to shorten it.
+_PIECES, _WINDOW = 12, 2000
+
+
+def source_lines(place: Place, room: int) -> list[Line]:
+    """Return the source line of ``place``, cut to ``room`` columns around the fault, and carets below the fault."""
+    column = place.template_column or place.column
+    if place.source is None or column is None:
+        return []
+    start = min(column - 1, len(place.source))
+    before, fault, after = _cut(place.source, start, min(start + max(place.width, 1), len(place.source)), room)
+    carets = "^" * max(cells(fault), 1)
+    return [
+        line(Piece("| ", "dim"), before, Piece(fault, "title"), after, indent=2, fixed=True),
+        line(Piece("| ", "dim"), " " * cells(before), Piece(carets, "error"), indent=2, fixed=True),
+    ]
+
+
+def _cut(source: str, start: int, end: int, room: int) -> tuple[str, str, str]:
+    """Return what of ``source`` stands before, in and after ``[start:end]``, together at most ``room`` columns wide."""
+    end = min(end, start + _WINDOW)
+    first, last = max(0, start - _WINDOW), end + _WINDOW
+    text = masked(source[first:last].replace("\t", " "))
+    before, fault, after = (
+        presentable(part)
+        for part in (text[: start - first].lstrip(), text[start - first : end - first], text[end - first :])
+    )
+    fault = _head(fault, room)
+    spare = room - max(cells(fault), 1)
+    left = min(cells(before), max(spare // 2, spare - cells(after)))
+    return _tail(before, left), fault, _head(after, spare - left)
+
+
+def _head(text: str, room: int) -> str:
+    """Return the beginning of ``text``, in at most ``room`` columns, with an ellipsis where something was cut."""
+    if fitting(text, room) == len(text):
+        return text
+    return text[: fitting(text, room - 1)] + ELLIPSIS if room > 0 else ""
+
+
+def _tail(text: str, room: int) -> str:
+    return _head(text[::-1], room)[::-1]
+
+
+def evidence_lines(evidence: Evidence, indent: int) -> Iterator[Line]:
+    """Yield what one experiment shows: its subject, what went in and what came out, shortened around what is lost."""
+    yield line(f"{short(evidence.subject)}:", indent=indent, hang=2)
+    given, printed = evidence.labels
+    texts: list[tuple[str, str, tuple[str, ...], Style]] = [
+        (given, evidence.given, evidence.lost, "lost"),
+        (printed, evidence.printed, evidence.stray, "stray"),
+    ]
+    room = max(len(given), len(printed)) + 2
+    for label, text, parts, style in texts:
+        if text:
+            pieces = shortened(highlighted(text, parts, style))
+            yield line(Piece(f"{label}:".ljust(room), "dim"), *pieces, indent=indent + 2, hang=room)
+
+
+def edit_line(file: str, text: str, edit: Edit, indent: int) -> Line:
+    """Return what an edit does to its line of ``text``, that of ``file``: what it takes away and what it puts there."""
+    start, end, new = _core(text, edit)
+    first = max(0, start - _WINDOW)
+    around = masked(text[first : end + _WINDOW])
+    before = around[: start - first].rpartition("\n")[2].lstrip()
+    old, after = around[start - first : end - first], around[end - first :].partition("\n")[0]
+    pieces = (
+        Piece(f"{short(file)}:{position(text, start).line}: ", "dim"),
+        Piece(_tail(_looked_at(before), _AROUND)),
+        Piece(_middle(_looked_at(old), _EDITED), "lost"),
+        Piece(_middle(_looked_at(new), _EDITED), "added"),
+        Piece(_head(_looked_at(after), _AROUND)),
+    )
+    return line(*(piece for piece in pieces if piece.text), indent=indent, hang=2)
+
+
+def _core(text: str, edit: Edit) -> tuple[int, int, str]:
+    """Return the edit without the old text where it only adds to that on one side."""
+    (start, end), new, old = edit.span, edit.text, edit.span.of(text)
+    if new.endswith(old):
+        return start, start, new[: len(new) - len(old)]
+    return (end, end, new[len(old) :]) if new.startswith(old) else (start, end, new)
+
+
+def highlighted(text: str, parts: Sequence[str], style: Style) -> list[Piece]:
+    """Return ``text`` in pieces, those of ``parts`` that it holds in ``style``; they are looked for in order."""
+    pieces, done = [], 0
+    for part in parts:
+        found = text.find(part, done) if part else -1
+        if found >= 0:
+            pieces += [Piece(text[done:found]), Piece(part, style)]
+            done = found + len(part)
+    return [piece for piece in [*pieces, Piece(text[done:])] if piece.text]
+
+
+def shortened(pieces: Sequence[Piece]) -> list[Piece]:
+    """Return ``pieces`` made presentable, those without a style cut where they are far from one that has a style."""
+    if len(pieces) > 2 * _PIECES:
+        pieces = [*pieces[:_PIECES], Piece(f" {ELLIPSIS} "), *pieces[-_PIECES:]]
+    pieces = concealed([Piece(cut(piece.text, _WINDOW), piece.style) for piece in pieces])
+    last = len(pieces) - 1
+    return [
+        Piece(_shorten(presentable(piece.text), bool(piece.style), first=index == 0, last=index == last), piece.style)
+        for index, piece in enumerate(pieces)
+    ]
+
+
+def _looked_at(text: str) -> str:
+    """Return as much of ``text`` as can be shown of it, made presentable."""
+    return presentable(cut(text, _WINDOW))
+
+
+def _shorten(text: str, styled: bool, *, first: bool, last: bool) -> str:
+    if styled or (first and last):
+        return _middle(text, _MARKED)
+    if first:
+        return _tail(text, _BEFORE)
+    return _head(text, _AFTER) if last else _middle(text, _BETWEEN)
+
+
+def _middle(text: str, room: int) -> str:
+    """Return both ends of ``text``, in at most ``room`` columns."""
+    if fitting(text, room) == len(text):
+        return text
+    left, right = fitting(text, room * 2 // 3), fitting(text[::-1], room // 3 - 3)
+    return f"{text[:left]} {ELLIPSIS} {text[len(text) - right :]}"

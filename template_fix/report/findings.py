@@ -1,0 +1,311 @@
+"""Reports as text, for people: what is wrong, where, what shows it, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from template_fix.repair.loop_leaks import LEAKING
+from template_fix.report.excerpts import edit_line, evidence_lines, source_lines
+from template_fix.report.terminal import WIDEST, Line, Piece, line
+from template_fix.results import Finding, Level, PatchResult, Place, Refusal, Repair, Report, TemplateSummary
+from template_fix.text.display import cut, short
+from template_fix.text.edits import unified_diff
+
+# Whom losses concern, and what a repair changes for those who pass nothing.
+CONCERNS = (
+    "Many templates leave old reasoning out on purpose, to keep the prompts of a served model short. It is lost to "
+    "those who train on conversations of several turns, distil from them, or do RL."
+)
+UNCHANGED = "Whoever passes nothing gets what the original prints, in all conversations that were tried."
+CHANGED = "Whoever passes nothing gets another text from now on; the shortest conversation for which that is so"
+# It is so whichever templates the user's TRL knows, which can't be seen from here.
+BY_TEXT = (
+    "TRL knows some templates by their whole text, and no repaired one: assistant_only_loss then asks for generation "
+    "markers (--mark), and GRPO with tools for a response template, which preflight(tokenizer, fix=True) has TRL "
+    "attach first where it knows the original."
+)
+_ORDER = tuple(Level)
+_EDITS = 3
+# What no edit of ours mends: `patch` isn't advised for these alone.
+BY_HAND = ("TF101", "TF102", "TF103", "TF304", "TF401", "TF403", "TF503", "TF504")
+MARKERS = ("TF501", "TF502")
+
+
+def check_lines(report: Report, width: int = WIDEST) -> Iterator[Line]:
+    """Yield what ``check`` says of one model: the gravest findings first, then what to do next."""
+    yield line(Piece(short(report.model), "title"), ": ", *tally(report.findings))
+    yield from _templates(report)
+    for finding in by_gravity(report.findings):
+        yield line("")
+        yield from finding_lines(finding, width)
+    if report.findings:
+        yield line("")
+        yield from _next_after_check(report)
+
+
+def patch_lines(
+    result: PatchResult,
+    written: str | None,
+    left: Sequence[str] = (),
+    copied: Sequence[str] = (),
+    width: int = WIDEST,
+) -> Iterator[Line]:
+    """Yield what ``patch`` says of one model.
+
+    ``written`` is the directory that it wrote to, None where nothing was to be written; ``left`` are the files of the
+    model that didn't go there, ``copied`` those that did unchanged.
+    """
+    model, after = result.before.model, result.after.findings
+    yield line(Piece(short(model), "title"), ": ", *_outcome(result, written))
+    for repair in result.kept:
+        yield from _kept(repair, result)
+    for refusal in result.refused:
+        yield from _refused(refusal)
+    yield from _served(result)
+    yield from _elsewhere(result)
+    yield from _trained(result)
+    if after:
+        yield line("")
+        yield line(Piece("Remains", "title"))
+    for finding in by_gravity(after):
+        yield from finding_lines(finding, width, brief=True)
+    yield line("")
+    if result.kept:
+        yield from proof_lines(result)
+    if after:
+        yield _explain(after)
+    yield from _next_after_patch(result, written, left, copied)
+
+
+def diff_text(result: PatchResult) -> str:
+    """Return all changes of a patch as one unified diff."""
+    return "".join(unified_diff(before, after, file) for file, (before, after) in sorted(result.changed.items()))
+
+
+def by_gravity(findings: Iterable[Finding]) -> list[Finding]:
+    """Return ``findings`` with errors first and notes last, otherwise in their order."""
+    return sorted(findings, key=lambda finding: _ORDER.index(finding.level))
+
+
+def tally(findings: Iterable[Finding]) -> list[Piece]:
+    """Return how many findings there are of each level: ``2 errors, 1 note``."""
+    counts = Counter(finding.level for finding in findings)
+    pieces: list[Piece] = []
+    for level in _ORDER:
+        if counts[level]:
+            pieces += [Piece(", ")] * bool(pieces) + [Piece(counted(counts[level], level.value), level.value)]
+    return pieces or [Piece("nothing wrong", "good")]
+
+
+def counted(number: int, noun: str) -> str:
+    """Return ``1 file``, ``2 files``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def where(place: Place) -> str:
+    """Return a place as editors and people read it: ``file:line:column`` and, inside JSON, the template's own line."""
+    text = ":".join(str(part) for part in (short(place.file), place.line, place.column) if part is not None)
+    inner = [f"template {short(place.template)}"] if place.template and place.template != "default" else []
+    if place.template_line is not None and (place.template_line, place.template_column) != (place.line, place.column):
+        inner.append(f"line {place.template_line}, column {place.template_column} of the template")
+    return f"{text} ({', '.join(inner)})" if inner else text
+
+
+def finding_lines(finding: Finding, width: int = WIDEST, *, brief: bool = False) -> Iterator[Line]:
+    """Yield one finding; a ``brief`` one leaves out the source line and the experiments."""
+    name = Piece(f"{finding.level.value} {finding.code}:", finding.level.value)
+    yield line(name, " ", cut(finding.message), hang=2)
+    if finding.place:
+        yield line(Piece("at ", "dim"), where(finding.place), indent=2, hang=3)
+        if not brief:
+            yield from source_lines(finding.place, width - 4)
+    for evidence in () if brief else finding.evidence:
+        yield from evidence_lines(evidence, 2)
+    if finding.fix:
+        yield line(Piece("fix: ", "good"), cut(finding.fix), indent=2, hang=5)
+
+
+def _templates(report: Report) -> Iterator[Line]:
+    for template in report.templates:
+        name = f"{short(template.variant)} template in {short(template.file)}"
+        yield line(Piece(f"{name}: {_learned(template)}", "dim"), indent=2, hang=2)
+
+
+def _learned(template: TemplateSummary) -> str:
+    if not template.probes:
+        return "could not be tried"
+    tags = ", ".join(f"{short(opening)} … {short(closing)}" for opening, closing in template.tags)
+    known = f"reasoning between {tags}" if template.reasoning else "no reasoning tags found"
+    return f"{known}; it renders {template.accepted} of {template.probes} probe conversations"
+
+
+def _next_after_check(report: Report) -> Iterator[Line]:
+    if any(finding.fix and finding.code not in BY_HAND for finding in report.findings):
+        output = " --output DIR" if report.revision else ""
+        mark = " --mark" if any(finding.code in MARKERS for finding in report.findings) else ""
+        yield _advice("Next", f"patch {shlex.quote(report.model)}{mark}{output}", "repairs what it can.")
+    yield _explain(report.findings)
+
+
+def _explain(findings: Iterable[Finding]) -> Line:
+    return _advice("More", f"explain {min(finding.code for finding in findings)}", "tells what a code means.")
+
+
+def _advice(label: str, command: str, what: str) -> Line:
+    """Return a command to go on with; it stays on one line, so that it can be copied."""
+    return line(f"{label}: ", Piece(f"template-fix {command}", "code"), f" {what}", fixed=True)
+
+
+def _outcome(result: PatchResult, written: str | None) -> list[Piece]:
+    """Return what came of a patch; what was asked for and not done comes first."""
+    unmarked = [Piece("not marked", "error"), Piece("; ")] if result.unmarked else []
+    return [*unmarked, *_repaired(result, written)]
+
+
+def _repaired(result: PatchResult, written: str | None) -> list[Piece]:
+    if not result.kept:
+        copied = f", copied to {written} as it is" if written not in (None, result.before.model) else ""
+        return [
+            Piece("nothing repaired") if result.after.findings else Piece("nothing to repair", "good"),
+            Piece(copied),
+        ]
+    files = ", ".join(sorted(result.changed))
+    repaired = Piece(counted(len(result.kept), "repair"), "good")
+    if written is None:
+        return [repaired, Piece(f" would change {files}; nothing was written")]
+    if written != result.before.model:
+        return [repaired, Piece(f" made, written to {written}: {files}")]
+    return [repaired, Piece(f" made in {files}")]
+
+
+def concerns(result: PatchResult) -> str:
+    """Return whom the losses concern, where they are such as many vendors want for serving."""
+    return CONCERNS if any(finding.code in ("TF202", "TF204") for finding in result.before.findings) else ""
+
+
+def elsewhere(
+    result: PatchResult, plain: Callable[[str], str] = str, quoted: Callable[[str], str] = "`{}`".format
+) -> Iterator[str]:
+    """Yield what a repair is in other engines, in one sentence, and what is no longer read in the template's text.
+
+    ``plain`` and ``quoted`` put sentences and code into the form that they are told in.
+    """
+    if result.elsewhere is None:
+        return
+    engines = result.elsewhere.engines
+    alike: dict[tuple[str, ...], list[str]] = {(): ["transformers"]}
+    for name, otherwise in engines.items():
+        alike.setdefault(otherwise, []).append(name)
+    on = ", ".join(alike.pop(()))
+    off = ", ".join(f"{', '.join(names)} ({', '.join(map(quoted, why))})" for why, names in alike.items())
+    left = f"; it is left open in {off}, where what is named of the template runs otherwise" if off else ""
+    yield f"The repair takes effect in {on}{left}: so says the table of constructs that engines know."
+    yield from (plain(f"{each}.") for each in result.elsewhere.unread)
+    if (leak := result.elsewhere.leaks) is not None:
+        yield plain(
+            f"Where what a loop sets outlives the turn ({LEAKING}), one turn prints what another set: {leak.subject}."
+        )
+
+
+def _elsewhere(result: PatchResult) -> Iterator[Line]:
+    told = " ".join(elsewhere(result))
+    if told:
+        yield line("")
+        yield line(Piece("Engines: ", "title"), told, hang=2)
+
+
+def _served(result: PatchResult) -> Iterator[Line]:
+    """Yield what changes for those who serve the model."""
+    if result.served is not None:
+        yield line("")
+        told = " ".join(filter(None, (concerns(result), f"{CHANGED}:")))
+        yield line(Piece("Serving: ", "title"), told, hang=2)
+        yield from evidence_lines(result.served, 2)
+
+
+def _trained(result: PatchResult) -> Iterator[Line]:
+    """Yield what changes, with a template's text, for those whose trainer knew it by that."""
+    if any(code.startswith(("TF2", "TF5")) for repair in result.kept for code in repair.codes):
+        yield line("")
+        yield line(Piece("Training: ", "title"), BY_TEXT, hang=2)
+
+
+def _kept(repair: Repair, result: PatchResult) -> Iterator[Line]:
+    yield line("")
+    yield line(Piece("Repaired: ", "good"), cut(repair.title), hang=2)
+    yield line(cut(repair.why), indent=2)
+    files = ", ".join(dict.fromkeys(file for file, _ in repair.edits))
+    where = [f"in {short(files)}"] if files else []  # none where all of it is in what other repairs wrote
+    yield line(Piece("; ".join([*where, _origin(repair), *_effects(repair, result)]), "dim"), indent=2)
+    for file, edit in repair.edits[:_EDITS]:
+        if file in result.changed:
+            yield edit_line(file, result.changed[file][0], edit, 4)
+    if len(repair.edits) > _EDITS:
+        yield line(f"and {counted(len(repair.edits) - _EDITS, 'more edit')}", indent=4)
+
+
+def _effects(repair: Repair, result: PatchResult) -> Iterator[str]:
+    remaining = {finding.code for finding in result.after.findings}
+    for effect, remains in (("resolves", False), ("lessens", True)):
+        codes = [code for code in repair.codes if (code in remaining) is remains]
+        if codes:
+            yield f"{effect} {', '.join(codes)}"
+
+
+def _refused(refusal: Refusal) -> Iterator[Line]:
+    repair = refusal.repair
+    yield line("")
+    yield line(Piece("Refused: ", "warning"), cut(repair.title), hang=2)
+    yield line(cut(refusal.reason), indent=2)
+    yield line(Piece(f"{_origin(repair)} for {', '.join(repair.codes)}", "dim"), indent=2)
+
+
+def _origin(repair: Repair) -> str:
+    return f"proposed by {short(repair.source)}"
+
+
+def proof_lines(result: PatchResult) -> Iterator[Line]:
+    """Yield what the checks before and after a repair came to."""
+    before, after = result.before.findings, result.after.findings
+    if result.asked:
+        asked = ", ".join(f"{name}={str(value).lower()}" for name, value in result.asked)
+        yield line(f"The template does what it used to until it is asked; what follows was checked with {asked}.")
+    yield line("Proof: before: ", *tally(before), "; after: ", *tally(after), f"; {_rendered(result)}.", hang=7)
+    tests, exercised = (sum(getattr(t, name) for t in result.before.templates) for name in ("tests", "exercised"))
+    if tests:
+        yield line(f"The conversations took {exercised} of the template's {counted(tests, 'test')} both ways.", hang=7)
+    gone = sorted({finding.code for finding in before} - {finding.code for finding in after})
+    if gone:
+        yield line(f"Gone: {', '.join(gone)}.", hang=6)
+
+
+def _rendered(result: PatchResult) -> str:
+    before, after = (sum(t.accepted for t in report.templates) for report in (result.before, result.after))
+    if before == after:
+        return f"{counted(before, 'probe conversation')} rendered before and after"
+    return f"{counted(before, 'probe conversation')} rendered before, {after} after"
+
+
+def _next_after_patch(
+    result: PatchResult, written: str | None, left: Sequence[str], copied: Sequence[str]
+) -> Iterator[Line]:
+    model = result.before.model
+    name = shlex.quote(model)
+    if written not in (None, model):
+        yield line(f"{short(model)} was left as it is.")
+        for told, names in (("Copied unchanged", copied), ("Not copied", left)):
+            if names:
+                yield line(f"{told}: {_some(names)}.", hang=2)
+    if result.changed and result.before.revision:
+        yield _advice("Next", f"push {name} --to {name} --create-pr", "offers the repair to its maintainers.")
+    elif result.changed and written is None:
+        yield _advice("Next", f"patch {name}", "writes these changes.")
+    elif result.changed and written == model:
+        yield _advice("Undo", f"undo {name}", "restores the former bytes.")
+
+
+def _some(names: Sequence[str], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(short, names[:most])) + more

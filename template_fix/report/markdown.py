@@ -1,0 +1,46 @@
+"""Texts of strangers in Markdown: whatever they hold, they stay text, link nowhere and notify nobody."""
+
+from __future__ import annotations
+
+import html
+import re
+
+from template_fix.text.display import cut, one_line, presentable, scrubbed
+
+_LONGEST_ROW, _LONGEST_BLOCK = 400, 20_000
+# A word joiner: it is not seen, and what follows is no name, number or address any more.
+_JOINER = "\u2060"
+_LINKS = re.compile(r"(?<=[@#])(?=\w)|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
+_ACTS = re.compile(r"[\\`*\[\]~|$#!]|(?<![^\W_])_|_(?![^\W_])|^[-+=]")
+_NUMBERED = re.compile(r"^(\d+)([.)])")
+
+
+def prose(text: str) -> str:
+    """Return ``text`` as words of a paragraph, on one line and not too long."""
+    escaped = _ACTS.sub(r"\\\g<0>", _LINKS.sub(_JOINER, one_line(text)))
+    return html.escape(_NUMBERED.sub(r"\1\\\2", escaped), quote=False)
+
+
+def code(text: str) -> str:
+    """Return ``text`` as a code span, on one line and not too long."""
+    shown = one_line(text) or " "
+    fence = "`" * (_longest_run(shown) + 1)
+    padding = " " if shown.startswith("`") or shown.endswith("`") else ""
+    return f"{fence}{padding}{shown}{padding}{fence}"
+
+
+def fenced(text: str, language: str = "", rest: str = "") -> str:
+    """Return ``text`` as a block of code; of a long one the beginning, and then ``rest``, which says where it goes on.
+
+    Its rows are cut too, and their tabs stay.
+    """
+    rows = [cut(row, _LONGEST_ROW) for row in scrubbed(text).removesuffix("\n").split("\n")]
+    shown = "\n".join("\t".join(map(presentable, row.split("\t"))) for row in rows)
+    if len(shown) > _LONGEST_BLOCK:
+        shown = "\n".join(filter(None, [shown[:_LONGEST_BLOCK].rpartition("\n")[0], f"… {rest}".rstrip()]))
+    fence = "`" * max(3, _longest_run(shown) + 1)
+    return f"{fence}{language}\n{shown}\n{fence}"
+
+
+def _longest_run(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)

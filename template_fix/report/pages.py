@@ -1,0 +1,88 @@
+"""The pages of the rules, for ``explain``, the README's table and SARIF."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from template_fix.report.terminal import Line, Piece, Style, line
+from template_fix.text.display import UserError
+
+_FORMED = re.compile(r" |\||[*-] |\d+\.|```")
+_STYLES: dict[str, Style] = {"error": "error", "warning": "warning", "note": "note"}
+
+
+class Page(NamedTuple):
+    """What is to be known of one rule; ``page`` is its documentation."""
+
+    code: str
+    level: str
+    summary: str
+    page: str
+
+
+class UnknownCodeError(UserError, ValueError):
+    """No rule has this code; the message names those that are near."""
+
+
+def pages() -> list[Page]:
+    """Return the pages of all rules, in the order of their codes."""
+    from template_fix.rules import RULES
+
+    rules = sorted(RULES, key=lambda rule: str(rule.CODE))
+    return [Page(rule.CODE, rule.LEVEL.value, rule.SUMMARY, inspect.cleandoc(rule.__doc__ or "")) for rule in rules]
+
+
+def page(code: str) -> Page:
+    """Return the page of one rule; raises UnknownCodeError."""
+    found = {page.code: page for page in pages()}
+    if code.upper() not in found:
+        raise UnknownCodeError(unknown(code, list(found)))
+    return found[code.upper()]
+
+
+def known_codes(given: Sequence[str]) -> frozenset[str]:
+    """Return codes and beginnings of codes as the rules write them; raises UnknownCodeError."""
+    codes = [page.code for page in pages()]
+    wanted = [code.strip().upper() for text in given for code in text.split(",") if code.strip()]
+    for code in wanted:
+        if not any(known.startswith(code) for known in codes):
+            raise UnknownCodeError(unknown(code, codes))
+    return frozenset(wanted)
+
+
+def unknown(code: str, codes: Sequence[str]) -> str:
+    """Return what to say of a code that no rule has."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(code.upper(), codes, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "`template-fix explain` lists all codes"
+    return f"no rule is called {code}; {hint}"
+
+
+def table_lines(pages: Sequence[Page]) -> Iterator[Line]:
+    """Yield a line for each rule."""
+    for page in pages:
+        style = _STYLES[page.level]
+        yield line(Piece(page.code, "title"), "  ", Piece(page.level.ljust(7), style), "  ", page.summary, hang=16)
+
+
+def page_lines(page: Page) -> Iterator[Line]:
+    """Yield one rule's page."""
+    yield line(Piece(page.code, "title"), " ", Piece(page.level, _STYLES[page.level]), ": ", page.summary, hang=2)
+    for block in page.page.split("\n\n"):
+        yield line("")
+        yield from _block(block)
+
+
+def _block(block: str) -> Iterator[Line]:
+    """Yield a heading, and what follows it: a paragraph that wraps, or rows that have a form of their own."""
+    rows = block.splitlines()
+    if rows and rows[0].startswith("#"):
+        yield line(Piece(rows.pop(0).lstrip("# "), "title"))
+    if any(_FORMED.match(row) for row in rows):
+        yield from (line(row, fixed=True) for row in rows)
+    elif rows:
+        yield line(" ".join(rows))

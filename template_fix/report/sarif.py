@@ -1,0 +1,78 @@
+"""Reports as SARIF 2.1.0, for code scanning and editors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import Any
+from urllib.parse import quote
+
+from template_fix.report.pages import Page
+from template_fix.results import Failed, Finding, Place, Report
+from template_fix.text.display import cut
+from template_fix.version import version
+
+_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+
+def sarif_log(outcomes: Sequence[Report | Failed], rules: Sequence[Page]) -> dict[str, Any]:
+    """Return a SARIF log with one run over all models and the pages of all rules."""
+    numbers = {rule.code: index for index, rule in enumerate(rules)}
+    driver = {"name": "template-fix", "version": version(), "rules": [_rule(rule) for rule in rules]}
+    reports = [outcome for outcome in outcomes if isinstance(outcome, Report)]
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "invocations": [_invocation([outcome for outcome in outcomes if isinstance(outcome, Failed)])],
+        "results": [_result(report.model, finding, numbers) for report in reports for finding in report.findings],
+    }
+    return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
+
+
+def _rule(rule: Page) -> dict[str, Any]:
+    return {
+        "id": rule.code,
+        "shortDescription": {"text": rule.summary},
+        "fullDescription": {"text": rule.summary},
+        "help": {"text": rule.page},
+        "defaultConfiguration": {"level": rule.level},
+    }
+
+
+def _invocation(failures: Sequence[Failed]) -> dict[str, Any]:
+    notes = [{"level": "error", "message": {"text": failure.message}} for failure in failures]
+    return {"executionSuccessful": not failures, "toolExecutionNotifications": notes}
+
+
+def _result(model: str, finding: Finding, numbers: dict[str, int]) -> dict[str, Any]:
+    text = f"{cut(finding.message)} Fix: {cut(finding.fix)}" if finding.fix else cut(finding.message)
+    result: dict[str, Any] = {
+        "ruleId": finding.code,
+        "level": finding.level.value,
+        "message": {"text": text},
+        "locations": [{"physicalLocation": _location(model, finding.place)}],
+    }
+    return {**result, "ruleIndex": numbers[finding.code]} if finding.code in numbers else result
+
+
+def _location(model: str, place: Place | None) -> dict[str, Any]:
+    location: dict[str, Any] = {"artifactLocation": {"uri": _uri(Path(model, place.file) if place else Path(model))}}
+    if place and place.line is not None:
+        location["region"] = _region(place)
+    return location
+
+
+def _region(place: Place) -> dict[str, Any]:
+    region: dict[str, Any] = {"startLine": place.line}
+    if place.column is not None:
+        region["startColumn"] = place.column
+        # Inside a JSON string a template's characters are escaped: its width there isn't the file's.
+        if place.width and (place.template_line, place.template_column) in ((None, None), (place.line, place.column)):
+            region["endColumn"] = place.column + place.width
+    return region
+
+
+def _uri(path: PurePath) -> str:
+    """Return a relative path as a relative reference, which readers resolve against the repository, else a file URI."""
+    return path.as_uri() if path.is_absolute() else quote(os.fsencode(path.as_posix()))

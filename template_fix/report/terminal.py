@@ -1,0 +1,177 @@
+"""Lines made of styled pieces, and the two ways of putting them on a stream: plain, or in colour on a terminal."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby, islice
+from typing import Literal, NamedTuple, TextIO
+
+from template_fix.text.display import JOINERS, cut, masked, presentable
+
+Style = Literal["", "title", "error", "warning", "note", "good", "dim", "code", "lost", "stray", "added"]
+
+WIDEST = 100
+NARROWEST = 40
+# How much of a piece is shown in running text; a fixed line is a row of a file, and shown whole.
+_LONGEST = 20_000
+
+# What colour can't say has to be said in characters: the marks are wdiff's.
+_MARKS: dict[Style, tuple[str, str]] = {"lost": ("[-", "-]"), "stray": ("{+", "+}"), "added": ("{+", "+}")}
+_COLOURS: dict[Style, str] = {
+    "title": "bold",
+    "error": "bold red",
+    "warning": "bold yellow",
+    "note": "bold cyan",
+    "good": "bold green",
+    "dim": "dim",
+    "code": "cyan",
+    "lost": "red strike",
+    "stray": "black on yellow",
+    "added": "green",
+}
+
+
+class Piece(NamedTuple):
+    """A stretch of text in one style."""
+
+    text: str
+    style: Style = ""
+
+
+class Line(NamedTuple):
+    """One logical line: ``indent`` columns in, continued ``hang`` further in; a ``fixed`` line isn't wrapped.
+
+    Its pieces may hold anything: `wrap` makes them harmless.
+    """
+
+    pieces: tuple[Piece, ...]
+    indent: int = 0
+    hang: int = 0
+    fixed: bool = False
+
+
+def line(*parts: str | Piece, indent: int = 0, hang: int = 0, fixed: bool = False) -> Line:
+    """Return a line of ``parts``; those that are plain strings have no style."""
+    return Line(tuple(Piece(part) if isinstance(part, str) else part for part in parts), indent, hang, fixed)
+
+
+def cells(text: str) -> int:
+    """Return how many columns of a terminal ``text`` takes."""
+    return sum(_cell(char) for char in text) if not text.isascii() else len(text)
+
+
+def _cell(char: str) -> int:
+    if unicodedata.combining(char) or char in JOINERS:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def marked(line: Line) -> Line:
+    """Return ``line`` with its lost and stray pieces between marks, for where there is no colour."""
+    return line._replace(pieces=tuple(_mark(piece) for piece in _harmless(line)))
+
+
+def _mark(piece: Piece) -> Piece:
+    opening, closing = _MARKS.get(piece.style, ("", ""))
+    return Piece(f"{opening}{piece.text}{closing}", piece.style)
+
+
+def _harmless(line: Line) -> Iterator[Piece]:
+    """Return the pieces of a line without secrets and with nothing that acts on a terminal."""
+    pieces = line.pieces if line.fixed else [Piece(cut(text, _LONGEST), style) for text, style in line.pieces]
+    return (Piece(presentable(text), style) for text, style in concealed(pieces))
+
+
+def concealed(pieces: Sequence[Piece]) -> Sequence[Piece]:
+    """Return pieces of one text with asterisks in place of secrets, where one goes from one piece into the next."""
+    whole, single = masked("".join(piece.text for piece in pieces)), "".join(masked(piece.text) for piece in pieces)
+    if whole == single:
+        return pieces
+    hidden = ("*" if "*" in pair else pair[0] for pair in zip(whole, single, strict=True))
+    return [Piece("".join(islice(hidden, len(piece.text))), piece.style) for piece in pieces]
+
+
+def wrap(line: Line, width: int) -> Iterator[list[Piece]]:
+    """Yield the pieces of each physical line, at most ``width`` columns wide, broken at spaces where there are any.
+
+    Whatever the line was made of, they hold no secret, and no character that acts on a terminal.
+    """
+    row, used, start = [Piece(" " * line.indent)], line.indent, line.indent
+    for piece in _harmless(line):
+        for atom in _atoms(piece, width - line.indent - line.hang):
+            if not line.fixed and used > start and used + cells(atom.text.rstrip()) > width:
+                yield _trimmed(row)
+                start = used = line.indent + line.hang
+                row, atom = [Piece(" " * start)], Piece(atom.text.lstrip(), atom.style)
+            row.append(atom)
+            used += cells(atom.text)
+    yield _trimmed(row)
+
+
+def _atoms(piece: Piece, room: int) -> Iterator[Piece]:
+    """Yield the words of a piece, each with the spaces after it; a word wider than ``room`` comes in parts."""
+    for word in re.findall(r" *[^ ]+ *| +", piece.text):
+        start = used = 0
+        for index, char in enumerate(word.rstrip()):
+            used += (wide := _cell(char))
+            if used > room and index > start:
+                yield Piece(word[start:index], piece.style)
+                start, used = index, wide
+        yield Piece(word[start:], piece.style)
+
+
+def fitting(text: str, room: int) -> int:
+    """Return how many of the first characters of ``text`` fit into ``room`` columns."""
+    used = 0
+    for index, char in enumerate(text):
+        used += _cell(char)
+        if used > room:
+            return index
+    return len(text)
+
+
+def _trimmed(row: list[Piece]) -> list[Piece]:
+    """Return the row without trailing spaces, neighbours of one style joined."""
+    while row and not row[-1].text.strip():
+        row.pop()
+    joined = [Piece("".join(piece.text for piece in group), style) for style, group in groupby(row, lambda p: p.style)]
+    return [*joined[:-1], Piece(joined[-1].text.rstrip(), joined[-1].style)] if joined else joined
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """Tell whether ``stream`` is a terminal whose user hasn't asked for no colour."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def width_of(stream: TextIO) -> int:
+    """Return the number of columns to use on ``stream``."""
+    columns = shutil.get_terminal_size((WIDEST, 24)).columns if stream.isatty() else WIDEST
+    return max(NARROWEST, min(WIDEST, columns))
+
+
+def printer(stream: TextIO) -> Callable[[Iterable[Line]], None]:
+    """Return what prints lines on ``stream``: in colour where it is a terminal that wants it, else plain."""
+    width = width_of(stream)
+    draw = _coloured(stream) if wants_colour(stream) else None
+
+    def put(lines: Iterable[Line]) -> None:
+        for item in lines:
+            for row in wrap(item if draw else marked(item), width):
+                if draw:
+                    draw(row)
+                else:
+                    stream.write("".join(piece.text for piece in row) + "\n")
+
+    return put
+
+
+def _coloured(stream: TextIO) -> Callable[[list[Piece]], None]:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=stream, force_terminal=True, highlight=False, soft_wrap=True)
+    return lambda row: console.print(Text.assemble(*((piece.text, _COLOURS.get(piece.style, "")) for piece in row)))

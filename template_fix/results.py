@@ -1,0 +1,190 @@
+"""What a check and a patch come to: findings, repairs and reports, plain values that can be told in any format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from template_fix.text.edits import Edit
+
+
+class Level(str, Enum):
+    """How much a finding matters; see the table of rules in the README."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a finding is.
+
+    ``file`` is relative to the model directory, ``line`` and ``column`` count from 1 in that file. For a template,
+    ``template`` names the variant (``default``, ``tool_use``, …), ``template_line`` and ``template_column`` count in
+    the template's own text (the same as the file's where the template is a file of its own), ``source`` is that line
+    and ``width`` the number of its characters, from ``template_column`` on, that are at fault.
+    """
+
+    file: str
+    line: int | None = None
+    column: int | None = None
+    template: str | None = None
+    template_line: int | None = None
+    template_column: int | None = None
+    source: str | None = None
+    width: int = 0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One experiment: what went in, what came out, and what of it was lost.
+
+    ``subject`` says in a few words what was tried, ``given`` is the input as text, ``printed`` the output, ``lost``
+    the parts of ``given`` that are missing from ``printed``, ``stray`` the parts of ``printed`` that shouldn't be.
+    ``labels`` say what the two texts are, where they aren't input and output.
+    """
+
+    subject: str
+    given: str = ""
+    printed: str = ""
+    lost: tuple[str, ...] = ()
+    stray: tuple[str, ...] = ()
+    labels: tuple[str, str] = ("in", "out")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, as a rule reports it.
+
+    ``message`` is one sentence that a stranger understands, ``fix`` one sentence on what to do about it, or None
+    where nothing can be done by an edit.
+    """
+
+    code: str
+    level: Level
+    message: str
+    place: Place | None = None
+    evidence: tuple[Evidence, ...] = ()
+    fix: str | None = None
+
+
+@dataclass(frozen=True)
+class TemplateSummary:
+    """What was learned about one chat template.
+
+    ``tags`` are its reasoning delimiters, as pairs of opening and closing text; ``reasoning`` tells whether the
+    template has any notion of reasoning; of ``probes`` conversations it rendered ``accepted``. Where a repair was
+    looked for, its conversations took ``exercised`` of the template's ``tests`` both ways.
+    """
+
+    file: str
+    variant: str
+    reasoning: bool
+    tags: tuple[tuple[str, str], ...]
+    probes: int
+    accepted: int
+    tests: int = 0
+    exercised: int = 0
+
+
+@dataclass(frozen=True)
+class Report:
+    """What ``check`` has to say of one model; ``findings`` are in the order of their codes and places.
+
+    ``revision`` is the commit that was looked at where the model lies on the Hub, None where it is a directory.
+    """
+
+    model: str
+    findings: tuple[Finding, ...]
+    templates: tuple[TemplateSummary, ...]
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A model that could not be worked on, and why, in one line."""
+
+    model: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Repair:
+    """Edits that belong together and are kept or refused as one.
+
+    ``codes`` are what it resolves; of a repair that was refused, what it was meant to resolve. ``edits`` pairs each
+    edit with the file it is made in, ``title`` says what is done in a few words, ``why`` what that brings, ``source``
+    what proposed it (``patch split-last``, ``token flags``, …).
+    """
+
+    codes: tuple[str, ...]
+    title: str
+    why: str
+    source: str
+    edits: tuple[tuple[str, Edit], ...]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A repair that the judge turned down, and the reason, in one sentence."""
+
+    repair: Repair
+    reason: str
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What repaired templates are to other engines, and to programs that read templates as text.
+
+    ``engines`` maps each engine of the table to the constructs of these templates that it runs otherwise than
+    transformers: where there are none, the repair takes effect there. ``unread`` says what was read before and no
+    longer is. ``leaks`` shows a conversation that goes wrong from now on where loops leak, see `leak`.
+    """
+
+    engines: Mapping[str, tuple[str, ...]]
+    unread: tuple[str, ...] = ()
+    leaks: Evidence | None = None
+
+
+@dataclass(frozen=True)
+class PatchResult:
+    """What ``patch`` did to one model, in memory: nothing is written yet.
+
+    ``changed`` maps each changed file to its text before and after. ``asked`` are the template variables that ``after``
+    was checked with, where the repaired template does what it used to until it is asked. ``served`` shows what changes
+    for those who pass none, see `serving.changed_prompt`, ``elsewhere`` what the repair is outside of transformers.
+    """
+
+    before: Report
+    after: Report
+    kept: tuple[Repair, ...]
+    refused: tuple[Refusal, ...]
+    changed: Mapping[str, tuple[str, str]]
+    asked: tuple[tuple[str, Any], ...] = ()
+    served: Evidence | None = None
+    elsewhere: Elsewhere | None = None
+
+    @property
+    def unmarked(self) -> bool:
+        """Whether generation markers were asked for, and a template could not be given any."""
+        return any({"TF501", "TF502"} & {*refusal.repair.codes} for refusal in self.refused)
+
+
+@dataclass(frozen=True)
+class Patched:
+    """What became of a model's patch.
+
+    ``written`` is the directory that it was written to, None where nothing was to be written. Where that isn't the
+    model's own, ``left`` are the files that stayed behind, ``copied`` those that went along unchanged.
+    """
+
+    result: PatchResult
+    written: str | None
+    left: tuple[str, ...] = ()
+    copied: tuple[str, ...] = ()
+
+
+Outcome = Report | Patched | Failed

@@ -1,0 +1,1 @@
+"""A repair as a pull request, or as a repository of its own."""

@@ -1,0 +1,237 @@
+"""What a repair is told of in Markdown: what was wrong, what shows it, what changes, the proof, and the way back."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+
+from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError, TemplateCopy
+from template_fix.conversations.builtin import unusual
+from template_fix.conversations.tags import USUAL
+from template_fix.jinja.renderer import RenderError
+from template_fix.report.findings import CHANGED, UNCHANGED, by_gravity, concerns, proof_lines, where
+from template_fix.report.findings import elsewhere as elsewhere_in
+from template_fix.report.markdown import code, fenced, prose
+from template_fix.report.showing import Showing, Shown, show
+from template_fix.results import Evidence, Finding, PatchResult
+from template_fix.text.edits import in_common, unified_diff
+from template_fix.version import version
+
+# Nobody reads more, and the Hub may not take it: of all, of a list, of what shows something, and of one of its texts.
+_LONGEST, _LIST, _SHOWN, _ROWS = 64_000, 6_000, 20_000, 2000
+_EXAMPLES = 3
+_NEWLINE = "\n"
+# Longer rows of a diff are shown with so much on either side of what differs.
+_LONGEST_ROW, _BESIDE = 300, 100
+
+
+def wrong(result: PatchResult) -> str:
+    """Return what was found wrong and is so no longer, and what remains."""
+    left = by_gravity(result.after.findings)
+    remains = set(map(_same, left))
+    gone = [finding for finding in by_gravity(result.before.findings) if _same(finding) not in remains]
+    parts = [_items(map(_item, gone)), "What remains:" if gone and left else "", _items(map(_item, left))]
+    return "\n\n".join(filter(None, parts))
+
+
+def _same(finding: Finding) -> tuple[object, ...]:
+    """Return what tells a finding from others, before and after edits that move its place."""
+    place = finding.place
+    return finding.code, finding.message, place and (place.file, place.template)
+
+
+def _items(told: Iterable[str]) -> str:
+    """Return a list of the first of what is told, and how many there are beyond them."""
+    items = [f"- {item}" for item in told]
+    first = _first(items, _LIST)
+    return "\n".join([*first, *([f"- and {len(items) - len(first)} more"] if len(first) < len(items) else [])])
+
+
+def _first(texts: Sequence[str], room: int) -> Sequence[str]:
+    """Return the first of ``texts``, and those that fit into ``room`` characters with it."""
+    return texts[: max(1, sum(end <= room for end in accumulate(map(len, texts))))]
+
+
+def _item(finding: Finding) -> str:
+    place = f" ({code(where(finding.place))})" if finding.place else ""
+    return f"{finding.level.value} {finding.code}: {prose(finding.message)}{place}"
+
+
+def evidence(result: PatchResult, before: Checkpoint, after: Checkpoint) -> str:
+    """Return the same conversation before and after, and what decoding keeps; without these, what the rules saw."""
+    try:
+        one, other = show(before, None, None), show(after, None, None, flags=dict(result.asked))
+        renderings = list(_renderings(one, other)) or list(_unusual(result, before, after))
+        parts = [*renderings, *_decodings(one, other)]
+    except (CheckpointError, RenderError):
+        parts = []
+    return "\n\n".join(_first(parts or list(_seen(result)), _SHOWN))
+
+
+def _unusual(result: PatchResult, before: Checkpoint, after: Checkpoint) -> Iterator[str]:
+    tags = next((pair for template in result.before.templates for pair in template.tags), USUAL)
+    for conversation in unusual(tags):
+        yield from _renderings(
+            show(before, conversation, None), show(after, conversation, None, flags=dict(result.asked))
+        )
+
+
+def _renderings(before: Showing, after: Showing) -> Iterator[str]:
+    for one, other in zip(before.shown, after.shown, strict=True):
+        if rows := list(difflib.unified_diff(_rows(one), _rows(other), lineterm="", n=99))[3:]:
+            yield "{}:\n\n{}".format(prose(one.title), fenced("\n".join(rows), "diff"))
+
+
+def _rows(shown: Shown) -> list[str]:
+    if shown.failure is not None:
+        return [f"the template refuses it: {shown.failure}"]
+    text = "".join(run.text for turn in shown.turns for run in turn.runs if run.kind != "dropped")
+    return text.removesuffix("\n").split("\n", _ROWS)[:_ROWS]
+
+
+def _decodings(before: Showing, after: Showing) -> Iterator[str]:
+    special = {tag.tag: tag.special for tag in before.tags}
+    changed = [tag for tag in after.tags if special.get(tag.tag, tag.special) != tag.special]
+    if changed:
+        told = {True: "dropped", False: "kept"}
+        rows = (f"{code(tag.tag)}: {told[special[tag.tag]]} before, {told[tag.special]} after" for tag in changed)
+        yield f"`decode(…, skip_special_tokens=True)`:\n\n{_items(rows)}"
+
+
+def _seen(result: PatchResult) -> Iterator[str]:
+    left = set(map(_same, result.after.findings))
+    seen = [each for finding in result.before.findings if _same(finding) not in left for each in finding.evidence]
+    yield from map(_example, seen[:_EXAMPLES])
+
+
+def _example(evidence: Evidence) -> str:
+    texts = zip(evidence.labels, (evidence.given, evidence.printed), strict=True)
+    told = "\n\n".join(f"{label}:\n{text}" for label, text in texts if text)
+    return f"{prose(evidence.subject)}:\n\n{fenced(told)}"
+
+
+def changes(result: PatchResult, before: Checkpoint, after: Checkpoint) -> str:
+    """Return what each repair does, and the diff, with templates as their own text wherever they are stored."""
+    made = _items(dict.fromkeys(f"{prose(repair.title)}: {prose(repair.why)}" for repair in result.kept))
+    diff = changed_rows("".join([*_template_diffs(before, after), *_file_diffs(result, before, after)]))
+    return f"{made}\n\n{fenced(diff, 'diff', rest='the commit shows the rest')}"
+
+
+def changed_rows(diff: str) -> str:
+    """Return a diff with long rows cut around what differs: a template on one line would show its beginning twice."""
+    rows = diff.split("\n")
+    gone = [at for at, row in enumerate(rows) if row.startswith("-")]
+    for at in gone:
+        # Of a last row without an end of line, a remark stands between the two.
+        new = at + 2 if rows[at + 1 : at + 2] and rows[at + 1].startswith("\\") else at + 1
+        if rows[new : new + 1] and rows[new].startswith("+") and max(len(rows[at]), len(rows[new])) > _LONGEST_ROW:
+            rows[at], rows[new] = _around(rows[at], rows[new])
+    return "\n".join(rows)
+
+
+def _around(old: str, new: str) -> tuple[str, str]:
+    head = in_common(old[1:], new[1:]) + 1
+    tail = in_common(old[head:][::-1], new[head:][::-1])
+    return _part(old, head, len(old) - tail), _part(new, head, len(new) - tail)
+
+
+def _part(row: str, start: int, end: int) -> str:
+    first, last = max(start - _BESIDE, 1), min(end + _BESIDE, len(row))
+    return f"{row[0]}{'… ' if first > 1 else ''}{row[first:last]}{' …' if last < len(row) else ''}"
+
+
+def _template_diffs(before: Checkpoint, after: Checkpoint) -> Iterator[str]:
+    for one, other in zip(before.templates, after.templates, strict=True):
+        if one.source != other.source:
+            name = one.file if one.literal is None else f"{one.file}, its {one.variant} template"
+            yield unified_diff(one.source, other.source, name)
+
+
+def _file_diffs(result: PatchResult, before: Checkpoint, after: Checkpoint) -> Iterator[str]:
+    for file in sorted(result.changed):
+        if not file.endswith(".jinja"):
+            yield unified_diff(_without_templates(before, file), _without_templates(after, file), file)
+
+
+def _without_templates(checkpoint: Checkpoint, file: str) -> str:
+    text = checkpoint.files[file]
+    for copy in sorted((each for each in checkpoint.templates if each.file == file), key=_start, reverse=True):
+        if copy.literal is not None:
+            text = f'{text[: copy.literal.span.start]}"…"{text[copy.literal.span.end :]}'
+    return text
+
+
+def _start(copy: TemplateCopy) -> int:
+    return copy.literal.span.start if copy.literal else 0
+
+
+def proof(result: PatchResult) -> str:
+    """Return how the repair was verified."""
+    told = "\n".join("".join(piece.text for piece in line.pieces) for line in proof_lines(result))
+    parts = [f"template-fix {version()} ran the files as they were and as they are repaired.", told]
+    if switched(result):
+        parts.append(
+            "With the tests that it adds folded away, the repaired template is the original's syntax tree. Where the "
+            "original was right already, it prints the same, and the generation prompt never changes."
+        )
+    return "\n\n".join([*parts, "No token's id changes, and only the bytes of the edits do."])
+
+
+def way_back(result: PatchResult, default: str) -> str:
+    """Return how to get what the files did before; ``default`` is what the template does without being asked."""
+    if not switched(result):
+        return "Revert the commit; no token's id changes either way."
+    if default == "original":
+        return "The template prints what the original prints until `preserve_thinking=True` is passed."
+    call = "tokenizer.apply_chat_template(messages, preserve_thinking=False)"
+    return f"{fenced(call, 'python')}\n\nprints, byte for byte, what the original prints."
+
+
+def switched(result: PatchResult) -> bool:
+    """Whether the repair put the switch ``preserve_thinking`` into a template."""
+    return any("preserve_thinking" in edit.text for repair in result.kept for _, edit in repair.edits)
+
+
+def document(opening: str, sections: Mapping[str, str]) -> str:
+    """Return a text with its sections by their titles; those that have nothing to say, or too much, are left out."""
+    parts = [opening]
+    for title, text in sections.items():
+        if text and sum(map(len, parts)) + len(text) < _LONGEST:
+            parts.append(f"## {title}\n\n{text}")
+    return "\n\n".join(parts) + "\n"
+
+
+def concerned(result: PatchResult) -> str:
+    """Return whom the losses of a template concern, and what a caller gets from now on who passes nothing."""
+    if not switched(result):
+        return ""
+    told = [concerns(result)]
+    if result.served is not None:
+        rows = ("\n".join(f"{sign}{row}" for row in text.split("\n")) for sign, text in _signed(result.served))
+        told += [f"{CHANGED}: {prose(result.served.subject)}.", fenced(_NEWLINE.join(rows), "diff")]
+    elif result.asked:
+        # Without a switch that has to be asked for, that none was found may only mean that the time was over.
+        told.append(UNCHANGED)
+    return "\n\n".join(filter(None, told))
+
+
+def elsewhere(result: PatchResult) -> str:
+    """Return what the repair is in other engines, and to programs that read a template's text."""
+    return " ".join(elsewhere_in(result, prose, code))
+
+
+def _signed(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    yield "-", evidence.given.removesuffix("\n")
+    yield "+", evidence.printed.removesuffix("\n")
+
+
+def summary(result: PatchResult) -> str:
+    """Return what the repair is, in one line."""
+    codes = {code for repair in result.kept for code in repair.codes}
+    if result.asked and switched(result):
+        also = " and make the reasoning tags ordinary tokens" * any(code.startswith("TF3") for code in codes)
+        return f"Let preserve_thinking=true keep all reasoning in the chat template{also}"
+    parts = ["the chat template"] * any(code < "TF3" for code in codes)
+    parts += ["the reasoning tags"] * any(code.startswith("TF3") for code in codes)
+    return f"Repair {' and '.join(parts or ['the tokenizer files'])}, so that no reasoning is lost"

@@ -1,0 +1,242 @@
+"""What a push would send, and why: nothing is sent here.
+
+There are two kinds. A repair for the model that it was made of is that model's changed files and nothing else. A
+repository of one's own gets the whole tokenizer and a card. Both are worked out anew from the commit that the repair is
+of, and a directory that differs from what comes out is not pushed: nobody could say what was proved of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from template_fix.checkpoint.checkpoint import Checkpoint
+from template_fix.engine.patch import patch
+from template_fix.hub import client
+from template_fix.hub.client import Remote, looks_like_repo
+from template_fix.hub.errors import Absent, HubError, NoRevision
+from template_fix.hub.model import Model, fetched, opened, tokenizer_files
+from template_fix.hub.origin import Origin, origin
+from template_fix.hub.tokenizer_files import CARD, belongs
+from template_fix.options import Options
+from template_fix.report.markdown import code
+from template_fix.results import Level, PatchResult
+from template_fix.share.card import card
+from template_fix.share.description import summary
+from template_fix.share.offer import offer
+from template_fix.text.display import one_line
+
+_LONGEST_TITLE = 200
+
+
+class PushError(HubError):
+    """What was asked for is not pushed; the message is one line that says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asks of a push; the names are those of the command's options."""
+
+    source: str
+    to: str
+    options: Options = field(default_factory=Options)
+    revision: str | None = None
+    create_pr: bool = False
+    branch: str | None = None
+    private: bool = False
+    message: str | None = None
+    allow_errors: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One commit, as it would be made.
+
+    ``files`` are what it writes to ``branch`` of ``repo``; ``replaces`` those among them that stand there with content
+    of another origin, ``same`` those that needn't be sent since they are there already. ``parent`` is the commit that
+    the branch has to be at, None where the repository is to be made first; ``new_branch`` tells that the branch is to
+    be made, at the parent. ``result`` is the repair that is shared.
+    """
+
+    source: str
+    repo: str
+    branch: str
+    parent: str | None
+    files: Mapping[str, bytes] = field(repr=False)
+    message: str
+    description: str
+    result: PatchResult = field(repr=False)
+    same: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
+    create_pr: bool = False
+    new_branch: bool = False
+    private: bool = False
+
+    def doubt(self, user: str) -> str | None:
+        """Return why ``user`` should be asked before this is sent, None where there is no reason to."""
+        if self.files and self.repo.partition("/")[0] != user:
+            return "isn't yours"
+        return f"holds other files called {', '.join(self.replaces)}" if self.replaces else None
+
+
+class _Target(NamedTuple):
+    """Where a push goes: the repository as it is, None where there is none, and the branch."""
+
+    remote: Remote | None
+    branch: str
+    new_branch: bool = False
+
+
+class _Proved(NamedTuple):
+    """A repair that was just proved: the model that it is of, and what comes out."""
+
+    base: Checkpoint
+    result: PatchResult
+    mended: Checkpoint
+
+    @property
+    def changed(self) -> dict[str, bytes]:
+        """The changed files as they come out."""
+        return {file: text.encode() for file, (_, text) in self.result.changed.items()}
+
+
+def planned(wish: Wish) -> Plan:
+    """Return what a push would send; nothing is written but the Hub's cache.
+
+    Raises PushError where it should not be sent, HubError where the Hub can't be asked, and CheckpointError.
+    """
+    if not looks_like_repo(wish.to):
+        raise PushError(f"{wish.to}: this is not a repository's name; it should be like user/model")
+    model = opened(wish.source, wish.revision)
+    target = _target(wish)
+    made_of, remote = origin(model), target.remote
+    if remote is not None and any(map(belongs, remote.files)) and (made_of is None or made_of.repo == remote.repo):
+        return _repair_of(wish, model, made_of, target, remote)
+    return _share(wish, model, made_of, target)
+
+
+def _target(wish: Wish) -> _Target:
+    branch = wish.branch or "main"
+    try:
+        remote = client.look(wish.to, branch)
+    except (Absent, NoRevision) as error:
+        if wish.create_pr:
+            raise
+        if isinstance(error, Absent):
+            return _Target(None, branch)
+        return _Target(client.look(wish.to), branch, new_branch=True)
+    if wish.private and not remote.private:
+        raise PushError(f"{wish.to}: is a public repository, and --private is for one that is to be made")
+    return _Target(remote, branch)
+
+
+def _repair_of(wish: Wish, model: Model, made_of: Origin | None, target: _Target, remote: Remote) -> Plan:
+    """Plan a commit with the changed files alone, on the model that they are of."""
+    base = model if wish.revision else fetched(remote)
+    checked = base.checkpoint.revision
+    if checked != remote.commit and not target.new_branch:
+        raise PushError(
+            f"{remote.repo}: {target.branch} is at {remote.commit[:7]}, and {wish.revision} is not; leave out "
+            "--revision to check it as it is now, or name a new --branch"
+        )
+    proved = _proved(wish, model, made_of, base)
+    default = wish.options.default
+    return Plan(
+        wish.source,
+        remote.repo,
+        target.branch,
+        checked,
+        proved.changed,
+        _title(wish, summary(proved.result)),
+        offer(remote.repo, proved.result, default, proved.base, proved.mended) if proved.changed else "",
+        proved.result,
+        create_pr=wish.create_pr,
+        new_branch=target.new_branch,
+    )
+
+
+def _share(wish: Wish, model: Model, made_of: Origin | None, target: _Target) -> Plan:
+    """Plan a commit with a whole tokenizer and its card, for a repository of one's own."""
+    if wish.create_pr:
+        raise PushError(
+            f"{wish.to}: a pull request is for the model that the repair is of; template-fix push {wish.to} "
+            f"--to {wish.to} --create-pr opens one where there is something to repair"
+        )
+    base = fetched(client.look(*made_of)) if made_of and model.remote is None else model
+    proved = _proved(wish, model, made_of, base)
+    there = target.remote.files if target.remote else {}
+    files = {**tokenizer_files(base), **proved.changed}
+    if CARD not in there:
+        files[CARD] = _card(wish, made_of, proved).encode()
+    if made_of and not proved.changed:
+        files = {}
+    same = {file for file, content in files.items() if file in there and there[file].holds(content)}
+    sent = {file: files[file] for file in sorted(files.keys() - same)}
+    return Plan(
+        wish.source,
+        target.remote.repo if target.remote else wish.to,
+        target.branch,
+        target.remote.commit if target.remote else None,
+        sent,
+        _title(wish, summary(proved.result) if proved.changed else "Add the tokenizer"),
+        f"Made with template-fix from {code(made_of.repo)} at {code(made_of.commit)}."
+        if made_of
+        else "Checked with template-fix.",
+        proved.result,
+        same=tuple(sorted(same)),
+        replaces=tuple(file for file in sent if file in there),
+        new_branch=target.new_branch,
+        private=wish.private,
+    )
+
+
+def _title(wish: Wish, otherwise: str) -> str:
+    return one_line(wish.message or otherwise, _LONGEST_TITLE)
+
+
+def _card(wish: Wish, made_of: Origin | None, proved: _Proved) -> str:
+    base = made_of.repo if made_of else None
+    text = card(wish.to, base, proved.result, wish.options.default, proved.base, proved.mended)
+    return client.card(
+        text, **({"base_model": base} if base else {}), library_name="transformers", tags=["template-fix"]
+    )
+
+
+def _proved(wish: Wish, model: Model, made_of: Origin | None, base: Model) -> _Proved:
+    """Repair ``base`` and return what comes out.
+
+    Raises PushError where errors remain, and where ``model`` is a directory and not what comes out.
+    """
+    result = patch(base.checkpoint, wish.options)
+    errors = dict.fromkeys(finding.code for finding in result.after.findings if finding.level is Level.ERROR)
+    if errors and not wish.allow_errors:
+        raise PushError(
+            f"{base.checkpoint.name}: errors remain that were not repaired ({', '.join(errors)}); template-fix check "
+            "tells of them, and --allow-errors pushes all the same"
+        )
+    after = {file: text for file, (_, text) in result.changed.items()}
+    before = base.checkpoint
+    mended = Checkpoint(before.name, {**before.files, **after}, before.others, before.revision)
+    if model.checkpoint.revision is None:
+        _refuse_unproved(wish.source, model.checkpoint, mended, result, made_of)
+    return _Proved(before, result, mended)
+
+
+def _refuse_unproved(
+    source: str, given: Checkpoint, mended: Checkpoint, result: PatchResult, made_of: Origin | None
+) -> None:
+    differing = {file for file, text in given.files.items() if belongs(file) and mended.files.get(file) != text}
+    differing |= result.changed.keys() - given.files.keys()
+    if not differing:
+        return
+    if mended.revision is None:
+        raise PushError(f"{source}: isn't repaired yet; template-fix patch {source} does it")
+    since = ""
+    if made_of is not None and made_of.commit != mended.revision:
+        since = f", which has moved on from {made_of.commit[:7]} to {mended.revision[:7]}"
+    raise PushError(
+        f"{source}: {', '.join(sorted(differing))} isn't what template-fix makes of {mended.name}{since}, so nothing "
+        "is proved of it; patch that model again with --output, and give push the options that patch was given; "
+        "--default, too: that of a pull request is original"
+    )

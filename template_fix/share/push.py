@@ -1,0 +1,89 @@
+"""Sends what was planned: one commit, made only where the branch is still what was checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from template_fix.hub import client
+from template_fix.hub.errors import Moved
+from template_fix.share.plan import Plan, Wish, planned
+
+State = Literal["pushed", "planned", "unchanged", "declined"]
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What became of a push.
+
+    ``state`` is ``pushed``; ``planned`` where nothing was to be sent; ``unchanged`` where there was nothing to send,
+    or a pull request holds it already; or ``declined`` by the user. ``commit`` is the commit that was made, ``url`` its
+    address, ``pull_request`` that of the pull request.
+    """
+
+    plan: Plan
+    state: State
+    commit: str | None = None
+    url: str | None = None
+    pull_request: str | None = None
+
+
+def pushed(wish: Wish, *, dry_run: bool = False, confirm: Callable[[Plan, str], bool] | None = None) -> Pushed:
+    """Do what the user asks, and return what came of it; a dry run needs no token.
+
+    ``confirm`` is asked, with the reason, where there is one to doubt that this is meant. Raises as `planned` does,
+    Moved with nothing written, and HubError.
+    """
+    if dry_run:
+        return Pushed(planned(wish), "planned")
+    user = client.user()
+    plan = planned(wish)
+    if confirm is not None and (doubt := plan.doubt(user)) and not confirm(plan, doubt):
+        return Pushed(plan, "declined")
+    return _sent(plan, user)
+
+
+def _sent(plan: Plan, user: str) -> Pushed:
+    if not plan.files:
+        return Pushed(plan, "unchanged")
+    if plan.create_pr and (offered := _offered(plan, user)):
+        return Pushed(plan, "unchanged", pull_request=offered)
+    made = client.commit(
+        plan.repo,
+        plan.files,
+        plan.message,
+        plan.description,
+        branch=plan.branch,
+        parent=_parent(plan),
+        pull_request=plan.create_pr,
+    )
+    return Pushed(plan, "pushed", made.commit, made.url, made.pull_request)
+
+
+def _offered(plan: Plan, user: str) -> str | None:
+    """Return the address of an open pull request of the user's that holds just these files."""
+    for revision, url in client.pull_requests(plan.repo, user):
+        files = client.look(plan.repo, revision).files
+        if all(name in files and files[name].holds(content) for name, content in plan.files.items()):
+            return url
+    return None
+
+
+def _parent(plan: Plan) -> str:
+    """Return the commit to build on, and make the repository or the branch where it is missing."""
+    if plan.parent is None:
+        client.create_repo(plan.repo, private=plan.private)
+        made = client.look(plan.repo).commit
+        if plan.branch != "main":
+            client.create_branch(plan.repo, plan.branch, made)
+        return made
+    if plan.new_branch:
+        client.create_branch(plan.repo, plan.branch, plan.parent)
+    # The Hub makes a pull request from any commit: only we can tell that the branch has moved on.
+    elif (head := client.look(plan.repo, plan.branch).commit) != plan.parent:
+        raise Moved(
+            f"{plan.repo}: {plan.branch} has moved on to {head[:7]} since {plan.parent[:7]} was checked, and nothing "
+            "was written; run the same command again to check it as it is now"
+        )
+    return plan.parent

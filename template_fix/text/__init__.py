@@ -1,0 +1,1 @@
+"""Changes text, and touches no other byte."""

@@ -1,0 +1,1 @@
+"""What loaders make of the reasoning tags."""

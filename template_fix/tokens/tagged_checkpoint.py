@@ -1,0 +1,22 @@
+"""What the rules on a checkpoint look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from template_fix.checkpoint.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A checkpoint and what is known of its reasoning.
+
+    ``tags`` are the pairs of opening and closing reasoning tags that its templates and its vocabulary name,
+    ``control_tags`` those among them that are control tokens by design. ``stops`` are the texts that its templates
+    print at the end of a turn.
+    """
+
+    checkpoint: Checkpoint
+    tags: tuple[tuple[str, str], ...]
+    control_tags: frozenset[tuple[str, str]]
+    stops: tuple[str, ...] = ()

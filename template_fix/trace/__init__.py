@@ -1,0 +1,1 @@
+"""What happens inside of a template while it renders."""

@@ -1,0 +1,1 @@
+"""Inside of a training script."""

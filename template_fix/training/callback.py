@@ -1,0 +1,188 @@
+"""The callback for trainers of transformers and TRL: what reaches the labels, and whether the tags are learned."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+try:
+    from transformers import TrainerCallback
+except ModuleNotFoundError as error:
+    raise ImportError("PreflightCallback needs transformers: pip install 'template-fix[train]'") from error
+
+from template_fix.conversations.rows import BrokenRow, Row, row_of
+from template_fix.data.losses import Pairs
+from template_fix.data.row_check import plain
+from template_fix.training.answers import Said, shares
+from template_fix.training.labels import Labels, Trained, label_lines, reached
+from template_fix.training.preflight import Mode, PreflightError, PreflightWarning, plain_text, tags_of
+
+_log = logging.getLogger(__name__)
+
+
+class PreflightCallback(TrainerCallback):
+    """Looks at the collated batches before the first step, and at what the model says while it is trained.
+
+    ``dataset`` are the raw rows, as conversations; without them only the labels themselves are looked at. The first
+    ``rows`` rows that are trained on are looked at. Where their labels lack the raw rows' reasoning or all ends of
+    turns, or a row has no labels, ``mode="raise"`` raises PreflightError and ``mode="warn"`` warns.
+
+    ``prompts`` are conversations to be answered, kept out of training: at each evaluation, and every ``every`` steps,
+    the model continues each greedily by ``max_new_tokens`` tokens. The shares of answers whose reasoning is opened,
+    closed and not empty are logged as ``reasoning_opened``, ``reasoning_closed`` and ``reasoning_nonempty``, by
+    ``log``, such as ``trainer.log``, or else into the log history; the metrics of an evaluation get them too.
+
+    ``columns`` is as in `api.row_check`; ``tokenizer`` is needed where the trainer has none.
+    """
+
+    def __init__(
+        self,
+        dataset: Any = None,
+        *,
+        mode: Mode = "raise",
+        rows: int = 64,
+        prompts: Sequence[Any] = (),
+        every: int | None = None,
+        max_new_tokens: int = 512,
+        log: Callable[[dict[str, float]], None] | None = None,
+        tokenizer: Any = None,
+        columns: Mapping[str, str] | None = None,
+    ) -> None:
+        self.dataset, self.mode, self.rows, self.columns = dataset, mode, rows, dict(columns or {})
+        self.prompts, self.every, self.max_new_tokens = prompts, every, max_new_tokens
+        self.log, self.tokenizer = log, tokenizer
+        self.labels: Labels | None = None
+        self._tags: Pairs | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        """Look at the batches, where the trainer has made them already."""
+        self.labels = None
+        self._look(state, **given)
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        """Look at the batches before the first step at the latest."""
+        self._look(state, **given)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        """Let the model answer every so many steps."""
+        if self.every and state.global_step % self.every == 0:
+            self._watch(state, "", **given)
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **given: Any) -> None:
+        """Let the model answer at each evaluation."""
+        told = self._watch(state, "eval_", **given)
+        if metrics is not None:
+            metrics.update(told)
+
+    def _look(self, state: Any, train_dataloader: Any = None, **given: Any) -> None:
+        if self.labels is not None or train_dataloader is None:
+            return
+        tokenizer = self._tokenizer(given)
+        trained = list(islice(_trained(train_dataloader, self.rows), self.rows))
+        raw = self._raw()
+        self.labels = reached(
+            trained,
+            raw,
+            self._tags_of(given),
+            _ends(tokenizer, given.get("model")),
+            tokenizer.decode,
+            lambda text: str(tokenizer.decode(tokenizer.encode(text, add_special_tokens=False))),
+        )
+        message = plain_text(label_lines(self.labels))
+        if not trained:
+            warnings.warn("the batches hold no labels, so nothing is known of them", PreflightWarning, stacklevel=2)
+        elif self.labels.wrong and self.mode == "raise":
+            raise PreflightError(f"{message}\n{_NEXT}")
+        elif self.labels.wrong:
+            warnings.warn(f"{message}\n{_NEXT}", PreflightWarning, stacklevel=2)
+        elif state.is_world_process_zero:
+            _log.info(message)
+
+    def _raw(self) -> Iterator[Row]:
+        """Yield the first of the raw rows; those that hold no conversation are none of this callback's concern."""
+        for value in islice(iter(self.dataset if self.dataset is not None else ()), self.rows):
+            try:
+                yield row_of(value, self.columns)
+            except BrokenRow:
+                continue
+
+    def _watch(self, state: Any, prefix: str, **given: Any) -> dict[str, float]:
+        if not self.prompts:
+            return {}
+        tokenizer, tags = self._tokenizer(given), self._tags_of(given)
+        said = [self._answer(given["model"], tokenizer, each) for each in self.prompts]
+        told = {f"{prefix}{name}": share for name, share in shares(said, tags).items()}
+        if self.log is not None:
+            self.log(dict(told))
+        else:
+            state.log_history.append({**told, "epoch": state.epoch, "step": state.global_step})
+        return told
+
+    def _answer(self, model: Any, tokenizer: Any, prompt: Any) -> Said:
+        """Return what a model says to a prompt, as it is served: greedily, and decoded without special tokens."""
+        import torch
+
+        row = row_of(prompt if isinstance(prompt, Mapping) else {"messages": prompt}, self.columns)
+        asked = row.messages[: row.prompt] if row.prompt else row.messages
+        text = tokenizer.apply_chat_template(
+            asked, tools=row.tools, add_generation_prompt=True, tokenize=False, **row.flags
+        )
+        ids = tokenizer(text, add_special_tokens=False, return_tensors="pt").input_ids.to(model.device)
+        training = model.training
+        model.eval()
+        try:
+            with torch.no_grad():
+                told = model.generate(
+                    input_ids=ids,
+                    attention_mask=torch.ones_like(ids),
+                    max_new_tokens=self.max_new_tokens,
+                    do_sample=False,
+                    pad_token_id=tokenizer.pad_token_id,
+                )
+        finally:
+            model.train(training)
+        return Said(text, tokenizer.decode(told[0, ids.shape[1] :], skip_special_tokens=True))
+
+    def _tokenizer(self, given: Mapping[str, Any]) -> Any:
+        found = self.tokenizer or given.get("processing_class") or given.get("tokenizer")
+        if found is None:
+            raise PreflightError("the trainer has no tokenizer; give the callback one: PreflightCallback(tokenizer=…)")
+        return getattr(found, "tokenizer", found)
+
+    def _tags_of(self, given: Mapping[str, Any]) -> Pairs:
+        if self._tags is None:
+            self._tags = tags_of(self._tokenizer(given))
+        return self._tags
+
+
+_NEXT = "Next: preflight(tokenizer, fix=True) in the script repairs the tokenizer; template-fix check MODEL says more."
+
+
+def _trained(dataloader: Any, rows: int) -> Iterator[Trained]:
+    """Yield the first rows as the trainer collates them, without starting its loader: no random state is touched."""
+    taken = _first(dataloader.dataset, rows)
+    size = dataloader.batch_size or 1
+    while examples := list(islice(taken, size)):
+        batch = dataloader.collate_fn(examples)
+        if "labels" not in batch:
+            return
+        for ids, labels in zip(plain(batch["input_ids"]), plain(batch["labels"]), strict=True):
+            yield Trained(ids, labels)
+
+
+def _first(dataset: Any, rows: int) -> Iterator[Any]:
+    """Return the first rows of a data set, whether it has lengths or can only be iterated."""
+    if hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__"):
+        return (dataset[at] for at in range(min(rows, len(dataset))))
+    return islice(iter(dataset), rows)
+
+
+def _ends(tokenizer: Any, model: Any) -> set[int]:
+    """Return the ids that end a turn: what generation stops at."""
+    config = getattr(model, "generation_config", None)
+    stops = getattr(config, "eos_token_id", None)
+    found: Iterable[Any] = stops if isinstance(stops, (list, tuple)) else [stops]
+    return {each for each in (*found, tokenizer.eos_token_id) if each is not None}

@@ -1,0 +1,131 @@
+"""What of the rows reaches the labels: the batches that a model is really trained on, beside the raw conversations.
+
+Everything is compared as text without white space, after a way through the tokenizer and back, so that no template,
+mask, packing or truncation has to be known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from template_fix.conversations.rows import Row
+from template_fix.data.losses import Pairs, answers_of, reasoning_of, turns
+from template_fix.report.terminal import Line, Piece, line
+
+IGNORED = -100
+# Shorter reasoning is looked for between its tags alone.
+_TELLING = 16
+Decode = Callable[[list[int]], str]
+
+
+class Trained(NamedTuple):
+    """One row of a collated batch: token ids, and labels of the same length, IGNORED where nothing is learned."""
+
+    ids: list[int]
+    labels: list[int]
+
+
+class Labels(NamedTuple):
+    """What a look at collated batches came to.
+
+    Of ``rows`` that were looked at, ``ignored`` have no label at all and ``unended`` learn no end of turn. Of the turns
+    that reason in the raw rows and whose question is among them, ``reached`` stand in the labels, ``masked`` in the
+    input alone, ``cut`` in neither although their answer does, and ``truncated`` are those whose answer is missing too.
+    """
+
+    rows: int = 0
+    ignored: int = 0
+    unended: int = 0
+    reached: int = 0
+    masked: int = 0
+    cut: int = 0
+    truncated: int = 0
+
+    @property
+    def turns(self) -> int:
+        """How many turns that reason were found in the batches."""
+        return self.reached + self.masked + self.cut + self.truncated
+
+    @property
+    def wrong(self) -> bool:
+        """Whether reasoning is lost on its way to the labels, no end of turn is learned, or a row teaches nothing."""
+        unended = self.unended > 0 and self.unended + self.ignored == self.rows
+        return bool(self.ignored or self.cut or unended or (self.masked and not self.reached))
+
+
+def reached(
+    trained: Sequence[Trained],
+    raw: Iterable[Row],
+    tags: Pairs,
+    ends: Collection[int],
+    decode: Decode,
+    through: Callable[[str], str],
+) -> Labels:
+    """Return what of raw rows reaches the labels of rows as they are trained on.
+
+    ``ends`` are the ids that end a turn; ``decode`` gives the text of ids, special tokens included, ``through`` what a
+    text is after encoding and decoding.
+    """
+    learned = [[label for label in each.labels if label != IGNORED] for each in trained]
+    texts = [(_bare(decode(each.ids)), _bare(decode(some))) for each, some in zip(trained, learned, strict=True)]
+    fates = [
+        fate
+        for row in raw
+        for turn in turns(row)
+        for fate in _fates(row, turn, texts, tags, lambda text: _bare(through(text)))
+    ]
+    return Labels(
+        rows=len(trained),
+        ignored=sum(not some for some in learned),
+        unended=sum(bool(some) and not set(ends).intersection(some) for some in learned),
+        **{fate: fates.count(fate) for fate in ("reached", "masked", "cut", "truncated")},
+    )
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split())
+
+
+def _fates(
+    row: Row, turn: int, texts: Sequence[tuple[str, str]], tags: Pairs, bare: Callable[[str], str]
+) -> Iterator[str]:
+    """Yield what became of each reasoning of a turn, in those batches that hold its question."""
+    asked = [message["content"] for message in row.messages[:turn] if isinstance(message.get("content"), str)]
+    question = bare(asked[-1]) if asked else ""
+    there = [pair for pair in texts if question and question in pair[0]]
+    for reasoning in reasoning_of(row.messages[turn], tags) if there else ():
+        forms = _forms(reasoning, tags, bare)
+        answers = [bare(answer) for answer in answers_of(row.messages[turn], tags)]
+        if _among(forms, (learned for _, learned in there)):
+            yield "reached"
+        elif _among(forms, (given for given, _ in there)):
+            yield "masked"
+        else:
+            yield "cut" if not answers or _among(answers, (given for given, _ in there)) else "truncated"
+
+
+def _forms(reasoning: str, tags: Pairs, bare: Callable[[str], str]) -> list[str]:
+    text = bare(reasoning)
+    return [text] if len(text) >= _TELLING else [bare(f"{start}{reasoning}{end}") for start, end in tags]
+
+
+def _among(parts: Sequence[str], texts: Iterable[str]) -> bool:
+    return any(part in text for text in texts for part in parts)
+
+
+def label_lines(labels: Labels) -> Iterator[Line]:
+    """Yield what is said of the batches."""
+    yield line(Piece("What is trained on", "title"), f": {labels.rows} rows looked at, before the first step")
+    if labels.turns:
+        told = ((labels.cut, "cut out of the text"), (labels.masked, "in the input, but masked"))
+        rest = [
+            f"{number} {what}" for number, what in (*told, (labels.truncated, "behind the maximum length")) if number
+        ]
+        text = f"{labels.reached} of {labels.turns} turns that reason reach the labels"
+        yield line("reasoning: ", "; ".join([text, *rest]), indent=2, hang=2)
+    else:
+        yield line("reasoning: none of the raw rows that reason was found in the batches", indent=2)
+    yield line(f"end of turn: in the labels of {labels.rows - labels.unended - labels.ignored} rows", indent=2)
+    if labels.ignored:
+        yield line(f"{labels.ignored} rows teach nothing: all of their labels are ignored", indent=2)

@@ -1,0 +1,177 @@
+"""``check --data`` through the real command line, on a model that cuts reasoning out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_model
+
+from template_fix.cli.main import main
+from template_fix.data.batches import Batch
+from template_fix.data.row_check import RowCheck
+from template_fix.data.survey import SHOWN, Survey, Tally, surveyed
+
+KEEPS = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}{{ '</think>' if false else '' }}"
+ROW = tiny_model.inline(*tiny_model.QUESTIONS[0])
+LOST = len(tiny_model.QUESTIONS[0][1])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    tiny_model.written(folder / "cuts")
+    tiny_model.written(folder / "keeps", KEEPS)
+    return folder
+
+
+@pytest.fixture
+def told(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Any:
+    monkeypatch.chdir(folder)
+
+    def told(model: str, rows: Any, *arguments: str) -> tuple[int, str, str]:
+        text = rows if isinstance(rows, str) else "".join(json.dumps(row) + "\n" for row in rows)
+        Path("train.jsonl").write_text(text, encoding="utf-8")
+        code = main(["check", model, "--data", "train.jsonl", "--ignore", "TF203,TF3", *arguments])
+        return code, *capfd.readouterr()
+
+    return told
+
+
+def counts(out: str) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(out)["models"][0]["data"]
+    return data
+
+
+def test_what_is_lost_is_told_in_rows_and_characters_and_what_a_repair_leaves(told: Any) -> None:
+    code, out, err = told("cuts", [ROW, ROW, tiny_model.asked("Why?", {"content": "It is so."})])
+    assert (code, err) == (1, "")
+    text = out[out.index("train.jsonl") :]
+    assert text.startswith(
+        "train.jsonl: 3 rows\n"
+        f"  reasoning: 2 of 2 rows lose some, {2 * LOST} of {2 * LOST} characters\n"
+        "  answers: all kept, in 3 rows that have some\n"
+        "  3 rows not beginning with the generation prompt\n"
+    )
+    assert f"train.jsonl:1: {LOST} of {LOST} characters of reasoning, in message 2:" in text
+    assert f"[-{tiny_model.QUESTIONS[0][1]}-]" in text
+    assert "With the repaired template, of the 3 rows in trouble:\n  reasoning: all kept, in 2 rows" in text
+
+
+def test_a_template_that_keeps_all_is_clean(told: Any) -> None:
+    code, out, _ = told("keeps", [ROW])
+    assert "reasoning: all kept, in 1 row that has some" in out
+    assert code == 0
+
+
+def test_broken_rows_end_no_run(told: Any) -> None:
+    code, out, _ = told("keeps", json.dumps(ROW) + '\n{"messages"\n{"text": 1}\n' + json.dumps(ROW) + "\n")
+    assert code == 1
+    assert "train.jsonl: 4 rows" in out
+    assert "  2 rows broken" in out
+    assert "train.jsonl:2: not JSON: Expecting ':' delimiter" in out
+    assert "train.jsonl:3: no messages, conversations, or prompt and completion; the row has text" in out
+
+
+def test_a_file_that_is_broken_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    monkeypatch.chdir(folder)
+    Path("cut.json").write_text(json.dumps([ROW, ROW])[:-9], encoding="utf-8")
+    assert main(["check", "keeps", "--data", "cut.json"]) == 1
+    assert "cut.json:2: the file can't be read from here on: not JSON: " in capfd.readouterr().out
+
+
+def test_rows_that_fail_are_counted_by_their_reason(told: Any) -> None:
+    bad = {"messages": [{"role": "user", "content": None}]}
+    code, out, _ = told("cuts", [bad] * 3 + [ROW])
+    assert code == 1
+    assert "  3 rows not rendered" in out
+    assert "(and 2 more rows)" in out
+
+
+def test_the_answer_in_json_has_all_counts(told: Any) -> None:
+    code, out, _ = told("cuts", [ROW] * 7, "--format", "json")
+    data = counts(out)
+    assert json.loads(out)["exit_code"] == code == 1
+    assert data["before"]["reasoning_rows_lost"] == data["after"]["rows"] == 7
+    assert data["after"]["reasoning_lost"] == 0
+    assert len(data["before"]["worst"]) == SHOWN
+    assert data["before"]["worst"][0]["number"] == 1
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_several_processes_say_the_same_as_one(told: Any, processes: int) -> None:
+    rows = [tiny_model.inline("Why?", "so " * number, "It is so.") for number in range(1, 2200)]
+    _, out, _ = told("cuts", rows, "--format", "json", "--processes", str(processes))
+    data = counts(out)["before"]
+    assert (data["rows"], data["reasoning_rows_lost"]) == (2199, 2199)
+    assert [each["number"] for each in data["worst"]] == [2199, 2198, 2197, 2196, 2195]
+
+
+@pytest.mark.parametrize("option, rows", [("--limit", 5), ("--sample", 6)])
+def test_a_part_can_be_looked_at(told: Any, option: str, rows: int) -> None:
+    _, out, _ = told("cuts", [ROW] * 20, option, str(rows), "--format", "json")
+    assert counts(out)["before"]["rows"] == rows
+
+
+def test_columns_can_be_named(told: Any) -> None:
+    code, out, _ = told("keeps", [{"dialog": ROW["messages"]}], "--column", "messages=dialog")
+    assert code == 0, out
+
+
+@pytest.mark.parametrize(
+    "arguments, why",
+    [
+        pytest.param(["cuts", "--data", "no.jsonl"], "no.jsonl: no such file or directory", id="no such file"),
+        pytest.param(["cuts", "--data", "empty.jsonl"], "empty.jsonl: holds no rows", id="an empty file"),
+        pytest.param(["cuts", "keeps", "--data", "x"], "--data takes one MODEL", id="two models"),
+        pytest.param(["cuts", "--data", "x", "--format", "sarif"], "reports as text or json", id="SARIF"),
+        pytest.param(["cuts", "--data", "x", "--column", "dialog"], "write WHAT=NAME", id="a column of no kind"),
+        pytest.param(["cuts", "--limit", "5"], "go with --data", id="a part of no data"),
+        pytest.param(["bare", "--data", "one.jsonl"], "bare: no chat template here", id="no template"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], arguments: list[str], why: str
+) -> None:
+    monkeypatch.chdir(folder)
+    Path("empty.jsonl").touch()
+    Path("one.jsonl").write_text(json.dumps(ROW), encoding="utf-8")
+    Path("bare").mkdir(exist_ok=True)
+    Path("bare/tokenizer_config.json").write_text("{}", encoding="utf-8")
+    assert main(["check", *arguments]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert why in err.splitlines()[-1]
+
+
+def test_surveys_add_up() -> None:
+    one = Survey(("a",), Tally(rows=2, lossy=1), Tally(rows=1))
+    two = one + Survey((), Tally(rows=3, failed=1, broken=1), Tally(rows=2))
+    assert (two.names, two.before.rows, two.before.harmed) == (("a",), 5, 3)
+    assert two.after is not None and two.after.rows == 3
+
+
+def test_data_that_is_kept_whole_does_not_wait_for_a_repair() -> None:
+    def mended() -> RowCheck:
+        raise AssertionError("asked for")
+
+    rows = [json.dumps({"messages": [{"role": "user", "content": "Which number is left over?"}]}).encode()]
+    survey = surveyed(RowCheck((("default", "{{ messages[0].content }}"),)), [Batch("a", [1], rows)], 1, None, mended)
+    assert survey.before.rows == 1 and survey.after is None
+
+
+def test_a_repair_is_asked_for_once_and_tried_on_every_batch_in_trouble() -> None:
+    asked = []
+
+    def mended() -> RowCheck:
+        asked.append(1)
+        return RowCheck((("default", "{% for m in messages %}{{ m.content }}{% endfor %}"),))
+
+    said = [{"role": "user", "content": "Which?"}, {"role": "assistant", "content": "The one that is left over."}]
+    batches = [Batch("a", [number], [{"messages": said}]) for number in range(1, 6)]
+    check = RowCheck((("default", "{{ messages[0].content }}"),))
+    survey = surveyed(check, batches, 2, None, mended)
+    assert survey.before.answer_rows_lost == 5 and asked == [1]
+    assert survey.after is not None and (survey.after.rows, survey.after.harmed) == (5, 0)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from itertools import chain, combinations
+
+import pytest
+from shelf import study
+from test_search import HARM, IDLE, KEEP, OPEN, SPLIT, TWO, proposal
+
+from template_fix.contract.examination import Case
+from template_fix.repair.candidates import Candidates, apart
+from template_fix.repair.proposers import Proposal
+
+PLAIN = proposal(TWO, "<think>", "<thinking>", "plain")
+# A template that binds the switch by itself: what an edit asks for is what the template made of it.
+BOUND = "{%- set preserve_thinking = preserve_thinking | default(false) -%}" + TWO
+EVERY = (KEEP, OPEN, HARM, IDLE, PLAIN)
+
+
+def moved(each: Proposal) -> Proposal:
+    """The same proposal for the template that binds the switch."""
+    edit = each.edits[0]
+    return proposal(BOUND, edit.span.of(TWO) if each is not IDLE else "{% if m.role", edit.text, each.source)
+
+
+def sets(proposals: tuple[Proposal, ...]) -> list[tuple[Proposal, ...]]:
+    chosen = chain.from_iterable(combinations(proposals, n) for n in range(1, len(proposals) + 1))
+    return [each for each in chosen if apart(each)]
+
+
+def candidates(text: str) -> Candidates:
+    return Candidates(text, study(text).case, {}, default=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "proposals"),
+    [
+        pytest.param(TWO, EVERY, id="a template that doesn't know the switch"),
+        pytest.param(BOUND, tuple(map(moved, (KEEP, OPEN, HARM))), id="a template that sets the switch itself"),
+    ],
+)
+def test_compiled_in_with_others_a_set_prints_what_it_prints_alone(text: str, proposals: tuple[Proposal, ...]) -> None:
+    made = candidates(text)
+    made.offer(proposals)
+    for chosen in sets(proposals):
+        together, alone = made.case(chosen), made.alone(chosen)
+        assert isinstance(together, Case) and isinstance(alone, Case)
+        for probe in list(together.itself.probes.values())[::7]:
+            for prompt in (False, True):
+                assert together.itself.text(probe, prompt=prompt) == alone.itself.text(probe, prompt=prompt)
+                assert (
+                    together.off.text(probe, prompt=prompt) == alone.off.text(probe, prompt=prompt) or PLAIN in chosen
+                )
+
+
+def test_a_set_that_is_no_template_tells_why() -> None:
+    made = candidates(TWO)
+    broken = proposal(TWO, SPLIT, "(content if (preserve_thinking | default(true)) else )")
+    made.offer([OPEN, broken])
+    assert "doesn't compile" in str(made.case([broken]))
+    assert isinstance(made.case([OPEN]), Case), "the others go on without it"
+
+
+def test_edits_of_the_same_text_are_not_apart() -> None:
+    assert apart([KEEP, OPEN]) and not apart([KEEP, KEEP]) and not apart([KEEP, proposal(TWO, "[-1]", "[0]")])

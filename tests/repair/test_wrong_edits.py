@@ -1,0 +1,233 @@
+"""Edits that pass a thin battery and are wrong: the judge has to refuse each of them."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+from shelf import EACH, patched, repaired, source
+
+from template_fix.jinja.templates import Template
+from template_fix.repair.proposers import Proposal
+from template_fix.repair.setting import Setting
+from template_fix.repair.study import Study
+from template_fix.text.edits import Edit, Span
+from template_fix.trace.recorder import Site, Trace
+
+SWITCH = "(preserve_thinking | default(true))"
+# The last question is marked, so that what is remembered of it is used for more than reasoning.
+MARKED = source("empty_block").replace(
+    "{{ '<|' + m.role + '|>\\n' + content }}",
+    "{{ '<|' + m.role + ('!' if loop.index0 == ns.last_user_index else '') + '|>\\n' + content }}",
+)
+
+
+def opened(test: str) -> tuple[str, str]:
+    return test, f"({SWITCH} or ({test}))"
+
+
+def closed(test: str) -> tuple[str, str]:
+    return test, f"(not {SWITCH} and ({test}))"
+
+
+def instead(old: str, new: str) -> tuple[str, str]:
+    return old, f"({new} if {SWITCH} else {old})"
+
+
+@cache
+def studied(text: str) -> Study:
+    made = Study(text, Setting())
+    made.enlarge()
+    return made
+
+
+def refusal(text: str, *edits: tuple[str, str]) -> str:
+    """Why the judge refuses these replacements, made wherever the first part of each stands first."""
+    made = []
+    for old, new in edits:
+        assert old in text
+        start = text.index(old)
+        made.append(Edit(Span(start, start + len(old)), new))
+    return studied(text).search.tried([Proposal("TF202", "wrong", "", "", made[0].span, tuple(made))]).verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "edits"),
+    [
+        pytest.param(source("channel_macro"), [opened("scan.stopped")], id="the scan for results stops at once"),
+        pytest.param(source("channel_macro"), [opened("follow['role'] != 'tool'")], id="no result is one"),
+        pytest.param(source("channel_macro"), [closed("follow['role'] != 'tool'")], id="whatever follows is a result"),
+        pytest.param(source("channel_macro"), [opened("message['role'] != 'tool'")], id="results are printed twice"),
+        pytest.param(MARKED, [closed("m.role == 'user'")], id="no message is remembered as the question"),
+        pytest.param(MARKED, [opened("m.role == 'user'")], id="every message is remembered as the question"),
+        pytest.param(source("empty_block"), [opened("m.role == 'user'")], id="every message is the last question"),
+        pytest.param(source("gate"), [closed("ns.searching")], id="the last question is never found"),
+        pytest.param(source("gate"), [opened("message.reasoning_content is string")], id="no content is taken apart"),
+        pytest.param(source("stray"), [opened("message['role'] == 'tool'")], id="every message is a result"),
+    ],
+)
+def test_what_a_template_remembers_is_no_place_for_a_repair(text: str, edits: list[tuple[str, str]]) -> None:
+    assert refusal(text, *edits)
+
+
+@pytest.mark.parametrize(
+    ("text", "edits"),
+    [
+        pytest.param(source("strip"), [instead("'<|reply|><think>\\n'", "'<|reply|>'")], id="a tag that is left out"),
+        pytest.param(source("strip"), [instead("'<|reply|><think>\\n'", "'<|reply|><think>'")], id="a newline less"),
+        pytest.param(
+            source("strip"),
+            [closed("'</think>' in content"), instead("'<|reply|><think>\\n'", "'<|reply|>'")],
+            id="a tag that is left out, beside the right repair",
+        ),
+        pytest.param(
+            source("gate"),
+            [closed("enable_thinking is defined and not enable_thinking")],
+            id="an empty block that is left out",
+        ),
+        pytest.param(
+            source("gate"),
+            [opened("enable_thinking is defined and not enable_thinking")],
+            id="an empty block for everybody",
+        ),
+        pytest.param(
+            source("gate"),
+            [opened("loop.index0 > ns.last_query_index"), closed("enable_thinking is defined and not enable_thinking")],
+            id="an empty block that is left out, beside a right repair",
+        ),
+        pytest.param(
+            source("channel_macro"), [closed("not enable_thinking | default(false)")], id="a channel that stays open"
+        ),
+        pytest.param(source("stray"), [("if thinking else", f"if thinking or {SWITCH} else")], id="a tag for another"),
+        pytest.param(source("safe"), [opened("add_generation_prompt")], id="a prompt behind everything"),
+        pytest.param(source("ignores_field"), [closed("add_generation_prompt")], id="no prompt at all"),
+    ],
+)
+def test_the_generation_prompt_is_never_edited(text: str, edits: list[tuple[str, str]]) -> None:
+    assert refusal(text, *edits)
+
+
+SPLIT = "content.split('</think>', 1)[1]"
+UNSPLIT = (SPLIT, f"(content if {SWITCH} else {SPLIT})")
+BARE = ("{{- '</think>' }}", "{{- '' if " + SWITCH + " and '</think>' in (message['content'] or '') else '</think>' }}")
+
+
+def test_a_closing_tag_in_front_of_a_block_that_is_kept_is_refused() -> None:
+    """With its split merely switched off, every text is printed, as `</think><think>reasoning</think>answer`."""
+    assert refusal(source("stray"), UNSPLIT)
+    assert not refusal(source("stray"), UNSPLIT, BARE)
+
+
+@pytest.mark.parametrize(
+    ("text", "edits"),
+    [
+        pytest.param(
+            source("strip"),
+            [instead("content.split('</think>')[-1]", "content.split('</think>')[0]")],
+            id="the answer in exchange for the reasoning",
+        ),
+        pytest.param(
+            source("strip"),
+            [("'</think>' in content", "'</think>' in content and loop.first")],
+            id="an edit that can't be switched off",
+        ),
+        pytest.param(
+            source("strip"),
+            [closed("'</think>' in content"), instead("'<|over|>'", "'<|over|><|over|>'")],
+            id="another end of results",
+        ),
+        pytest.param(source("strip"), [closed("message['role'] == 'assistant'")], id="no turns"),
+        pytest.param(
+            source("brackets"), [opened("message['reasoning_content'] is defined")], id="a field that isn't there"
+        ),
+        pytest.param(
+            source("brackets"), [closed("message['reasoning_content'] is defined")], id="a field that is left out"
+        ),
+        pytest.param(source("channels"), [opened("loop.last")], id="a token that ends the text behind every turn"),
+        pytest.param(source("channels"), [closed("loop.last")], id="no turn is the last"),
+        pytest.param(source("own_switch"), [closed("clear_thinking")], id="a caller's own wish is ignored"),
+        pytest.param(
+            source("own_switch"), [opened("loop.index0 > ns.last_user")], id="a caller's own wish is ignored elsewhere"
+        ),
+        pytest.param(source("gate"), [opened("reasoning_content")], id="an empty block in some turns only"),
+        pytest.param(
+            source("safe"),
+            [closed("message.role == 'assistant' and message.reasoning_content")],
+            id="a safe template loses",
+        ),
+    ],
+)
+def test_a_repair_that_costs_something_is_refused(text: str, edits: list[tuple[str, str]]) -> None:
+    assert refusal(text, *edits)
+
+
+@pytest.mark.parametrize("name", [each for each in EACH if each.values[0] in ("empty_block", "gate", "channel_macro")])
+def test_a_repair_is_made_where_the_turn_is_printed_and_not_in_what_is_remembered(name: str) -> None:
+    text = source(name)
+    loops = text.index("{%- for m"), text.index("{%- endfor", text.index("last_"))
+    edits = [edit for repair in patched(text).kept for _, edit in repair.edits]
+    assert edits and not [edit for edit in edits if loops[0] <= edit.span.start <= loops[1]]
+
+
+def forced(text: str, site: Site, outcome: bool) -> Proposal:
+    test = site.span.of(text)
+    edit = Edit(site.span, (opened if outcome else closed)(test)[1])
+    return Proposal("TF202", "forced", "", "", site.span, (edit,))
+
+
+def mending(text: str) -> set[tuple[str, bool]]:
+    """Every test of a template which, forced to an outcome, mends something, and which the judge lets stand."""
+    found = set()
+    for site in Trace(Template(text), {}).tests.values():
+        for outcome in (True, False):
+            verdict = studied(text).search.tried([forced(text, site, outcome)]).verdict
+            if not verdict.reason and verdict.gained:
+                found.add((site.span.of(text), outcome))
+    return found
+
+
+MENDING: dict[str, set[tuple[str, bool]]] = {
+    "brackets": {
+        ("loop.last", True),
+        ("not loop.last", False),
+        ("'[/THINK]' in content", False),
+        ("not loop.last and '[/THINK]' in content", False),
+    },
+    "strip": {("'</think>' in content", False)},
+    "stray": set(),
+    "ignores_field": set(),
+    "plain": set(),
+    "safe": set(),
+    "own_switch": {("clear_thinking is defined", True)},
+    "empty_block": {
+        ("m.role == 'user'", False),  # nothing but the gate reads what is remembered here: it comes to the same
+        ("loop.index0 > ns.last_user_index", True),
+        ("loop.index0 > ns.last_user_index and reasoning_content", True),
+    },
+    "gate": {
+        ("ns.searching", True),  # as above
+        ('ns.searching and message.role == "user"', True),
+        ("loop.index0 > ns.last_query_index", True),
+        ("loop.index0 > ns.last_query_index and (loop.last or (not loop.last and reasoning_content))", True),
+    },
+    "channel_macro": {
+        ("message['role'] == 'user'", False),  # as above
+        ("position > seen.last_user", True),
+        ("role == 'model'", False),
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [each for each in EACH if each.values[0] in MENDING],
+)
+def test_of_all_tests_that_could_be_forced_only_these_mend_and_may_stand(name: str) -> None:
+    assert mending(source(name)) == MENDING[name]
+
+
+def test_the_prompt_of_every_repaired_template_is_the_original_one() -> None:
+    for name in ("strip", "brackets", "ignores_field"):
+        before, after = source(name), repaired(source(name))
+        assert after != before
+        assert after.endswith(before[before.rindex("{%- endfor") :])

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from samples import CLEAN, CONTROL, DROPPED, FOUND, LEFT, PATCHED, PREFILLED, SPECIAL, UNTOUCHED, UNTRIED
+
+from template_fix.report.findings import check_lines, diff_text, finding_lines, patch_lines, where
+from template_fix.report.terminal import cells, marked, wrap
+from template_fix.results import Evidence, Finding, Level, Place, Report, TemplateSummary
+
+
+def drawn(items, width=100):
+    return "\n".join("".join(piece.text for piece in row) for item in items for row in wrap(marked(item), width))
+
+
+def test_a_check_tells_the_gravest_first_and_what_comes_next():
+    assert (
+        drawn(check_lines(FOUND))
+        == """\
+models/r1: 2 errors, 1 warning
+  default template in tokenizer_config.json: reasoning between <think> … </think>; it renders 412 of
+    424 probe conversations
+
+error TF201: The last turn's reasoning is dropped.
+  at tokenizer_config.json:2:40 (line 2, column 18 of the template)
+  | {% set content = content.split('</think>')[-1] %}
+  |                  ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  a question and a turn that reasons inline:
+    in:  [-<think>\\nalpha\\n</think>-]\\n\\nbeta
+    out: <bos>beta
+  fix: Print the content as it is.
+
+error TF301: <think> is special, so decoding skips it.
+  at tokenizer.json:7:5
+  fix: Flag it as an ordinary added token.
+
+warning TF205: The generation prompt opens a block that plain turns lack.
+
+Next: template-fix patch models/r1 repairs what it can.
+More: template-fix explain TF201 tells what a code means."""
+    )
+
+
+def test_a_clean_model_is_said_to_be_clean():
+    assert drawn(check_lines(CLEAN)).splitlines()[0] == "models/ok: nothing wrong"
+    assert "Next" not in drawn(check_lines(CLEAN))
+
+
+def test_what_cannot_be_fixed_is_not_offered():
+    told = drawn(check_lines(Report("m", (PREFILLED,), ())))
+    assert "template-fix patch" not in told
+    assert "template-fix explain TF205" in told
+
+
+def test_a_directory_with_a_space_is_quoted_in_commands():
+    assert "template-fix patch 'my model'" in drawn(check_lines(Report("my model", (SPECIAL,), ())))
+
+
+def test_a_template_without_reasoning_is_said_to_have_none():
+    told = drawn(check_lines(Report("m", (), (TemplateSummary("chat_template.jinja", "default", False, (), 9, 9),))))
+    assert "default template in chat_template.jinja: no reasoning tags found" in told
+
+
+def test_a_template_that_does_not_parse_is_not_said_to_know_nothing():
+    assert "  default template in t.jinja: could not be tried\n" in drawn(check_lines(UNTRIED))
+
+
+def test_notes_come_last():
+    told = drawn(check_lines(Report("m", (CONTROL, PREFILLED, DROPPED), ())))
+    assert told.index("error TF201") < told.index("warning TF205") < told.index("note TF301")
+
+
+@pytest.mark.parametrize(
+    "place, text",
+    [
+        pytest.param(Place("a.json"), "a.json", id="a file"),
+        pytest.param(Place("a.json", 3, 9), "a.json:3:9", id="a line and column"),
+        pytest.param(Place("t.jinja", 3, 9, "default", 3, 9), "t.jinja:3:9", id="a template's own file"),
+        pytest.param(
+            Place("c.json", 1, 99, "tool_use", 3, 9),
+            "c.json:1:99 (template tool_use, line 3, column 9 of the template)",
+            id="a named template inside of JSON",
+        ),
+    ],
+)
+def test_places(place, text):
+    assert where(place) == text
+
+
+def test_a_patch_tells_what_was_kept_and_refused_and_what_remains():
+    assert (
+        drawn(patch_lines(PATCHED, "models/r1"))
+        == """\
+models/r1: 1 repair made in tokenizer_config.json
+
+Repaired: keep the content whole
+  Every turn is printed with its reasoning.
+  in tokenizer_config.json; proposed by patch split-last; resolves TF201, TF202
+    tokenizer_config.json:2: "chat_template": "…\\n{% set content = {+content if preserve_thinking
+      else +}content.split('</think>')[-1] %}",
+
+Refused: print the field
+  It doubles the opening tag.
+  proposed by patch field for TF203
+
+Training: TRL knows some templates by their whole text, and no repaired one: assistant_only_loss
+  then asks for generation markers (--mark), and GRPO with tools for a response template, which
+  preflight(tokenizer, fix=True) has TRL attach first where it knows the original.
+
+Remains
+warning TF205: The generation prompt opens a block that plain turns lack.
+
+Proof: before: 2 errors, 1 warning; after: 1 warning; 412 probe conversations rendered before and
+       after.
+Gone: TF201, TF301.
+More: template-fix explain TF205 tells what a code means.
+Undo: template-fix undo models/r1 restores the former bytes."""
+    )
+
+
+@pytest.mark.parametrize(
+    "codes, told",
+    [
+        pytest.param(("TF202",), True, id="the template is repaired"),
+        pytest.param(("TF501",), True, id="it is only marked"),
+        pytest.param(("TF301", "TF302"), False, id="tokens alone are repaired"),
+    ],
+)
+def test_what_trl_asks_for_is_told_where_the_text_of_a_template_has_changed(codes, told):
+    result = replace(PATCHED, kept=(replace(PATCHED.kept[0], codes=codes),))
+    assert ("TRL knows" in drawn(patch_lines(result, "models/r1"))) is told
+
+
+def test_a_repair_that_leaves_some_of_it_says_so():
+    left = replace(PATCHED, after=replace(LEFT, findings=(*LEFT.findings, replace(DROPPED, code="TF202"))))
+    assert "resolves TF201; lessens TF202" in " ".join(drawn(patch_lines(left, None)).split())
+
+
+def test_a_diff_that_was_not_written_says_so():
+    told = drawn(patch_lines(PATCHED, None))
+    assert "nothing was written" in told
+    assert "Next: template-fix patch models/r1 writes these changes." in told
+    assert "undo" not in told
+
+
+def test_a_patch_written_elsewhere_names_the_place_and_what_was_not_copied():
+    told = drawn(patch_lines(PATCHED, "out", [f"{number}.safetensors" for number in range(10)], ["vocab.json"]))
+    assert "1 repair made, written to out: tokenizer_config.json" in told
+    assert "models/r1 was left as it is." in told
+    assert "Copied unchanged: vocab.json." in told
+    assert "Not copied: 0.safetensors" in told
+    assert "7.safetensors and 2 more." in told
+    assert "undo" not in told
+
+
+def test_nothing_to_repair():
+    told = drawn(patch_lines(UNTOUCHED, "models/ok"))
+    assert told.strip() == "models/ok: nothing to repair"
+
+
+def test_the_diff_is_of_the_files():
+    diff = diff_text(PATCHED)
+    assert diff.startswith("--- a/tokenizer_config.json\n+++ b/tokenizer_config.json\n@@ ")
+    assert diff.count("\n+ ") == 1
+    assert diff_text(UNTOUCHED) == ""
+
+
+def test_text_from_a_file_cannot_steer_the_terminal():
+    evil = "\x1b[2J\u202e"
+    finding = Finding(
+        "TF201",
+        Level.ERROR,
+        evil,
+        Place(evil, 1, 1, evil, 2, 1, evil, 1),
+        (Evidence(evil, evil, evil, (evil,)),),
+        evil,
+    )
+    told = drawn(finding_lines(finding))
+    assert "\x1b" not in told
+    assert "\u202e" not in told
+
+
+@pytest.mark.parametrize("width", [40, 60, 100])
+def test_nothing_is_wider_than_the_screen(width):
+    items = [*check_lines(FOUND, width), *patch_lines(PATCHED, "models/r1", (), width)]
+    rows = [row for row in drawn(items, width).split("\n") if "template-fix" not in row]
+    assert all(cells(row) <= width for row in rows)

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from template_fix.report.terminal import Piece, cells, line, marked, printer, wants_colour, wrap
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def texts(item, width):
+    return ["".join(piece.text for piece in row) for row in wrap(item, width)]
+
+
+def test_long_lines_break_at_spaces_and_continue_further_in():
+    assert texts(line("one two three four", indent=2, hang=2), 11) == ["  one two", "    three", "    four"]
+
+
+def test_short_lines_stay_whole():
+    assert texts(line("one two three four", indent=2), 20) == ["  one two three four"]
+
+
+def test_fixed_lines_are_not_wrapped():
+    assert texts(line("one two three four", fixed=True), 8) == ["one two three four"]
+
+
+def test_a_word_wider_than_the_line_is_cut():
+    assert texts(line("abcdefghij", indent=1), 5) == [" abcd", " efgh", " ij"]
+
+
+def test_wide_characters_count_twice():
+    assert texts(line("日本語日本語"), 8) == ["日本語日", "本語"]
+    assert cells("a日e\u0301") == 4
+
+
+@given(st.lists(st.text(st.sampled_from("ab 日\u0301<"), max_size=30), max_size=4), st.integers(8, 30))
+def test_wrapping_loses_nothing_but_spaces_and_keeps_the_width(parts, width):
+    rows = texts(line(*parts, indent=1, hang=2), width)
+    assert "".join(rows).replace(" ", "") == "".join(parts).replace(" ", "")
+    assert all(cells(row) <= width for row in rows)
+
+
+def test_marks_stand_for_colour():
+    item = marked(line("keep ", Piece("gone", "lost"), Piece("odd", "stray"), Piece("dim", "dim")))
+    assert "".join(piece.text for piece in item.pieces) == "keep [-gone-]{+odd+}dim"
+
+
+def test_a_file_gets_plain_text_and_rich_is_not_loaded(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    stream = io.StringIO()
+    printer(stream)([line("keep ", Piece("gone", "lost"))])
+    assert stream.getvalue() == "keep [-gone-]\n"
+
+
+def test_a_terminal_gets_colour_in_place_of_marks(monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    stream = Terminal()
+    printer(stream)([line("keep ", Piece("gone [bold] :smile:", "lost"))])
+    assert "\x1b[" in stream.getvalue()
+    assert "gone [bold] :smile:" in stream.getvalue()
+    assert "[-" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("name, value", [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_a_terminal_without_colour_gets_marks(monkeypatch, name, value):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert wants_colour(Terminal())
+    monkeypatch.setenv(name, value)
+    stream = Terminal()
+    printer(stream)([line(Piece("gone", "lost"))])
+    assert stream.getvalue() == "[-gone-]\n"

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from template_fix.text.edits import apply, edits_between, unified_diff
+
+LINES = st.lists(st.sampled_from(["a\n", "b\n", "c\n"]), max_size=25).map("".join)
+
+
+@given(LINES, LINES)
+def test_a_diff_applied_by_its_line_numbers_gives_the_text_after(before: str, after: str) -> None:
+    told = unified_diff(before, after, "f")
+    assert (told == "") == (before == after)
+    assert _patched(before.splitlines(keepends=True), told) == after
+
+
+def _patched(old: list[str], diff: str) -> str:
+    result: list[str] = []
+    at = 0
+    for line in diff.splitlines(keepends=True)[2:]:
+        if line.startswith("@@"):
+            start, _, count = line.split()[1][1:].partition(",")
+            begin = int(start) - (count != "0")
+            result += old[at:begin]
+            at = begin
+        elif line[0] == "+":
+            result.append(line[1:])
+        else:
+            assert old[at] == line[1:]
+            result += [line[1:]] * (line[0] == " ")
+            at += 1
+    return "".join(result + old[at:])
+
+
+TEMPLATES = st.lists(
+    st.sampled_from(["{{ x }}", "{%- if a %}", "{% endif %}", "text", "\n", " ", "{# c #}", "é\r\n", "{{ 'a' + b }}"])
+).map("".join)
+
+
+@given(TEMPLATES, TEMPLATES)
+def test_edits_between_two_templates_make_one_of_the_other(before: str, after: str) -> None:
+    assert apply(before, edits_between(before, after)) == after
+
+
+def test_edits_between_templates_of_one_line_are_as_small_as_tags() -> None:
+    before = "{{ a }}{% if b %}{{ c + d }}{% endif %}{{ e }}{% if f %}{{ g }}{% endif %}"
+    after = "{{ a }}{% if b %}{{ c }}{{ d }}{% endif %}{{ e }}{% if f %}<{{ g }}>{% endif %}"
+    assert [edit.text for edit in edits_between(before, after)] == ["}}{{", "<", ">"]
+    assert edits_between(before, before) == ()
