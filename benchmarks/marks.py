@@ -117,7 +117,7 @@ def as_theirs(theirs: str) -> str:
         if study.unreadable is not None or not markers_of(study):
             return "unreadable" if study.unreadable is not None else "no markers"
         bare = Study(unmarked(theirs), SETTING)
-        wrong = list(differences(bare.mask, study.examined.renderer))
+        wrong = list(differences(mask_of(bare), study.examined.renderer))
     except (RenderError, Unmarkable) as error:
         return str(error)
     if not wrong:
