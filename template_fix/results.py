@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from template_fix.text.edits import Edit
+from template_fix.text.edits import Edit, Span, differing
+
+# How far in front of what differs a text is shown, at most.
+_BESIDE = 200
 
 
 class Level(str, Enum):
@@ -53,6 +56,21 @@ class Evidence:
     lost: tuple[str, ...] = ()
     stray: tuple[str, ...] = ()
     labels: tuple[str, str] = ("in", "out")
+
+
+def compared(subject: str, one: str, other: str, labels: tuple[str, str]) -> Evidence:
+    """Return the experiment that gave two texts, with the part in which they differ as what is lost, and stray."""
+    lost, stray = (_told(text, span) for text, span in zip((one, other), differing(one, other), strict=True))
+    return Evidence(subject, one, other, lost, stray, labels)
+
+
+def _told(text: str, span: Span) -> tuple[str, ...]:
+    """Return a part of a text, from so far in front of it that it stands nowhere before; nothing of an empty one."""
+    if span.start == span.end:
+        return ()
+    starts = range(span.start, max(span.start - _BESIDE, -1), -1)
+    start = next((start for start in starts if text.find(text[start : span.end]) == start), span.start)
+    return (text[start : span.end],)
 
 
 @dataclass(frozen=True)

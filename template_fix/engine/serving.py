@@ -16,7 +16,7 @@ from template_fix.jinja.renderer import Renderer
 from template_fix.jinja.templates import Template
 from template_fix.jinja.text_readers import taken_away
 from template_fix.repair.loop_leaks import exposed
-from template_fix.results import Elsewhere, Evidence
+from template_fix.results import Elsewhere, Evidence, compared
 
 # Computing time for all templates of a model together.
 SECONDS = 5.0
@@ -62,7 +62,7 @@ def _elsewhere(
     engines = {name: tuple(construct for construct, _, where in found if name in where) for name in names()}
     leak = exposed(before, after, Tags(*tags), variables, flags)
     labels = ("should be", "is printed")
-    leaks = Evidence(leak.probe.describe(), leak.expected, leak.printed, labels=labels) if leak else None
+    leaks = compared(leak.probe.describe(), leak.expected, leak.printed, labels) if leak else None
     return Elsewhere(engines, taken_away(before, after), leaks)
 
 
@@ -79,5 +79,5 @@ def _shortest(one: str, other: str, tags: tuple[str, str], variables: Mapping[st
         if probe.ordinary and not probe.flags and not probe.legacy:
             texts = [each(probe.messages, probe.tools) for each in (old, new)]
             if texts[0] != texts[1] and all(isinstance(text, str) for text in texts):
-                found.append(Evidence(probe.describe(), str(texts[0]), str(texts[1]), labels=("before", "after")))
+                found.append(compared(probe.describe(), str(texts[0]), str(texts[1]), ("before", "after")))
     return min(found, key=lambda each: len(each.given), default=None)

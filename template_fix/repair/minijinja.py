@@ -20,7 +20,7 @@ from template_fix.trace.recorder import Trace
 _FUEL = 10_000_000
 
 
-class Case(NamedTuple):
+class Rendering(NamedTuple):
     """A conversation, with the generation prompt or without, as transformers prints it and as an engine does."""
 
     probe: Probe
@@ -39,7 +39,7 @@ class Difference:
 
     reason: str
     count: int
-    case: Case
+    case: Rendering
     at: Span | None
 
 
@@ -112,7 +112,7 @@ def differences(source: str, examined: Examination) -> tuple[int, list[Differenc
     """
     engine = Minijinja(source, examined.renderer.variables)
     compared = 0
-    ways: dict[tuple[str, Span | None], list[Case]] = {}
+    ways: dict[tuple[str, Span | None], list[Rendering]] = {}
     for probe in sorted(examined.probes.values(), key=lambda each: len(each.shape)):
         for prompt in (False, True):
             expected = examined.text(probe, prompt=prompt)
@@ -121,9 +121,9 @@ def differences(source: str, examined: Examination) -> tuple[int, list[Differenc
             compared += 1
             told = engine(examined, probe, prompt)
             if isinstance(told, Refusal):
-                ways.setdefault((told.reason, told.at), []).append(Case(probe, prompt, expected))
+                ways.setdefault((told.reason, told.at), []).append(Rendering(probe, prompt, expected))
             elif told != expected:
-                ways.setdefault(("", None), []).append(Case(probe, prompt, expected, told))
+                ways.setdefault(("", None), []).append(Rendering(probe, prompt, expected, told))
     found = sorted(ways.items(), key=lambda way: -len(way[1]))
     return compared, [
         Difference(reason, len(cases), cases[0], at if reason else _printing(source, examined, cases[0]))
@@ -131,7 +131,7 @@ def differences(source: str, examined: Examination) -> tuple[int, list[Differenc
     ]
 
 
-def _printing(source: str, examined: Examination, case: Case) -> Span | None:
+def _printing(source: str, examined: Examination, case: Rendering) -> Span | None:
     """Return the expression that prints the first character that differs, None where that is text of the template."""
     try:
         trace = Trace(Template(source), examined.renderer.variables)

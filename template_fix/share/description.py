@@ -15,7 +15,7 @@ from template_fix.report.findings import elsewhere as elsewhere_in
 from template_fix.report.markdown import code, fenced, prose
 from template_fix.report.showing import Showing, Shown, show
 from template_fix.results import Evidence, Finding, PatchResult
-from template_fix.text.edits import in_common, unified_diff
+from template_fix.text.edits import differing, unified_diff
 from template_fix.version import version
 
 # Nobody reads more, and the Hub may not take it: of all, of a list, of what shows something, and of one of its texts.
@@ -131,9 +131,8 @@ def changed_rows(diff: str) -> str:
 
 
 def _around(old: str, new: str) -> tuple[str, str]:
-    head = in_common(old[1:], new[1:]) + 1
-    tail = in_common(old[head:][::-1], new[head:][::-1])
-    return _part(old, head, len(old) - tail), _part(new, head, len(new) - tail)
+    one, other = differing(old[1:], new[1:])  # behind the signs
+    return _part(old, one.start + 1, one.end + 1), _part(new, other.start + 1, other.end + 1)
 
 
 def _part(row: str, start: int, end: int) -> str:

@@ -136,6 +136,13 @@ def in_common(one: Sequence[str], other: Sequence[str]) -> int:
     return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
+def differing(one: str, other: str) -> tuple[Span, Span]:
+    """Return in which part of each two texts differ: between what they begin with in common, and end with."""
+    head = in_common(one, other)
+    tail = in_common(one[head:][::-1], other[head:][::-1])
+    return Span(head, len(one) - tail), Span(head, len(other) - tail)
+
+
 def _shifted(header: str, by: int) -> str:
     return re.sub(r"([-+])(\d+)", lambda match: f"{match[1]}{int(match[2]) + by}", header)
 

@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from template_fix.repair.study import Found, Study
-from template_fix.results import Evidence, Level
+from template_fix.results import Evidence, Level, compared
 
 if TYPE_CHECKING:
     from template_fix.repair.minijinja import Difference
@@ -56,12 +56,15 @@ def check(study: Study) -> Iterator[Found]:
             yield Found(f"{message}: so says the table of constructs, it was not tried here", at, fix=_FIX)
 
 
-def _ran(found: Difference, engine: str, compared: int) -> Found:
+def _ran(found: Difference, engine: str, tried: int) -> Found:
     """Return what a difference that was seen comes to."""
     case = found.case
-    renderings = f"{found.count} of {compared} renderings"
+    renderings = f"{found.count} of {tried} renderings"
     does = f"refuses {renderings}: {found.reason}" if found.reason else f"prints another text in {renderings}"
     subject = case.probe.describe() + ("; with the generation prompt" if case.prompt else "")
-    printed = case.printed or f"refused: {found.reason}"
-    evidence = Evidence(subject, case.expected, printed, labels=("transformers", engine))
+    labels = ("transformers", engine)
+    if found.reason:
+        evidence = Evidence(subject, case.expected, f"refused: {found.reason}", labels=labels)
+    else:
+        evidence = compared(subject, case.expected, case.printed, labels)
     return Found(f"{engine} {does}", found.at, (evidence,), _FIX)
