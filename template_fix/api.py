@@ -115,7 +115,7 @@ def _copied(model: Model, options: Options, output: str) -> Patched:
 
 
 def _replaced(model: str, revision: str | None, options: Options) -> Patched:
-    from template_fix.checkpoint.json_file import CheckpointError
+    from template_fix.checkpoint.checkpoint import CheckpointError, folder_of
     from template_fix.disk.replace import recover, replace
     from template_fix.engine.patch import patch as patch_one
     from template_fix.hub.model import is_repo
@@ -126,10 +126,11 @@ def _replaced(model: str, revision: str | None, options: Options) -> Patched:
             "name a directory with --output DIR, or share the repair with template-fix push"
         )
     # What a killed run has decided must be finished before the files are read.
+    folder = folder_of(model)
     if model:
-        recover(Path(model))
+        recover(folder)
     result = patch_one(opened(model, revision).checkpoint, options)
-    replace(Path(model), result.changed)
+    replace(folder, result.changed)
     return Patched(result, model)
 
 

@@ -18,6 +18,7 @@ from template_fix.checkpoint.template_copies import (
     JINJA,
     LEGACY,
     PROCESSOR,
+    SUFFIXES,
     Stored,
     TemplateCopy,
     seen,
@@ -60,17 +61,26 @@ class Checkpoint:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], name: str | None = None) -> Checkpoint:
-        """Return the checkpoint in the directory ``path``; messages call it ``name``, by default the path itself.
+        """Return the checkpoint in the directory ``path``, or that of a template file alone, which has nothing else.
 
-        Raises CheckpointError where the directory or a file in it can't be read or isn't what it should be.
+        Messages call it ``name``, by default the path itself. Raises CheckpointError where the directory or a file in
+        it can't be read or isn't what it should be.
         """
         root, name = Path(path), str(path) if name is None else name
+        if is_template_file(root):
+            if not os.path.lexists(root):
+                raise CheckpointError(f"{name}: no such file")
+            checkpoint = cls(name, {root.name: _read(root.parent, root.name, str(root.parent))})
+            checkpoint._read_all()
+            return checkpoint
         present = _listing(root, name)
         wanted = [*(file for file in (*EDITABLE, *READ_ONLY) if file in present), *_additional(root, name)]
         files = {file: _read(root, file, name) for file in wanted}
         if not any(file in EDITABLE or file.startswith(ADDITIONAL) for file in files):
+            templates = sorted(file for file in present if file.endswith(SUFFIXES))
+            advice = f"; a template by itself is named with its file: {root / templates[0]}" if templates else ""
             raise CheckpointError(
-                f"{name}: no tokenizer files here; expected {CONFIG}, {TOKENIZER} or {JINJA} in this directory"
+                f"{name}: no tokenizer files here; expected {CONFIG}, {TOKENIZER} or {JINJA} in this directory{advice}"
             )
         checkpoint = cls(name, files, present - files.keys())
         checkpoint._read_all()
@@ -151,13 +161,26 @@ class Checkpoint:
         return replace(self, files={**self.files, **changed}, _documents=unchanged)
 
 
+def is_template_file(path: Path) -> bool:
+    """Whether a path is that of a chat template in a file of its own."""
+    return path.name.endswith(SUFFIXES) and not path.is_dir()
+
+
+def folder_of(name: str) -> Path:
+    """Return the folder that the files of a model lie in: the directory itself, or that of a template file."""
+    path = Path(name)
+    return path.parent if is_template_file(path) else path
+
+
 def _listing(root: Path, name: str) -> frozenset[str]:
     try:
         return frozenset(entry.name for entry in os.scandir(root))
     except FileNotFoundError:
         raise CheckpointError(f"{name}: no such directory") from None
     except NotADirectoryError:
-        raise CheckpointError(f"{name}: this is a file; name the directory that it lies in") from None
+        raise CheckpointError(
+            f"{name}: this is a file; name the directory that it lies in, or a template ({', '.join(SUFFIXES)})"
+        ) from None
     except OSError as error:
         raise CheckpointError(f"{name}: the directory can't be read: {_reason(error)}") from None
 

@@ -15,6 +15,8 @@ CONFIG = "tokenizer_config.json"
 PROCESSOR = "processor_config.json"
 LEGACY = "chat_template.json"
 JINJA = "chat_template.jinja"
+# What a template by another name, as vLLM, llama.cpp and Axolotl are given one, can end in.
+SUFFIXES = (".jinja", ".jinja2", ".j2")
 ADDITIONAL = "additional_chat_templates/"
 # The reader that most users have.
 TRANSFORMERS = "the tokenizer of transformers 4.52 and later"
@@ -73,7 +75,7 @@ def stored_copies(files: Mapping[str, str], document: Callable[[str], Document |
 
 
 def _copies_in(file: str, text: str, document: Callable[[str], Document | None]) -> Iterator[TemplateCopy]:
-    if file == JINJA:
+    if "/" not in file and file.endswith(SUFFIXES):
         yield TemplateCopy(file, "default", text, "file", text)
     elif file.startswith(ADDITIONAL):
         yield TemplateCopy(file, file[len(ADDITIONAL) :].removesuffix(".jinja"), text, "file", text)
@@ -124,8 +126,8 @@ class Stored:
     @property
     def jinja(self) -> dict[str, TemplateCopy]:
         """The template files; ``additional_chat_templates/default.jinja`` comes before ``chat_template.jinja``."""
-        additional = sorted({copy.file for copy in self.copies if copy.file.startswith(ADDITIONAL)})
-        return self.of(JINJA, *additional)
+        files = {copy.file for copy in self.copies if copy.file.endswith(SUFFIXES)}
+        return self.of(*sorted(files, key=lambda file: (file.startswith(ADDITIONAL), file)))
 
 
 def _tokenizer(stored: Stored) -> Views:

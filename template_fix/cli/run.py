@@ -81,10 +81,15 @@ def _fault(told: str) -> str:
 
 
 def undo(directory: str) -> tuple[str, ...] | Failed:
-    """Take the last patch of a directory back and return the files restored, or why that couldn't be done."""
+    """Take the last patch of a directory, or of a template file, back and return the files restored.
+
+    Where that couldn't be done, return why.
+    """
+    from template_fix.checkpoint.checkpoint import folder_of
     from template_fix.disk.replace import undo as undo_one
 
-    return _tried(directory, partial(undo_one, Path(directory)))
+    folder, path = folder_of(directory), Path(directory)
+    return _tried(directory, partial(undo_one, folder, None if path == folder else path.name))
 
 
 def push(

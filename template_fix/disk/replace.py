@@ -45,13 +45,14 @@ def replace(directory: Path, changed: Mapping[str, tuple[str, str]]) -> None:
             raise
 
 
-def undo(directory: Path) -> tuple[str, ...]:
+def undo(directory: Path, file: str | None = None) -> tuple[str, ...]:
     """Take the last ``replace`` of ``directory`` back, byte for byte, and return the names of the files restored.
 
     Each call takes back one more, until none is left. An undo that was killed is finished, not begun anew.
 
-    Raises WriteError, having changed nothing, where there is nothing to undo, where a file was changed since it was
-    written, for a store that this user's runs didn't write there, and for what ``replace`` refuses.
+    Raises WriteError, having changed nothing, where there is nothing to undo, where the last change was not one of
+    ``file`` (if it is given), where a file was changed since it was written, for a store that this user's runs didn't
+    write there, and for what ``replace`` refuses.
     """
     if not os.path.lexists(directory / STORE.parts[0]):
         raise WriteError(f"{directory}: there is nothing to undo here")
@@ -62,6 +63,9 @@ def undo(directory: Path) -> tuple[str, ...]:
         entry = journal.last(directory)
         if entry is None:
             raise WriteError(f"{directory}: there is nothing to undo here")
+        if file is not None and file not in entry.files:
+            changed = ", ".join(entry.files)
+            raise WriteError(f"{directory / file}: the last change here was of {changed}; undo that first")
         _refuse_undo(directory, entry)
         return journal.take_back(directory, entry)
 

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 
 from template_fix.checkpoint.checkpoint import EDITABLE
 from template_fix.checkpoint.links import is_plain
-from template_fix.checkpoint.template_copies import ADDITIONAL
+from template_fix.checkpoint.template_copies import ADDITIONAL, SUFFIXES
 from template_fix.disk.signature import is_signed, sign
 from template_fix.text.display import UserError
 
@@ -30,7 +30,7 @@ LOCK, IGNORE, MANIFEST = "lock", ".gitignore", "manifest.json"
 State = Literal["", "unfinished", "foreign"]
 
 _LARGEST_MANIFEST = 2**20
-_TEMPLATE = re.compile(re.escape(ADDITIONAL) + r"[^/]+\.jinja")
+_TEMPLATE = re.compile(rf"{re.escape(ADDITIONAL)}[^/]+\.jinja|[^/]+(?:{'|'.join(map(re.escape, SUFFIXES))})")
 
 
 class WriteError(UserError):

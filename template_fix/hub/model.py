@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError, refuse_large
+from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError, folder_of, refuse_large
 from template_fix.disk.store import state
 from template_fix.hub.client import looks_like_repo
 from template_fix.hub.companions import Beside, beside
@@ -48,7 +48,8 @@ def opened(name: str, revision: str | None = None) -> Model:
     if not is_repo(name):
         if revision is not None:
             raise CheckpointError(f"{name}: is no repository on the Hub, so it has no revision {revision}")
-        return Model(replace(Checkpoint.read(name), store=_store(name)), Path(name))
+        folder = folder_of(name)
+        return Model(replace(Checkpoint.read(name), store=_store(folder)), folder)
     from template_fix.hub.client import look
     from template_fix.hub.errors import Absent, Offline, Unreachable
 
@@ -60,9 +61,9 @@ def opened(name: str, revision: str | None = None) -> Model:
         return _cached(name, revision)
 
 
-def _store(name: str) -> str:
+def _store(folder: Path) -> str:
     with suppress(OSError):  # a store that can't be looked at is told of by whoever has to write there
-        return state(Path(name))
+        return state(folder)
     return ""
 
 

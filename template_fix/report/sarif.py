@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import quote
 
+from template_fix.checkpoint.checkpoint import folder_of
 from template_fix.report.pages import Page
 from template_fix.results import Failed, Finding, Place, Report
 from template_fix.text.display import cut
@@ -57,7 +58,8 @@ def _result(model: str, finding: Finding, numbers: dict[str, int]) -> dict[str, 
 
 
 def _location(model: str, place: Place | None) -> dict[str, Any]:
-    location: dict[str, Any] = {"artifactLocation": {"uri": _uri(Path(model, place.file) if place else Path(model))}}
+    file = folder_of(model) / place.file if place else Path(model)
+    location: dict[str, Any] = {"artifactLocation": {"uri": _uri(file)}}
     if place and place.line is not None:
         location["region"] = _region(place)
     return location

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
-from template_fix.checkpoint.checkpoint import Checkpoint
+from template_fix.checkpoint.checkpoint import Checkpoint, folder_of
 from template_fix.engine.patch import patch
 from template_fix.hub import client
 from template_fix.hub.client import Remote, looks_like_repo
 from template_fix.hub.errors import Absent, HubError, NoRevision
-from template_fix.hub.model import Model, fetched, opened, tokenizer_files
+from template_fix.hub.model import Model, fetched, is_repo, opened, tokenizer_files
 from template_fix.hub.origin import Origin, origin
 from template_fix.hub.tokenizer_files import CARD, belongs
 from template_fix.options import Options
@@ -109,6 +110,8 @@ def planned(wish: Wish) -> Plan:
     if not looks_like_repo(wish.to):
         raise PushError(f"{wish.to}: this is not a repository's name; it should be like user/model")
     model = opened(wish.source, wish.revision)
+    if folder_of(wish.source) != Path(wish.source) and not is_repo(wish.source):
+        raise PushError(f"{wish.source}: is one template; name the directory of its model")
     target = _target(wish)
     made_of, remote = origin(model), target.remote
     if remote is not None and any(map(belongs, remote.files)) and (made_of is None or made_of.repo == remote.repo):
