@@ -29,7 +29,7 @@ from typing import TypeVar
 
 from template_fix.bounds.limits import ChildError, LimitExceeded, bounded
 from template_fix.checkpoint.checkpoint import Checkpoint
-from template_fix.contract.examination import FIELD, SAFE, Examination, common_prefix, locate
+from template_fix.contract.examination import FIELD, SAFE, Examination, locate
 from template_fix.conversations.probe import Probe
 from template_fix.engine.patch import check, patch, special_tokens
 from template_fix.jinja.folding import SWITCH, equal_when_off
@@ -37,6 +37,7 @@ from template_fix.jinja.renderer import Renderer
 from template_fix.repair.setting import Setting
 from template_fix.repair.study import Study
 from template_fix.results import PatchResult
+from template_fix.text.edits import common_prefix
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared/corpus/templates"
 PROPERTIES = {"printed": "lossless", "once": "lossless", "well-formed": "well-formed", "alike": "well-formed"}

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from template_fix.conversations.probe import REASONS, Key, Part, Probe
 from template_fix.conversations.tags import Tags
 from template_fix.jinja.renderer import Failure, Renderer
-from template_fix.text.edits import Span
+from template_fix.text.edits import Span, common_prefix
 
 
 class Held(NamedTuple):
@@ -240,17 +240,6 @@ def _comes_once(text: str, part: Part) -> bool:
 
 def _counts(part: Part) -> bool:
     return part.kind in ("reasoning", "answer", "before", "behind")
-
-
-def common_prefix(one: str, other: str) -> int:
-    """Return how many characters two texts have in common from their beginning on."""
-    if other.startswith(one):
-        return len(one)
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if one[:middle] == other[:middle] else (low, middle - 1)
-    return low
 
 
 def locate(parts: Iterable[Part], text: str) -> tuple[Span | None, ...]:

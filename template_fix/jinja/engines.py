@@ -6,23 +6,17 @@ made of is read off its syntax tree. A construct that the template has already i
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from importlib.resources import files
 from typing import NamedTuple
 
 from jinja2 import nodes
 
 from template_fix.jinja.environment import environment
 from template_fix.jinja.queries import is_marker, walk
+from template_fix.jinja.tables import table
 from template_fix.jinja.templates import Template
 from template_fix.text.edits import Span
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _STATEMENTS: Mapping[type[nodes.Node], str] = {
     nodes.If: "{% if %}",
@@ -53,9 +47,9 @@ def unknown_elsewhere(before: str, after: str) -> str | None:
     Both are sources that parse. A construct counts that only the edited one has, and that an engine runs otherwise than
     transformers, or that nobody has tried.
     """
-    table = _table()
-    for construct in sorted(_constructs(after) - _constructs(before) - table.everywhere):
-        if where := table.elsewhere.get(construct):
+    known = _table()
+    for construct in sorted(_constructs(after) - _constructs(before) - known.everywhere):
+        if where := known.elsewhere.get(construct):
             return f"{construct} isn't known to {', '.join(where)}"
         return f"no engine was tried with {construct}"
     return None
@@ -85,8 +79,8 @@ class _Table(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _table() -> _Table:
-    table = tomllib.loads(files("template_fix.jinja").joinpath("engines.toml").read_text(encoding="utf-8"))
-    return _Table(table["engines"], frozenset(table["everywhere"]), table["elsewhere"])
+    told = table("engines.toml")
+    return _Table(told["engines"], frozenset(told["everywhere"]), told["elsewhere"])
 
 
 @lru_cache(maxsize=64)

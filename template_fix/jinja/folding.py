@@ -6,7 +6,6 @@ left of the repaired template's syntax tree equals the original's, both print th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +13,7 @@ from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
 from template_fix.jinja.environment import environment
-from template_fix.jinja.queries import walk
+from template_fix.jinja.queries import alike, conditions
 
 SWITCH = "preserve_thinking"
 # Holds what the caller gave, in templates that bind the switch to something else.
@@ -33,22 +32,7 @@ def capture(default: bool) -> str:
 
 def equal_when_off(before: str, after: str, switch: str = SWITCH) -> bool:
     """Whether two templates, given as source, are the same program where ``switch`` is false."""
-    one, other = folded(before, switch), folded(after, switch)
-    return one == other and kinds(one) == kinds(other)
-
-
-def kinds(tree: nodes.Node) -> list[type]:
-    """Return the types of a tree's constants: to Python 1, 1.0 and True are equal, but they aren't printed alike."""
-    return [type(node.value) for node in walk(tree) if isinstance(node, nodes.Const)]
-
-
-def alike(one: nodes.Node | Sequence[nodes.Node], other: nodes.Node | Sequence[nodes.Node]) -> bool:
-    """Whether two trees, or two lists of them, are the same program."""
-    if isinstance(one, nodes.Node) and isinstance(other, nodes.Node):
-        return one == other and kinds(one) == kinds(other)
-    if isinstance(one, nodes.Node) or isinstance(other, nodes.Node) or len(one) != len(other):
-        return False
-    return all(map(alike, one, other))
+    return alike(folded(before, switch), folded(after, switch))
 
 
 @lru_cache(maxsize=8)
@@ -66,7 +50,7 @@ def folded(source: str, switch: str = SWITCH, value: bool = False) -> nodes.Temp
 
 
 def _evaluated(tree: nodes.Template, name: str, value: bool) -> nodes.Template:
-    result = _Folder(name, value, frozenset(_tests(tree))).visit(tree)
+    result = _Folder(name, value, frozenset(map(id, conditions(tree)))).visit(tree)
     assert isinstance(result, nodes.Template)
     return result
 
@@ -93,22 +77,6 @@ def _rebinds(tree: nodes.Template, switch: str, value: bool) -> bool:
     }
     names = tree.find_all(nodes.Name)
     return any(name.name == switch and name.ctx != "load" and id(name) not in to_itself for name in names)
-
-
-def _tests(node: nodes.Node) -> Iterator[int]:
-    """Yield the identity of each expression of which only the truth matters."""
-    for each in walk(node):
-        if isinstance(each, nodes.If | nodes.CondExpr) or (isinstance(each, nodes.For) and each.test):
-            yield from _truths(each.test)
-
-
-def _truths(node: nodes.Node | None) -> Iterator[int]:
-    if isinstance(node, nodes.And | nodes.Or):
-        yield id(node)
-        yield from _truths(node.left)
-        yield from _truths(node.right)
-    elif isinstance(node, nodes.Not):
-        yield from _truths(node.node)
 
 
 class _Folder(NodeTransformer):

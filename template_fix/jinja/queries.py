@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from jinja2 import nodes
 from jinja2.meta import find_undeclared_variables
 
-from template_fix.jinja.environment import (
-    Generation,
-    environment,
-)
+from template_fix.jinja.environment import Generation, environment
 
 
 def walk(node: nodes.Node) -> Iterator[nodes.Node]:
@@ -19,6 +16,40 @@ def walk(node: nodes.Node) -> Iterator[nodes.Node]:
     yield node
     for child in node.iter_child_nodes():
         yield from walk(child)
+
+
+def alike(one: nodes.Node | Sequence[nodes.Node], other: nodes.Node | Sequence[nodes.Node]) -> bool:
+    """Whether two trees, or two lists of them, are the same program.
+
+    To Python 1, 1.0 and True are equal, but they aren't printed alike: so the types of constants count, too.
+    """
+    if isinstance(one, nodes.Node) and isinstance(other, nodes.Node):
+        return one == other and _constants(one) == _constants(other)
+    if isinstance(one, nodes.Node) or isinstance(other, nodes.Node) or len(one) != len(other):
+        return False
+    return all(map(alike, one, other))
+
+
+def _constants(tree: nodes.Node) -> list[type]:
+    return [type(node.value) for node in walk(tree) if isinstance(node, nodes.Const)]
+
+
+def conditions(tree: nodes.Node) -> Iterator[nodes.Node]:
+    """Yield every expression of which only the truth matters: each test, and what `operands` yields of it."""
+    for node in walk(tree):
+        if isinstance(node, nodes.If | nodes.CondExpr) or (isinstance(node, nodes.For) and node.test):
+            yield from operands(node.test)
+
+
+def operands(test: nodes.Node | None) -> Iterator[nodes.Node]:
+    """Yield a test, and what stands beside its ``and``, ``or`` and ``not``, all the way down."""
+    if test is not None:
+        yield test
+    if isinstance(test, nodes.And | nodes.Or):
+        yield from operands(test.left)
+        yield from operands(test.right)
+    elif isinstance(test, nodes.Not):
+        yield from operands(test.node)
 
 
 def names_in(node: nodes.Node) -> frozenset[str]:

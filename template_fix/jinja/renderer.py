@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Template as Compiled
 from jinja2 import TemplateSyntaxError
 
-from template_fix.bounds.limits import LimitExceeded, bounded, step
+from template_fix.bounds.limits import LimitExceeded, step
 from template_fix.jinja.environment import Generation, environment
 from template_fix.text.display import UserError, one_line
 from template_fix.text.edits import Span
@@ -136,25 +136,3 @@ def _prepared(message: Message) -> dict[str, Any]:
         if name in kept:
             return {"thinking": kept[name], **kept, "reasoning_content": kept[name]}
     return kept
-
-
-def render(
-    source: str,
-    messages: Sequence[Message],
-    tools: Sequence[Mapping[str, Any]] | None = None,
-    **flags: Any,
-) -> str:
-    """Return what transformers 5.23 prints for one conversation, within limits; raises RenderError."""
-    try:
-        return bounded(_render, source, prepared(messages), tools, flags, seconds=20)
-    except LimitExceeded as error:
-        raise RenderError(f"the template was stopped: {error}") from None
-
-
-def _render(source: str, messages: list[dict[str, Any]], tools: Any, flags: dict[str, Any]) -> str:
-    variables = {name: value for name, value in flags.items() if name.endswith("_token")}
-    rest = {name: value for name, value in flags.items() if name not in variables}
-    printed = Renderer(source, variables)(messages, tools, **rest)
-    if isinstance(printed, Failure):
-        raise RenderError(printed.reason)
-    return printed

@@ -5,20 +5,14 @@ The rules are data, in ``text_readers.toml``.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
 from jinja2 import nodes
 
 from template_fix.jinja.environment import environment
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from template_fix.jinja.tables import table
 
 
 def taken_away(before: str, after: str) -> tuple[str, ...]:
@@ -32,9 +26,7 @@ def taken_away(before: str, after: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def _rules() -> tuple[Mapping[str, Any], ...]:
-    return tuple(
-        tomllib.loads(files("template_fix.jinja").joinpath("text_readers.toml").read_text(encoding="utf-8"))["rule"]
-    )
+    return tuple(table("text_readers.toml")["rule"])
 
 
 def _applies(rule: Mapping[str, Any], source: str) -> bool:

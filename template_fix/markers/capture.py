@@ -24,8 +24,7 @@ from typing import NamedTuple
 from jinja2 import nodes
 
 from template_fix.jinja.environment import environment
-from template_fix.jinja.folding import alike
-from template_fix.jinja.queries import is_marker, walk
+from template_fix.jinja.queries import alike, is_marker, walk
 from template_fix.markers.cutting import Cut, Header, Rest
 from template_fix.repair.splice import literal
 

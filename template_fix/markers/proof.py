@@ -14,8 +14,8 @@ from jinja2 import TemplateSyntaxError, nodes
 from jinja2.visitor import NodeTransformer
 
 from template_fix.jinja.environment import environment
-from template_fix.jinja.folding import alike, merged
-from template_fix.jinja.queries import is_marker, names_in, names_read, names_stored, walk
+from template_fix.jinja.folding import merged
+from template_fix.jinja.queries import alike, is_marker, names_in, names_read, names_stored, walk
 from template_fix.markers.capture import NAMES, captures, restored
 from template_fix.markers.outputs import apart, escapes
 

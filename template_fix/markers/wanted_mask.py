@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby, pairwise
 
-from template_fix.contract.examination import Examination, Observation, common_prefix
+from template_fix.contract.examination import Examination, Observation
 from template_fix.conversations.probe import CALLS, Key, Probe
 from template_fix.conversations.tags import closings
 from template_fix.jinja.renderer import REASONING_FIELDS, Failure
-from template_fix.text.edits import Span
+from template_fix.text.edits import Span, common_prefix
 
 # What looks like one token of markup: <|im_end|>, </s>, [|endofturn|], [/INST].
 MARKUP = re.compile(r"<[^<>\s]{1,60}>|\[\|[^\[\]]{1,60}\|\]|\[/?[A-Z][A-Z_]{1,30}\]")

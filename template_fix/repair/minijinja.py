@@ -9,11 +9,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 from template_fix.bounds.limits import step
-from template_fix.contract.examination import Examination, common_prefix
+from template_fix.contract.examination import Examination
 from template_fix.conversations.probe import Probe
 from template_fix.jinja.renderer import Failure, RenderError
 from template_fix.jinja.templates import Template
-from template_fix.text.edits import Span
+from template_fix.text.edits import Span, common_prefix
 from template_fix.trace.recorder import Trace
 
 # Steps of minijinja's own counter: a template that loops for ever is stopped after some tenths of a second.

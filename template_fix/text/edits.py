@@ -69,8 +69,8 @@ def edits_between(before: str, after: str) -> tuple[Edit, ...]:
         gone = lines.span.of(before)
         for tags in _changed(_tags(gone), _tags(lines.text)):
             old, new = tags.span.of(gone), tags.text
-            head = in_common(old, new)
-            tail = in_common(old[head:][::-1], new[head:][::-1])
+            head = common_prefix(old, new)
+            tail = common_prefix(old[head:][::-1], new[head:][::-1])
             start = lines.span.start + tags.span.start
             span = Span(start + head, start + len(old) - tail)
             found.append(Edit(span, new[head : len(new) - tail]))
@@ -122,8 +122,8 @@ def unified_diff(before: str, after: str, name: str) -> str:
     """Return a unified diff of one file as ``git apply`` and ``patch -p1`` read it, empty where nothing changed."""
     old, new = _lines(before), _lines(after)
     # difflib takes minutes for a tokenizer.json of a real size: what is alike at both ends is none of its business.
-    head = max(in_common(old, new) - _CONTEXT, 0)
-    tail = max(min(in_common(old[::-1], new[::-1]), len(old) - head, len(new) - head) - _CONTEXT, 0)
+    head = max(common_prefix(old, new) - _CONTEXT, 0)
+    tail = max(min(common_prefix(old[::-1], new[::-1]), len(old) - head, len(new) - head) - _CONTEXT, 0)
     lines = difflib.unified_diff(
         old[head : len(old) - tail], new[head : len(new) - tail], f"a/{name}", f"b/{name}", n=_CONTEXT
     )
@@ -131,15 +131,19 @@ def unified_diff(before: str, after: str, name: str) -> str:
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in shifted)
 
 
-def in_common(one: Sequence[str], other: Sequence[str]) -> int:
-    """Return how many lines, or characters, two texts begin with in common."""
-    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+def common_prefix(one: Sequence[str], other: Sequence[str]) -> int:
+    """Return how many characters two texts begin with in common, or how many lines."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:  # comparing slices is much faster than comparing one by one
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one[low:middle] == other[low:middle] else (low, middle - 1)
+    return low
 
 
 def differing(one: str, other: str) -> tuple[Span, Span]:
     """Return in which part of each two texts differ: between what they begin with in common, and end with."""
-    head = in_common(one, other)
-    tail = in_common(one[head:][::-1], other[head:][::-1])
+    head = common_prefix(one, other)
+    tail = common_prefix(one[head:][::-1], other[head:][::-1])
     return Span(head, len(one) - tail), Span(head, len(other) - tail)
 
 

@@ -17,7 +17,7 @@ from jinja2 import Undefined, nodes, pass_context
 from jinja2.visitor import NodeTransformer
 
 from template_fix.jinja.environment import environment
-from template_fix.jinja.queries import walk
+from template_fix.jinja.queries import conditions, walk
 from template_fix.jinja.renderer import Renderer, RenderError
 from template_fix.jinja.templates import Template
 from template_fix.text.edits import Span
@@ -159,7 +159,7 @@ class _Instrument(NodeTransformer):
         self.template = template
         self.tests: dict[int, Site] = {}
         self.values: dict[int, Site] = {}
-        self.truths = frozenset(_truths(template.tree))
+        self.truths = frozenset(map(id, conditions(template.tree)))
         self.printed = frozenset(
             id(each) for node in template.all_nodes if isinstance(node, nodes.Output) for each in node.nodes
         )
@@ -194,24 +194,6 @@ class _Instrument(NodeTransformer):
 
 def _recorded(node: nodes.Expr, number: int, kind: str) -> nodes.Expr:
     return nodes.Filter(node, _RECORDER, [nodes.Const(number), nodes.Const(kind)], [], None, None)
-
-
-def _truths(tree: nodes.Template) -> Iterator[int]:
-    """Yield the identity of each test and of each operand of one."""
-    for node in walk(tree):
-        if isinstance(node, nodes.If | nodes.CondExpr) or (isinstance(node, nodes.For) and node.test):
-            yield from _operands(node.test)
-
-
-def _operands(node: nodes.Node | None) -> Iterator[int]:
-    if node is None:
-        return
-    yield id(node)
-    if isinstance(node, nodes.And | nodes.Or):
-        yield from _operands(node.left)
-        yield from _operands(node.right)
-    elif isinstance(node, nodes.Not):
-        yield from _operands(node.node)
 
 
 def _kept(tree: nodes.Template) -> Iterator[int]:

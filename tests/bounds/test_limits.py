@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rendering import render
 
 from template_fix.bounds.limits import ChildError, LimitExceeded, bounded, started, step
-from template_fix.jinja.renderer import Renderer, RenderError, render
+from template_fix.jinja.renderer import Renderer, RenderError
 from template_fix.jinja.templates import ParseError
 
 USER = [{"role": "user", "content": "hello"}]
+HELPERS = Path(__file__).parents[1]
 
 
 def rendered(source: str) -> object:
@@ -205,11 +207,13 @@ def test_an_operation_that_no_signal_interrupts_is_ended_by_the_kernel() -> None
 
 def test_what_the_child_takes_at_most_is_bounded() -> None:
     """Memory is measured in a process of its own: what others took before would hide it."""
-    program = """
-import resource
-from template_fix.jinja.renderer import RenderError, render
+    program = f"""
+import resource, sys
+sys.path.insert(0, {str(HELPERS)!r})
+from rendering import render
+from template_fix.jinja.renderer import RenderError
 try:
-    render("{{ 'x' * 4000000000 }}", [])
+    render("{{{{ 'x' * 4000000000 }}}}", [])
 except RenderError as error:
     print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024, error)
 """
@@ -363,7 +367,9 @@ def test_templates_are_tried_whatever_the_caller_does(setting: str, threads: str
         (tmp_path / f"{name}.py").write_text("print('the model runs code'); raise SystemExit(7)")
     program = f"""
 import os, resource, signal, socket, sys, threading, time
-from template_fix.jinja.renderer import RenderError, render
+sys.path.insert(0, {str(HELPERS)!r})
+from rendering import render
+from template_fix.jinja.renderer import RenderError
 def reap():
     try:
         while os.waitpid(-1, os.WNOHANG)[0]: pass
@@ -394,7 +400,7 @@ print(before == after)
 def test_time_is_bounded_where_the_caller_has_blocked_or_ignores_signals(function: str, threads: str) -> None:
     program = f"""
 import signal, sys, threading, time
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(HELPERS)!r}]
 from template_fix.bounds.limits import LimitExceeded, bounded
 from test_limits import {function}
 signal.signal(signal.SIGXCPU, signal.SIG_IGN)
@@ -430,7 +436,7 @@ def test_no_child_outlives_its_parent(end: signal.Signals | None, threads: str, 
     mark = f"TEMPLATE_FIX_TEST={os.getpid()}-{time.monotonic_ns()}"
     program = f"""
 import os, signal, sys, threading, time
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(HELPERS)!r}]
 if {threads!r} == "blocked signals":
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - {{signal.SIGTERM}})
 from template_fix.bounds.limits import started

@@ -16,11 +16,12 @@ import pytest
 import tiny_model
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rendering import render
 
 from template_fix.bounds.limits import ChildError
 from template_fix.cli.main import main
 from template_fix.data.survey import Survey, Tally
-from template_fix.jinja.renderer import RenderError, render
+from template_fix.jinja.renderer import RenderError
 from template_fix.report.as_json import document, report_json
 from template_fix.report.excerpts import edit_line, evidence_lines, shortened, source_lines
 from template_fix.report.findings import check_lines

@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shelf import NAMES, chat, source, study
 
-from template_fix.contract.examination import SAFE, Case, Examination, Held, common_prefix, locate
+from template_fix.contract.examination import SAFE, Case, Examination, Held, locate
 from template_fix.contract.judge import judge
 from template_fix.conversations.battery import battery
 from template_fix.conversations.probe import Part, Probe, probe
 from template_fix.conversations.tags import Tags
 from template_fix.jinja.renderer import Renderer
+from template_fix.text.edits import common_prefix
 
 THINK = Tags("<think>", "</think>")
 FIELD = "{% if m.reasoning_content %}<think>\n{{ m.reasoning_content }}\n</think>\n\n{% endif %}"

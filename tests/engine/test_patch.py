@@ -7,13 +7,13 @@ from itertools import chain
 from typing import Any
 
 import pytest
+from rendering import render
 from shelf import EACH, FILE, chat, codes, patched, repaired, source
 from tiny import dump, tokenizer
 
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.engine.patch import Options, check, patch, special_tokens
 from template_fix.engine.programs import programs
-from template_fix.jinja.renderer import render
 from template_fix.results import Level, PatchResult
 
 CONFIG = "tokenizer_config.json"

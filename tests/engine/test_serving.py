@@ -7,12 +7,12 @@ import re
 from pathlib import Path
 
 import pytest
+from rendering import render
 from shelf import FILE, source
 
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.cli.main import main
 from template_fix.engine.patch import check, patch
-from template_fix.jinja.renderer import render
 from template_fix.options import Options
 
 SWITCHED = (

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from rendering import render
 
 from template_fix.conversations.battery import battery
 from template_fix.conversations.tags import Tags
-from template_fix.jinja.renderer import Failure, Renderer, RenderError, prepared, render
+from template_fix.jinja.renderer import Failure, Renderer, RenderError, prepared
 
 USER = {"role": "user", "content": "hello"}
 

@@ -3,12 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rendering import render
 from respell import respelled
 
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.engine.patch import check, patch
 from template_fix.engine.programs import programs, still_alike
-from template_fix.jinja.renderer import render
 from template_fix.jinja.spelling import spelling
 
 SOURCES = {

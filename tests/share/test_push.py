@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from hub_server import Hub, Repo
+from rendering import render
 from shelf import source
 
 import template_fix
@@ -20,7 +21,6 @@ from template_fix import HubError, Options
 from template_fix.cli.demo_model import files
 from template_fix.cli.main import main
 from template_fix.hub.errors import Moved
-from template_fix.jinja.renderer import render
 from template_fix.share.plan import PushError
 
 pytestmark = pytest.mark.usefixtures("remembered")

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 
 from jinja2 import nodes
 
-from template_fix.contract.examination import Examination, Observation, common_prefix
+from template_fix.contract.examination import Examination, Observation
 from template_fix.conversations.probe import Part
 from template_fix.jinja.renderer import REASONING_FIELDS
 from template_fix.jinja.templates import Template
 from template_fix.repair.message_reads import access, enclosing_loops, first_output, leftmost
 from template_fix.repair.proposers import Proposal
 from template_fix.repair.splice import literal, replaced
-from template_fix.text.edits import Edit
+from template_fix.text.edits import Edit, common_prefix
 from template_fix.trace.recorder import Trace
 
 

@@ -7,23 +7,17 @@ that the repair is switched by.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any
 
 from template_fix.contract.examination import Examination
 from template_fix.jinja.patterns import Pattern, fill
+from template_fix.jinja.tables import table
 from template_fix.jinja.templates import Template
 from template_fix.repair.proposers import Proposal
 from template_fix.repair.splice import replaced
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 @dataclass(frozen=True)
@@ -43,16 +37,10 @@ class Patch:
 @lru_cache(maxsize=1)
 def known_patches() -> tuple[Patch, ...]:
     """Return the patches that ship with the package, in the order of their files and entries."""
-    texts = {
-        entry.name: entry.read_text(encoding="utf-8")
-        for entry in files("template_fix.patches").iterdir()
-        if entry.name.endswith(".toml")
-    }
-    return tuple(_patch(entry) for name in sorted(texts) for entry in tomllib.loads(texts[name])["patch"])
-
-
-def _patch(entry: dict[str, Any]) -> Patch:
-    return Patch(**{**entry, "pattern": Pattern.parse(entry["pattern"])})
+    package = "template_fix.patches"
+    names = sorted(entry.name for entry in files(package).iterdir() if entry.name.endswith(".toml"))
+    entries = (entry for name in names for entry in table(name, package)["patch"])
+    return tuple(Patch(**{**entry, "pattern": Pattern.parse(entry["pattern"])}) for entry in entries)
 
 
 def proposals(template: Template, examined: Examination, switch: str) -> Iterator[Proposal]:

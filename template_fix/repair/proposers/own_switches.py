@@ -12,7 +12,7 @@ from jinja2 import nodes
 
 from template_fix.contract.examination import SAFE, Examination
 from template_fix.jinja.folding import SWITCH
-from template_fix.jinja.queries import walk
+from template_fix.jinja.queries import operands, walk
 from template_fix.jinja.templates import Template
 from template_fix.repair.proposers import Proposal
 from template_fix.repair.splice import in_front
@@ -56,7 +56,7 @@ def advice(examined: Examination, keeping: Mapping[str, bool]) -> str:
 def _is_boolean(template: Template, name: str) -> bool:
     """Whether a variable is asked for its truth, or defaults to one."""
     for node in template.all_nodes:
-        if isinstance(node, nodes.If | nodes.CondExpr) and any(_is(each, name) for each in _operands(node.test)):
+        if isinstance(node, nodes.If | nodes.CondExpr) and any(_is(each, name) for each in operands(node.test)):
             return True
         default = isinstance(node, nodes.Filter) and node.name in ("default", "d") and _is(node.node, name)
         default = default or (isinstance(node, nodes.CondExpr) and _is(node.expr1, name))
@@ -65,17 +65,6 @@ def _is_boolean(template: Template, name: str) -> bool:
         ):
             return True
     return False
-
-
-def _operands(node: nodes.Node) -> Iterator[nodes.Node]:
-    """Yield what a test asks for its truth."""
-    if isinstance(node, nodes.And | nodes.Or):
-        yield from _operands(node.left)
-        yield from _operands(node.right)
-    elif isinstance(node, nodes.Not):
-        yield from _operands(node.node)
-    else:
-        yield node
 
 
 def _mends(examined: Examination, name: str, value: bool) -> bool:

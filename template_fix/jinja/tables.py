@@ -1,0 +1,17 @@
+"""Tables that ship with the package, as TOML files beside its modules."""
+
+from __future__ import annotations
+
+import sys
+from importlib.resources import files
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def table(name: str, package: str = "template_fix.jinja") -> dict[str, Any]:
+    """Return a TOML file of a package as a mapping."""
+    return tomllib.loads(files(package).joinpath(name).read_text(encoding="utf-8"))
