@@ -53,10 +53,10 @@ def parsed() -> argparse.Namespace:
 
 def made_model(folder: Path, broken: bool) -> Path:
     from template_fix import patch
-    from template_fix.cli import demo_model
+    from template_fix.cli import demo
 
     folder.mkdir()
-    for name, text in demo_model.files().items():
+    for name, text in demo.model_files().items():
         (folder / name).write_text(text, encoding="utf-8")
     if not broken:
         patch(str(folder))

@@ -15,6 +15,7 @@ import tiny_model
 from transformers import AutoTokenizer, ProcessorMixin
 
 from template_fix import PreflightError, preflight
+from template_fix.conversations.tags import USUAL
 
 
 class Processor(ProcessorMixin):  # type: ignore[misc]
@@ -32,7 +33,7 @@ def loaded(folder: str, kind: str) -> Any:
     if kind == "named":
         tokenizer.chat_template = {"default": tokenizer.chat_template, "tool_use": tokenizer.chat_template + "\n"}
     if kind == "attribute":
-        tokenizer.add_special_tokens({"additional_special_tokens": [*tiny_model.demo_model.TAGS]})
+        tokenizer.add_special_tokens({"additional_special_tokens": list(USUAL)})
     return Processor(tokenizer, tokenizer.chat_template) if kind == "processor" else tokenizer
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from configparser import ConfigParser
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -118,3 +119,15 @@ ROOMS = [path.parent for path in FILES if path.name == "__init__.py" and path.pa
 def test_a_folder_says_what_it_is_for_and_is_small_enough_to_be_looked_over(room: Path) -> None:
     assert ast.get_docstring(ast.parse(room.joinpath("__init__.py").read_text(encoding="utf-8")))
     assert len([path for path in room.glob("*.py") if path.stem != "__init__"]) <= MOST_MODULES
+
+
+def test_an_install_takes_every_folder_and_every_file_along() -> None:
+    setup = ConfigParser()
+    setup.read(PACKAGE.parent / "setup.cfg")
+    folders = {str(path.parent.relative_to(PACKAGE.parent)).replace("/", ".") for path in FILES}
+    assert set(setup["options"]["packages"].split()) - {"template_fix.patches"} == folders
+    data = {name: given.split(", ") for name, given in setup["options.package_data"].items()}
+    patterns = [(PACKAGE.parent.joinpath(*name.split(".")), each) for name, all_of in data.items() for each in all_of]
+    taken = {path for folder, pattern in patterns for path in folder.glob(pattern)}
+    others = (path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc"))
+    assert not set(others) - taken

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from template_fix.cli import demo_model
+from template_fix.cli import demo
 
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
@@ -41,7 +41,7 @@ def asked(question: str, turn: dict[str, Any]) -> dict[str, Any]:
 
 def files(template: str = TEMPLATE) -> dict[str, str]:
     """The files of the tokenizer: the demo's, with another template, and a padding token of its own."""
-    made = demo_model.files()
+    made = demo.model_files()
     config = json.loads(made["tokenizer_config.json"]) | {"chat_template": template, "pad_token": "<|system|>"}
     named = json.loads(made["special_tokens_map.json"]) | {"pad_token": "<|system|>"}
     return {

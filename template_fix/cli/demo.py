@@ -7,12 +7,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.cli import run
-from template_fix.cli.demo_model import ROW, files
 from template_fix.conversations.builtin import Conversation
 from template_fix.disk.replace import write_elsewhere
 from template_fix.disk.store import WriteError
@@ -25,7 +25,22 @@ from template_fix.results import Failed, Patched, Report
 if TYPE_CHECKING:
     from template_fix.cli.tell import Format
 
-_SAYS = ROW[-1]["content"]
+ROW: tuple[dict[str, Any], ...] = (
+    {"role": "user", "content": "What is 17 times 6?"},
+    {"role": "assistant", "content": "<think>\n17 times 6 is 60 and 42.\n</think>\n\nIt is 102."},
+    {"role": "user", "content": "And half of that?"},
+    {"role": "assistant", "content": "<think>\nHalf of 102 is 51.\n</think>\n\nIt is 51."},
+)
+
+
+def model_files() -> dict[str, str]:
+    """Return the texts of a small broken model by their file names.
+
+    Its template cuts the reasoning out of every turn, and every file says that its reasoning tags are special, as it is
+    in DeepSeek-R1-Distill. Each word of ROW is one token.
+    """
+    folder = files("template_fix.cli").joinpath("demo_model")
+    return {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir()}
 
 
 @dataclass(frozen=True)
@@ -80,7 +95,7 @@ def _written(directory: str | None) -> Path:
     path = Path(tempfile.mkdtemp(prefix="template-fix-demo-") if directory is None else directory)
     if path.is_dir() and any(path.iterdir()):
         raise WriteError(f"{path}: is not empty; name a new directory")
-    write_elsewhere(path, files())
+    write_elsewhere(path, model_files())
     return path
 
 
@@ -96,7 +111,7 @@ def _row(path: str) -> Row:
     tokenizer = Tokenizer.from_str(checkpoint.files["tokenizer.json"])
     text = "".join(run.text for turn in row.turns for run in turn.runs if run.kind != "dropped")
     tokens = tuple(tokenizer.decode([number], skip_special_tokens=False) for number in tokenizer.encode(text).ids)
-    ids = tokenizer.encode(_SAYS).ids
+    ids = tokenizer.encode(ROW[-1]["content"]).ids
     reply = (tuple(tokenizer.decode([number], skip_special_tokens=skip) for skip in (False, True)) for number in ids)
     return Row(row, tokens, tuple((token, token != left) for token, left in reply))
 
@@ -105,7 +120,7 @@ def demo_lines(demo: Demo, width: int = WIDEST) -> Iterator[Line]:
     """Yield the demo as a story in six steps."""
     name = shlex.quote(demo.directory)
     yield from _step(1, "A small model that fails as DeepSeek-R1-Distill does", f"ls {name}")
-    yield line(", ".join(sorted(files())), indent=2)
+    yield line(", ".join(sorted(model_files())), indent=2)
     yield from _step(2, "What is wrong with it", f"template-fix check {name}")
     yield from check_lines(demo.before, width)
     yield from _step(3, "A training row as this model renders it: what is marked never reaches the loss")

@@ -7,8 +7,9 @@ import subprocess
 
 import pytest
 
-from template_fix.cli.demo_model import ROW, TAGS, files
+from template_fix.cli.demo import ROW, model_files
 from template_fix.cli.main import main
+from template_fix.conversations.tags import USUAL
 
 THOUGHTS = [message["content"].split("\n")[1] for message in ROW if message["role"] == "assistant"]
 
@@ -33,9 +34,9 @@ def test_before_the_patch_reasoning_is_lost_and_after_it_is_not(tmp_path, capsys
     lost = "".join(run["text"] for turn in before["turns"] for run in turn["runs"] if run["kind"] == "dropped")
     assert all(thought in lost for thought in THOUGHTS)
     assert [run for turn in after["turns"] for run in turn["runs"] if run["kind"] == "dropped"] == []
-    assert not set(TAGS) & set(before["tokens"])
-    assert set(TAGS) < set(after["tokens"])
-    assert not any(tag in before["decoded"] for tag in TAGS)
+    assert not set(USUAL) & set(before["tokens"])
+    assert set(USUAL) < set(after["tokens"])
+    assert not any(tag in before["decoded"] for tag in USUAL)
     assert after["decoded"] == ROW[-1]["content"]
     assert not [finding for finding in told["after"]["findings"] if finding["level"] == "error"]
 
@@ -43,7 +44,7 @@ def test_before_the_patch_reasoning_is_lost_and_after_it_is_not(tmp_path, capsys
 def test_the_demo_can_be_undone(tmp_path, capsys):
     main(["demo", str(tmp_path / "model")])
     assert main(["undo", str(tmp_path / "model")]) == 0
-    assert {name: (tmp_path / "model" / name).read_text(encoding="utf-8") for name in files()} == files()
+    assert {name: (tmp_path / "model" / name).read_text(encoding="utf-8") for name in model_files()} == model_files()
 
 
 def test_a_second_patch_changes_nothing(tmp_path, capsys):

@@ -12,10 +12,10 @@ from hub_server import Hub
 from real import interpreter
 from shelf import source
 
-from template_fix.cli.demo_model import ROW, files
+from template_fix.cli.demo import ROW, model_files
 from template_fix.cli.main import main
 
-BROKEN = {name: text.encode() for name, text in files().items()}
+BROKEN = {name: text.encode() for name, text in model_files().items()}
 REPLY = ROW[-1]["content"]
 LOADED = """
 import json, sys

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hub_server import Hub, Repo
 
-from template_fix.cli.demo_model import files
+from template_fix.cli.demo import model_files
 from template_fix.cli.main import main
 from template_fix.hub import client
 from template_fix.hub.client import Remote, RemoteFile, look
@@ -22,7 +22,7 @@ from template_fix.hub.tokenizer_files import is_read
 
 pytestmark = pytest.mark.usefixtures("remembered")
 
-BROKEN = {name: text.encode() for name, text in files().items()}
+BROKEN = {name: text.encode() for name, text in model_files().items()}
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
 TOKEN = "my-own-token-0123456789"
 

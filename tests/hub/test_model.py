@@ -13,12 +13,12 @@ from hub_server import Hub
 
 import template_fix
 from template_fix import HubError
-from template_fix.cli.demo_model import files
+from template_fix.cli.demo import model_files
 from template_fix.cli.main import main
 from template_fix.hub.model import is_repo, opened, tokenizer_files
 from template_fix.hub.tokenizer_files import belongs, is_read
 
-BROKEN = {name: text.encode() for name, text in files().items()}
+BROKEN = {name: text.encode() for name, text in model_files().items()}
 BESIDE = {"model.safetensors": b"\0" * 1000, "README.md": b"# model\n", "vocab.json": b"{}", "train.py": b"pass\n"}
 
 
@@ -186,7 +186,7 @@ def test_what_belongs_to_a_tokenizer(name, read, belonging):
     ids=["by classes", "as a list"],
 )
 def test_code_goes_along_with_what_it_imports_and_nothing_else(hub, auto_map):
-    config = {**json.loads(files()["tokenizer_config.json"]), "auto_map": auto_map}
+    config = {**json.loads(model_files()["tokenizer_config.json"]), "auto_map": auto_map}
     code = {
         "tokenization_own.py": b"from .tools import spell\nfrom os import path\nimport other\n",
         "tools.py": b"def f():\n    from .tools_deep import x\n",

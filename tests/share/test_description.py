@@ -11,7 +11,7 @@ import pytest
 from shelf import chat, patched, source
 
 from template_fix.checkpoint.checkpoint import Checkpoint
-from template_fix.cli.demo_model import files
+from template_fix.cli.demo import model_files
 from template_fix.engine.patch import patch
 from template_fix.results import Evidence, Finding, Level, PatchResult, Place
 from template_fix.share import description
@@ -37,7 +37,7 @@ def test_the_same_conversation_is_shown_before_and_after():
 
 
 def test_of_the_tokens_alone_their_decoding_is_shown():
-    texts = {"tokenizer.json": files()["tokenizer.json"]}
+    texts = {"tokenizer.json": model_files()["tokenizer.json"]}
     result, before, after = repaired(texts)
     told = offer("org/model", result, "preserve", before, after)
     assert "decoding with skip_special_tokens=True drops &lt;think&gt; and &lt;/think&gt;" in told
@@ -100,7 +100,7 @@ def test_characters_that_would_hide_or_move_are_spelled():
 
 
 def test_a_file_on_one_long_line_is_cut():
-    compact = json.dumps(json.loads(files()["tokenizer.json"]))
+    compact = json.dumps(json.loads(model_files()["tokenizer.json"]))
     told = description.changes(*repaired({"tokenizer.json": compact}))
     assert max(map(len, told.splitlines())) < 500
 
@@ -117,7 +117,10 @@ def test_the_way_back_is_told_where_there_is_one(name, switch):
     "texts, summary",
     [
         ({FILE: source("strip")}, "Repair the chat template, so that no reasoning is lost"),
-        ({"tokenizer.json": files()["tokenizer.json"]}, "Repair the reasoning tags, so that no reasoning is lost"),
+        (
+            {"tokenizer.json": model_files()["tokenizer.json"]},
+            "Repair the reasoning tags, so that no reasoning is lost",
+        ),
     ],
     ids=["a template", "tokens"],
 )

@@ -18,14 +18,14 @@ from shelf import source
 
 import template_fix
 from template_fix import HubError, Options
-from template_fix.cli.demo_model import files
+from template_fix.cli.demo import model_files
 from template_fix.cli.main import main
 from template_fix.hub.errors import Moved
 from template_fix.share.plan import PushError
 
 pytestmark = pytest.mark.usefixtures("remembered")
 
-BROKEN = {name: text.encode() for name, text in files().items()}
+BROKEN = {name: text.encode() for name, text in model_files().items()}
 CHANGED = {"special_tokens_map.json", "tokenizer.json", "tokenizer_config.json"}
 OWN = {*CHANGED, "config.json", "README.md"}
 KEEPING = template_fix.Options(default="preserve")
