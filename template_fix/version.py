@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 
+
+@cache
 def version() -> str:
     """Return the installed version, ``unknown`` where the package runs without being installed."""
     from importlib.metadata import PackageNotFoundError

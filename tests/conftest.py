@@ -1,20 +1,25 @@
 from __future__ import annotations
 
 import os
+import signal
+import ssl
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import faults
 import pytest
 from hub_server import Hub, Server
 from hypothesis import settings
 
-from template_fix.bounds import child
+from template_fix.bounds import child, limits
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.engine.patch import patch as repair
 from template_fix.options import Options
@@ -44,6 +49,38 @@ def _has_other_threads() -> bool:
 child.has_threads = _has_other_threads
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--children", action="store_true", help="work in child processes in every test, as users do")
+
+
+@pytest.fixture(autouse=True)
+def _in_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do in this process what a child would do, which is quicker: within its limits, and its answer is pickled, too.
+
+    Tests of what only a real child does are marked ``children``. Slow tests have children, and with ``--children`` all.
+    """
+    marks = map(request.node.get_closest_marker, ("children", "slow"))
+    if sys.platform == "win32" or request.config.getoption("children") or any(marks):
+        return
+    import resource
+
+    bounded = (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_FSIZE)
+
+    def begin(function: Callable[..., bytes], args: tuple[Any, ...], *, speaks: bool = False) -> child.Wait:
+        before = [resource.getrlimit(each) for each in bounded]
+        try:
+            answer = function(*args)
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            limits._in_child, limits._all_ticks_left = False, None
+            for each, limit in zip(bounded, before, strict=True):
+                resource.setrlimit(each, limit)
+        return lambda deadline: answer
+
+    monkeypatch.setattr(child, "begin", begin)
+    monkeypatch.setattr(limits, "gc", SimpleNamespace(freeze=lambda: None))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if faults.COUNTED:
         told = ", ".join(f"{number:,} {what}" for what, number in sorted(faults.COUNTED.items()))
@@ -52,7 +89,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def _served() -> Iterator[None]:
-    with SERVER.running():
+    """The server of all tests' Hubs. Each process that asks it would read all certificates, which no test needs."""
+    from huggingface_hub.utils import get_session
+
+    with pytest.MonkeyPatch.context() as patched, SERVER.running():
+        patched.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
+        get_session()  # here, so that children have them too
         yield
 
 

@@ -34,8 +34,9 @@ def fenced(text: str, language: str = "", rest: str = "") -> str:
 
     Its rows are cut too, and their tabs stay.
     """
-    rows = [cut(row, _LONGEST_ROW) for row in scrubbed(text).removesuffix("\n").split("\n")]
-    shown = "\n".join("\t".join(map(presentable, row.split("\t"))) for row in rows)
+    # Each row takes a character at least, so that of more rows than this nothing is shown.
+    rows = scrubbed(text).removesuffix("\n").split("\n", _LONGEST_BLOCK)
+    shown = "\n".join("\t".join(map(presentable, cut(row, _LONGEST_ROW).split("\t"))) for row in rows)
     if len(shown) > _LONGEST_BLOCK:
         shown = "\n".join(filter(None, [shown[:_LONGEST_BLOCK].rpartition("\n")[0], f"… {rest}".rstrip()]))
     fence = "`" * max(3, _longest_run(shown) + 1)

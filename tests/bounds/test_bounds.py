@@ -19,6 +19,7 @@ from template_fix.bounds.limits import LimitExceeded, in_turn
 from template_fix.checkpoint.checkpoint import CheckpointError
 
 pytestmark = [
+    pytest.mark.children,
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded on Linux alone"),
 ]

@@ -19,6 +19,8 @@ from template_fix.bounds.limits import ChildError, LimitExceeded, bounded, start
 from template_fix.jinja.renderer import Renderer, RenderError
 from template_fix.jinja.templates import ParseError
 
+pytestmark = pytest.mark.children
+
 USER = [{"role": "user", "content": "hello"}]
 HELPERS = Path(__file__).parents[1]
 
@@ -43,6 +45,12 @@ def counted(seconds: float) -> int:
 def slept(seconds: float) -> str:
     time.sleep(seconds)
     return "slept"
+
+
+def noted(folder: str, work: Callable[[float], str], seconds: float) -> str:
+    """Leave a file that tells that the work has begun."""
+    Path(folder, str(os.getpid())).touch()
+    return work(seconds)
 
 
 def stepped(seconds: float, limit: float) -> str:
@@ -395,8 +403,15 @@ print(before == after)
     assert ran.stderr == ""
 
 
-@pytest.mark.parametrize("threads", ["one thread", "two threads"])
-@pytest.mark.parametrize("function", ["spin", "counted"], ids=["in Python", "in one call that no signal interrupts"])
+@pytest.mark.parametrize(
+    ("function", "threads"),
+    [
+        pytest.param("spin", "one thread", id="in Python-one thread"),
+        pytest.param("spin", "two threads", id="in Python-two threads"),
+        pytest.param("counted", "one thread", id="in one call that no signal interrupts-one thread"),
+        pytest.param("counted", "two threads", marks=pytest.mark.slow, id="in one call-two threads"),
+    ],
+)
 def test_time_is_bounded_where_the_caller_has_blocked_or_ignores_signals(function: str, threads: str) -> None:
     program = f"""
 import signal, sys, threading, time
@@ -428,11 +443,22 @@ def processes(mark: str) -> list[int]:
     return found
 
 
+ENDS = {"SIGTERM": signal.SIGTERM, "SIGKILL": signal.SIGKILL, "an exit": None}
+THREADS = ("one thread", "two threads", "blocked signals")
+
+
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("threads", ["one thread", "two threads", "blocked signals"])
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL, None], ids=["SIGTERM", "SIGKILL", "an exit"])
-@pytest.mark.parametrize("work", ["spin", "slept"])
-def test_no_child_outlives_its_parent(end: signal.Signals | None, threads: str, work: str) -> None:
+@pytest.mark.parametrize(
+    ("work", "end", "threads"),
+    [
+        # Half of them meet each pair of two.
+        pytest.param(work, end, threads, marks=[pytest.mark.slow] if (number + index + other) % 2 else [])
+        for number, work in enumerate(("spin", "slept"))
+        for index, end in enumerate(ENDS)
+        for other, threads in enumerate(THREADS)
+    ],
+)
+def test_no_child_outlives_its_parent(work: str, end: str, threads: str, tmp_path: Path) -> None:
     mark = f"TEMPLATE_FIX_TEST={os.getpid()}-{time.monotonic_ns()}"
     program = f"""
 import os, signal, sys, threading, time
@@ -440,13 +466,15 @@ sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(HELPERS)!r}]
 if {threads!r} == "blocked signals":
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - {{signal.SIGTERM}})
 from template_fix.bounds.limits import started
-from test_limits import {work}
+from test_limits import {work}, noted
 if {threads!r} == "two threads":
     threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
-waiting = [started({work}, 60.0, seconds=100) for _ in range(2)]
-time.sleep(1.0)
+folder = {str(tmp_path)!r}
+waiting = [started(noted, folder, {work}, 60.0, seconds=100) for _ in range(2)]
+while len(os.listdir(folder)) < 2:
+    time.sleep(0.02)
 print("ready", flush=True)
-if {end is None}:
+if {ENDS[end] is None}:
     os._exit(0)
 time.sleep(60)
 """
@@ -455,11 +483,11 @@ time.sleep(60)
         [sys.executable, "-c", program], env={**os.environ, name: value}, stdout=subprocess.PIPE, text=True
     )
     assert ran.stdout is not None and ran.stdout.readline() == "ready\n"
-    if end is not None:
+    if (sent := ENDS[end]) is not None:
         assert len(processes(mark)) >= 3
-        ran.send_signal(end)
+        ran.send_signal(sent)
     ran.wait(10)
     deadline = time.monotonic() + 10
     while processes(mark) and time.monotonic() < deadline:
-        time.sleep(0.1)
+        time.sleep(0.02)
     assert not processes(mark)

@@ -18,6 +18,8 @@ from template_fix.checkpoint.json_file import BULK
 from template_fix.text.json_nodes import Bulk, JsonError, Object, plain
 from template_fix.text.json_spans import MOST_VALUES, opened, parse
 
+pytestmark = pytest.mark.children
+
 CONFIG, TOKENIZER, ADDED = "tokenizer_config.json", "tokenizer.json", "added_tokens.json"
 
 

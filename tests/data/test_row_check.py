@@ -8,9 +8,11 @@ import pytest
 import tiny_model
 
 from template_fix import row_check
-from template_fix.bounds.limits import LimitExceeded
+from template_fix.bounds.limits import LimitExceeded, step
 from template_fix.data.losses import Verdict
 from template_fix.data.row_check import RowCheck, in_parts
+
+pytestmark = pytest.mark.children
 
 ROW = tiny_model.inline(*tiny_model.QUESTIONS[0])
 SLOW = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
@@ -73,15 +75,21 @@ def test_keys_without_a_value_are_there_in_older_releases_alone(release: int, fa
     assert check(strict, release=release)({"messages": [messages]})["failure"] == [failure]
 
 
-def test_a_row_that_hangs_is_stopped_and_the_others_are_checked() -> None:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forked child gives a rendering less time."""
+    monkeypatch.setattr("template_fix.jinja.renderer.step", lambda what: step(what, 0.2))
+
+
+def test_a_row_that_hangs_is_stopped_and_the_others_are_checked(impatient: None) -> None:
     hanging = f"{{% if messages[0].content == 'hang' %}}{SLOW}{{% endif %}}{{{{ messages[1].content }}}}"
     hang = [{"role": "user", "content": "hang"}, ROW["messages"][1]]
     told = check(hanging)({"messages": [ROW["messages"], hang, ROW["messages"]]})
     assert [bool(failure) for failure in told["failure"]] == [False, True, False]
-    assert told["failure"][1] == "the template was stopped: rendering the template takes more than 2 s"
+    assert told["failure"][1] == "the template was stopped: rendering the template takes more than 0.2 s"
 
 
-def test_a_template_that_always_hangs_is_given_up() -> None:
+def test_a_template_that_always_hangs_is_given_up(impatient: None) -> None:
     told = check(SLOW)({"messages": [ROW["messages"]] * 10})
     assert told["failure"][-1].startswith("not tried: the template had exceeded its limits")
 

@@ -87,6 +87,7 @@ def test_it_is_told_only_where_it_is_asked_for(tmp_path: Path, capsys: pytest.Ca
     assert codes == [False, True, False]
 
 
+@pytest.mark.children
 def test_a_template_that_never_ends_elsewhere_is_stopped() -> None:
     endless = loop("{% for i in range(99999) %}{% for j in range(i) %}{% endfor %}{% endfor %}{{ m.content }}")
     report = check(Checkpoint("m", {FILE: endless}), Options(engines=True))

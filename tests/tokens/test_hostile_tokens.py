@@ -23,6 +23,8 @@ from template_fix.tokens.reasoning_tokens import MOST_PAIRS, listed, recorded_ta
 from template_fix.tokens.stub_tokenizer import Vocabulary
 from template_fix.tokens.tagged_checkpoint import Subject
 
+pytestmark = pytest.mark.children
+
 TEMPLATE = "{% for message in messages %}{{ message.content }}{% endfor %}"
 
 
