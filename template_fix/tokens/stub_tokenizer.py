@@ -89,6 +89,12 @@ class Vocabulary:
                 tokenizer = self._tokenizer(lambda model: self._entries_of(token, model), token, {}, hidden=token)
             return tuple(tokenizer.encode(token, add_special_tokens=False).tokens)
 
+    def encoded(self, text: str, parts: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the tokens of a text where some parts of tokenizer.json are others. Raises as ``round_trip``."""
+        with self._library():
+            tokenizer = self._tokenizer(lambda model: self._entries_of(text, model), text, {}, parts=parts)
+            return tuple(tokenizer.encode(text, add_special_tokens=False).tokens)
+
     def id_of(self, token: str) -> int | None:
         """Return the id that the vocabulary of tokenizer.json gives ``token``, None where it has no such entry."""
         for spelling in dict.fromkeys(json.dumps(token, ensure_ascii=ascii_only) for ascii_only in (False, True)):
@@ -124,6 +130,7 @@ class Vocabulary:
         text: str,
         flags: Mapping[str, Mapping[str, bool]],
         hidden: str | None = None,
+        parts: Mapping[str, Any] | None = None,
     ) -> Tokenizer:
         from tokenizers import Tokenizer
 
@@ -135,7 +142,7 @@ class Vocabulary:
         entries = {record.content: _told(record) for record in met}
         entries |= {token: self._entry(token) for token in flags if token not in entries}
         added = [{**entry, **flags.get(token, {})} for token, entry in entries.items()]
-        content = {**self._json, "added_tokens": added, "model": {**model, **fill(model)}}
+        content = {**self._json, **(parts or {}), "added_tokens": added, "model": {**model, **fill(model)}}
         return Tokenizer.from_str(json.dumps(content))
 
     @contextmanager
@@ -151,7 +158,8 @@ class Vocabulary:
 
     def _entries_of(self, token: str, model: dict[str, Any]) -> dict[str, Any]:
         """Return a vocabulary and merges of those entries that can be met on the way to ``token``."""
-        letters = {*token, *(_BYTES[byte] for byte in token.encode()), "\u2581", "\u0120"} - set('"\\')
+        # A blank parts the two of a merge; a vocabulary spells it otherwise.
+        letters = {*token, *(_BYTES[byte] for byte in token.encode()), "\u2581", "\u0120"} - set('"\\ ')
         # No piece is longer than the token, be it in bytes with a space in front.
         some = f"([{re.escape(''.join(sorted(letters)))}]{{1,{len(token.encode()) + 1}}})"
         if model.get("type") == "Unigram":

@@ -17,6 +17,7 @@ from template_fix.rules.tokens import (
     tf302_flags_disagree,
     tf303_tag_is_split,
     tf304_swallows_whitespace,
+    tf305_encodes_otherwise,
 )
 from template_fix.tokens.loaders import LOADERS
 from template_fix.tokens.reasoning_tokens import tokens_in, unflag, vocabulary_tags
@@ -27,6 +28,7 @@ RULES = (
     tf302_flags_disagree,
     tf303_tag_is_split,
     tf304_swallows_whitespace,
+    tf305_encodes_otherwise,
     tf401_copies_disagree,
     tf402_not_loadable,
 )
