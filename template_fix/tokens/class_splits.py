@@ -60,6 +60,8 @@ def otherwise(checkpoint: Checkpoint) -> Otherwise | None:
         return None
     vocabulary = Vocabulary(checkpoint)
     for text in SAMPLES:
+        if vocabulary.words(text, stored) == vocabulary.words(text, built):
+            continue
         before, after = (vocabulary.encoded(text, parts) for parts in (stored, built))
         if before != after:
             return Otherwise(name, form["releases"], form.get("today", True), text, before, after)

@@ -95,6 +95,14 @@ class Vocabulary:
             tokenizer = self._tokenizer(lambda model: self._entries_of(text, model), text, {}, parts=parts)
             return tuple(tokenizer.encode(text, add_special_tokens=False).tokens)
 
+    def words(self, text: str, parts: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return what a text is split into before it is encoded, as ``encoded`` does, without a vocabulary."""
+        with self._library():
+            tokenizer = self._tokenizer(_alphabet, text, {}, parts=parts)
+            normal = tokenizer.normalizer.normalize_str(text) if tokenizer.normalizer else text
+            rule = tokenizer.pre_tokenizer
+            return tuple(word for word, _ in rule.pre_tokenize_str(normal)) if rule else (normal,)
+
     def id_of(self, token: str) -> int | None:
         """Return the id that the vocabulary of tokenizer.json gives ``token``, None where it has no such entry."""
         for spelling in dict.fromkeys(json.dumps(token, ensure_ascii=ascii_only) for ascii_only in (False, True)):

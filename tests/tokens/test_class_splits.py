@@ -103,6 +103,10 @@ def test_no_finding(kind: str | None, model_type: str | None, parts: dict[str, A
     assert findings(stored(kind, model_type, **parts)) == []
 
 
+def test_a_file_without_rules_of_its_own_is_compared_as_well() -> None:
+    assert "GPT2Tokenizer" in findings(stored("GPT2Tokenizer", None, pre_tokenizer=None))[0].message
+
+
 def test_without_a_tokenizer_json_nothing_is_said() -> None:
     assert findings({"tokenizer_config.json": {"tokenizer_class": "Qwen2Tokenizer"}}) == []
 
