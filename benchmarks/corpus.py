@@ -34,8 +34,7 @@ from template_fix.conversations.probe import Probe
 from template_fix.engine.patch import check, patch, special_tokens
 from template_fix.jinja.folding import SWITCH, equal_when_off
 from template_fix.jinja.renderer import Renderer
-from template_fix.repair.setting import Setting
-from template_fix.repair.study import Study
+from template_fix.repair.study import Setting, Study
 from template_fix.results import PatchResult
 from template_fix.text.edits import common_prefix
 

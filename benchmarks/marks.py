@@ -34,8 +34,7 @@ from template_fix.markers.marking import differences, joined, marked_template, m
 from template_fix.markers.placement import Unmarkable
 from template_fix.markers.proof import same_but_for_markers
 from template_fix.markers.unmarking import unmarked
-from template_fix.repair.setting import Setting
-from template_fix.repair.study import Study
+from template_fix.repair.study import Setting, Study
 
 SETTING = Setting((("bos_token", "<s>"), ("eos_token", "</s>")), ends=("</s>",))
 SECONDS = 120

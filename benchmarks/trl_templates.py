@@ -27,8 +27,7 @@ from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.contract.examination import Examination
 from template_fix.engine.patch import patch, special_tokens
 from template_fix.jinja.renderer import Renderer
-from template_fix.repair.setting import Setting
-from template_fix.repair.study import Study
+from template_fix.repair.study import Setting, Study
 
 FOLDER = "trl/chat_templates/"
 

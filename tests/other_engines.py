@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from template_fix.jinja.renderer import Renderer, prepared
-from template_fix.repair.setting import Setting
-from template_fix.repair.study import Study
+from template_fix.repair.study import Setting, Study
 
 # Texts as an engine prints them for conversations, given as template variables; None where it refuses one.
 Engine = Callable[[str, Sequence[Mapping[str, Any]]], "list[str | None]"]

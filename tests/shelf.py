@@ -9,8 +9,7 @@ import pytest
 
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.engine.patch import patch
-from template_fix.repair.setting import Setting
-from template_fix.repair.study import Study
+from template_fix.repair.study import Setting, Study
 from template_fix.results import PatchResult
 
 FOLDER = Path(__file__).with_name("templates")

@@ -287,8 +287,7 @@ def _closed(before: str, tags: Tags) -> bool:
     return before.rfind(tags.open) <= before.rfind(tags.close) if tags.paired else True
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(NamedTuple):
     """A template as it renders by itself, and with ``preserve_thinking=false``."""
 
     itself: Examination

@@ -8,8 +8,7 @@ from template_fix.jinja.renderer import RenderError
 from template_fix.markers.marking import Marked, differences, marked_template, markers_of, mask_of
 from template_fix.markers.placement import Unmarkable
 from template_fix.repair.proposers import Proposal
-from template_fix.repair.setting import Setting
-from template_fix.repair.study import Study
+from template_fix.repair.study import Setting, Study
 from template_fix.text.edits import Span, edits_between
 
 # How many outputs are named.

@@ -17,8 +17,7 @@ from template_fix.jinja.folding import SWITCH
 from template_fix.jinja.queries import undeclared
 from template_fix.options import Options
 from template_fix.repair.proposers import Proposal
-from template_fix.repair.setting import Setting
-from template_fix.repair.study import Found, Study
+from template_fix.repair.study import Found, Setting, Study
 from template_fix.results import Finding, PatchResult, Place, Refusal, Repair, Report, TemplateSummary
 from template_fix.rules import (
     ENGINE_RULES,
@@ -257,10 +256,10 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
     repairable = {rule.CODE for rule in REPAIRABLE_RULES}
     found = tuple(each for each in studied.found if each[0] in repairable)
     made = healed(study, found, options, REPAIRABLE_RULES)
+    tests, exercised = (len(made.coverage.outcomes), made.coverage.both) if made.coverage else (0, 0)
     if not made.whole and study.binds_switch:
         captured = healed(Study(source, replace(setting, captured=True)), found, options, REPAIRABLE_RULES)
         made = captured if captured.whole or not made.refused else made
-    tests, exercised = (len(study.coverage.outcomes), study.coverage.both) if study.coverage else (0, 0)
     return replace(studied, kept=made.kept, refused=made.refused, tests=tests, exercised=exercised)
 
 

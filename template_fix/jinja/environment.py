@@ -4,44 +4,54 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import nodes
+from jinja2 import nodes, pass_context
 from jinja2.exceptions import SecurityError, TemplateError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
+from jinja2.runtime import Context
 from jinja2.utils import Namespace
 
 from template_fix.jinja.sandbox import Sandbox
 from template_fix.text.edits import Span
 
+# The variable by which a rendering has its `Generated`.
+GENERATED = "template_fix_generated"
 
-class Generation(Extension):
-    """Parse ``{% generation %}`` as transformers does; rendering prints what it encloses.
 
-    ``blocks`` is the list to which a rendering that is tracked adds its text, ``spans`` where markers said that it was
-    generated. As in transformers, a marker counts what has been added until then: inside of macros, ``set`` blocks and
-    filters, which are added when they are done, it counts wrong.
+@dataclass
+class Generated:
+    """What generation markers enclose in one rendering: ``blocks`` is printed text, ``spans`` what was marked of it.
+
+    As in transformers, a marker counts what has been printed until then: inside of macros, ``set`` blocks and filters,
+    whose text is added when they are done, it counts wrong.
     """
 
-    tags = {"generation"}  # noqa: RUF012 - jinja2 declares it as an instance attribute
+    blocks: list[str] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
 
-    def __init__(self, environment: Any) -> None:
-        super().__init__(environment)
-        self.blocks: list[str] = []
-        self.spans: list[Span] = []
+
+class Generation(Extension):
+    """Parse ``{% generation %}`` as transformers does; rendering prints what it encloses."""
+
+    tags = {"generation"}  # noqa: RUF012 - jinja2 declares it as an instance attribute
 
     def parse(self, parser: Parser) -> nodes.Node:
         line = next(parser.stream).lineno
         body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
         return nodes.CallBlock(self.call_method("_print"), [], [], body).set_lineno(line)
 
-    def _print(self, caller: Callable[[], str]) -> str:
+    @pass_context
+    def _print(self, context: Context, caller: Callable[[], str]) -> str:
         printed = caller()
-        start = sum(map(len, self.blocks))
-        self.spans.append(Span(start, start + len(printed)))
+        generated = context.parent.get(GENERATED)
+        if generated is not None:
+            start = sum(map(len, generated.blocks))
+            generated.spans.append(Span(start, start + len(printed)))
         return printed
 
 

@@ -12,8 +12,7 @@ from typing import Any
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
-from template_fix.jinja.environment import environment
-from template_fix.jinja.queries import alike, conditions
+from template_fix.jinja.queries import alike, conditions, copied, parsed
 
 SWITCH = "preserve_thinking"
 # Holds what the caller gave, in templates that bind the switch to something else.
@@ -43,7 +42,7 @@ def folded(source: str, switch: str = SWITCH, value: bool = False) -> nodes.Temp
     switch anything but what the caller gave keeps its other tests of it.
     """
     for name in (switch, ""):  # to evaluate no name at all still brings the tree into the same form
-        result = _evaluated(_without_captures(environment().parse(source), switch, value), name, value)
+        result = _evaluated(_without_captures(copied(parsed(source)), switch, value), name, value)
         if not _rebinds(result, switch, value):
             break
     return result

@@ -1,14 +1,37 @@
-"""Questions to a template's syntax tree: its nodes, the names that it reads and stores, its markers."""
+"""Syntax trees of templates, and questions to them: their nodes, the names that they read and store, their markers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 from jinja2 import nodes
 from jinja2.meta import find_undeclared_variables
 
 from template_fix.jinja.environment import Generation, environment
+
+
+@lru_cache(maxsize=16)
+def parsed(source: str) -> nodes.Template:
+    """Return the syntax tree of a template, the same one each time: what changes it needs a copy.
+
+    Raises jinja2's TemplateSyntaxError.
+    """
+    return environment().parse(source)
+
+
+N = TypeVar("N", bound=nodes.Node)
+
+
+def copied(tree: N) -> N:
+    """Return a copy of a tree that may be changed; to parse the source again takes ten times as long."""
+    made = object.__new__(type(tree))
+    for name, value in vars(tree).items():
+        if isinstance(value, list):
+            value = [copied(each) if isinstance(each, nodes.Node) else each for each in value]
+        setattr(made, name, copied(value) if isinstance(value, nodes.Node) else value)
+    return made
 
 
 def walk(node: nodes.Node) -> Iterator[nodes.Node]:
@@ -82,10 +105,9 @@ def is_marker(node: nodes.Node) -> bool:
 def undeclared(source: str) -> frozenset[str]:
     """Return the names of the variables that a template reads and doesn't set.
 
-    jinja2 folds constants in the tree as it looks, so it gets a tree of its own, and the call belongs inside of bounds.
+    jinja2 folds constants in the tree as it looks, so it gets a copy, and the call belongs inside of bounds.
     """
-    tree = environment().parse(source)
-    return frozenset(find_undeclared_variables(tree)) - set(environment().globals)
+    return frozenset(find_undeclared_variables(copied(parsed(source)))) - set(environment().globals)
 
 
 def optional(tree: nodes.Template) -> frozenset[str]:

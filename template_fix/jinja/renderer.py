@@ -7,15 +7,19 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
+from jinja2 import Environment, TemplateSyntaxError, nodes
 from jinja2 import Template as Compiled
-from jinja2 import TemplateSyntaxError
 
 from template_fix.bounds.limits import LimitExceeded, step
-from template_fix.jinja.environment import Generation, environment
+from template_fix.jinja.environment import GENERATED, Generated, environment
+from template_fix.jinja.queries import copied, parsed
 from template_fix.text.display import UserError, one_line
 from template_fix.text.edits import Span
 
+# A message and a tool may hold anything that a template looks for; a few keys have a meaning for all of them.
 Message = Mapping[str, Any]
+Tool = Mapping[str, Any]
+Variables = Mapping[str, Any]
 REASONING_FIELDS = ("reasoning_content", "thinking", "reasoning")
 
 
@@ -33,15 +37,21 @@ class Failure:
 class Renderer:
     """A compiled chat template. Use it inside `limits.bounded`; raises RenderError and LimitExceeded.
 
-    ``variables`` are what every rendering gets besides its own arguments, such as ``bos_token``.
+    ``template`` is its source, or its syntax tree, which compiling uses up. ``variables`` are what every rendering gets
+    besides its own arguments, such as ``bos_token``.
     """
 
-    def __init__(self, source: str, variables: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        template: str | nodes.Template,
+        variables: Variables | None = None,
+        compiler: Environment | None = None,
+    ) -> None:
         self.variables = dict(variables or {})
         with step("compiling the template"):
-            self._compiled = _compile(source)
+            self._compiled = _compiled(template, compiler or environment())
 
-    def with_variables(self, variables: Mapping[str, Any]) -> Renderer:
+    def with_variables(self, variables: Variables) -> Renderer:
         """Return the same compiled template with more variables."""
         other = copy(self)
         other.variables = {**self.variables, **variables}
@@ -50,7 +60,7 @@ class Renderer:
     def __call__(
         self,
         messages: Sequence[Message],
-        tools: Sequence[Mapping[str, Any]] | None = None,
+        tools: Sequence[Tool] | None = None,
         add_generation_prompt: bool = False,
         **flags: Any,
     ) -> str | Failure:
@@ -59,25 +69,22 @@ class Renderer:
         return printed if isinstance(printed, Failure) else "".join(printed)
 
     def generated(
-        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None, **flags: Any
+        self, messages: Sequence[Message], tools: Sequence[Tool] | None = None, **flags: Any
     ) -> tuple[str, tuple[Span, ...]] | Failure:
         """Return what is printed of a conversation, and what of it generation markers enclose.
 
         The spans are those of ``return_assistant_tokens_mask`` in transformers.
         """
-        tracker = environment().extensions[Generation.identifier]
-        assert isinstance(tracker, Generation)
-        tracker.blocks, tracker.spans = [], []
-        printed = self.parts(messages, tools, False, flags, tracker.blocks)
-        spans, tracker.spans = tracker.spans, []
-        return printed if isinstance(printed, Failure) else ("".join(printed), tuple(spans))
+        generated = Generated()
+        printed = self.parts(messages, tools, False, {**flags, GENERATED: generated}, generated.blocks)
+        return printed if isinstance(printed, Failure) else ("".join(printed), tuple(generated.spans))
 
     def parts(
         self,
         messages: Sequence[Message],
-        tools: Sequence[Mapping[str, Any]] | None,
+        tools: Sequence[Tool] | None,
         add_generation_prompt: bool,
-        flags: Mapping[str, Any],
+        flags: Variables,
         parts: list[str],
     ) -> list[str] | Failure:
         """Add to ``parts`` what the template prints, constants and expressions one by one, and return them."""
@@ -101,9 +108,10 @@ class Renderer:
                 return Failure(_one_line(error))
 
 
-def _compile(source: str) -> Compiled:
+def _compiled(template: str | nodes.Template, compiler: Environment) -> Compiled:
     try:
-        made = environment().from_string(source)
+        tree = copied(parsed(template)) if isinstance(template, str) else template
+        made = compiler.from_string(tree)
         made.globals = dict(made.globals)  # jinja2 copies them for each rendering; a chain of maps takes it longest
         return made
     except TemplateSyntaxError as error:

@@ -3,41 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from typing import Any, NamedTuple
 
-from template_fix.contract.examination import Case, Observation
-from template_fix.conversations.probe import Part, Probe
+from template_fix.contract.examination import Case
 from template_fix.repair.proposers import Proposal
 from template_fix.repair.search import Choice
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence
-from template_fix.text.edits import Span
 
 
 class _Told(NamedTuple):
     code: str
     message: str
     evidence: tuple[Evidence, ...]
-
-
-class _Repaired(Study):
-    """A template with edits made, on the battery of the original; where its findings come from isn't looked for."""
-
-    def __init__(self, study: Study, case: Case) -> None:
-        self.source, self.setting, self.variables = study.source, study.setting, study.variables
-        self.template, self.reasoning, self.unreadable = study.template, study.reasoning, None
-        self.case = case
-
-    def cause(self, probe: Probe, part: Part) -> Span | None:
-        return None
-
-    def change(self, seen: Observation) -> Span | None:
-        return None
-
-    @cached_property
-    def own_way(self) -> str:
-        return ""
 
 
 def resolved(
@@ -59,7 +37,7 @@ def _without(study: Study, choice: Choice, proposal: Proposal, rules: Sequence[A
 
 
 def _told(study: Study, case: Case, rules: Sequence[Any]) -> set[_Told]:
-    seen = _Repaired(study, case)
+    seen = study.repaired(case)
     return {_Told(rule.CODE, each.message, each.evidence) for rule in rules for each in rule.check(seen)}
 
 

@@ -15,6 +15,7 @@ from template_fix.repair.search import Choice, broken, wrong
 from template_fix.repair.splice import tidied
 from template_fix.repair.study import Found, Study
 from template_fix.text.edits import Edit
+from template_fix.trace.coverage import Coverage
 
 _UNREACHED = "no conversation that it was tried on gets there, so nothing proves it"
 _TOLD = 1
@@ -22,11 +23,12 @@ _TOLD = 1
 
 class Healed(NamedTuple):
     """What came of a template: the proposals that stand, with the codes that each resolves and its final edits, those
-    refused, with the reasons, and whether nothing is left to mend."""
+    refused, with the reasons, whether nothing is left to mend, and what the conversations reached that were tried."""
 
     kept: tuple[tuple[Proposal, tuple[str, ...], tuple[Edit, ...]], ...] = ()
     refused: tuple[tuple[Proposal, str], ...] = ()
     whole: bool = True
+    coverage: Coverage | None = None
 
 
 def healed(study: Study, found: Iterable[tuple[str, Found]], options: Options, rules: Sequence[Any]) -> Healed:
@@ -37,8 +39,8 @@ def healed(study: Study, found: Iterable[tuple[str, Found]], options: Options, r
     found = tuple(found)
     wanted = {code for code, _ in found if options.wants(code)}
     if not wanted:
-        return Healed()
-    study.enlarge()
+        return Healed(coverage=study.coverage)
+    study = study.enlarged()
     proposals: list[Proposal] = []
     best: Choice | None = None
     for suggest in (study.proposals, study.experiments):
@@ -55,7 +57,8 @@ def healed(study: Study, found: Iterable[tuple[str, Found]], options: Options, r
     best = best and _without_leak(study, best)
     kept = tuple(_final(study, found, best, rules)) if best else ()
     left = best is None or broken(best.case.itself)
-    return Healed(kept, tuple(_refusals(study, proposals, best, wanted)) if left else (), not left)
+    refused = tuple(_refusals(study, proposals, best, wanted)) if left else ()
+    return Healed(kept, refused, not left, study.coverage)
 
 
 def _without_leak(study: Study, best: Choice) -> Choice:

@@ -7,20 +7,18 @@ sets becomes an attribute of a namespace of its own, which is read in place of t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import product
 from typing import Any, NamedTuple
 
-from jinja2 import Template as Compiled
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
 from template_fix.conversations.probe import Probe
 from template_fix.conversations.probe import probe as battery_probe
 from template_fix.conversations.tags import Tags
-from template_fix.jinja.environment import environment
-from template_fix.jinja.queries import names_stored
-from template_fix.jinja.renderer import Renderer, RenderError
+from template_fix.jinja.queries import copied, names_stored, parsed
+from template_fix.jinja.renderer import Renderer, RenderError, Variables
 from template_fix.jinja.templates import Template
 from template_fix.repair.message_reads import Binding, rebind
 from template_fix.repair.proposers import Proposal
@@ -39,28 +37,18 @@ class Exposed(NamedTuple):
     printed: str
 
 
-class Leaking(Renderer):
-    """A template whose loops leak; use it inside `limits.bounded`. Raises RenderError where it can't be compiled."""
-
-    def __init__(self, source: str, variables: Mapping[str, Any]) -> None:
-        self.variables = dict(variables)
-        env = environment()
-        tree = _Leak().visit(Template(source).tree)
-        try:
-            self._compiled = Compiled.from_code(env, env.compile(tree), env.make_globals(None))
-        except (RecursionError, SyntaxError):
-            raise RenderError("the template is nested too deeply to be compiled") from None
+def leaking(source: str, variables: Variables) -> Renderer:
+    """Return a template whose loops leak. Raises as `Renderer` does."""
+    return Renderer(_Leak().visit(copied(parsed(source))), variables)
 
 
-def exposed(
-    before: str, after: str, tags: Tags, variables: Mapping[str, Any], flags: Mapping[str, Any]
-) -> Exposed | None:
+def exposed(before: str, after: str, tags: Tags, variables: Variables, flags: Variables) -> Exposed | None:
     """Return the first conversation that is printed as in Jinja where loops leak, and is no longer after an edit.
 
     ``flags`` are what a caller passes. Use it inside `limits.bounded`; raises LimitExceeded.
     """
     try:
-        pairs = [(Renderer(source, variables), Leaking(source, variables)) for source in (before, after)]
+        pairs = [(Renderer(source, variables), leaking(source, variables)) for source in (before, after)]
     except RenderError:
         return None
     for shape, form in product(_SHAPES, ("inline", "reasoning_content")):

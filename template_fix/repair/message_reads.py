@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from jinja2 import nodes
 
-from template_fix.contract.examination import Examination
 from template_fix.conversations.probe import Probe
-from template_fix.jinja.templates import Template, lex
+from template_fix.jinja.templates import Template
+from template_fix.repair.proposers import Basis
+from template_fix.repair.splice import behind_tag
 from template_fix.text.edits import Edit, Span
 from template_fix.trace.recorder import Site, Trace
-
-READ = re.compile(
-    r"""\w+\s*(\.\s*content|\[\s*(['"])content\2\s*\]|\.\s*get\(\s*(['"])content\3\s*(,[^()]*)?\))""",
-)
-
 
 _METHODS = frozenset(dir(dict))
 
@@ -31,35 +26,42 @@ class Binding(NamedTuple):
 
     def access(self, key: str) -> str:
         """Return the expression that reads another key of the message in the template's own style."""
-        return key.join(self.read.rsplit("content", 1))
+        return other_key(self.read, key)
 
 
-def reads(trace: Trace, examined: Examination) -> list[Span]:
+def other_key(read: str, key: str) -> str:
+    """Return the expression that reads another key of a message as ``read`` does the content."""
+    return key.join(read.rsplit("content", 1))
+
+
+def content_reader(node: nodes.Node) -> str:
+    """Return the variable of which an expression reads the content, "" where it does something else."""
+    name, key = key_read(node) or ("", "")
+    return name if key == "content" else ""
+
+
+def reads(basis: Basis) -> list[Site]:
     """Return where ``content`` is read from the message of an assistant, and not just looked at in a test.
 
     Found by experiment: the expressions whose value is an answer of the conversations in the battery.
     """
     holders: set[int] = set()
-    for seen in examined:
+    trace = basis.trace
+    for seen in basis.examined:
         answers = [part for part in seen.probe.parts if part.kind == "answer"]
         if seen.text is not None and answers and not seen.probe.text_lists:
-            trace.follow(answers[-1].text)
-            Examination(trace, [seen.probe], examined.tags).text(seen.probe)
-            holders |= trace.recorder.holders
+            holders |= trace.record(seen.probe, wanted=answers[-1].text).holders
     tested = {number for test in trace.tests.values() for number in test.inside}
-    sites = (trace.values[number] for number in sorted(holders - tested))
-    return [site.span for site in sites if READ.fullmatch(site.span.of(trace.template.source))]
+    return [trace.values[each] for each in sorted(holders - tested) if content_reader(trace.values[each].node)]
 
 
-def bindings(template: Template, spans: Sequence[Span]) -> list[Binding]:
+def bindings(template: Template, read: Iterable[Site]) -> list[Binding]:
     """Return what binds the variables that these reads use, each once: a loop over messages, or a ``set``."""
     found: dict[Span, Binding] = {}
-    for span in spans:
-        read = span.of(template.source)
-        name = re.split(r"[.\[]", read)[0].strip()
-        head = _head(template, name, span)
-        if head:
-            found.setdefault(head, Binding(name, read, head))
+    for site in read:
+        name = content_reader(site.node)
+        if head := _head(template, name, site.span):
+            found.setdefault(head, Binding(name, site.span.of(template.source), head))
     return list(found.values())
 
 
@@ -138,7 +140,8 @@ def _keys_read(template: Template, names: Collection[str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for node in template.all_nodes:
-        if key := _key_read(node, names):
+        name, key = key_read(node) or ("", "")
+        if name in names:
             args = node.args if isinstance(node, nodes.Call) else ()
             found[key] = ", ".join(map(template.text, args)) or found.get(key, "")
     return found
@@ -159,17 +162,21 @@ def _is_named(node: nodes.Node, names: Collection[str]) -> bool:
     return isinstance(node, nodes.Name) and node.name in names
 
 
-def _key_read(node: nodes.Node, names: Collection[str]) -> str | None:
-    """Return the key of a message that an expression reads: as an attribute, an item, or by ``get``."""
-    if isinstance(node, nodes.Getattr) and _is_named(node.node, names):
-        return node.attr if node.attr not in _METHODS else None
-    if isinstance(node, nodes.Getitem) and _is_named(node.node, names):
-        key: nodes.Node | None = node.arg
+def key_read(node: nodes.Node) -> tuple[str, str] | None:
+    """Return a variable and the key that an expression reads of it: as an attribute, an item, or by ``get``."""
+    if isinstance(node, nodes.Getattr):
+        of, key = node.node, node.attr if node.attr not in _METHODS else None
+    elif isinstance(node, nodes.Getitem):
+        of, key = node.node, _text(node.arg)
     elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr == "get":
-        key = node.args[0] if node.args and _is_named(node.node.node, names) else None
+        of, key = node.node.node, _text(node.args[0]) if node.args else None
     else:
         return None
-    return key.value if isinstance(key, nodes.Const) and isinstance(key.value, str) else None
+    return (of.name, key) if key and isinstance(of, nodes.Name) else None
+
+
+def _text(node: nodes.Node) -> str | None:
+    return node.value if isinstance(node, nodes.Const) and isinstance(node.value, str) else None
 
 
 def rebind(template: Template, binding: Binding, test: str, assigned: str) -> Edit:
@@ -178,12 +185,10 @@ def rebind(template: Template, binding: Binding, test: str, assigned: str) -> Ed
     It stands behind the tag that binds the variable, laid out as the template is. Whitespace is only put where the
     dash of the next tag takes it away again, in every Jinja there is.
     """
-    end = next(token for token in lex(template.source) if token.kind == "block_end" and token.start >= binding.head.end)
-    dash = "-" if end.text.startswith("-") else ""
-    at = end.start + len(f"{dash}%}}")
-    line = re.match(r"\r?\n([ \t]*)", template.source[at:])
-    outer, inner = (f"\n{line[1]}", f"\n{line[1]}    ") if line else ("", "")
-    text = f"{outer}{{%- if {test} %}}{inner}{{%- set {binding.name} = {assigned} %}}{outer}{{%- endif {dash}%}}"
+    at, mark, line = behind_tag(template, binding.head.end)
+    outer = line.removeprefix("\r")
+    inner = f"{outer}    " if line else ""
+    text = f"{outer}{{%- if {test} %}}{inner}{{%- set {binding.name} = {assigned} %}}{outer}{{%- endif {mark}"
     return Edit(Span(at, at), text)
 
 
@@ -195,19 +200,15 @@ def enclosing_loops(template: Template, at: Span) -> Iterator[nodes.For]:
             yield node
 
 
-def first_output(
-    trace: Trace, examined: Examination, probe: Probe, message: int, upto: int | None = None, behind: int = 0
-) -> Site | None:
+def first_output(trace: Trace, probe: Probe, message: int, upto: int | None = None, behind: int = 0) -> Site | None:
     """Return the expression that is printed first of a message, in the conversation up to there or to ``upto``.
 
     Only expressions that stand behind the offset ``behind`` count: those of macros come before what calls them.
     """
-    printed: list[list[tuple[int, str]]] = []
-    for end in (message, upto or message + 1):
-        trace.follow("")
-        Examination(trace, [probe], examined.tags).text(probe, end)
-        printed.append([(number, text) for number, text in trace.recorder.outputs if text])
-    before, with_it = printed
+    before, with_it = (
+        [(number, text) for number, text in trace.record(probe, end).outputs if text]
+        for end in (message, upto or message + 1)
+    )
     same = next((i for i, (a, b) in enumerate(zip(before, with_it, strict=False)) if a != b), len(before))
     sites = (trace.outputs[number] for number, _ in with_it[same:])
     return next((site for site in sites if site.span.start >= behind), None)
@@ -215,7 +216,7 @@ def first_output(
 
 def leftmost(template: Template, site: Site) -> Span:
     """Return where the text begins that an output prints: its first operand."""
-    leaf = template.all_nodes[site.number]
+    leaf = site.node
     while isinstance(leaf, nodes.BinExpr | nodes.Concat):
         leaf = leaf.left if isinstance(leaf, nodes.BinExpr) else leaf.nodes[0]
     return template.span(leaf) or site.span

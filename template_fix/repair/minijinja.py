@@ -137,12 +137,11 @@ def _printing(source: str, examined: Examination, case: Rendering) -> Span | Non
         trace = Trace(Template(source), examined.renderer.variables)
     except RenderError:
         return None
-    probe, parts = case.probe, list[str]()
-    trace.parts(probe.messages, probe.tools, case.prompt, examined.set_for(probe), parts)
-    outputs = iter(trace.recorder.outputs)
+    recorded = trace.record(case.probe, prompt=case.prompt, flags=examined.flags)
+    outputs = iter(recorded.outputs)
     number, value = next(outputs, (0, None))
     offset = common_prefix(case.expected, case.printed)
-    for part in parts:
+    for part in recorded.parts:
         own = number if part == value else None
         if own is not None:
             number, value = next(outputs, (0, None))

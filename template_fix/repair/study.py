@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain, combinations
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import nodes
 
 from template_fix.bounds.limits import LimitExceeded, step
-from template_fix.contract.examination import SAFE, Case, Examination, Observation
+from template_fix.contract.examination import Case, Examination, Observation
 from template_fix.conversations.battery import LONE_CLOSING_TAG, SEVERAL_BLOCKS, battery
 from template_fix.conversations.growth import further, varied
 from template_fix.conversations.probe import Part, Probe, probe
 from template_fix.conversations.tags import USUAL, Tags, asked_for, discover
 from template_fix.jinja.folding import CAPTURED, SWITCH, guard
 from template_fix.jinja.queries import optional, undeclared
-from template_fix.jinja.renderer import Failure, Renderer, RenderError
+from template_fix.jinja.renderer import Renderer, RenderError
 from template_fix.jinja.templates import ParseError, Template
-from template_fix.repair.candidates import apart
-from template_fix.repair.proposers import Proposal
+from template_fix.repair.proposers import Basis, Proposal
 from template_fix.repair.search import Choice, Search
 from template_fix.results import Evidence
 from template_fix.text.edits import Edit, Span, traced_back
@@ -29,10 +29,26 @@ from template_fix.text.edits import Edit, Span, traced_back
 if TYPE_CHECKING:
     from template_fix.trace.coverage import Coverage
     from template_fix.trace.recorder import Trace
-from template_fix.repair.setting import Setting
 
 # What the battery is spelled with for a template that has no tags of its own: to it they are text like any other.
 NEUTRAL = Tags(*USUAL)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a template is studied: its variables, the tags that the user chose, and the default of the switch.
+
+    ``captured`` has repairs note the switch first of all, for templates that bind it themselves. ``ends`` are the texts
+    of the tokens that generation stops at, as far as they are known. ``switch`` is what ``preserve_thinking`` is set
+    to, None where it isn't passed.
+    """
+
+    variables: tuple[tuple[str, Any], ...] = ()
+    tags: tuple[str, str] | None = None
+    default: bool = True
+    captured: bool = False
+    ends: tuple[str, ...] = ()
+    switch: Any = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +73,8 @@ class Study:
         self.source, self.setting = source, setting
         self.variables: Mapping[str, Any] = dict(setting.variables)
         self.unreadable: ParseError | RenderError | LimitExceeded | None = None
+        self.blames = True
+        self._search: Search | None = None
         try:
             with step("parsing the template"):
                 self.template = Template(source)
@@ -68,8 +86,11 @@ class Study:
         except (ParseError, RenderError, LimitExceeded) as error:
             self.unreadable = error
 
-    def enlarge(self) -> None:
-        """Let the battery grow with the template: a repair has to hold whatever its variables are, and its tests."""
+    def enlarged(self) -> Study:
+        """Return the study on a battery that grows with the template: by its own variables, and by its tests.
+
+        A repair has to hold whatever these are.
+        """
         from template_fix.trace.coverage import reaching
 
         more = [each for name in self.own_variables if name != SWITCH for each in self._varied(name)]
@@ -77,16 +98,26 @@ class Study:
         for name, text in asked_for(self.template.tree):
             if name in given:
                 more += varied(self.tags, self.arguments, name, text)
-        if self.coverage:
-            self.coverage = self.coverage.joined_by(self.examined, more)
-            unusual = further(self.tags, self.arguments)
-            for probe, known in reaching(self.coverage, self.examined, unusual):
-                more.append(probe)
-                self.coverage = known
-        same = self.case.off is self.case.itself
-        itself = self.case.itself.enlarged(more)
-        self.case = Case(itself, itself if same else self.case.off.enlarged(more))
-        self.__dict__.pop("search", None)  # what was tried was judged by the smaller battery
+        known = self.coverage
+        if known:
+            unusual, known = reaching(known.joined_by(more), further(self.tags, self.arguments))
+            more += unusual
+        itself, off = self.case
+        larger = itself.enlarged(more)
+        made = self._with(Case(larger, larger if off is itself else off.enlarged(more)))
+        made.coverage = known
+        return made
+
+    def repaired(self, case: Case) -> Study:
+        """Return the study of the template with edits made, which doesn't look for where its findings come from."""
+        made = self._with(case)
+        made.blames = False
+        return made
+
+    def _with(self, case: Case) -> Study:
+        made = copy(self)
+        made.case, made._search = case, None  # what was tried was judged by another battery
+        return made
 
     def _varied(self, name: str) -> Iterator[Probe]:
         """Yield conversations that set a variable; what it changes where it is set against reasoning is asked for."""
@@ -127,28 +158,29 @@ class Study:
         if not self.setting.captured:
             yield from own_switches.proposals(self.template, self.keeping, self.switch)
         yield from self.known
-        if self.trace:
-            yield from experiments.rewritings(self.trace, self.examined, self.switch)
+        if self.basis:
+            yield from experiments.rewritings(self.basis)
 
     @property
     def experiments(self) -> Iterator[Proposal]:
         """Yield what following values and forcing tests suggests, where the rest isn't enough."""
         from template_fix.repair.proposers import experiments
 
-        if self.trace:
-            yield from experiments.forcing(self.trace, self.examined, self.switch)
+        if self.basis:
+            yield from experiments.forcing(self.basis)
 
     def beside(self, choice: Choice) -> Iterator[Proposal]:
         """Yield what the proposers suggest once a choice has been made: some causes show only behind others."""
         from template_fix.repair.proposers import experiments, known_patches
 
-        template, examined = Template(choice.source), choice.case.itself
+        template = Template(choice.source)
         trace = _traced(template, self.variables)
         made = self.search.candidates.edits(choice.kept)
-        for proposal in chain(
-            known_patches.proposals(template, examined, self.switch),
-            experiments.proposals(trace, examined, self.switch) if trace else (),
-        ):
+        found = [known_patches.proposals(template, self.switch)]
+        if trace:
+            basis = Basis(trace, choice.case.itself, self.switch)
+            found += experiments.rewritings(basis), experiments.forcing(basis)
+        for proposal in chain(*found):
             spans = [traced_back(edit.span, made) for edit in proposal.edits]
             edits = tuple(Edit(span, edit.text) for span, edit in zip(spans, proposal.edits, strict=True) if span)
             if len(edits) == len(proposal.edits):
@@ -166,7 +198,7 @@ class Study:
         """Return what a switch of the template's own is good for, to follow a fix; "" where it has none."""
         from template_fix.repair.proposers import own_switches
 
-        return own_switches.advice(self.examined, self.keeping)
+        return own_switches.advice(self.examined, self.keeping) if self.blames else ""
 
     @cached_property
     def own_variables(self) -> tuple[str, ...]:
@@ -176,21 +208,26 @@ class Study:
     @cached_property
     def coverage(self) -> Coverage | None:
         """Return what the battery reaches of the template, None where that can't be traced."""
-        from template_fix.trace.coverage import coverage
+        from template_fix.trace.coverage import Coverage
 
-        return coverage(self.trace, self.examined) if self.trace else None
+        return Coverage(self.trace).joined_by(self.examined.probes.values()) if self.trace else None
 
     @cached_property
     def known(self) -> tuple[Proposal, ...]:
         """Return what the known patches suggest."""
         from template_fix.repair.proposers import known_patches
 
-        return tuple(known_patches.proposals(self.template, self.examined, self.switch))
+        return tuple(known_patches.proposals(self.template, self.switch))
 
     @cached_property
     def trace(self) -> Trace | None:
         """Return the template with its values and tests recorded, None where it is nested too deeply for that."""
         return _traced(self.template, self.variables)
+
+    @property
+    def basis(self) -> Basis | None:
+        """Return what experiments are made on, None where the template can't be traced."""
+        return Basis(self.trace, self.examined, self.switch) if self.trace else None
 
     @property
     def switch(self) -> str:
@@ -203,11 +240,13 @@ class Study:
         stored = (node for node in self.template.all_nodes if isinstance(node, nodes.Name) and node.ctx == "store")
         return any(node.name == SWITCH for node in stored)
 
-    @cached_property
+    @property
     def search(self) -> Search:
         """Return the search for a repair."""
-        setting = self.setting
-        return Search(self.source, self.case, self.variables, setting.default, captured=setting.captured)
+        if self._search is None:
+            default, captured = self.setting.default, self.setting.captured
+            self._search = Search(self.source, self.case, self.variables, default, captured=captured)
+        return self._search
 
     def owed(self) -> Iterator[Observation]:
         """Yield what the template does to each conversation that the contract is owed on."""
@@ -238,60 +277,16 @@ class Study:
         return isinstance(text, str) and part.text in text
 
     def cause(self, probe: Probe, part: Part) -> Span | None:
-        """Return the expression or test that keeps a text from being printed, found by experiment.
+        """Return the expression or test that keeps a text from being printed, None where none is found."""
+        from template_fix.repair import blame
 
-        Of those but for which the text is printed, the first that can be changed without harm counts, else the first.
-        Only for lost reasoning are experiments worth what they cost.
-        """
-        blamed: list[Span] = []
-        for at, harmless in self._causes(probe, part):
-            if harmless:
-                return at
-            blamed.append(at)
-        return blamed[0] if blamed else None
-
-    def _causes(self, probe: Probe, part: Part) -> Iterator[tuple[Span, bool]]:
-        from template_fix.repair import causes
-
-        self.search.candidates.offer(self.known)
-        for proposal in filter(_points, self.known):
-            text = self._with([proposal], probe)
-            if isinstance(text, str) and part.text in text:
-                yield proposal.at, not self.search.tried([proposal]).verdict.reason
-        if part.kind == "reasoning" and self.trace:
-            yield from causes.causes(self.trace, self.examined, probe, part)
+        return blame.cause(self.search, self.known, self.basis, probe, part) if self.blames else None
 
     def change(self, seen: Observation) -> Span | None:
-        """Return the expression without which a conversation is printed better, found by experiment, or None.
+        """Return the expression without which a conversation is printed better, None where none is found."""
+        from template_fix.repair import blame
 
-        Known ones are suspected first, and at last in pairs: a gate may hide another.
-        """
-        return next(self._changes(seen), None)
-
-    def _changes(self, seen: Observation) -> Iterator[Span]:
-        from template_fix.repair import causes
-        from template_fix.repair.proposers import experiments
-
-        self.search.candidates.offer(self.known)
-        yield from self._blamed(combinations(self.known, 1), seen)
-        if self.trace:
-            suspects = list(filter(_points, experiments.rewritings(self.trace, self.examined, self.switch)))
-            self.search.candidates.offer(suspects)
-            yield from self._blamed(combinations(suspects, 1), seen)
-            yield from causes.changes(self.trace, self.examined, seen)
-        yield from self._blamed(combinations(self.known, 2), seen)
-
-    def _blamed(self, sets: Iterable[Sequence[Proposal]], seen: Observation) -> Iterator[Span]:
-        """Yield what the last of some proposals points at, where together they mend something without harm."""
-        for chosen in filter(apart, sets):
-            case = self.search.candidates.case(chosen)
-            mends = isinstance(case, Case) and any(case.itself.holds(seen.probe, held) for held in seen.breaks(*SAFE))
-            if mends and not self.search.tried(chosen).verdict.hopeless:
-                yield chosen[-1].at
-
-    def _with(self, chosen: Sequence[Proposal], probe: Probe) -> str | Failure:
-        case = self.search.candidates.case(chosen)
-        return Failure(case) if isinstance(case, str) else case.itself.text(probe)
+        return blame.change(self.search, self.known, self.basis, seen) if self.blames else None
 
     def evidence(self, seen: Observation, message: int, lost: Sequence[Part] = ()) -> Evidence:
         """Return one turn of a conversation as it went in and as it came out."""
@@ -310,11 +305,6 @@ def _traced(template: Template, variables: Mapping[str, Any]) -> Trace | None:
         return Trace(template, variables)
     except RenderError:
         return None
-
-
-def _points(proposal: Proposal) -> bool:
-    """Whether a proposal names an expression: one that only inserts something tells of no cause."""
-    return proposal.at.start < proposal.at.end
 
 
 def _arguments(renderer: Renderer, tags: Tags) -> type:

@@ -1,32 +1,61 @@
-"""What becomes of a conversation once something in the template is forced: the yardsticks of all experiments."""
+"""Experiments: what becomes of a conversation once a test or an expression of the template is forced."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
-from template_fix.contract.examination import SAMPLE, Examination
+from template_fix.contract.examination import SAFE, SAMPLE, Examination, Held, Observation
 from template_fix.conversations.probe import Part, Probe
+from template_fix.jinja.renderer import Renderer
 from template_fix.trace.recorder import Trace
 
+# What shows in the text of a conversation, without those of its beginnings.
+_AT_ONCE = ("printed", "once", "well-formed")
 
-def well(examined: Examination) -> list[Probe]:
-    """Return a sample of the conversations that are printed well."""
+
+def sample(examined: Examination) -> list[Probe]:
+    """Return some of the conversations that are printed well."""
     return [seen.probe for seen in examined.well[:SAMPLE]]
 
 
-def same(trace: Trace, examined: Examination, probes: Sequence[Probe]) -> bool:
+def same(forced: Renderer, examined: Examination, probes: Iterable[Probe]) -> bool:
     """Whether these conversations are printed as they are without what is forced."""
-    told = Examination(trace, probes, examined.tags)
+    told = Examination(forced, (), examined.tags)
     return all(told.text(probe) == examined.text(probe) for probe in probes)
 
 
-def prints(trace: Trace, examined: Examination, probe: Probe, part: Part) -> bool:
+def prints(forced: Renderer, probe: Probe, part: Part) -> bool:
     """Whether a text of a conversation is printed."""
-    text = Examination(trace, [probe], examined.tags).text(probe)
+    text = forced(probe.messages, probe.tools, **dict(probe.flags))
     return isinstance(text, str) and part.text in text
 
 
-def short(text: str) -> str:
-    """Return an expression as titles show it."""
-    shown = " ".join(text.split())
-    return f"`{shown if len(shown) <= 60 else shown[:57] + '…'}`"
+def dropped(trace: Trace, probe: Probe, part: Part) -> list[tuple[int, int]]:
+    """Return the expressions that a text goes into and doesn't come out of, each with the operand that held it."""
+    drops = trace.record(probe, wanted=part.text).drops
+    return sorted((number, fed) for number, fed in drops if fed in trace.values)
+
+
+def flips(trace: Trace, probe: Probe) -> list[tuple[int, bool]]:
+    """Return each test that is reached in a conversation, with each outcome that it could be forced to."""
+    recorded = [trace.record(probe, upto).outcomes for upto in (*probe.cuts, None)]
+    flipped = {(number, not outcome) for each in recorded for number, ways in each.items() for outcome in ways}
+    return sorted(flipped, key=lambda flip: (flip[0], not flip[1]))
+
+
+def gained(trace: Trace, number: int, outcome: bool, seen: Observation, examined: Examination) -> list[Held]:
+    """Return what of a conversation is printed well once a test is forced, and wasn't before."""
+    forced = Examination(trace.forced(tests={number: outcome}), examined.probes.values(), examined.tags)
+    return [held for held in seen.breaks(*SAFE) if forced.holds(seen.probe, held)]
+
+
+def harms(trace: Trace, number: int, outcome: bool, examined: Examination) -> tuple[bool, bool]:
+    """Whether forcing a test changes a conversation that is printed well, and whether it makes any other worse."""
+    renderer = trace.forced(tests={number: outcome})
+    forced = Examination(renderer, examined.probes.values(), examined.tags)
+    changes = not same(renderer, examined, sample(examined))
+    worsens = not changes and any(
+        {held for held in seen.held if held.property in _AT_ONCE} - forced.held(seen.probe, *_AT_ONCE)
+        for seen in examined
+    )
+    return changes, worsens

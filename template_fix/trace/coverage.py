@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 from jinja2 import nodes
 
-from template_fix.contract.examination import Examination
 from template_fix.conversations.probe import Probe
 from template_fix.jinja.queries import names_in, undeclared
 from template_fix.text.edits import Span
@@ -20,7 +20,7 @@ _GIVEN = frozenset({"messages", "tools", "documents", "add_generation_prompt", "
 
 @dataclass(frozen=True)
 class Coverage:
-    """What conversations reached of a traced template, by the numbers of its sites.
+    """What conversations reached of a traced template, by the numbers of its sites: nothing, to begin with.
 
     ``taken`` are the tests, and the operands of tests, with each way that they went; ``reached`` are the expressions
     that were evaluated, ``empty`` those that had no value.
@@ -31,19 +31,15 @@ class Coverage:
     reached: frozenset[int] = frozenset()
     empty: frozenset[int] = frozenset()
 
-    def joined_by(self, examined: Examination, probes: Iterable[Probe]) -> Coverage:
-        """Return what is reached with these conversations, too. Use it inside `limits.bounded`."""
-        recorder = self.trace.recorder
-        self.trace.follow("")
-        recorder.unset.clear()
-        recorder.reached.clear()
-        told = Examination(self.trace, (), examined.tags)
-        with self.trace.changed():
-            for probe in probes:
-                told.text(probe)
-                told.text(probe, prompt=True)
-        taken = {(number, way) for number, ways in recorder.outcomes.items() for way in ways}
-        return Coverage(self.trace, self.taken | taken, self.reached | recorder.reached, self.empty | recorder.unset)
+    def joined_by(self, probes: Iterable[Probe]) -> Coverage:
+        """Return what is reached with these conversations, too, with generation prompts and without."""
+        taken, reached, empty = set(self.taken), set(self.reached), set(self.empty)
+        for probe, prompt in product(probes, (False, True)):
+            seen = self.trace.record(probe, prompt=prompt)
+            taken.update((number, way) for number, ways in seen.outcomes.items() for way in ways)
+            reached |= seen.reached
+            empty |= seen.empty
+        return Coverage(self.trace, frozenset(taken), frozenset(reached), frozenset(empty))
 
     @cached_property
     def outcomes(self) -> Mapping[Span, frozenset[bool]]:
@@ -81,18 +77,15 @@ class Coverage:
         return {number: site.span for number, site in sites.items()}
 
 
-def coverage(trace: Trace, examined: Examination) -> Coverage:
-    """Return what the battery reaches, with generation prompts. Use it inside `limits.bounded`."""
-    return Coverage(trace).joined_by(examined, examined.probes.values())
-
-
-def reaching(known: Coverage, examined: Examination, probes: Iterable[Probe]) -> Iterator[tuple[Probe, Coverage]]:
-    """Yield the conversations that take a test in a way that it wasn't known to take, and what is known with each."""
+def reaching(known: Coverage, probes: Iterable[Probe]) -> tuple[list[Probe], Coverage]:
+    """Return the conversations that take a test in a way that none before took, and what is reached with them, too."""
+    found = []
     for probe in probes:
-        more = known.joined_by(examined, [probe])
+        more = known.joined_by([probe])
         if more.taken > known.taken:
             known = more
-            yield probe, known
+            found.append(probe)
+    return found, known
 
 
 def _assigned(node: nodes.Node, asked: frozenset[str] = frozenset()) -> Iterator[str]:

@@ -1,24 +1,24 @@
 """What happens inside of a template while it renders: the values of its expressions, the outcomes of its tests.
 
-The template is compiled once from a tree in which every expression and every test passes its value through a recorder;
-tables then force tests the other way, and put the value of one expression in the place of another's, without compiling
-again. What is printed stays the same as long as nothing is forced or put in another's place.
+The template is compiled once from a tree in which every expression and every test passes its value through a recorder,
+which each rendering gets among its variables. It may force tests the other way, and put the value of one expression in
+the place of another's. What is printed stays the same as long as it does neither.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from jinja2 import Template as Compiled
 from jinja2 import Undefined, nodes, pass_context
+from jinja2.runtime import Context
 from jinja2.visitor import NodeTransformer
 
+from template_fix.conversations.probe import Probe
 from template_fix.jinja.environment import environment
-from template_fix.jinja.queries import conditions, walk
-from template_fix.jinja.renderer import Renderer, RenderError
+from template_fix.jinja.queries import conditions, copied, parsed, walk
+from template_fix.jinja.renderer import Failure, Renderer, RenderError, Variables
 from template_fix.jinja.templates import Template
 from template_fix.text.edits import Span
 
@@ -30,64 +30,62 @@ _VALUES = (nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Call, nodes.Filter, n
 
 @dataclass(frozen=True)
 class Site:
-    """An expression or test of a template, by its number in the trace, with the sites inside of it.
-
-    ``node`` is of the rewritten tree: its kind tells, its children are recorders.
-    """
+    """An expression or test of a template, by its number among all nodes, with the numbers of what is inside of it."""
 
     number: int
-    node: nodes.Expr
+    node: nodes.Node
     span: Span
-    inside: tuple[int, ...]
+    inside: range
 
 
 @dataclass
-class Recorder:
-    """Sees every value on its way.
+class Recording:
+    """What happened while a template rendered: all values are by the numbers of their sites.
 
-    ``forced`` maps the numbers of tests to the outcome that they shall have, ``outcomes`` to those that they had.
-    ``kept`` maps the numbers of expressions to that of the operand whose value they shall have, ``unset`` are those
-    that had no value, ``reached`` all that were asked for one.
-    ``holders`` are the numbers of expressions whose value held the text ``wanted``, ``drops`` those of expressions out
-    of which it didn't come, each with one that went in. ``outputs`` are the expressions printed, with what they gave.
+    ``text`` is what came out, ``parts`` the same in the pieces that it was printed in. ``outcomes`` are those that
+    tests had, ``reached`` the expressions that were asked for a value, ``empty`` those that had none, ``outputs`` those
+    that were printed, with what they gave. ``holders`` are the expressions whose value held the text ``wanted``,
+    ``drops`` those out of which it didn't come, each with one inside by which it went in.
+
+    ``tests`` maps tests to the outcome that they shall have instead, ``operands`` expressions to the one inside whose
+    value they shall have.
     """
 
-    forced: dict[int, bool] = field(default_factory=dict)
-    outcomes: dict[int, set[bool]] = field(default_factory=dict)
-    kept: dict[int, int] = field(default_factory=dict)
-    unset: set[int] = field(default_factory=set)
-    reached: set[int] = field(default_factory=set)
+    values: Mapping[int, Site]
     wanted: str = ""
-    drops: set[tuple[int, int]] = field(default_factory=set)
-    holders: set[int] = field(default_factory=set)
+    tests: Mapping[int, bool] = field(default_factory=dict)
+    operands: Mapping[int, int] = field(default_factory=dict)
+    text: str | Failure = ""
+    parts: list[str] = field(default_factory=list)
+    outcomes: dict[int, set[bool]] = field(default_factory=dict)
+    reached: set[int] = field(default_factory=set)
+    empty: set[int] = field(default_factory=set)
     outputs: list[tuple[int, str]] = field(default_factory=list)
-    inside: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
-    _operands: dict[int, Any] = field(default_factory=dict)
+    holders: set[int] = field(default_factory=set)
+    drops: set[tuple[int, int]] = field(default_factory=set)
+    _kept: dict[int, Any] = field(default_factory=dict)
     _holding: dict[int, tuple[int, bool]] = field(default_factory=dict)
     _last: dict[int, int] = field(default_factory=dict)
     _clock: int = 0
 
     def __call__(self, value: Any, number: int, kind: str) -> Any:
+        """Note a value on its way, and return it, or what shall be in its place."""
         self.reached.add(number)
         if kind == "test":
-            if number in self.forced:
-                return self.forced[number]
+            if number in self.tests:
+                return self.tests[number]
             self.outcomes.setdefault(number, set()).add(bool(value))
         elif kind == "output":
             self.outputs.append((number, str(value)))
         elif isinstance(value, Undefined):
-            self.unset.add(number)
-        elif self.kept:
-            value = self._kept(number, value)
+            self.empty.add(number)
+        elif self.operands:
+            if number in self.operands:
+                value = self._kept.get(self.operands[number], value)
+            if number in self.operands.values():
+                self._kept[number] = value
         elif self.wanted:
             self._follow(number, value)
-        return value
-
-    def _kept(self, number: int, value: Any) -> Any:
-        if number in self.kept:
-            value = self._operands.get(self.kept[number], value)
-        if number in self.kept.values():
-            self._operands[number] = value
         return value
 
     def _follow(self, number: int, value: Any) -> None:
@@ -103,7 +101,7 @@ class Recorder:
             self.holders.add(number)
             self._holding[number] = (self._clock, text)
         elif isinstance(value, (str, list, tuple)):
-            held = ((each, *self._holding.get(each, (-1, text))) for each in self.inside[number])
+            held = ((each, *self._holding.get(each, (-1, text))) for each in self.values[number].inside)
             self.drops.update((number, each) for each, at, kind in held if at > since and kind is text)
 
 
@@ -116,78 +114,90 @@ def holds(value: Any, wanted: str) -> bool:
     return isinstance(value, Mapping) and any(holds(each, wanted) for each in value.values())
 
 
-class Trace(Renderer):
-    """A renderer that records and forces; use it inside `limits.bounded`.
+class Trace:
+    """A template compiled with its values recorded. Use it inside `limits.bounded`.
 
-    ``template`` is what it renders; ``tests``, ``values`` and ``outputs`` are its sites, by number. Raises RenderError
-    where the template is nested so deeply that it compiles by itself alone, and not with its expressions recorded.
+    ``tests``, ``values`` and ``outputs`` are its sites, by number. Raises RenderError where the template is nested so
+    deeply that it compiles by itself alone, and not with its expressions recorded.
     """
 
-    def __init__(self, template: Template, variables: Mapping[str, Any]) -> None:
+    def __init__(self, template: Template, variables: Variables) -> None:
         self.template, self.variables = template, dict(variables)
-        instrument = _Instrument(Template(template.source))  # the tree is rewritten in place
-        self.recorder = Recorder()
+        instrument = _Instrument(template)
+        compiler = environment().overlay()
+        # A filter that takes the context is called as it is, and never while jinja2 compiles.
+        compiler.filters = {**compiler.filters, _RECORDER: _record}
         try:
-            self._compiled = instrument.compiled(self.recorder)
-        except (RecursionError, SyntaxError):
+            tree = instrument.visit(instrument.tree)
+            self._renderer = Renderer(tree, variables, compiler)
+        except (RecursionError, RenderError):
             raise RenderError("the template is nested too deeply to be traced") from None
         self.tests, self.values, self.outputs = instrument.tests, instrument.values, instrument.outputs
-        self.recorder.inside = {number: site.inside for number, site in self.values.items()}
 
-    def follow(self, wanted: str) -> None:
-        """Look out for another text from now on, or for none."""
-        self.recorder.wanted = wanted
-        self.recorder.drops.clear()
-        self.recorder.holders.clear()
-        self.recorder.outputs.clear()
+    def record(
+        self,
+        probe: Probe,
+        upto: int | None = None,
+        *,
+        prompt: bool = False,
+        wanted: str = "",
+        tests: Mapping[int, bool] | None = None,
+        flags: Variables | None = None,
+    ) -> Recording:
+        """Return what happens while the first ``upto`` messages of a conversation are printed.
 
-    @contextmanager
-    def changed(
-        self, tests: Mapping[int, bool] | None = None, operands: Mapping[int, int] | None = None
-    ) -> Iterator[None]:
-        """Force tests to an outcome for a while, and give expressions the value of an operand; note outcomes anew."""
-        self.recorder.outcomes.clear()
-        self.recorder.forced, self.recorder.kept = dict(tests or {}), dict(operands or {})
-        try:
-            yield
-        finally:
-            self.recorder.forced, self.recorder.kept = {}, {}
+        ``flags`` are variables besides the conversation's own; see `Recording` for ``wanted`` and ``tests``.
+        """
+        seen = Recording(self.values, wanted, tests or {})
+        given = {**dict(probe.flags), **(flags or {}), _RECORDER: seen}
+        printed = self._renderer.parts(probe.messages[:upto], probe.tools, prompt, given, seen.parts)
+        seen.text = printed if isinstance(printed, Failure) else "".join(printed)
+        return seen
+
+    def forced(self, *, tests: Mapping[int, bool] | None = None, operands: Mapping[int, int] | None = None) -> Renderer:
+        """Return what renders the template with tests forced to an outcome, or with the values of operands."""
+        return self._renderer.with_variables(
+            {_RECORDER: Recording(self.values, tests=tests or {}, operands=operands or {})}
+        )
+
+
+@pass_context
+def _record(context: Context, value: Any, number: int, kind: str) -> Any:
+    return context.parent[_RECORDER](value, number, kind)
 
 
 class _Instrument(NodeTransformer):
+    """Puts recorders into a copy of a template's tree, which has the same nodes in the same order."""
+
     def __init__(self, template: Template) -> None:
         self.template = template
+        self.tree = copied(parsed(template.source))
         self.tests: dict[int, Site] = {}
         self.values: dict[int, Site] = {}
-        self.truths = frozenset(map(id, conditions(template.tree)))
-        self.printed = frozenset(
-            id(each) for node in template.all_nodes if isinstance(node, nodes.Output) for each in node.nodes
-        )
         self.outputs: dict[int, Site] = {}
-        self.kept = frozenset(_kept(template.tree))
-        self.numbers = {id(node): number for number, node in enumerate(template.all_nodes)}
-
-    def compiled(self, recorder: Recorder) -> Compiled:
-        env = environment().overlay()
-        # A filter that takes the context is called as it is, and never while jinja2 compiles.
-        env.filters = {**env.filters, _RECORDER: pass_context(lambda _, *given: recorder(*given))}
-        return Compiled.from_code(env, env.compile(self.visit(self.template.tree)), env.make_globals(None))
+        self.conditions = frozenset(map(id, conditions(self.tree)))
+        self.printed = frozenset(id(each) for node in self.tree.find_all(nodes.Output) for each in node.nodes)
+        self.kept = frozenset(_kept(self.tree))
+        self.numbers = {id(node): number for number, node in enumerate(walk(self.tree))}
 
     def visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> Any:
-        number, span = self.numbers.get(id(node)), self.template.span(node)
+        number = self.numbers.get(id(node))
+        original = self.template.all_nodes[number] if number is not None else node
+        span = self.template.span(original)
         if number is None or span is None or not isinstance(node, nodes.Expr) or id(node) in self.kept:
             return super().visit(node, *args, **kwargs)
-        test, value = id(node) in self.truths, isinstance(node, _VALUES) and getattr(node, "ctx", "load") == "load"
-        inside = tuple(range(number + 1, number + sum(1 for _ in walk(node))))  # numbered in the order of the walk
+        value = isinstance(node, _VALUES) and getattr(node, "ctx", "load") == "load"
+        inside = range(number + 1, number + sum(1 for _ in walk(original)))  # numbered in the order of the walk
+        site = Site(number, original, span, inside)
         made = super().visit(node, *args, **kwargs)
         if value:
-            self.values[number] = Site(number, node, span, inside)
+            self.values[number] = site
             made = _recorded(made, number, "value")
-        if test:
-            self.tests[number] = Site(number, node, span, inside)
+        if id(node) in self.conditions:
+            self.tests[number] = site
             made = _recorded(made, number, "test")
         if id(node) in self.printed and not isinstance(node, nodes.TemplateData):
-            self.outputs[number] = Site(number, node, span, inside)
+            self.outputs[number] = site
             made = _recorded(made, number, "output")
         return made
 

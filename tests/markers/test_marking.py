@@ -13,8 +13,7 @@ from template_fix.markers.marking import Marked, differences, marked_template, m
 from template_fix.markers.placement import Unmarkable
 from template_fix.markers.proof import same_but_for_markers
 from template_fix.markers.unmarking import unmarked
-from template_fix.repair.setting import Setting
-from template_fix.repair.study import Study
+from template_fix.repair.study import Setting, Study
 
 LOOP = "{% for m in messages %}"
 END = "{% endfor %}{% if add_generation_prompt %}{{ '<|a|>\\n' }}{% endif %}"

@@ -14,8 +14,7 @@ from template_fix.bounds.limits import bounded
 from template_fix.contract.examination import Examination
 from template_fix.markers.marking import marked_template, mask_of
 from template_fix.markers.placement import Unmarkable
-from template_fix.repair.setting import Setting
-from template_fix.repair.study import Study
+from template_fix.repair.study import Setting, Study
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("transformers")

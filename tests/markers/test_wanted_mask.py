@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from template_fix.markers.wanted_mask import Mask
-from template_fix.repair.setting import Setting
-from template_fix.repair.study import Study
+from template_fix.repair.study import Setting, Study
 
 USER = "{% if m.role == 'user' %}<|u|>{{ m.content }}<|e|>\n{% endif %}"
 

@@ -8,7 +8,7 @@ from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.conversations.tags import Tags
 from template_fix.engine.patch import patch
 from template_fix.jinja.renderer import Renderer
-from template_fix.repair.loop_leaks import Leaking, exposed
+from template_fix.repair.loop_leaks import exposed, leaking
 from template_fix.report.findings import elsewhere
 from template_fix.results import PatchResult
 
@@ -63,12 +63,12 @@ def patched(source: str) -> PatchResult:
 
 @pytest.mark.parametrize("source", ALIKE.values(), ids=ALIKE)
 def test_what_does_not_leak_is_printed_as_in_jinja(source: str) -> None:
-    assert Leaking(source, {})(NUMBERS) == Renderer(source)(NUMBERS)
+    assert leaking(source, {})(NUMBERS) == Renderer(source)(NUMBERS)
 
 
 def test_what_was_set_in_an_iteration_is_still_there_in_the_next() -> None:
     assert Renderer(SOME)(NUMBERS) == "[1][][3][]"
-    assert Leaking(SOME, {})(NUMBERS) == "[1][1][3][3]"
+    assert leaking(SOME, {})(NUMBERS) == "[1][1][3][3]"
 
 
 def test_a_leak_counts_where_it_did_not_show_before() -> None:

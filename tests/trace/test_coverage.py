@@ -6,13 +6,13 @@ from shelf import chat, study
 from template_fix.conversations.probe import probe
 from template_fix.repair.study import NEUTRAL
 from template_fix.text.edits import Span
-from template_fix.trace.coverage import Coverage, coverage, reaching
+from template_fix.trace.coverage import Coverage, reaching
 
 
 def covered(text: str) -> Coverage:
-    made = study(text)
-    assert made.trace is not None
-    return coverage(made.trace, made.examined)
+    known = study(text).coverage
+    assert known is not None
+    return known
 
 
 def ways(text: str, test: str) -> set[bool]:
@@ -74,10 +74,7 @@ def test_a_constant_by_itself_is_not_held_to_be_out_of_reach() -> None:
 
 def test_a_conversation_is_worth_adding_where_it_takes_a_test_another_way() -> None:
     text = chat("{{ 'offered' if tools and messages | length == 2 }}{{ content }}")
-    made = study(text)
-    assert made.trace is not None
     same, other = probe("uaua", NEUTRAL, "plain"), probe("uc", NEUTRAL, "plain")
-    known = coverage(made.trace, made.examined)
-    found = list(reaching(known, made.examined, [same, other, other]))
-    assert [each for each, _ in found] == [other]
-    assert found[0][1].both > known.both
+    known = covered(text)
+    found, more = reaching(known, [same, other, other])
+    assert found == [other] and more.both > known.both

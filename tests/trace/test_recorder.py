@@ -1,14 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from shelf import NAMES, chat, source, study
 
-from template_fix.contract.examination import Examination
 from template_fix.conversations.battery import battery
-from template_fix.conversations.probe import probe
+from template_fix.conversations.probe import Probe, probe
 from template_fix.conversations.tags import Tags
 from template_fix.jinja.renderer import Failure, Renderer, RenderError
 from template_fix.jinja.templates import ParseError, Template
@@ -26,22 +26,23 @@ def traced(text: str) -> Trace:
 def drops(text: str, wanted: str = REASONING) -> set[tuple[str, str]]:
     """The expressions that a text went into and didn't come out of, each with the one that it came by."""
     trace = traced(text)
-    trace.follow(wanted)
-    printed = trace(list(REASONED.messages))
-    assert isinstance(printed, str)
+    seen = trace.record(REASONED, wanted=wanted)
+    assert isinstance(seen.text, str)
     spans = {number: site.span.of(text) for number, site in trace.values.items()}
-    return {(spans[number], spans[fed]) for number, fed in trace.recorder.drops}
+    return {(spans[number], spans[fed]) for number, fed in seen.drops}
+
+
+def saying(*messages: dict[str, Any]) -> Probe:
+    return replace(REASONED, messages=messages)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_traced_template_prints_what_the_plain_one_prints(name: str) -> None:
     text = source(name)
     plain, trace = study(text).examined, traced(text)
-    recorded = Examination(trace, plain.probes.values(), plain.tags)
-    trace.follow("Weighing idea 1.")
     for each in plain.probes.values():
-        assert recorded.text(each) == plain.text(each)
-        assert recorded.text(each, 1, prompt=True) == plain.text(each, 1, prompt=True)
+        assert trace.record(each, wanted="Weighing idea 1.").text == plain.text(each)
+        assert trace.record(each, 1, prompt=True).text == plain.text(each, 1, prompt=True)
 
 
 @pytest.mark.parametrize(
@@ -97,8 +98,7 @@ def test_a_traced_template_prints_what_the_plain_one_prints(name: str) -> None:
 def test_tracing_leaves_every_part_of_the_language_as_it_is(text: str) -> None:
     messages = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "yes"}]
     trace = traced(text)
-    trace.follow("hello")
-    assert trace(messages) == Renderer(text)(messages)
+    assert trace.record(saying(*messages), wanted="hello").text == Renderer(text)(messages)
 
 
 def test_a_template_that_is_nested_too_deeply_to_be_traced_is_an_error() -> None:
@@ -174,14 +174,12 @@ def test_only_the_text_that_is_looked_for_is_followed() -> None:
     assert not drops(text, "This is nowhere.")
 
 
-def test_following_another_text_forgets_the_first() -> None:
+def test_a_recording_knows_of_its_own_rendering_alone() -> None:
     trace = traced(LOOP % "{{ content.split('</think>')[-1] }}")
-    trace.follow(REASONING)
-    trace(list(REASONED.messages))
-    assert trace.recorder.drops and trace.recorder.holders and trace.recorder.outputs
-    trace.follow("")
-    trace(list(REASONED.messages))
-    assert not trace.recorder.drops and not trace.recorder.holders
+    first = trace.record(REASONED, wanted=REASONING)
+    other = trace.record(REASONED)
+    assert first.drops and first.holders and first.outputs == other.outputs
+    assert not other.drops and not other.holders
 
 
 GATED = LOOP % "{% if m.role == 'assistant' and not loop.last or content == 'x' %}[{{ content }}]{% else %}-{% endif %}"
@@ -193,8 +191,8 @@ def sites(trace: Trace, text: str) -> dict[str, int]:
 
 def test_tests_and_their_operands_are_seen_with_the_outcomes_that_they_had() -> None:
     trace = traced(GATED)
-    trace([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])
-    seen = {text: trace.recorder.outcomes.get(number) for text, number in sites(trace, GATED).items()}
+    outcomes = trace.record(saying({"role": "user", "content": "a"}, {"role": "assistant", "content": "b"})).outcomes
+    seen = {text: outcomes.get(number) for text, number in sites(trace, GATED).items()}
     assert seen == {
         "m.role == 'assistant' and not loop.last or content == 'x'": {False},
         "m.role == 'assistant' and not loop.last": {False},
@@ -218,9 +216,9 @@ def test_tests_and_their_operands_are_seen_with_the_outcomes_that_they_had() -> 
 def test_a_test_can_be_forced(test: str, outcome: bool, printed: str) -> None:
     messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     trace = traced(GATED)
-    with trace.changed(tests={sites(trace, GATED)[test]: outcome}):
-        assert trace(messages) == printed
-    assert trace(messages) == "--"
+    forced = {sites(trace, GATED)[test]: outcome}
+    assert trace.forced(tests=forced)(messages) == trace.record(saying(*messages), tests=forced).text == printed
+    assert trace.record(saying(*messages)).text == "--"
 
 
 def test_an_expression_can_be_given_the_value_of_its_operand() -> None:
@@ -228,9 +226,9 @@ def test_an_expression_can_be_given_the_value_of_its_operand() -> None:
     messages = [{"role": "user", "content": "a/b"}, {"role": "user", "content": "c"}]
     trace = traced(text)
     number = {site.span.of(text): number for number, site in trace.values.items()}
-    with trace.changed(operands={number["m.content.split('/')[-1]"]: number["m.content"]}):
-        assert trace(messages) == "A/B;C;"
-    assert trace(messages) == "B;C;"
+    kept = {number["m.content.split('/')[-1]"]: number["m.content"]}
+    assert trace.forced(operands=kept)(messages) == "A/B;C;"
+    assert trace.forced()(messages) == "B;C;"
 
 
 def test_a_cause_that_was_found_leaves_the_template_as_it_was() -> None:
@@ -240,7 +238,7 @@ def test_a_cause_that_was_found_leaves_the_template_as_it_was() -> None:
     assert lost is not None and made.trace is not None
     at = made.cause(lost[0].probe, lost[1])
     assert at is not None and at.of(text) == "content.split('</think>') | last"
-    assert made.trace(list(REASONED.messages)) == Renderer(text)(list(REASONED.messages))
+    assert made.trace.record(REASONED).text == Renderer(text)(REASONED.messages)
 
 
 def test_the_filter_of_a_loop_and_a_conditional_are_tests_too() -> None:
@@ -248,15 +246,15 @@ def test_the_filter_of_a_loop_and_a_conditional_are_tests_too() -> None:
     trace = traced(text)
     assert set(sites(trace, text)) == {"m.role == 'user'", "m.content"}
     forced = {sites(trace, text)["m.role == 'user'"]: True, sites(trace, text)["m.content"]: False}
-    with trace.changed(tests=forced):
-        assert trace([{"role": "assistant", "content": "b"}]) == "y"
+    assert trace.forced(tests=forced)([{"role": "assistant", "content": "b"}]) == "y"
 
 
 def test_what_is_printed_is_seen_piece_by_piece() -> None:
     text = "a{{ messages[0].content }}b{{ 'c' ~ messages[0].role }}{{ 'd' }}"
     trace = traced(text)
-    assert trace([{"role": "r", "content": "x"}]) == "axbcrd"
-    assert [(trace.outputs[n].span.of(text), out) for n, out in trace.recorder.outputs] == [
+    seen = trace.record(saying({"role": "r", "content": "x"}))
+    assert seen.text == "".join(seen.parts) == "axbcrd"
+    assert [(trace.outputs[n].span.of(text), out) for n, out in seen.outputs] == [
         ("messages[0].content", "x"),
         ("'c' ~ messages[0].role", "cr"),
         ("'d'", "d"),
@@ -288,11 +286,9 @@ def test_tracing_changes_nothing_in_real_templates(shared: Path) -> None:
             plain, trace = Renderer(text), Trace(Template(text), {})
         except (ParseError, RenderError):
             continue
-        trace.follow("Weighing idea 1.")
         for each in probes:
-            arguments = (each.messages, each.tools, True)
-            printed = plain(*arguments, **dict(each.flags))
-            recorded = trace(*arguments, **dict(each.flags))
+            printed = plain(each.messages, each.tools, True, **dict(each.flags))
+            recorded = trace.record(each, prompt=True, wanted="Weighing idea 1.").text
             assert recorded == printed or {type(recorded), type(printed)} == {Failure}, (path, each.describe())
             compared += isinstance(printed, str)
     assert compared > 3000

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from template_fix.contract.examination import Examination
+from template_fix.conversations.tags import Tags
+from template_fix.jinja.renderer import REASONING_FIELDS
+from template_fix.jinja.templates import Template
 from template_fix.text.edits import Edit, Span
+from template_fix.trace.recorder import Trace
 
 
 @dataclass(frozen=True)
@@ -21,3 +27,36 @@ class Proposal:
     why: str
     at: Span
     edits: tuple[Edit, ...]
+
+
+class Basis(NamedTuple):
+    """What experiments are made on: a template with its values recorded, and what it does to each conversation.
+
+    ``switch`` is the test, in template syntax, that the edits are switched by.
+    """
+
+    trace: Trace
+    examined: Examination
+    switch: str
+
+    @property
+    def template(self) -> Template:
+        """Return the template as it is written."""
+        return self.trace.template
+
+    @property
+    def fields(self) -> list[str]:
+        """Return the fields in which the template takes reasoning by their own names."""
+        unsupported = self.examined.unsupported
+        return [name for name in REASONING_FIELDS if f"field {name} in transformers 4" not in unsupported]
+
+    @property
+    def tags(self) -> Tags:
+        """Return the template's reasoning tags."""
+        return self.examined.tags
+
+
+def short(text: str) -> str:
+    """Return an expression as titles show it."""
+    shown = " ".join(text.split())
+    return f"`{shown if len(shown) <= 60 else shown[:57] + '…'}`"

@@ -12,42 +12,42 @@ from typing import NamedTuple
 
 from jinja2 import nodes
 
-from template_fix.contract.examination import Examination, Observation
+from template_fix.contract.examination import Observation
 from template_fix.conversations.probe import CALLS, Part
 from template_fix.jinja.templates import Template, Token, lex
-from template_fix.repair.message_reads import READ
-from template_fix.repair.proposers import Proposal
+from template_fix.repair.message_reads import content_reader
+from template_fix.repair.proposers import Basis, Proposal
+from template_fix.repair.splice import behind_tag
 from template_fix.text.edits import Edit, Span
 from template_fix.trace.recorder import Trace
 
 
 class _Branch(NamedTuple):
-    """The source between two tags, with the marks that end the one in front and begin the one behind."""
+    """The source between two tags, and where it is, with the marks that end the one in front and begin the other."""
 
     opening: str
+    at: Span
     text: str
     closing: str
 
 
-def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
-    """Yield the edits that print a turn's text in the branch for its tool calls, too.
-
-    ``switch`` is the test, in template syntax, that the edits are switched by.
-    """
+def proposals(basis: Basis) -> Iterator[Proposal]:
+    """Yield the edits that print a turn's text in the branch for its tool calls, too."""
+    trace, examined, switch = basis
     lost = next(((seen, part) for seen in examined.failing for part in seen.lost if _beside_call(seen, part)), None)
     if lost is None:
         return
     template = trace.template
     asked = {template.span(node.test) for node in template.all_nodes if isinstance(node, nodes.If) and _goes_on(node)}
     for number, site in trace.tests.items():
-        printed = _printed_otherwise(trace, examined, number, *lost) if site.span in asked else None
-        read = READ.search(printed.text) if printed else None
+        printed = _printed_otherwise(trace, number, *lost) if site.span in asked else None
+        read = _content_read(template, printed.at) if printed else ""
         if printed and read:
-            edit = _said_first(template, site.span, printed, f"{switch} and {read.group()}")
+            edit = _said_first(template, site.span, printed, f"{switch} and {read}")
             yield Proposal(
                 "TF206",
                 "branch",
-                f"print {read.group()} in front of tool calls, too",
+                f"print {read} in front of tool calls, too",
                 "A turn's text is printed only where the turn calls no tools.",
                 site.span,
                 (edit,),
@@ -63,14 +63,10 @@ def _beside_call(seen: Observation, part: Part) -> bool:
     return part.kind == "answer" and seen.probe.shape[part.message] in CALLS
 
 
-def _printed_otherwise(
-    trace: Trace, examined: Examination, number: int, seen: Observation, part: Part
-) -> _Branch | None:
+def _printed_otherwise(trace: Trace, number: int, seen: Observation, part: Part) -> _Branch | None:
     """Return the branch that prints a text once a test fails, if it does nothing else."""
-    trace.follow("")
-    with trace.changed(tests={number: False}):
-        Examination(trace, [seen.probe], examined.tags).text(seen.probe)
-    sites = [trace.outputs[each] for each, text in trace.recorder.outputs if part.text in text]
+    outputs = trace.record(seen.probe, tests={number: False}).outputs
+    sites = [trace.outputs[each] for each, text in outputs if part.text in text]
     branches = [_branch(trace.template, site.span) for site in sites]
     return branches[0] if len(branches) == 1 else None
 
@@ -85,8 +81,18 @@ def _branch(template: Template, output: Span) -> _Branch | None:
     inside = (template.source[at:].lstrip(" -+\r\n\t") for at in (_begin(tags, head), foot.end))
     opened, closed = (re.match(r"\w+", text) for text in inside)
     whole = opened and closed and opened.group() in ("else", "elif") and closed.group() in ("elif", "else", "endif")
-    mark = _mark(head)
-    return _Branch(mark, template.source[head.start + len(mark) : foot.start], foot.text) if whole else None
+    mark = "-%}" if head.text.startswith("-") else "%}"
+    at = Span(head.start + len(mark), foot.start)
+    return _Branch(mark, at, at.of(template.source), foot.text) if whole else None
+
+
+def _content_read(template: Template, at: Span) -> str:
+    """Return the expression that reads the content of a message in a part of a template, "" where none does."""
+    for node in template.all_nodes:
+        span = template.span(node)
+        if span and at.start <= span.start < at.end and content_reader(node):
+            return span.of(template.source)
+    return ""
 
 
 def _begin(tags: list[Token], end: Token) -> int:
@@ -94,16 +100,8 @@ def _begin(tags: list[Token], end: Token) -> int:
     return tags[tags.index(end) - 1].end
 
 
-def _mark(end: Token) -> str:
-    """Return the end of a tag without the whitespace that it strips."""
-    return "-%}" if end.text.startswith("-") else "%}"
-
-
 def _said_first(template: Template, test: Span, printed: _Branch, condition: str) -> Edit:
     """Return the edit that repeats a branch behind the tag of a test; its whitespace is stripped as it was."""
-    end = next(token for token in lex(template.source) if token.kind == "block_end" and token.start >= test.end)
-    at = end.start + len(_mark(end))
-    line = re.match(r"\r?\n[ \t]*", template.source[at:])
-    begin = line.group() if line else ""
-    block = f"{{%- if {condition} {printed.opening}{printed.text}{printed.closing} endif {_mark(end)}"
-    return Edit(Span(at, at), begin + block)
+    at, mark, line = behind_tag(template, test.end)
+    block = f"{{%- if {condition} {printed.opening}{printed.text}{printed.closing} endif {mark}"
+    return Edit(Span(at, at), line + block)

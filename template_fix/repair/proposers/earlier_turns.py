@@ -12,35 +12,25 @@ from jinja2 import nodes
 
 from template_fix.contract.examination import Examination, Observation
 from template_fix.conversations.probe import Part
-from template_fix.jinja.renderer import REASONING_FIELDS
-from template_fix.jinja.templates import Template
 from template_fix.repair.message_reads import access, enclosing_loops, first_output, leftmost
-from template_fix.repair.proposers import Proposal
+from template_fix.repair.proposers import Basis, Proposal
 from template_fix.repair.splice import literal, replaced
 from template_fix.text.edits import Edit, common_prefix
-from template_fix.trace.recorder import Trace
 
 
-def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
-    """Yield the edit that prints a turn's reasoning field in front of what is printed first of an earlier turn.
-
-    ``switch`` is the test, in template syntax, that the edit is switched by.
-    """
-    fields = [name for name in REASONING_FIELDS if f"field {name} in transformers 4" not in examined.unsupported]
+def proposals(basis: Basis) -> Iterator[Proposal]:
+    """Yield the edit that prints a turn's reasoning field in front of what is printed first of an earlier turn."""
+    fields = basis.fields
     lost = [
         (seen, part)
-        for seen in examined
+        for seen in basis.examined
         if seen.probe.form == "reasoning_content" and not seen.probe.varied and seen.text is not None
         for part in seen.lost
         if part.kind == "reasoning" and seen.probe.shape[part.message] == "r"
     ]
     if not fields or not lost:
         return
-    template = trace.template
-    edits = dict.fromkeys(
-        edit for seen, part in lost for edit in _led(template, trace, examined, seen, part, fields[0], switch)
-    )
-    for edit in edits:
+    for edit in dict.fromkeys(edit for seen, part in lost for edit in _led(basis, seen, part, fields[0])):
         yield Proposal(
             "TF202",
             "experiment",
@@ -51,20 +41,14 @@ def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Prop
         )
 
 
-def _led(
-    template: Template, trace: Trace, examined: Examination, seen: Observation, part: Part, field: str, switch: str
-) -> Iterator[Edit]:
-    around = _around(examined, seen, part)
-    site = first_output(trace, examined, seen.probe, part.message, len(seen.probe.messages)) if around else None
+def _led(basis: Basis, seen: Observation, part: Part, field: str) -> Iterator[Edit]:
+    template, around = basis.template, _around(basis.examined, seen, part)
+    site = first_output(basis.trace, seen.probe, part.message, len(seen.probe.messages)) if around else None
     loops = list(enclosing_loops(template, site.span)) if site else []
     if around and site and loops and isinstance(loops[0].target, nodes.Name):
-        span, name = leftmost(template, site), loops[0].target.name
-        text = span.of(template.source)
-        read = access(template, name, field)
-        before, behind = around
-        yield replaced(
-            span, f"{literal(before)} ~ {read} ~ {literal(behind)} ~ {text} if {switch} and {read} else {text}"
-        )
+        span, read = leftmost(template, site), access(template, loops[0].target.name, field)
+        before, behind, text = literal(around[0]), literal(around[1]), span.of(template.source)
+        yield replaced(span, f"{before} ~ {read} ~ {behind} ~ {text} if {basis.switch} and {read} else {text}")
 
 
 def _around(examined: Examination, seen: Observation, part: Part) -> tuple[str, str] | None:

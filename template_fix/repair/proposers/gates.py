@@ -10,36 +10,30 @@ from dataclasses import replace
 
 from jinja2 import nodes
 
-from template_fix.contract.examination import SAFE, SAMPLE, Examination, Held, Observation
-from template_fix.conversations.probe import Probe
+from template_fix.contract.examination import SAMPLE, Held, Observation
 from template_fix.jinja.queries import walk
 from template_fix.jinja.templates import Template
 from template_fix.repair.message_reads import access, enclosing_loops
-from template_fix.repair.proposers import Proposal
+from template_fix.repair.proposers import Basis, Proposal, short
 from template_fix.repair.splice import replaced
-from template_fix.repair.trials import prints, same, short, well
+from template_fix.repair.trials import flips, gained, harms
 from template_fix.text.edits import Span
 from template_fix.trace.recorder import Trace
 
-# What shows in the text of a conversation, without those of its beginnings.
-_AT_ONCE = ("printed", "once", "well-formed")
 
-
-def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
-    """Yield the gates whose opening or closing mends a conversation that is printed badly.
-
-    ``switch`` is the test, in template syntax, that the edits are switched by. Use it inside `limits.bounded`.
-    """
+def proposals(basis: Basis) -> Iterator[Proposal]:
+    """Yield the gates whose opening or closing mends a conversation that is printed badly."""
+    trace, examined, switch = basis
     mended: dict[tuple[int, bool], str] = {}
     tried: set[tuple[int, bool]] = set()
     for seen in examined.failing[:SAMPLE]:
-        for number, outcome in flips(trace, seen.probe, examined):
+        for number, outcome in flips(trace, seen.probe):
             mends = [] if (number, outcome) in tried else gained(trace, number, outcome, seen, examined)
             if mends:
                 tried.add((number, outcome))
                 changes, worsens = harms(trace, number, outcome, examined)
                 if outcome and (changes or worsens):
-                    yield from _guarded(trace, number, seen, examined, switch)
+                    yield from _guarded(trace, number, seen, switch)
                     yield from _restricted(trace, number, _code(seen, mends), switch)
                 if not changes:
                     mended[number, outcome] = _code(seen, mends)
@@ -58,20 +52,17 @@ def _as_prompt(trace: Trace, number: int, outcome: bool, code: str, switch: str)
         yield replace(gate, title=title, why="What begins the next turn is printed behind every conversation.")
 
 
-def _guarded(trace: Trace, number: int, seen: Observation, examined: Examination, switch: str) -> Iterator[Proposal]:
+def _guarded(trace: Trace, number: int, seen: Observation, switch: str) -> Iterator[Proposal]:
     """Yield a gate that opens only for a turn with reasoning, where opening it for every turn would harm others."""
     part = next((part for part in seen.lost if part.kind == "reasoning"), None)
     if part is None:
         return
     template = trace.template
-    trace.follow(part.text)
-    with trace.changed(tests={number: True}):
-        printed = prints(trace, examined, seen.probe, part)
-    site, holders = trace.tests[number], [trace.values[each] for each in sorted(trace.recorder.holders)]
-    trace.follow("")
+    recorded = trace.record(seen.probe, wanted=part.text, tests={number: True})
+    site, holders = trace.tests[number], [trace.values[each] for each in sorted(recorded.holders)]
     read = (nodes.Name, nodes.Getattr, nodes.Getitem)
     inside = [each for each in holders if isinstance(each.node, read) and _controls(template, site.span, each.span)]
-    if inside and printed:
+    if inside and isinstance(recorded.text, str) and part.text in recorded.text:
         text, value = site.span.of(template.source), inside[0].span.of(template.source)
         for once in ("", " and loop.first") if len(list(enclosing_loops(template, site.span))) > 1 else ("",):
             yield Proposal(
@@ -104,35 +95,6 @@ def _controls(template: Template, test: Span, place: Span) -> bool:
             if head and head.start <= test.start and test.end <= head.end:
                 return first is None or place.end <= first.start
     return False
-
-
-def flips(trace: Trace, probe: Probe, examined: Examination) -> list[tuple[int, bool]]:
-    """Return each test that is reached in a conversation, with each outcome that it could be forced to."""
-    examination = Examination(trace, [probe], examined.tags)
-    with trace.changed():
-        for cut in (*probe.cuts, len(probe.messages)):
-            examination.text(probe, cut)
-    seen = trace.recorder.outcomes
-    return [(number, not outcome) for number, outcomes in sorted(seen.items()) for outcome in sorted(outcomes)]
-
-
-def gained(trace: Trace, number: int, outcome: bool, seen: Observation, examined: Examination) -> list[Held]:
-    """Return what of a conversation is printed well once a test is forced, and wasn't before."""
-    forced = Examination(trace, examined.probes.values(), examined.tags)
-    with trace.changed(tests={number: outcome}):
-        return [held for held in seen.breaks(*SAFE) if forced.holds(seen.probe, held)]
-
-
-def harms(trace: Trace, number: int, outcome: bool, examined: Examination) -> tuple[bool, bool]:
-    """Whether forcing a test changes a conversation that is printed well, and whether it makes any other worse."""
-    forced = Examination(trace, examined.probes.values(), examined.tags)
-    with trace.changed(tests={number: outcome}):
-        changes = not same(trace, examined, well(examined))
-        worsens = not changes and any(
-            {held for held in seen.held if held.property in _AT_ONCE} - forced.held(seen.probe, *_AT_ONCE)
-            for seen in examined
-        )
-    return changes, worsens
 
 
 def _code(seen: Observation, gained: Sequence[Held]) -> str:

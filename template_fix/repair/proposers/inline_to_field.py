@@ -8,30 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.contract.examination import FIELD, Examination
+from template_fix.contract.examination import FIELD
 from template_fix.conversations.tags import Tags
 from template_fix.jinja.renderer import REASONING_FIELDS
 from template_fix.jinja.templates import Template
 from template_fix.repair.message_reads import Binding, bindings, reads, rebind, with_keys
-from template_fix.repair.proposers import Proposal
+from template_fix.repair.proposers import Basis, Proposal
 from template_fix.repair.proposers.fields import NAME, renamed
 from template_fix.repair.splice import literal
 from template_fix.text.edits import Edit
-from template_fix.trace.recorder import Trace
 
 
-def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
-    """Yield the edit that hands reasoning inside of content to the template as a field.
-
-    ``switch`` is the test, in template syntax, that the edit is switched by.
-    """
+def proposals(basis: Basis) -> Iterator[Proposal]:
+    """Yield the edit that hands reasoning inside of content to the template as a field."""
+    template, examined, switch = basis.template, basis.examined, basis.switch
     bad = any(seen.breaks("printed", "well-formed", "alike") for seen in examined if seen.probe.form == "inline")
-    supported = [name for name in REASONING_FIELDS if f"field {name} in transformers 4" not in examined.unsupported]
-    fields = supported or [name for name in REASONING_FIELDS if name in trace.template.source]
+    fields = basis.fields or [name for name in REASONING_FIELDS if name in template.source]
     if not bad or not fields:
         return
-    template = trace.template
-    bound = bindings(template, reads(trace, examined))
+    bound = bindings(template, reads(basis))
     alias = fields[0] != NAME and FIELD in examined.unsupported
     for begun in (True, False):
         edits = tuple(_taken_apart(template, each, examined.tags, fields[0], switch, begun=begun) for each in bound)

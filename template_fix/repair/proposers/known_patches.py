@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 
-from template_fix.contract.examination import Examination
 from template_fix.jinja.patterns import Pattern, fill
 from template_fix.jinja.tables import table
 from template_fix.jinja.templates import Template
@@ -43,7 +42,7 @@ def known_patches() -> tuple[Patch, ...]:
     return tuple(Patch(**{**entry, "pattern": Pattern.parse(entry["pattern"])}) for entry in entries)
 
 
-def proposals(template: Template, examined: Examination, switch: str) -> Iterator[Proposal]:
+def proposals(template: Template, switch: str) -> Iterator[Proposal]:
     """Yield a proposal for each place where a known patch matches.
 
     ``switch`` is the test, in template syntax, that the edits are switched by.

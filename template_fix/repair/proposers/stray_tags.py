@@ -12,15 +12,13 @@ from typing import NamedTuple
 
 from jinja2 import nodes
 
-from template_fix.contract.examination import Examination
 from template_fix.conversations.tags import Tags
 from template_fix.jinja.queries import walk
 from template_fix.jinja.templates import Template, lex
-from template_fix.repair.message_reads import READ, Binding
-from template_fix.repair.proposers import Proposal
+from template_fix.repair.message_reads import content_reader, other_key
+from template_fix.repair.proposers import Basis, Proposal
 from template_fix.repair.splice import literal, replaced
 from template_fix.text.edits import Edit, Span
-from template_fix.trace.recorder import Trace
 
 
 class _Printed(NamedTuple):
@@ -43,15 +41,12 @@ class _Printed(NamedTuple):
         return self.edit(f"{without} if {switch} and '{tag}' in ({self.content} or '') else {self.whole}")
 
 
-def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
-    """Yield, for each text that prints a reasoning tag in a loop over messages, its omission beside such content.
-
-    ``switch`` is the test, in template syntax, that the edits are switched by.
-    """
-    template, tags = trace.template, examined.tags
-    if not tags.paired or not any(seen.breaks("printed", "well-formed") for seen in examined):
+def proposals(basis: Basis) -> Iterator[Proposal]:
+    """Yield, for each text that prints a reasoning tag in a loop over messages, its omission beside such content."""
+    tags, switch = basis.tags, basis.switch
+    if not tags.paired or not any(seen.breaks("printed", "well-formed") for seen in basis.examined):
         return
-    found = list(_printed(template, tags))
+    found = list(_printed(basis.template, tags))
     for printed in found:
         yield from _left_out(printed, tags, switch)
     blocks = [printed for printed in found if _empty_block(printed.whole, tags)]
@@ -64,7 +59,7 @@ def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Prop
             "leave the empty block out where the content brings its own",
             "An empty block is printed in front of the turn, whatever the content holds.",
             blocks[0].at,
-            tuple(block.beside_content(_without_block(block.whole, tags), tag, switch) for block in blocks),
+            tuple(block.beside_content("".join(_around_block(block.whole, tags)), tag, switch) for block in blocks),
         )
 
 
@@ -82,10 +77,9 @@ def _left_out(printed: _Printed, tags: Tags, switch: str) -> Iterator[Proposal]:
             )
 
 
-def _without_block(whole: str, tags: Tags) -> str:
+def _around_block(whole: str, tags: Tags) -> tuple[str, str]:
     front, _, rest = whole.partition(tags.open)
-    _, _, back = rest.partition(tags.close)
-    return front + back
+    return front, rest.partition(tags.close)[2]
 
 
 def _empty_block(whole: str, tags: Tags) -> bool:
@@ -97,9 +91,8 @@ def _empty_block(whole: str, tags: Tags) -> bool:
 def _filled(printed: _Printed, tags: Tags, switch: str) -> Proposal:
     """Return the proposal that puts the reasoning field into a block that is printed empty."""
     whole = printed.whole
-    field = Binding("", printed.content, printed.at).access("reasoning_content")
-    front, _, rest = whole.partition(tags.open)
-    _, _, back = rest.partition(tags.close)
+    field = other_key(printed.content, "reasoning_content")
+    front, back = _around_block(whole, tags)
     opening, closing = literal(tags.open + tags.lead)[1:-1], literal(tags.trail + tags.close)[1:-1]
     block = f"{front}{opening}{whole[-1]} ~ {field} ~ {whole[0]}{closing}{back}"
     return Proposal(
@@ -136,16 +129,13 @@ def _tagged(text: str, tags: Tags) -> re.Match[str] | None:
 
 
 def _constants(loop: nodes.Node) -> Iterator[nodes.Const]:
-    for node in walk(loop):
-        if isinstance(node, nodes.Output):
-            for each in walk(node):
-                if isinstance(each, nodes.Const) and isinstance(each.value, str):
-                    yield each
+    printed = (each for output in loop.find_all(nodes.Output) for each in walk(output))
+    return (each for each in printed if isinstance(each, nodes.Const) and isinstance(each.value, str))
 
 
 def _content(template: Template, loop: nodes.Node) -> str:
     """Return the expression that reads the content of the message that a loop is about, "" where it reads none."""
     for node in walk(loop) if isinstance(loop, nodes.For) and isinstance(loop.target, nodes.Name) else ():
-        if isinstance(node, nodes.Getattr | nodes.Getitem) and READ.fullmatch(template.text(node)):
+        if not isinstance(node, nodes.Call) and content_reader(node):
             return template.text(node)
     return ""

@@ -10,33 +10,29 @@ from collections.abc import Iterator
 
 from jinja2 import nodes
 
-from template_fix.contract.examination import Examination, Observation
-from template_fix.conversations.probe import Part
+from template_fix.contract.examination import Observation
 from template_fix.jinja.templates import Template, lex
 from template_fix.repair.message_reads import Binding, bindings, first_output, reads, with_keys
-from template_fix.repair.proposers import Proposal
+from template_fix.repair.proposers import Basis, Proposal
 from template_fix.repair.splice import literal
 from template_fix.text.edits import Edit, Span
-from template_fix.trace.recorder import Trace
 
 
-def proposals(trace: Trace, examined: Examination, switch: str) -> Iterator[Proposal]:
-    """Yield the edit that prints the text of a turn before the statement that prints results is reached.
-
-    ``switch`` is the test, in template syntax, that the edit is switched by.
-    """
-    moved = next((seen for seen in examined if _moved(seen)), None)
+def proposals(basis: Basis) -> Iterator[Proposal]:
+    """Yield the edit that prints the text of a turn before the statement that prints results is reached."""
+    moved = next((seen for seen in basis.examined if _moved(seen)), None)
     if moved is None:
         return
-    template = trace.template
+    trace, template = basis.trace, basis.template
     result = next(part for part in moved.probe.parts if part.kind == "result")
     answer = next(part for part in moved.probe.parts if part.kind == "answer")
-    printed = _printing(trace, examined, moved, answer)
-    for binding in bindings(template, reads(trace, examined)):
-        site = first_output(trace, examined, moved.probe, result.message, behind=binding.head.end)
+    recorded = trace.record(moved.probe).outputs
+    printed = [trace.outputs[number].span for number, text in recorded if answer.text in text]
+    for binding in bindings(template, reads(basis)):
+        site = first_output(trace, moved.probe, result.message, behind=binding.head.end)
         statement = _around(template, site.span, printed) if site else None
         if statement:
-            edit = _said_first(template, binding, statement, switch)
+            edit = _said_first(template, binding, statement, basis.switch)
             yield Proposal(
                 "TF204",
                 "text order",
@@ -54,13 +50,6 @@ def _moved(seen: Observation) -> bool:
     placed = {part.kind: span for part, span in reversed(list(zip(seen.probe.parts, seen.spans, strict=True)))}
     answer, result = placed["answer"], placed["result"]
     return answer is not None and result is not None and result.end <= answer.start
-
-
-def _printing(trace: Trace, examined: Examination, seen: Observation, answer: Part) -> list[Span]:
-    """Return the outputs that print a text."""
-    trace.follow("")
-    Examination(trace, [seen.probe], examined.tags).text(seen.probe)
-    return [trace.outputs[number].span for number, text in trace.recorder.outputs if answer.text in text]
 
 
 def _around(template: Template, result: Span, printed: list[Span]) -> Span | None:
