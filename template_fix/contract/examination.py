@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
-from template_fix.conversations.probe import REASONS, Key, Part, Probe
+from template_fix.conversations.probe import IN_FIELDS, REASONS, Form, Key, Part, Probe
 from template_fix.conversations.tags import Tags
 from template_fix.jinja.renderer import Failure, Renderer
 from template_fix.text.edits import Span, common_prefix
@@ -158,7 +158,7 @@ class Examination:
             distinct.setdefault((seen.probe.form, "".join(sorted(set(seen.probe.shape))), ways), seen)
         return tuple(distinct.values())
 
-    def in_form(self, probe: Probe, form: str) -> Probe | None:
+    def in_form(self, probe: Probe, form: Form) -> Probe | None:
         """Return the same conversation with its reasoning in another form, if there is one."""
         return self.probes.get((probe.shape, probe.key._replace(form=form)))
 
@@ -210,7 +210,8 @@ class Examination:
 
     def _in_fields(self, probe: Probe) -> Iterator[str]:
         """Yield what is printed of a conversation with its reasoning in a field, where that is all of it."""
-        for name, legacy in (("reasoning_content", probe.legacy), ("reasoning", True), ("thinking", True)):
+        for name in IN_FIELDS:
+            legacy = probe.legacy or name != "reasoning_content"
             field = self.probes.get((probe.shape, probe.key._replace(form=name, legacy=legacy)))
             text = self.text(field) if field else None
             if field and isinstance(text, str) and None not in locate(field.parts, text):

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 
-from template_fix.conversations.probe import FORMS, REASONS, Probe, probe
+from template_fix.conversations.probe import FORMS, IN_FIELDS, REASONS, Probe, probe
 from template_fix.conversations.tags import Tags
 
 PLAIN = ("ua", "uaua", "sua", "uauaua")
@@ -71,7 +71,7 @@ def _other_conventions(tags: Tags, arguments: type) -> Iterator[Probe]:
     for shape in ("uktr", "uktktr", "uktrur", "udttr"):
         for legacy in (False, True):
             yield probe(shape, tags, "reasoning_content", arguments=arguments, empty=None, legacy=legacy)
-    for shape, form in product(("ur", "urur", "uktr", "uktrur"), ("reasoning_content", "reasoning", "thinking")):
+    for shape, form in product(("ur", "urur", "uktr", "uktrur"), IN_FIELDS):
         yield probe(shape, tags, form, arguments=arguments, legacy=True)
     # In transformers 5 a message that brings `reasoning` has it under every name: a template may print it twice.
     for shape in ("ur", "urur", "uktrur"):

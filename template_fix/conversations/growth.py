@@ -37,9 +37,9 @@ def unfinished(tags: Tags, arguments: type) -> Iterator[Probe]:
         yield probe(shape, tags, form, arguments=arguments)
     for shape in ("ucta", "uktr", "udttr"):
         yield probe(shape, tags, "reasoning_content", arguments=arguments, text_lists=True)
-    for form, shown in (("mapped results", lambda text: {"content": {"found": text}}), ("empty results", lambda _: {})):
+    for told, shown in (("mapped results", lambda text: {"content": {"found": text}}), ("empty results", lambda _: {})):
         for shape in ("ucta", "udttr"):
-            yield _with_results(probe(shape, tags, "reasoning_content", arguments=arguments), form, shown)
+            yield _with_results(probe(shape, tags, "reasoning_content", arguments=arguments), told, shown)
     for shape in ("ucta", "uvta", "uktr", "udttr"):
         called = probe(shape, tags, "reasoning_content", arguments=arguments)
         yield replace(called, ordinary=False, toolset="none")
@@ -61,7 +61,7 @@ def _bare(called: Probe, arguments: str) -> Probe:
     return replace(called, messages=messages, ordinary=False, toolset=f"bare {arguments}")
 
 
-def _with_results(called: Probe, form: str, shown: Callable[[str], dict[str, Any]]) -> Probe:
+def _with_results(called: Probe, told: str, shown: Callable[[str], dict[str, Any]]) -> Probe:
     """Return a conversation with the texts of its tool results in another form; they need not be printed."""
     messages = tuple(
         {**{key: value for key, value in each.items() if key != "content"}, **shown(each["content"])}
@@ -70,7 +70,7 @@ def _with_results(called: Probe, form: str, shown: Callable[[str], dict[str, Any
         for each in called.messages
     )
     parts = tuple(part for part in called.parts if part.kind != "result" or shown(part.text))
-    return replace(called, messages=messages, parts=parts, form=form, ordinary=False)
+    return replace(called, messages=messages, parts=parts, special=told, ordinary=False)
 
 
 def with_variable(tags: Tags, arguments: type, name: str, wanted: Any = None) -> Iterator[Probe]:
@@ -87,7 +87,7 @@ def with_role(tags: Tags, arguments: type, role: str) -> Iterator[Probe]:
     for shape, at in (("uua", 1), ("uaua", 2)):
         told = probe(shape, tags, "plain", arguments=arguments)
         messages = tuple({**each, "role": role} if number == at else each for number, each in enumerate(told.messages))
-        yield replace(told, messages=messages, form=f"role {role}", ordinary=False)
+        yield replace(told, messages=messages, special=f"role {role}", ordinary=False)
 
 
 def with_block(tags: Tags, arguments: type, kind: str) -> Iterator[Probe]:
@@ -99,8 +99,8 @@ def with_block(tags: Tags, arguments: type, kind: str) -> Iterator[Probe]:
             {**each, "content": [block, *each["content"]] if front else [*each["content"], block]}
             for each in told.messages
         )
-        form = f"{kind} {'in front' if front else 'behind'}"
-        yield replace(told, messages=messages, form=form, ordinary=False)
+        place = "in front" if front else "behind"
+        yield replace(told, messages=messages, special=f"{kind} {place}", ordinary=False)
 
 
 def with_field(
@@ -121,13 +121,15 @@ def _with_field(tags: Tags, arguments: type, name: str, wanted: Any) -> Iterator
     records = {**call, name: [{"name": "look_up", "response": result.text} for result in results]}
     first = [part for part in called.parts if part.message < 2]
     parts = (*first, *results, *(part for part in called.parts if part.message == 2))
-    yield replace(called, messages=(user, records, answer), parts=parts, form=name)
+    yield replace(called, messages=(user, records, answer), parts=parts, special=name)
     inside = {**call, "tool_calls": [{**each, name: results[0].text} for each in call["tool_calls"]]}
     parts = (*first, results[0], *(part for part in called.parts if part.message == 2))
-    yield replace(called, messages=(user, inside, answer), parts=parts, form=f"{name} in a call")
+    yield replace(called, messages=(user, inside, answer), parts=parts, special=f"{name} in a call")
     thought = Part("reasoning", 1, "Weighing idea 1.", f"field {name}")
     parts = (called.parts[0], thought, *called.parts[1:])
-    yield replace(called, messages=(user, {**call, name: thought.text}, answer), parts=parts, form=f"{name} of a call")
+    yield replace(
+        called, messages=(user, {**call, name: thought.text}, answer), parts=parts, special=f"{name} of a call"
+    )
     asked = probe("ua", tags, "plain", arguments=arguments)
     user, answer = asked.messages
     behind = Part("call", 1, "Calling word1.", f"field {name}")
@@ -136,4 +138,4 @@ def _with_field(tags: Tags, arguments: type, name: str, wanted: Any) -> Iterator
         (behind.text, (*asked.parts, behind)),
         (True if wanted is None else wanted, asked.parts),
     ):
-        yield replace(asked, messages=(user, {**answer, name: value}), parts=parts, form=f"{name} {value}")
+        yield replace(asked, messages=(user, {**answer, name: value}), parts=parts, special=f"{name} {value}")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from template_fix.conversations.tags import Tags
-from template_fix.jinja.renderer import prepared
+from template_fix.jinja.renderer import Message, Tool, prepared
 
-TOOLS: tuple[dict[str, Any], ...] = (
+TOOLS: tuple[Tool, ...] = (
     {
         "type": "function",
         "function": {
@@ -26,13 +26,12 @@ TOOLS: tuple[dict[str, Any], ...] = (
 )
 
 
-FORMS = ("inline", "reasoning_content")
-
-
-REASONS = "rkwdb"
-
-
-CALLS = "ckvwd"
+# How reasoning comes: not at all, inside of content, in a field, or inside of content and then in a field.
+Form: TypeAlias = Literal["plain", "inline", "reasoning_content", "reasoning", "thinking", "mixed"]
+FORMS: tuple[Form, ...] = ("inline", "reasoning_content")
+IN_FIELDS: tuple[Form, ...] = ("reasoning_content", "reasoning", "thinking")
+# The letters of turns that have reasoning, and of those that call tools.
+REASONS, CALLS = "rkwdb", "ckvwd"
 
 
 class Part(NamedTuple):
@@ -50,20 +49,21 @@ class Part(NamedTuple):
 class Key(NamedTuple):
     """What tells a conversation from others of its shape; see `Probe`."""
 
-    form: str
+    form: Form
     flags: tuple[tuple[str, Any], ...] = ()
     legacy: bool = False
     text_lists: bool = False
     empty: str | None = ""
     offered: bool = False
     toolset: str = ""
+    special: str = ""
 
 
 @dataclass(frozen=True)
 class Probe:
     """One conversation as a template gets it.
 
-    ``shape`` is its spelling, ``form`` how reasoning comes (``inline``, ``plain`` for none, or a field's name).
+    ``shape`` is its spelling, ``form`` how reasoning comes, ``special`` says in words what else no other has.
     ``ordinary`` conversations are owed the contract; on others nothing may be lost that was kept. ``flags`` are the
     template variables, ``cuts`` the numbers of messages after which the conversation could have ended. ``varied`` ones
     set a variable of the template's own; where they are ``fixed``, too, that is a switch by which the caller
@@ -73,8 +73,8 @@ class Probe:
     """
 
     shape: str
-    form: str
-    messages: tuple[dict[str, Any], ...]
+    form: Form
+    messages: tuple[Message, ...]
     parts: tuple[Part, ...]
     ordinary: bool = True
     flags: tuple[tuple[str, Any], ...] = ()
@@ -86,6 +86,7 @@ class Probe:
     fixed: bool = False
     offered: bool = False
     toolset: str = ""
+    special: str = ""
 
     @cached_property
     def features(self) -> frozenset[str]:
@@ -95,10 +96,11 @@ class Probe:
     @cached_property
     def key(self) -> Key:
         """Tell this probe from every other of its shape; a prefix of it has the same key."""
-        return Key(self.form, self.flags, self.legacy, self.text_lists, self.empty, self.offered, self.toolset)
+        given = self.flags, self.legacy, self.text_lists, self.empty, self.offered, self.toolset
+        return Key(self.form, *given, self.special)
 
     @cached_property
-    def tools(self) -> tuple[dict[str, Any], ...] | None:
+    def tools(self) -> tuple[Tool, ...] | None:
         """Return the tools that this conversation may use."""
         if self.toolset == "none" or not (self.offered or set(self.shape) & set(CALLS)):
             return None
@@ -113,17 +115,19 @@ class Probe:
     def describe(self) -> str:
         """Say in words what kind of conversation this is."""
         told = ", ".join(_WORDS[letter] for letter in self.shape)
-        form = {"plain": "", "inline": "; reasoning inside of content"}.get(
-            self.form, f"; reasoning in the field {self.form!r}"
-        )
-        form = "; reasoning inside of content, then in a field" if self.form == "mixed" else form
-        form = f"; with {self.form}" if " " in self.form else form
+        form = _FORMS.get(self.form, f"; reasoning in the field {self.form!r}")
+        form = f"; with {self.special}" if self.special else form
         flags = "".join(f"; {name}={value}" for name, value in self.flags)
         lists = "; contents as lists of text blocks" if self.text_lists else ""
         tools = "; tools that aren't called" if self.offered else _TOOLSETS[self.toolset]
         return f"{told}{form}{flags}{lists}{tools}" + ("; as transformers 4 passes it" if self.legacy else "")
 
 
+_FORMS = {
+    "plain": "",
+    "inline": "; reasoning inside of content",
+    "mixed": "; reasoning inside of content, then in a field",
+}
 _TOOLSETS = {
     "": "",
     "none": "; without its tools",
@@ -154,7 +158,7 @@ class _Writer:
     """Writes the messages of one conversation, keeping account of every text in it."""
 
     def __init__(
-        self, tags: Tags, form: str, arguments: type, empty: str | None, text_lists: bool, legacy: bool
+        self, tags: Tags, form: Form, arguments: type, empty: str | None, text_lists: bool, legacy: bool
     ) -> None:
         self.tags, self.form, self.arguments, self.empty, self.text_lists = tags, form, arguments, empty, text_lists
         self.convention = " in transformers 4" if legacy else ""
@@ -211,7 +215,7 @@ class _Writer:
 
     def reasoned(self, letter: str) -> tuple[str, dict[str, str]]:
         turns = sum(message["role"] == "assistant" for message in self.messages)
-        form = ("inline", "reasoning_content")[turns % 2] if self.form == "mixed" else self.form
+        form = FORMS[turns % 2] if self.form == "mixed" else self.form
         in_field = letter in REASONS and form != "inline"
         reasoning = self.reasoning(f"field {form}{self.convention}" if in_field else "") if letter in REASONS else ""
         answer = self.answer() if letter in "arvw" else ""
@@ -235,7 +239,7 @@ class _Writer:
 def probe(
     shape: str,
     tags: Tags,
-    form: str = "inline",
+    form: Form = "inline",
     *,
     arguments: type = dict,
     empty: str | None = "",

@@ -89,7 +89,7 @@ def _with_other_arguments(mask: Mask, arguments: type) -> Iterator[Probe]:
     other = str if arguments is dict else dict
     for shape in ("ucta", "udttr"):
         called = probe(shape, mask.examined.tags, "reasoning_content", arguments=other)
-        yield replace(called, form=f"arguments as {other.__name__}", ordinary=False)
+        yield replace(called, special=f"arguments as {other.__name__}", ordinary=False)
 
 
 def _reaching(traced: Traced, probes: Iterable[Probe]) -> Iterator[Probe]:

@@ -232,7 +232,13 @@ class Mask:
         """Add to the texts that are known those that end answers, or calls, and whether each begins what follows."""
         found = dict(known)
         for seen in self.examined:
-            if seen.text is None or seen.probe.form != "plain" or seen.probe.text_lists or None in seen.spans:
+            if (
+                seen.text is None
+                or seen.probe.form != "plain"
+                or seen.probe.special
+                or seen.probe.text_lists
+                or None in seen.spans
+            ):
                 continue
             for turn in seen.probe.turns():
                 own = _own(seen, turn)

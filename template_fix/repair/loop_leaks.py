@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
-from template_fix.conversations.probe import Probe
+from template_fix.conversations.probe import FORMS, Probe
 from template_fix.conversations.probe import probe as battery_probe
 from template_fix.conversations.tags import Tags
 from template_fix.jinja.queries import copied, names_stored, parsed
@@ -51,7 +51,7 @@ def exposed(before: str, after: str, tags: Tags, variables: Variables, flags: Va
         pairs = [(Renderer(source, variables), leaking(source, variables)) for source in (before, after)]
     except RenderError:
         return None
-    for shape, form in product(_SHAPES, ("inline", "reasoning_content")):
+    for shape, form in product(_SHAPES, FORMS):
         probe = battery_probe(shape, tags, form)
         was, now = ([each(probe.messages, probe.tools, **flags) for each in pair] for pair in pairs)
         if was[0] == was[1] and isinstance(now[0], str) and now[0] != now[1]:
