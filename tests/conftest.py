@@ -47,6 +47,7 @@ def _has_other_threads() -> bool:
 
 
 child.has_threads = _has_other_threads
+limits.trusted = True
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -3,7 +3,8 @@
 A template is a program that somebody put on the Hub. Jinja's sandbox keeps it from files and modules, not from
 looping for ever or building a gigabyte, and jinja2 folds constants while it compiles, so that ``{{ 'x' * 900000000 }}``
 takes its toll before anything is rendered. So all work on templates runs in a child process: `bounded` starts it,
-`step` limits each single parse, compilation and rendering inside it. The tokenizers library runs there, too.
+`step` limits each single parse, compilation and rendering inside it, and refuses to begin one anywhere else. The
+tokenizers library runs there, too.
 
 Memory is bounded by RLIMIT_AS, which Linux enforces and macOS doesn't; Windows has no such limit. There, time is the
 only bound.
@@ -37,6 +38,8 @@ _TICK = 0.5
 # How much longer than its computing time a call may take on a machine that is busy with other work.
 _PATIENCE = 10
 _in_child = False
+# Set by tests and benchmarks, which may work on templates in their own process: whose these are is known there.
+trusted = False
 # How many more ticks the step under way may last, and all of the call; None where there is no bound.
 _ticks_left: int | None = None
 _all_ticks_left: int | None = None
@@ -171,8 +174,9 @@ def _timed(function: Callable[..., R], *arguments: Any) -> tuple[R, float]:
 class step:
     """Bound one step of a bounded call by CPU time; raises LimitExceeded that names ``what``.
 
-    The time is counted in ticks, so that a step costs no system call: it may take up to a tick longer. Outside of a
-    child process, and on platforms without interval timers, it bounds nothing. Steps don't nest.
+    The time is counted in ticks, so that a step costs no system call: it may take up to a tick longer. On platforms
+    without interval timers it bounds nothing. Steps don't nest. Outside of a bounded call there are none: RuntimeError
+    is raised, since nothing would bound what a stranger wrote.
     """
 
     __slots__ = ("seconds", "what")
@@ -182,6 +186,8 @@ class step:
 
     def __enter__(self) -> None:
         global _ticks_left
+        if not (_in_child or trusted):
+            raise RuntimeError(f"{self.what} belongs inside of a bounded call")
         _ticks_left = math.ceil(self.seconds / _TICK)  # the first one may come at once
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
@@ -262,8 +268,7 @@ def sparing(megabytes: int) -> Iterator[None]:
         import resource
 
         soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-        limit = _address_space() + (megabytes << 20)
-        resource.setrlimit(resource.RLIMIT_AS, (limit if soft == resource.RLIM_INFINITY else min(limit, soft), hard))
+        resource.setrlimit(resource.RLIMIT_AS, (_memory_limit(megabytes, soft), hard))
     except (ImportError, ValueError, OSError):
         yield
         return
@@ -277,16 +282,18 @@ def _bound_memory(megabytes: int) -> None:
     with suppress(ImportError, ValueError, OSError):
         import resource
 
-        limit = _address_space() + (megabytes << 20)
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+        resource.setrlimit(resource.RLIMIT_AS, (_memory_limit(megabytes, hard), hard))
 
 
-def _address_space() -> int:
-    """Return the bytes of address space in use, as far as the platform tells."""
+def _memory_limit(megabytes: int, known: int) -> int:
+    """Return the limit of address space that leaves so much beyond what is in use, and doesn't exceed a known one."""
+    import resource
+
     try:
         with open("/proc/self/statm") as pages:
-            return int(pages.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 4 << 30
+            used = int(pages.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:  # the platform doesn't tell
+        used = 4 << 30
+    limit = used + (megabytes << 20)
+    return limit if known == resource.RLIM_INFINITY else min(limit, known)

@@ -49,6 +49,15 @@ class Observation:
     held: frozenset[Held]
     broken: frozenset[Held]
 
+    @cached_property
+    def placed(self) -> tuple[tuple[Part, Span], ...]:
+        """Return the parts of the conversation that are printed, with their places."""
+        return tuple((part, span) for part, span in zip(self.probe.parts, self.spans, strict=True) if span)
+
+    def begin(self, message: int) -> int:
+        """Return where the texts of the messages in front of one end."""
+        return max((span.end for part, span in self.placed if part.message < message), default=0)
+
     @property
     def lost(self) -> tuple[Part, ...]:
         """Return the parts of the conversation that aren't printed."""
@@ -70,7 +79,7 @@ class Observation:
 
 
 class Examination:
-    """A template under a battery. Use it inside `limits.bounded`: it renders, lazily, and remembers.
+    """A template under a battery: it renders, lazily, and remembers.
 
     ``renderer`` is the compiled template, ``tags`` its reasoning tags, ``flags`` template variables that are set in
     every conversation besides the conversation's own.
@@ -326,7 +335,6 @@ def end_of(spans: Iterable[Span | None]) -> int:
 
 def printed_in_front(seen: Observation, message: int, upto: Span | None = None) -> str:
     """Return what is printed between the messages before a turn and ``upto``, or the turn's own first text."""
-    placed = [(part.message, span) for part, span in zip(seen.probe.parts, seen.spans, strict=True) if span]
-    start = max((span.end for index, span in placed if index < message), default=0)
-    first = min((span.start for index, span in placed if index == message and span.start >= start), default=start)
-    return (seen.text or "")[start : upto.start if upto else first]
+    start = seen.begin(message)
+    own = (span.start for part, span in seen.placed if part.message == message and span.start >= start)
+    return (seen.text or "")[start : upto.start if upto else min(own, default=start)]

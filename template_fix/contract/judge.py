@@ -207,8 +207,8 @@ def _out_of_place(before: Examination, after: Examination, probe: Probe) -> str:
 
 def _answers(seen: Observation) -> Iterator[Part]:
     """Yield the answers that are printed in turns without tool calls."""
-    for part, span in zip(seen.probe.parts, seen.spans, strict=True):
-        if span and part.kind == "answer" and seen.probe.shape[part.message] not in CALLS:
+    for part, _ in seen.placed:
+        if part.kind == "answer" and seen.probe.shape[part.message] not in CALLS:
             yield part
 
 
@@ -230,12 +230,10 @@ def _in_front(text: str | Failure | None, probe: Probe, part: Part, upto: int | 
 
 def _headed_again(examined: Examination, seen: Observation) -> bool:
     """Whether the header of a turn stands between two texts of one turn, too."""
-    placed = sorted((span, index) for index, span in enumerate(seen.spans) if span)
-    for (one, first), (other, second) in pairwise(placed):
-        message = seen.probe.parts[first].message
-        if message == seen.probe.parts[second].message and seen.probe.shape[message] not in "sut":
-            header = generation_header(examined, seen.probe, message)
-            if header and header in (seen.text or "")[one.end : other.start]:
+    for (one, span), (other, following) in pairwise(sorted(seen.placed, key=lambda placed: placed[1])):
+        if one.message == other.message and seen.probe.shape[one.message] not in "sut":
+            header = generation_header(examined, seen.probe, one.message)
+            if header and header in (seen.text or "")[span.end : following.start]:
                 return True
     return False
 

@@ -201,7 +201,7 @@ def _delimiters(header: str, behind: str, plain: str) -> Tags | None:
 def discover(renderer: Renderer, tree: nodes.Template, chosen: tuple[str, str] | None = None) -> Tags | None:
     """Return the reasoning tags of a template, or None where it has no notion of reasoning.
 
-    ``chosen`` overrides what is found. Run it inside `limits.bounded`: it renders.
+    ``chosen`` overrides what is found.
     """
     field = printed_for_a_field(renderer, tree)
     named = chosen or in_literals(tree)

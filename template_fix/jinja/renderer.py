@@ -35,7 +35,7 @@ class Failure:
 
 
 class Renderer:
-    """A compiled chat template. Use it inside `limits.bounded`; raises RenderError and LimitExceeded.
+    """A compiled chat template. Raises RenderError and LimitExceeded.
 
     ``template`` is its source, or its syntax tree, which compiling uses up. ``variables`` are what every rendering gets
     besides its own arguments, such as ``bos_token``.

@@ -37,7 +37,7 @@ class _Union:
 
 
 class Candidates:
-    """One template with any set of proposals made. Use it inside `limits.bounded`.
+    """One template with any set of proposals made.
 
     ``before`` is the template's own case, ``default`` what an absent switch is taken for in the edits; they are looked
     at with the switch on in either case. ``captured`` says that edits ask for it by the name that notes it.

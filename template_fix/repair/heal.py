@@ -34,7 +34,7 @@ class Healed(NamedTuple):
 def healed(study: Study, found: Iterable[tuple[str, Found]], options: Options, rules: Sequence[Any]) -> Healed:
     """Look for the smallest repair of a template.
 
-    ``found`` is what was found wrong, by code, ``rules`` what finds it. Use it inside `limits.bounded`.
+    ``found`` is what was found wrong, by code, ``rules`` what finds it.
     """
     found = tuple(found)
     wanted = {code for code, _ in found if options.wants(code)}

@@ -45,7 +45,7 @@ def leaking(source: str, variables: Variables) -> Renderer:
 def exposed(before: str, after: str, tags: Tags, variables: Variables, flags: Variables) -> Exposed | None:
     """Return the first conversation that is printed as in Jinja where loops leak, and is no longer after an edit.
 
-    ``flags`` are what a caller passes. Use it inside `limits.bounded`; raises LimitExceeded.
+    ``flags`` are what a caller passes. Raises LimitExceeded.
     """
     try:
         pairs = [(Renderer(source, variables), leaking(source, variables)) for source in (before, after)]

@@ -107,8 +107,8 @@ def installed() -> str | None:
 def differences(source: str, examined: Examination) -> tuple[int, list[Difference]]:
     """Return how many renderings were compared, and in what minijinja differs in them from transformers.
 
-    ``examined`` is the template of this source under a battery; what transformers refuses isn't compared. Use it
-    inside `limits.bounded`; raises LimitExceeded, and ImportError where minijinja isn't installed.
+    ``examined`` is the template of this source under a battery; what transformers refuses isn't compared. Raises
+    LimitExceeded, and ImportError where minijinja isn't installed.
     """
     engine = Minijinja(source, examined.renderer.variables)
     compared = 0

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
-from template_fix.contract.examination import FIELD, SAFE, SAMPLE, Case, Examination
+from template_fix.contract.examination import SAFE, SAMPLE, Case, Examination
 from template_fix.contract.judge import Verdict, judge
 from template_fix.jinja.engines import unknown_elsewhere
 from template_fix.jinja.folding import SWITCH, equal_when_off
@@ -32,7 +32,7 @@ class Choice:
 
 
 class Search:
-    """Judges sets of proposals for one template. Use it inside `limits.bounded`.
+    """Judges sets of proposals for one template.
 
     ``before`` is the template's own case: what every candidate is compared with. ``default`` is what the candidates
     take an absent switch for; they are judged with the switch on in either case.
@@ -196,11 +196,7 @@ def wrong(examined: Examination) -> tuple[int, int]:
 
 def broken(examined: Examination) -> int:
     """Return in how many ways a template breaks the contract; an ignored reasoning field counts, too."""
-    return sum(
-        len(seen.breaks(*SAFE))
-        for seen in examined
-        if seen.probe.ordinary and not seen.probe.features & examined.unsupported - {FIELD}
-    )
+    return sum(len(seen.breaks(*SAFE)) for seen in examined if examined.wanting(seen))
 
 
 def _size(proposal: Proposal) -> tuple[bool, int]:

@@ -62,7 +62,7 @@ class Found:
 
 
 class Study:
-    """One template, parsed, compiled and rendered over the battery. Use it inside `limits.bounded`.
+    """One template, parsed, compiled and rendered over the battery.
 
     Proposers are imported where they are asked: a template that is safe needs none, and a check shall be fast.
 
@@ -331,8 +331,6 @@ def _given(message: Mapping[str, Any]) -> str:
 
 def _printed(seen: Observation, message: int) -> str:
     """Return what was printed from the end of the message before to the beginning of the message behind."""
-    text = seen.text or ""
-    placed = [(part.message, span) for part, span in zip(seen.probe.parts, seen.spans, strict=True) if span]
-    start = max((span.end for index, span in placed if index < message), default=0)
-    end = min((span.start for index, span in placed if index > message and span.start >= start), default=len(text))
-    return text[start:end]
+    start = seen.begin(message)
+    behind = (span.start for part, span in seen.placed if part.message > message and span.start >= start)
+    return (seen.text or "")[start : min(behind, default=None)]

@@ -115,7 +115,7 @@ def holds(value: Any, wanted: str) -> bool:
 
 
 class Trace:
-    """A template compiled with its values recorded. Use it inside `limits.bounded`.
+    """A template compiled with its values recorded.
 
     ``tests``, ``values`` and ``outputs`` are its sites, by number. Raises RenderError where the template is nested so
     deeply that it compiles by itself alone, and not with its expressions recorded.

@@ -29,19 +29,13 @@ def proposals(template: Template, keeping: Mapping[str, bool], switch: str) -> I
 
 
 def own_switches(template: Template, examined: Examination, names: Iterable[str]) -> dict[str, bool]:
-    """Return which of a template's own variables keep reasoning, with the value at which they do.
-
-    Use it inside `limits.bounded`.
-    """
+    """Return which of a template's own variables keep reasoning, with the value at which they do."""
     asked = [name for name in names if _is_boolean(template, name)]
     return {name: value for name in asked for value in (False, True) if _mends(examined, name, value)}
 
 
 def advice(examined: Examination, keeping: Mapping[str, bool]) -> str:
-    """Return what a switch of the template's own is good for, "" where it has none; see `own_switches`.
-
-    Use it inside `limits.bounded`.
-    """
+    """Return what a switch of the template's own is good for, "" where it has none; see `own_switches`."""
     wrong = [seen for seen in examined if examined.owed(seen.probe) and seen.breaks(*SAFE)]
     for name, value in keeping.items():
         flags = {**examined.flags, name: value}

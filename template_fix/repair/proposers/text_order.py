@@ -47,9 +47,8 @@ def _moved(seen: Observation) -> bool:
     """Whether a turn's text beside its tool call stands behind the result of that call."""
     if seen.probe.shape != "uvta" or seen.lost or not seen.breaks("stable"):
         return False
-    placed = {part.kind: span for part, span in reversed(list(zip(seen.probe.parts, seen.spans, strict=True)))}
-    answer, result = placed["answer"], placed["result"]
-    return answer is not None and result is not None and result.end <= answer.start
+    placed = {part.kind: span for part, span in reversed(seen.placed)}  # the first of each kind
+    return placed["result"].end <= placed["answer"].start
 
 
 def _around(template: Template, result: Span, printed: list[Span]) -> Span | None:
