@@ -73,6 +73,7 @@ def _in_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
             answer = function(*args)
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.signal(signal.SIGPROF, lambda *_: None)  # one that is on its way would bound this process for good
             limits._in_child, limits._all_ticks_left = False, None
             for each, limit in zip(bounded, before, strict=True):
                 resource.setrlimit(each, limit)
