@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from template_fix.checkpoint.checkpoint import CheckpointError, folder_of
 from template_fix.disk.store import ORIGIN, WriteError
-from template_fix.hub.model import Model, companions, opened
+from template_fix.hub.model import Model, companions, is_repo, opened
 from template_fix.options import Options, shared_default
 from template_fix.results import Patched, Report
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from template_fix.data.check import DataReport
     from template_fix.data.row_check import RowCheck
     from template_fix.data.sources import Source
+    from template_fix.report.showing import Showing
     from template_fix.share.plan import Plan
     from template_fix.share.push import Pushed
 
@@ -87,16 +89,12 @@ def patch(
     if output == "":
         raise WriteError("the name of the directory to write to is empty; is a variable unset?")
     if not write:
-        return _previewed(opened(model, revision), options)
+        from template_fix.engine.patch import patch as patch_one
+
+        return Patched(patch_one(opened(model, revision).checkpoint, options), None)
     if output is not None:
         return _copied(opened(model, revision), options, output)
     return _replaced(model, revision, options)
-
-
-def _previewed(model: Model, options: Options) -> Patched:
-    from template_fix.engine.patch import patch as patch_one
-
-    return Patched(patch_one(model.checkpoint, options), None)
 
 
 def _copied(model: Model, options: Options, output: str) -> Patched:
@@ -104,21 +102,17 @@ def _copied(model: Model, options: Options, output: str) -> Patched:
     from template_fix.engine.patch import patch as patch_one
     from template_fix.hub.origin import origin
 
-    files = model.checkpoint.files
     result = patch_one(model.checkpoint, options)
-    after = {file: text for file, (_, text) in result.changed.items()}
     unchanged, left = companions(model)
     made_of = origin(model)
-    made = {str(ORIGIN): made_of.text()} if made_of else {}
-    write_elsewhere(Path(output), {**files, **after, **unchanged, **made})
-    return Patched(result, output, left, tuple(sorted({*files, *unchanged} - after.keys())))
+    noted = {str(ORIGIN): made_of.text()} if made_of else {}
+    write_elsewhere(Path(output), {**model.checkpoint.after(result.changed).files, **unchanged, **noted})
+    return Patched(result, output, left, tuple(sorted({*model.checkpoint.files, *unchanged} - result.changed.keys())))
 
 
 def _replaced(model: str, revision: str | None, options: Options) -> Patched:
-    from template_fix.checkpoint.checkpoint import CheckpointError, folder_of
     from template_fix.disk.replace import recover, replace
     from template_fix.engine.patch import patch as patch_one
-    from template_fix.hub.model import is_repo
 
     if is_repo(model):
         raise CheckpointError(
@@ -132,6 +126,37 @@ def _replaced(model: str, revision: str | None, options: Options) -> Patched:
     result = patch_one(opened(model, revision).checkpoint, options)
     replace(folder, result.changed)
     return Patched(result, model)
+
+
+def undo(directory: str) -> tuple[str, ...]:
+    """Take the last patch of a directory, or of a template file, back and return the files restored.
+
+    Raises WriteError where that can't be done.
+    """
+    from template_fix.disk.replace import undo as undo_one
+
+    folder, path = folder_of(directory), Path(directory)
+    return undo_one(folder, None if path == folder else path.name)
+
+
+def show(
+    model: str,
+    messages: str | None = None,
+    tags: tuple[str, str] | None = None,
+    *,
+    variant: str | None = None,
+    revision: str | None = None,
+) -> Showing:
+    """Return what a model's template makes of the conversation in the file ``messages``, or of the built-in one.
+
+    ``variant`` names the template. Raises as `check` does, ConversationError for a file that holds no conversation, and
+    RenderError for a template that can't be run.
+    """
+    from template_fix.conversations.builtin import read_conversation
+    from template_fix.report.showing import show as show_one
+
+    conversation = read_conversation(Path(messages)) if messages else None
+    return show_one(opened(model, revision).checkpoint, conversation, tags, variant)
 
 
 def push(
@@ -158,8 +183,8 @@ def push(
     the Hub doesn't do it, and CheckpointError where the files can't be read.
     """
     from template_fix.share.plan import Wish
-    from template_fix.share.push import pushed
+    from template_fix.share.push import push as push_one
 
     options = options or Options(default=shared_default(create_pr))
     wish = Wish(source, to, options, revision, create_pr, branch, private, message, allow_errors)
-    return pushed(wish, dry_run=dry_run, confirm=confirm)
+    return push_one(wish, dry_run=dry_run, confirm=confirm)

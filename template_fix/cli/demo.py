@@ -9,21 +9,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from template_fix import api
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.cli import run
+from template_fix.cli.output import Format, print_one
 from template_fix.conversations.builtin import Conversation
 from template_fix.disk.replace import write_elsewhere
 from template_fix.disk.store import WriteError
-from template_fix.engine.patch import Options, special_tokens
+from template_fix.engine.patch import special_tokens
 from template_fix.report.findings import by_gravity, check_lines, finding_lines, patch_lines, tally
 from template_fix.report.showing import Shown, shown, shown_lines
-from template_fix.report.terminal import WIDEST, Line, Piece, line, printer, width_of
+from template_fix.report.terminal import WIDEST, Line, Piece, line, width_of
 from template_fix.results import Failed, Patched, Report
-
-if TYPE_CHECKING:
-    from template_fix.cli.tell import Format
 
 ROW: tuple[dict[str, Any], ...] = (
     {"role": "user", "content": "What is 17 times 6?"},
@@ -72,26 +71,22 @@ class Demo:
     row_after: Row
 
 
-def made(directory: str | None) -> Demo | Failed:
+def make_demo(directory: str | None) -> Demo | Failed:
     """Write the demo's model to ``directory``, by default a temporary one, and return what happens to it."""
     try:
-        path = str(_written(directory))
+        path = str(_write_model(directory))
     except (WriteError, OSError) as error:
         return Failed(directory or tempfile.gettempdir(), str(error))
-    before = _checked(path)
-    if isinstance(before, Failed):
-        return before
-    row_before = _row(path)
-    patched = next(run.patch([path], Options(), None, write=True))
-    if isinstance(patched, Failed):
-        return patched
-    after = _checked(path)
-    if isinstance(after, Failed):
-        return after
-    return Demo(path, before, row_before, patched, after, _row(path))
+
+    def run_demo() -> Demo:
+        before, row_before = api.check(path), _render_row(path)
+        patched = api.patch(path)
+        return Demo(path, before, row_before, patched, api.check(path), _render_row(path))
+
+    return run.try_one(path, run_demo)
 
 
-def _written(directory: str | None) -> Path:
+def _write_model(directory: str | None) -> Path:
     path = Path(tempfile.mkdtemp(prefix="template-fix-demo-") if directory is None else directory)
     if path.is_dir() and any(path.iterdir()):
         raise WriteError(f"{path}: is not empty; name a new directory")
@@ -99,11 +94,7 @@ def _written(directory: str | None) -> Path:
     return path
 
 
-def _checked(path: str) -> Report | Failed:
-    return next(run.check([path], Options()))
-
-
-def _row(path: str) -> Row:
+def _render_row(path: str) -> Row:
     from tokenizers import Tokenizer
 
     checkpoint = Checkpoint.read(path)
@@ -165,20 +156,10 @@ def _row_lines(row: Row) -> Iterator[Line]:
     yield line(*reply, indent=4)
 
 
-def told(demo: Demo | Failed, form: Format) -> int:
-    """Tell the demo and return the exit code of its last check."""
-    from template_fix.report.as_json import document
-
-    if isinstance(demo, Failed):
-        from template_fix.cli.tell import complain
-
-        complain(demo.message)
-        return run.FAILED
-    if form == "json":
-        print(document("demo", demo_json(demo)))
-    else:
-        printer(sys.stdout)(demo_lines(demo, width_of(sys.stdout)))
-    return run.exit_code([demo.after])
+def print_demo(demo: Demo | Failed, form: Format) -> int:
+    """Print the demo and return the exit code of its last check."""
+    print_one("demo", demo, form, demo_json, lambda made: demo_lines(made, width_of(sys.stdout)))
+    return run.FAILED if isinstance(demo, Failed) else run.exit_code([demo.after])
 
 
 def demo_json(demo: Demo) -> dict[str, Any]:

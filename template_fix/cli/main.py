@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,9 +25,10 @@ from template_fix.cli.options import (
 from template_fix.text.display import one_line
 
 if TYPE_CHECKING:
-    from template_fix.cli.tell import Format
+    from template_fix.cli.output import Format
     from template_fix.options import Options
-    from template_fix.share.plan import Plan
+    from template_fix.share.plan import Plan, Wish
+    from template_fix.share.push import Pushed
 
 # Raised by click 8.2 and later.
 _HELP: tuple[type[Exception], ...] = (getattr(click.exceptions, "NoArgsIsHelpError", click.exceptions.Exit),)
@@ -53,10 +54,10 @@ class Commands(click.Group):
             sys.stdout.flush()
             return code
         except BrokenPipeError:
-            return _silenced(PIPE_CLOSED)
+            return _silence_stdout(PIPE_CLOSED)
 
 
-def _silenced(code: int) -> int:
+def _silence_stdout(code: int) -> int:
     """Let what is still in the buffer of stdout go nowhere, so that Python doesn't stumble over it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
@@ -99,22 +100,28 @@ def check(
     --set preserve_thinking=true judges with what your training passes to the template; rows that bring their own
     chat_template_kwargs keep them.
     """
-    from template_fix.cli import run, tell
+    from template_fix import api
+    from template_fix.cli import output, run
 
     if not rows.data and rows.needs_data:
         raise click.UsageError("--column, --subset, --limit, --sample and --processes go with --data")
     if not rows.data:
-        return tell.told_check(run.check(models, options, revision), form, strict=strict)
+        call = partial(api.check, options=options, revision=revision)
+        return output.print_check(run.try_each(models, call), form, strict=strict)
     if len(models) > 1 or form == "sarif":
         raise click.UsageError("--data takes one MODEL, and reports as text or json")
     from template_fix.data.sources import Source
+    from template_fix.report.progress import progress
 
     source = Source(rows.data, rows.split, rows.subset, rows.limit, rows.sample, tuple(rows.columns.values()))
-    told = run.check_data(models[0], source, options, revision, rows.columns, rows.processes or _processors())
-    return tell.told_data(told, form, strict=strict)
+    with progress() as told:
+        settings = partial(api.check_data, revision=revision, columns=rows.columns, told=told)
+        processes = rows.processes or _count_processors()
+        checked = run.try_one(models[0], lambda: settings(models[0], source, options, processes=processes))
+    return output.print_data(checked, form, strict=strict)
 
 
-def _processors() -> int:
+def _count_processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -140,82 +147,51 @@ def patch(
     """
     if output is not None and (diff or len(models) > 1):
         raise click.UsageError(f"--output takes {'no --diff' if diff else 'one MODEL only'}")
-    from template_fix.cli import run, tell
+    from template_fix import api
+    from template_fix.cli import run
+    from template_fix.cli.output import print_patch
 
-    return tell.told_patch(run.patch(models, options, output, write=not diff, revision=revision), form, diff=diff)
+    call = partial(api.patch, options=options, revision=revision, output=output, write=not diff)
+    return print_patch(run.try_each(models, call), form, diff=diff)
 
 
 @cli.command(epilog=EXIT_CODES)
-@click.argument("source", type=FILLED)
-@click.option(
-    "--to",
-    type=FILLED,
-    metavar="REPO",
-    required=True,
-    help="The repository, as user/name; one that isn't there is made.",
-)
-@click.option("--create-pr", is_flag=True, help="Open a pull request instead of committing to REPO.")
-@click.option(
-    "--branch",
-    type=FILLED,
-    metavar="B",
-    help="The branch to commit to, or to open a pull request on.  [default: main]",
-)
-@click.option("--private", is_flag=True, help="Make the repository a private one.")
-@click.option("--message", metavar="M", help="The commit's message and the pull request's title.")
-@click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
-@click.option("--yes", is_flag=True, help="Don't ask before writing to what isn't yours, or over other files.")
-@click.option("--allow-errors", is_flag=True, help="Push although errors remain that could not be repaired.")
-@revision
 @push_options
 @report_format("text", "json")
-def push(
-    source: str,
-    to: str,
-    create_pr: bool,
-    branch: str | None,
-    private: bool,
-    message: str | None,
-    dry_run: bool,
-    yes: bool,
-    allow_errors: bool,
-    revision: str | None,
-    options: Options,
-    default: str | None,
-    form: Format,
-) -> int:
+def push(wish: Wish, dry_run: bool, yes: bool, form: Format) -> int:
     """Share a repaired tokenizer on the Hub: with the model it is of, or as a repository of your own.
 
     SOURCE is a patched directory, or a repository on the Hub, which is then checked and patched on the way. What is
     sent to the model that the repair is of are the changed files alone; a repository of your own gets the whole
     tokenizer and a model card.
     """
-    from template_fix.cli import run, tell
-    from template_fix.options import shared_default
-    from template_fix.share.plan import Wish
+    from template_fix.cli import output, run
+    from template_fix.hub.errors import Moved
+    from template_fix.share.push import push as push_one
 
-    options = replace(options, default=default or shared_default(create_pr))
-    wish = Wish(source, to, options, revision, create_pr, branch, private, message, allow_errors)
-    confirm = None if yes else _confirmed
-    return tell.told_push(run.push(wish, dry_run=dry_run, confirm=confirm, again=_again), form)
+    def push_until_still() -> Pushed:
+        try:
+            return push_one(wish, dry_run=dry_run, confirm=None if yes else _confirm)
+        except Moved as error:
+            if not (sys.stdin.isatty() and _ask(f"{error}. Check it as it is now?")):
+                raise
+            return push_until_still()
+
+    return output.print_push(run.try_one(wish.source, push_until_still), form)
 
 
-def _confirmed(plan: Plan, doubt: str) -> bool:
+def _confirm(plan: Plan, doubt: str) -> bool:
     """Show what is about to be sent and ask; where nobody can answer, refuse."""
-    from template_fix.cli.tell import told_plan
+    from template_fix.cli.output import print_plan
     from template_fix.share.plan import PushError
 
     if not sys.stdin.isatty():
         raise PushError(f"{plan.repo}: {doubt}, so this needs --yes; --dry-run shows what would be sent")
-    told_plan(plan)
-    return _answered(f"{plan.repo} {doubt}. Send this? (--dry-run shows all of it)")
+    print_plan(plan)
+    return _ask(f"{plan.repo} {doubt}. Send this? (--dry-run shows all of it)")
 
 
-def _again(why: str) -> bool:
-    return sys.stdin.isatty() and _answered(f"{why}. Check it as it is now?")
-
-
-def _answered(question: str) -> bool:
+def _ask(question: str) -> bool:
     return click.confirm(one_line(question), err=True)
 
 
@@ -224,9 +200,10 @@ def _answered(question: str) -> bool:
 @report_format("text", "json")
 def undo(directory: str, form: Format) -> int:
     """Take the last patch of a directory back."""
-    from template_fix.cli import run, tell
+    from template_fix import api
+    from template_fix.cli import output, run
 
-    return tell.told_undo(directory, run.undo(directory), form)
+    return output.print_undo(directory, run.try_one(directory, lambda: api.undo(directory)), form)
 
 
 @cli.command(epilog=EXIT_CODES)
@@ -234,9 +211,9 @@ def undo(directory: str, form: Format) -> int:
 @report_format("text", "json")
 def explain(code: str | None, form: Format) -> int:
     """Print a rule's page, or the table of all rules."""
-    from template_fix.cli import tell
+    from template_fix.cli.output import print_rules
 
-    return tell.told_rules(code, form)
+    return print_rules(code, form)
 
 
 @cli.command(epilog=EXIT_CODES)
@@ -257,9 +234,11 @@ def show(
     form: Format,
 ) -> int:
     """Render a conversation, with what is dropped struck out."""
-    from template_fix.cli import run, tell
+    from template_fix import api
+    from template_fix.cli import output, run
 
-    return tell.told_show(run.show(model, messages, tags, variant, revision), form)
+    call = partial(api.show, messages=messages, tags=tags, variant=variant, revision=revision)
+    return output.print_show(next(run.try_each([model], call)), form)
 
 
 @cli.command(epilog=EXIT_CODES)
@@ -270,9 +249,9 @@ def demo(directory: str | None, form: Format) -> int:
 
     It is written to DIR, which must be new or empty, or else to a temporary directory, and stays there.
     """
-    from template_fix.cli import demo as story
+    from template_fix.cli.demo import make_demo, print_demo
 
-    return story.told(story.made(directory), form)
+    return print_demo(make_demo(directory), form)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -296,4 +275,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         told = one_line(f"{error.filename or 'the output'}: {error.strerror or error}")
         click.echo(f"template-fix: {told}", err=True)
-        return _silenced(FAILED)
+        return _silence_stdout(FAILED)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from template_fix.options import Options
+    from template_fix.share.plan import Wish
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -90,6 +94,29 @@ _DATA = (
     click.option("--processes", type=click.IntRange(1), metavar="N", help="How many at once.  [default: one a CPU]"),
 )
 
+_PUSH = (
+    click.argument("source", type=FILLED),
+    click.option(
+        "--to",
+        type=FILLED,
+        metavar="REPO",
+        required=True,
+        help="The repository, as user/name; one that isn't there is made.",
+    ),
+    click.option("--create-pr", is_flag=True, help="Open a pull request instead of committing to REPO."),
+    click.option(
+        "--branch",
+        type=FILLED,
+        metavar="B",
+        help="The branch to commit to, or to open a pull request on.  [default: main]",
+    ),
+    click.option("--private", is_flag=True, help="Make the repository a private one."),
+    click.option("--message", metavar="M", help="The commit's message and the pull request's title."),
+    click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing."),
+    click.option("--yes", is_flag=True, help="Don't ask before writing to what isn't yours, or over other files."),
+    click.option("--allow-errors", is_flag=True, help="Push although errors remain that could not be repaired."),
+)
+
 
 class Data(NamedTuple):
     """Which training data to look at, and how much of it."""
@@ -106,11 +133,6 @@ class Data(NamedTuple):
     def needs_data(self) -> bool:
         """Whether anything is asked for that makes no sense without data."""
         return bool(self.columns or self.subset or self.limit or self.sample or self.processes)
-
-
-def data_options(command: Command) -> Command:
-    """Give a command the options on training data, as one value under the name ``rows``."""
-    return _gathered(command, _DATA, Data._fields, "rows", lambda **given: Data(**given))
 
 
 revision = click.option(
@@ -144,46 +166,54 @@ _shared_default = click.option(
 _set = click.option(
     "--set", "flags", multiple=True, callback=_flags, metavar="NAME=VALUE", help="Judge with this variable."
 )
-_FIELDS = ("select", "ignore", "tags", "default", "mark", "flags", "engines")
 
 
-def check_options(command: Command) -> Command:
-    """Give a command what says how to check, as one `Options` value under the name ``options``."""
-    return _gathered(command, (select, ignore, tags, _set, engines), _FIELDS, "options", _options)
-
-
-def patch_options(command: Command) -> Command:
-    """Give a command what says how to repair, as one `Options` value under the name ``options``."""
-    return _gathered(command, (select, ignore, tags, _default, mark, engines), _FIELDS, "options", _options)
-
-
-def push_options(command: Command) -> Command:
-    """Give a command what says how to share a repair, as `patch_options` does; ``default`` comes by itself, or None."""
-    fields = [field for field in _FIELDS if field != "default"]
-    return _gathered(command, (select, ignore, tags, _shared_default, mark), fields, "options", _options)
-
-
-def _options(**given: Any) -> Any:
+def _make_options(**given: Any) -> Options:
     from template_fix.options import Options
 
     return Options(**given)
 
 
-def _gathered(
-    command: Command,
-    options: Sequence[Callable[[Any], Any]],
-    fields: Sequence[str],
-    name: str,
-    made: Callable[..., Any],
-) -> Command:
-    """Give a command options, and the values of ``fields`` among them as one under a name."""
+def _make_wish(**given: Any) -> Wish:
+    from template_fix.options import Options, shared_default
+    from template_fix.share.plan import Wish
 
-    @wraps(command)
-    def called(**given: Any) -> Any:
-        value = made(**{field: given.pop(field) for field in fields if field in given})
-        return command(**{name: value}, **given)
+    default = given.pop("default") or shared_default(given["create_pr"])
+    chosen = {name: given.pop(name) for name in ("select", "ignore", "tags", "mark")}
+    return Wish(options=Options(**chosen, default=default), **given)
 
-    wrapped: Any = called
-    for option in reversed(options):
-        wrapped = option(wrapped)
-    return wrapped  # type: ignore[no-any-return]
+
+def _gather(
+    name: str, make: Callable[..., Any], *options: Callable[[Any], Any], apart: Sequence[str] = ()
+) -> Callable[[Command], Command]:
+    """Give a command options, and what ``make`` makes of their values under a name; ``apart`` are passed on."""
+    fields = {_name_of(option) for option in options}.difference(apart)
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def run(**given: Any) -> Any:
+            return command(**{name: make(**{field: given.pop(field) for field in fields})}, **given)
+
+        wrapped: Any = run
+        for option in reversed(options):
+            wrapped = option(wrapped)
+        return wrapped  # type: ignore[no-any-return]
+
+    return decorate
+
+
+def _name_of(option: Callable[[Any], Any]) -> str:
+    decorated = option(lambda: None)
+    return str(decorated.__click_params__[0].name)
+
+
+# What to check, as one `Options` value.
+check_options = _gather("options", _make_options, select, ignore, tags, _set, engines)
+# How to repair, as one `Options` value.
+patch_options = _gather("options", _make_options, select, ignore, tags, _default, mark, engines)
+# Which training data to look at, as one `Data` value.
+data_options = _gather("rows", Data, *_DATA)
+# What to share and where, as one `Wish` value.
+push_options = _gather(
+    "wish", _make_wish, *_PUSH, revision, select, ignore, tags, _shared_default, mark, apart=("dry_run", "yes")
+)

@@ -102,7 +102,7 @@ class _Proved(NamedTuple):
         return {file: text.encode() for file, (_, text) in self.result.changed.items()}
 
 
-def planned(wish: Wish) -> Plan:
+def plan_push(wish: Wish) -> Plan:
     """Return what a push would send; nothing is written but the Hub's cache.
 
     Raises PushError where it should not be sent, HubError where the Hub can't be asked, and CheckpointError.
@@ -112,14 +112,14 @@ def planned(wish: Wish) -> Plan:
     model = opened(wish.source, wish.revision)
     if folder_of(wish.source) != Path(wish.source) and not is_repo(wish.source):
         raise PushError(f"{wish.source}: is one template; name the directory of its model")
-    target = _target(wish)
+    target = _look_at_target(wish)
     made_of, remote = origin(model), target.remote
     if remote is not None and any(map(belongs, remote.files)) and (made_of is None or made_of.repo == remote.repo):
-        return _repair_of(wish, model, made_of, target, remote)
-    return _share(wish, model, made_of, target)
+        return _plan_repair(wish, model, made_of, target, remote)
+    return _plan_copy(wish, model, made_of, target)
 
 
-def _target(wish: Wish) -> _Target:
+def _look_at_target(wish: Wish) -> _Target:
     branch = wish.branch or "main"
     try:
         remote = client.look(wish.to, branch)
@@ -134,7 +134,7 @@ def _target(wish: Wish) -> _Target:
     return _Target(remote, branch)
 
 
-def _repair_of(wish: Wish, model: Model, made_of: Origin | None, target: _Target, remote: Remote) -> Plan:
+def _plan_repair(wish: Wish, model: Model, made_of: Origin | None, target: _Target, remote: Remote) -> Plan:
     """Plan a commit with the changed files alone, on the model that they are of."""
     base = model if wish.revision else fetched(remote)
     checked = base.checkpoint.revision
@@ -143,7 +143,7 @@ def _repair_of(wish: Wish, model: Model, made_of: Origin | None, target: _Target
             f"{remote.repo}: {target.branch} is at {remote.commit[:7]}, and {wish.revision} is not; leave out "
             "--revision to check it as it is now, or name a new --branch"
         )
-    proved = _proved(wish, model, made_of, base)
+    proved = _prove(wish, model, made_of, base)
     default = wish.options.default
     return Plan(
         wish.source,
@@ -159,7 +159,7 @@ def _repair_of(wish: Wish, model: Model, made_of: Origin | None, target: _Target
     )
 
 
-def _share(wish: Wish, model: Model, made_of: Origin | None, target: _Target) -> Plan:
+def _plan_copy(wish: Wish, model: Model, made_of: Origin | None, target: _Target) -> Plan:
     """Plan a commit with a whole tokenizer and its card, for a repository of one's own."""
     if wish.create_pr:
         raise PushError(
@@ -167,7 +167,7 @@ def _share(wish: Wish, model: Model, made_of: Origin | None, target: _Target) ->
             f"--to {wish.to} --create-pr opens one where there is something to repair"
         )
     base = fetched(client.look(*made_of)) if made_of and model.remote is None else model
-    proved = _proved(wish, model, made_of, base)
+    proved = _prove(wish, model, made_of, base)
     there = target.remote.files if target.remote else {}
     files = {**tokenizer_files(base), **proved.changed}
     if CARD not in there:
@@ -206,7 +206,7 @@ def _card(wish: Wish, made_of: Origin | None, proved: _Proved) -> str:
     )
 
 
-def _proved(wish: Wish, model: Model, made_of: Origin | None, base: Model) -> _Proved:
+def _prove(wish: Wish, model: Model, made_of: Origin | None, base: Model) -> _Proved:
     """Repair ``base`` and return what comes out.
 
     Raises PushError where errors remain, and where ``model`` is a directory and not what comes out.

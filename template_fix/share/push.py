@@ -8,7 +8,7 @@ from typing import Literal
 
 from template_fix.hub import client
 from template_fix.hub.errors import Moved
-from template_fix.share.plan import Plan, Wish, planned
+from template_fix.share.plan import Plan, Wish, plan_push
 
 State = Literal["pushed", "planned", "unchanged", "declined"]
 
@@ -17,7 +17,7 @@ State = Literal["pushed", "planned", "unchanged", "declined"]
 class Pushed:
     """What became of a push.
 
-    ``state`` is ``pushed``; ``planned`` where nothing was to be sent; ``unchanged`` where there was nothing to send,
+    ``state`` is ``pushed``; ``plan_push`` where nothing was to be sent; ``unchanged`` where there was nothing to send,
     or a pull request holds it already; or ``declined`` by the user. ``commit`` is the commit that was made, ``url`` its
     address, ``pull_request`` that of the pull request.
     """
@@ -29,39 +29,39 @@ class Pushed:
     pull_request: str | None = None
 
 
-def pushed(wish: Wish, *, dry_run: bool = False, confirm: Callable[[Plan, str], bool] | None = None) -> Pushed:
+def push(wish: Wish, *, dry_run: bool = False, confirm: Callable[[Plan, str], bool] | None = None) -> Pushed:
     """Do what the user asks, and return what came of it; a dry run needs no token.
 
-    ``confirm`` is asked, with the reason, where there is one to doubt that this is meant. Raises as `planned` does,
+    ``confirm`` is asked, with the reason, where there is one to doubt that this is meant. Raises as `plan_push` does,
     Moved with nothing written, and HubError.
     """
     if dry_run:
-        return Pushed(planned(wish), "planned")
+        return Pushed(plan_push(wish), "planned")
     user = client.user()
-    plan = planned(wish)
+    plan = plan_push(wish)
     if confirm is not None and (doubt := plan.doubt(user)) and not confirm(plan, doubt):
         return Pushed(plan, "declined")
-    return _sent(plan, user)
+    return _send(plan, user)
 
 
-def _sent(plan: Plan, user: str) -> Pushed:
+def _send(plan: Plan, user: str) -> Pushed:
     if not plan.files:
         return Pushed(plan, "unchanged")
-    if plan.create_pr and (offered := _offered(plan, user)):
-        return Pushed(plan, "unchanged", pull_request=offered)
+    if plan.create_pr and (found := _find_open(plan, user)):
+        return Pushed(plan, "unchanged", pull_request=found)
     made = client.commit(
         plan.repo,
         plan.files,
         plan.message,
         plan.description,
         branch=plan.branch,
-        parent=_parent(plan),
+        parent=_prepare_parent(plan),
         pull_request=plan.create_pr,
     )
     return Pushed(plan, "pushed", made.commit, made.url, made.pull_request)
 
 
-def _offered(plan: Plan, user: str) -> str | None:
+def _find_open(plan: Plan, user: str) -> str | None:
     """Return the address of an open pull request of the user's that holds just these files."""
     for revision, url in client.pull_requests(plan.repo, user):
         files = client.look(plan.repo, revision).files
@@ -70,7 +70,7 @@ def _offered(plan: Plan, user: str) -> str | None:
     return None
 
 
-def _parent(plan: Plan) -> str:
+def _prepare_parent(plan: Plan) -> str:
     """Return the commit to build on, and make the repository or the branch where it is missing."""
     if plan.parent is None:
         client.create_repo(plan.repo, private=plan.private)

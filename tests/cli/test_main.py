@@ -325,7 +325,7 @@ def test_the_module_runs():
 CLOSED = """
 import os, sys
 from template_fix.cli import main as cli
-from template_fix.cli import tell
+from template_fix.cli import output
 reader, writer = os.pipe()
 os.close(reader)
 os.dup2(writer, 1)
@@ -333,7 +333,7 @@ def many(*_):
     for _ in range(9999):
         print("x" * 99)
     return 0
-tell.told_rules = many
+output.print_rules = many
 sys.exit(cli.main(["explain"]))
 """
 
@@ -353,9 +353,9 @@ def test_output_that_cannot_be_written_is_one_line():
 
 
 def test_a_terminal_that_knows_only_ascii_is_no_reason_to_fail():
-    told = "tell.told_rules = lambda *_: print('…<｜User｜>') or 0"
+    told = "output.print_rules = lambda *_: print('…<｜User｜>') or 0"
     done = python(
-        f"from template_fix.cli import main as cli, tell; {told}; cli.main(['explain'])",
+        f"from template_fix.cli import main as cli, output; {told}; cli.main(['explain'])",
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
     )
     assert done.stdout == "\\u2026<\\uff5cUser\\uff5c>\n"

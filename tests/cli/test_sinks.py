@@ -245,10 +245,10 @@ def test_the_help_keeps_its_lines(capfd: Any) -> None:
 def test_an_error_of_the_system_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     script = f"""
 from template_fix.cli import main as cli
-from template_fix.cli import tell
+from template_fix.cli import output
 def refuse(*_):
     raise OSError(28, "No space left", {CLEAR + TOKEN!r})
-tell.told_rules = refuse
+output.print_rules = refuse
 raise SystemExit(cli.main(["explain"]))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
@@ -261,18 +261,18 @@ def test_what_is_asked_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr("sys.stdin", Terminal())
     monkeypatch.setattr("click.confirm", lambda text, err: bool(asked.append(text)))
-    assert not cli._again(f"{CLEAR}\n{TOKEN}" + "é" * 10**6)
+    assert not cli._ask(f"{CLEAR}\n{TOKEN}" + "é" * 10**6)
     assert asked[0].startswith("\\x1b[2J ***é") and harmless(asked[0])
 
 
 def test_a_diff_for_a_program_is_exact_and_one_for_a_terminal_harmless(
     hostile: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from template_fix.cli import tell
+    from template_fix.cli import output
 
     for stream, shown in ((Terminal(), "+\\x1b[2J***\n"), (io.TextIOWrapper(io.BytesIO()), f"+{CLEAR}{TOKEN}\n")):
         monkeypatch.setattr("sys.stdout", stream)
-        tell._write_exactly(f"+{CLEAR}{TOKEN}\n")
+        output._write_exactly(f"+{CLEAR}{TOKEN}\n")
         stream.seek(0)
         assert stream.read() == shown
 
@@ -306,7 +306,7 @@ def test_a_fault_of_our_own_is_one_line(
     def fail(*_: Any, **__: Any) -> None:
         raise ChildError(fault)
 
-    for name in ("api.check", "api.patch", "report.showing.show"):
+    for name in ("api.check", "api.patch", "api.show"):
         monkeypatch.setattr(f"template_fix.{name}", fail)
     model = tiny_model.written(tmp_path / "m")
     assert asked([command, str(model)], capfd) == (2, f"template-fix: {model}: {told}\n")

@@ -1,0 +1,218 @@
+"""Prints what came of a command: outcomes in, text or JSON or SARIF out, and the exit code back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from template_fix.cli.run import CLEAN, FAILED, exit_code
+from template_fix.report.findings import check_lines, diff_text, patch_lines
+from template_fix.report.terminal import Line, line, printer, width_of
+from template_fix.results import Failed, Outcome, Patched, Report
+from template_fix.text.display import one_line, presentable, scrubbed_all, short
+
+if TYPE_CHECKING:
+    from template_fix.data.check import DataReport
+    from template_fix.report.showing import Showing
+    from template_fix.share.plan import Plan
+    from template_fix.share.push import Pushed
+
+Format = Literal["text", "json", "sarif"]
+Value = TypeVar("Value")
+AnyOutcome = TypeVar("AnyOutcome", bound=Outcome)
+
+
+def print_check(outcomes: Iterable[Report | Failed], form: Format, *, strict: bool) -> int:
+    """Print the reports of ``check``."""
+    if form == "text":
+        return exit_code(list(_print_each(outcomes)), strict=strict)
+    reports = _complain_of_failures(outcomes)
+    code = exit_code(reports, strict=strict)
+    if form == "json":
+        _print_outcomes("check", reports, code)
+    else:
+        _print_sarif(reports)
+    return code
+
+
+def print_data(outcome: DataReport | Failed, form: Format, *, strict: bool) -> int:
+    """Print the report of ``check`` with training data, whose losses count as findings do."""
+    from template_fix.report.data import survey_json, survey_lines
+
+    code = FAILED
+    if not isinstance(outcome, Failed):
+        tally = outcome.survey.before
+        lost = int(bool(tally.harmed or (strict and tally.prompt_differs)))
+        code = max(exit_code([outcome.report], strict=strict), lost)
+
+    def content(told: DataReport) -> dict[str, Any]:
+        from template_fix.report.as_json import report_json
+
+        return {"exit_code": code, "models": [{**report_json(told.report), "data": survey_json(told.survey)}]}
+
+    def lines(told: DataReport) -> Iterator[Line]:
+        yield from check_lines(told.report, width_of(sys.stdout))
+        yield line("")
+        yield from survey_lines(told.survey)
+
+    print_one("check", outcome, form, content, lines)
+    return code
+
+
+def print_patch(outcomes: Iterable[Patched | Failed], form: Format, *, diff: bool) -> int:
+    """Print the results of ``patch``; for a ``diff`` in text, that alone is on stdout and the rest on stderr."""
+    if form == "text":
+        return exit_code(list(_print_diffs(outcomes) if diff else _print_each(outcomes)))
+    results = _complain_of_failures(outcomes)
+    _print_outcomes("patch", results, code := exit_code(results))
+    return code
+
+
+def print_undo(directory: str, restored: tuple[str, ...] | Failed, form: Format) -> int:
+    """Print which files ``undo`` restored."""
+
+    def lines(names: tuple[str, ...]) -> list[Line]:
+        return [line(f"{short(directory)}: restored {', '.join(map(short, names))}", hang=2)]
+
+    print_one("undo", restored, form, lambda names: {"model": directory, "restored": list(names)}, lines)
+    return FAILED if isinstance(restored, Failed) else CLEAN
+
+
+def print_push(pushed: Pushed | Failed, form: Format) -> int:
+    """Print what became of a push; it has failed where the user declined it."""
+    from template_fix.share.report import push_lines, pushed_json
+
+    print_one("push", pushed, form, pushed_json, push_lines)
+    if isinstance(pushed, Failed) or pushed.state == "declined":
+        return FAILED
+    return exit_code([pushed.plan.result.after])
+
+
+def print_plan(plan: Plan) -> None:
+    """Print on stderr, in short, what is about to be sent."""
+    from template_fix.share.report import summary_lines
+
+    printer(sys.stderr)(summary_lines(plan))
+
+
+def print_show(showing: Showing | Failed, form: Format) -> int:
+    """Print what a template makes of a conversation."""
+    from template_fix.report.as_json import showing_json
+    from template_fix.report.showing import showing_lines
+
+    print_one("show", showing, form, showing_json, showing_lines)
+    failed = isinstance(showing, Failed) or all(shown.failure is not None for shown in showing.shown)
+    return FAILED if failed else CLEAN
+
+
+def print_rules(code: str | None, form: Format) -> int:
+    """Print the page of one rule, or the table of all."""
+    from template_fix.report.pages import UnknownCodeError, page, page_lines, pages, table_lines
+
+    try:
+        found = [page(code)] if code else pages()
+    except UnknownCodeError as error:
+        complain(str(error))
+        return FAILED
+    lines = page_lines(found[0]) if code else table_lines(found)
+    print_one("explain", found, form, lambda rules: {"rules": [each._asdict() for each in rules]}, lambda _: lines)
+    return CLEAN
+
+
+def print_one(
+    command: str,
+    outcome: Value | Failed,
+    form: Format,
+    content: Callable[[Value], dict[str, Any]],
+    lines: Callable[[Value], Iterable[Line]],
+) -> None:
+    """Print an outcome in a form: as the ``content`` of a JSON document, or as ``lines``; a failure also on stderr."""
+    if isinstance(outcome, Failed):
+        complain(outcome.message)
+        if form == "json":
+            _print_json(command, {"model": outcome.model, "error": outcome.message})
+    elif form == "json":
+        _print_json(command, content(outcome))
+    else:
+        printer(sys.stdout)(lines(outcome))
+
+
+def complain(message: str) -> None:
+    """Put one line on stderr."""
+    print(f"template-fix: {one_line(message)}", file=sys.stderr)
+
+
+def outcome_lines(outcome: Report | Patched, width: int) -> Iterator[Line]:
+    """Yield what is to be said of one model."""
+    if isinstance(outcome, Patched):
+        return patch_lines(outcome.result, outcome.written, outcome.left, outcome.copied, width)
+    return check_lines(outcome, width)
+
+
+def _print_each(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+    """Print each outcome as soon as it is there, and hand it on."""
+    put, width = printer(sys.stdout), width_of(sys.stdout)
+    between: list[Line] = []
+    for outcome in outcomes:
+        if isinstance(outcome, Failed):
+            complain(outcome.message)
+        else:
+            put(between)
+            put(outcome_lines(outcome, width))
+            between = [line("")]
+        sys.stdout.flush()
+        yield outcome
+
+
+def _print_diffs(outcomes: Iterable[Patched | Failed]) -> Iterator[Patched | Failed]:
+    put, width = printer(sys.stderr), width_of(sys.stderr)
+    for outcome in outcomes:
+        if isinstance(outcome, Failed):
+            complain(outcome.message)
+        else:
+            _write_exactly(diff_text(outcome.result))
+            put(outcome_lines(outcome, width))
+        yield outcome
+
+
+def _write_exactly(text: str) -> None:
+    """Write text to stdout byte for byte, but harmless where it is a terminal."""
+    if sys.stdout.isatty():
+        text = "".join(f"{presentable(row)}\n" for row in text.removesuffix("\n").split("\n")) if text else ""
+        sys.stdout.write(text)
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode())
+    sys.stdout.buffer.flush()
+
+
+def _complain_of_failures(outcomes: Iterable[AnyOutcome]) -> list[AnyOutcome]:
+    """Return all outcomes, having complained of those that are failures."""
+    told = []
+    for outcome in outcomes:
+        if isinstance(outcome, Failed):
+            complain(outcome.message)
+        told.append(outcome)
+    return told
+
+
+def _print_outcomes(command: str, outcomes: Sequence[Outcome], code: int) -> None:
+    from template_fix.report.as_json import outcomes_json
+
+    _print_json(command, outcomes_json(outcomes, code))
+
+
+def _print_sarif(outcomes: list[Report | Failed]) -> None:
+    import json
+
+    from template_fix.report.pages import pages
+    from template_fix.report.sarif import sarif_log
+
+    print(json.dumps(scrubbed_all(sarif_log(outcomes, pages())), indent=2))
+
+
+def _print_json(command: str, content: dict[str, Any]) -> None:
+    from template_fix.report.as_json import document
+
+    print(document(command, content))
