@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from template_fix.checkpoint.checkpoint import CheckpointError, folder_of
 from template_fix.disk.store import ORIGIN, WriteError
-from template_fix.hub.model import Model, companions, is_repo, opened
+from template_fix.hub.model import Model, find_companions, is_repo, open_model
 from template_fix.options import Options, shared_default
 from template_fix.results import Patched, Report
 
@@ -29,7 +29,7 @@ def check(model: str, options: Options | None = None, *, revision: str | None = 
     """
     from template_fix.engine.patch import check as check_one
 
-    return check_one(opened(model, revision).checkpoint, options)
+    return check_one(open_model(model, revision).checkpoint, options)
 
 
 def row_check(
@@ -49,7 +49,7 @@ def row_check(
     """
     from template_fix.data.check import row_check_of
 
-    return row_check_of(opened(model, revision).checkpoint, options, columns)
+    return row_check_of(open_model(model, revision).checkpoint, options, columns)
 
 
 def check_data(
@@ -69,7 +69,7 @@ def check_data(
     """
     from template_fix.data.check import check_data as check_one
 
-    checkpoint = opened(model, revision).checkpoint
+    checkpoint = open_model(model, revision).checkpoint
     return check_one(checkpoint, source, options, columns, processes=processes, told=told)
 
 
@@ -91,20 +91,20 @@ def patch(
     if not write:
         from template_fix.engine.patch import patch as patch_one
 
-        return Patched(patch_one(opened(model, revision).checkpoint, options), None)
+        return Patched(patch_one(open_model(model, revision).checkpoint, options), None)
     if output is not None:
-        return _copied(opened(model, revision), options, output)
+        return _copied(open_model(model, revision), options, output)
     return _replaced(model, revision, options)
 
 
 def _copied(model: Model, options: Options, output: str) -> Patched:
     from template_fix.disk.replace import write_elsewhere
     from template_fix.engine.patch import patch as patch_one
-    from template_fix.hub.origin import origin
+    from template_fix.hub.origin import find_origin
 
     result = patch_one(model.checkpoint, options)
-    unchanged, left = companions(model)
-    made_of = origin(model)
+    unchanged, left = find_companions(model)
+    made_of = find_origin(model)
     noted = {str(ORIGIN): made_of.text()} if made_of else {}
     write_elsewhere(Path(output), {**model.checkpoint.after(result.changed).files, **unchanged, **noted})
     return Patched(result, output, left, tuple(sorted({*model.checkpoint.files, *unchanged} - result.changed.keys())))
@@ -123,7 +123,7 @@ def _replaced(model: str, revision: str | None, options: Options) -> Patched:
     folder = folder_of(model)
     if model:
         recover(folder)
-    result = patch_one(opened(model, revision).checkpoint, options)
+    result = patch_one(open_model(model, revision).checkpoint, options)
     replace(folder, result.changed)
     return Patched(result, model)
 
@@ -156,7 +156,7 @@ def show(
     from template_fix.report.showing import show as show_one
 
     conversation = read_conversation(Path(messages)) if messages else None
-    return show_one(opened(model, revision).checkpoint, conversation, tags, variant)
+    return show_one(open_model(model, revision).checkpoint, conversation, tags, variant)
 
 
 def push(

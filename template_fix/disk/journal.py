@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from template_fix.disk.lock import LockedError, locked
+from template_fix.disk.lock import LockedError, hold_lock
 from template_fix.disk.store import (
     IGNORE,
     LOCK,
@@ -37,19 +37,19 @@ from template_fix.disk.store import (
     STORE,
     Entry,
     WriteError,
+    begun_undo,
     digest,
     entries,
     manifest_text,
     refuse_foreign,
     sha,
-    undoing,
 )
 
 PATIENCE = 5.0
 
 
 @contextmanager
-def reported(directory: Path, outcome: Callable[[], str] = lambda: "nothing was changed") -> Iterator[None]:
+def name_errors(directory: Path, outcome: Callable[[], str] = lambda: "nothing was changed") -> Iterator[None]:
     """Turn what the system refuses into a WriteError; ``outcome`` tells what is true of the files then."""
     try:
         yield
@@ -62,9 +62,9 @@ def session(directory: Path) -> Iterator[Path]:
     """Hold the directory alone, and leave no trace where nothing is kept. Raises WriteError for a stranger's store."""
     store = directory / STORE
     try:
-        with reported(directory):
+        with name_errors(directory):
             refuse_foreign(directory)
-        with reported(directory), locked(store / LOCK, PATIENCE):
+        with name_errors(directory), hold_lock(store / LOCK, PATIENCE):
             try:
                 entries(directory)
                 yield store
@@ -93,7 +93,7 @@ def _tidy(store: Path) -> None:
 
 
 @contextmanager
-def prepared(scratch: Path) -> Iterator[Path]:
+def empty_folder(scratch: Path) -> Iterator[Path]:
     """Give an empty folder that is gone in the end, unless it was renamed."""
     shutil.rmtree(scratch, ignore_errors=True)
     try:
@@ -103,12 +103,12 @@ def prepared(scratch: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def staged(directory: Path, store: Path, data: Mapping[str, tuple[bytes, bytes]]) -> Entry:
+def stage(directory: Path, store: Path, data: Mapping[str, tuple[bytes, bytes]]) -> Entry:
     """Prepare an entry and decide it: from the rename on the change is made, by this run or by the next."""
     known = entries(directory)
     number = 1 + max((int(entry.path.name) for entry in known), default=0)
     files = {name: (sha(old), sha(new)) for name, (old, new) in data.items()}
-    with prepared(store / "scratch") as scratch:
+    with empty_folder(store / "scratch") as scratch:
         for name, (old, new) in data.items():
             write(scratch / "before" / name, old, directory / name)
             write(scratch / "after" / name, new, directory / name)
@@ -129,22 +129,22 @@ def staged(directory: Path, store: Path, data: Mapping[str, tuple[bytes, bytes]]
 def finish(directory: Path, store: Path) -> tuple[str, ...]:
     """Finish what was decided and throw away what wasn't; the names are those of an undo that had begun."""
     shutil.rmtree(store / "scratch", ignore_errors=True)
-    if (begun := undoing(directory)) is not None:
+    if (begun := begun_undo(directory)) is not None:
         return _restore(directory, begun)
-    latest = last(directory)
+    latest = last_entry(directory)
     if latest is not None and latest.waits:
         _refuse_strangers(directory, latest, latest.names("after"))
-        with reported(directory, lambda: _half_way(directory, latest)):
-            forward(directory, latest)
+        with name_errors(directory, lambda: _half_way(directory, latest)):
+            move_in(directory, latest)
     return ()
 
 
-def last(directory: Path) -> Entry | None:
+def last_entry(directory: Path) -> Entry | None:
     """Return the entry that undo would take back."""
     return max(entries(directory), key=lambda entry: int(entry.path.name), default=None)
 
 
-def forward(directory: Path, entry: Entry) -> None:
+def move_in(directory: Path, entry: Entry) -> None:
     """Move the new files of an entry that has been decided into place, or those that still wait."""
     entry.refuse_damage("after")
     sync(entry.path.parent)
@@ -154,7 +154,7 @@ def forward(directory: Path, entry: Entry) -> None:
 
 def abandon(directory: Path, entry: Entry) -> None:
     """Take a half-made change back; where that fails too, the next run finishes it."""
-    with reported(directory, lambda: _half_way(directory, entry)):
+    with name_errors(directory, lambda: _half_way(directory, entry)):
         take_back(directory, entry)
 
 
@@ -171,7 +171,7 @@ def _restore(directory: Path, begun: Entry) -> tuple[str, ...]:
     waiting = [name for name in begun.names("before") if name not in begun.names("after")]
     _refuse_strangers(directory, begun, waiting)
     begun.refuse_damage("before")
-    with reported(directory, lambda: _half_way(directory, begun)):
+    with name_errors(directory, lambda: _half_way(directory, begun)):
         sync(begun.path.parent)
         move(begun.path / "before", directory, waiting)
         os.rename(begun.path, scratch)

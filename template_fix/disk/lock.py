@@ -31,7 +31,7 @@ class LockedError(Exception):
 
 
 @contextmanager
-def locked(path: Path, patience: float) -> Iterator[None]:
+def hold_lock(path: Path, patience: float) -> Iterator[None]:
     """Hold the lock file ``path``, creating it and its folders, for the length of the ``with`` block.
 
     The file may be removed by whoever holds it. A dead process holds nothing, and where the file system knows no

@@ -36,10 +36,10 @@ def replace(directory: Path, changed: Mapping[str, tuple[str, str]]) -> None:
     with journal.session(directory) as held:
         journal.finish(directory, held)
         _refuse_changed(directory, data)
-        entry = journal.staged(directory, held, data)
+        entry = journal.stage(directory, held, data)
         try:
             _refuse_changed(directory, data)
-            journal.forward(directory, entry)
+            journal.move_in(directory, entry)
         except BaseException:
             journal.abandon(directory, entry)
             raise
@@ -60,7 +60,7 @@ def undo(directory: Path, file: str | None = None) -> tuple[str, ...]:
     with journal.session(directory) as held:
         if finished := journal.finish(directory, held):
             return finished
-        entry = journal.last(directory)
+        entry = journal.last_entry(directory)
         if entry is None:
             raise WriteError(f"{directory}: there is nothing to undo here")
         if file is not None and file not in entry.files:
@@ -77,7 +77,7 @@ def recover(directory: Path) -> bool:
     WriteError for a store that this user's runs didn't write there, where a file was changed in between, and for what
     the system refuses.
     """
-    with journal.reported(directory):
+    with journal.name_errors(directory):
         found = store.state(directory)
     if not found:
         return False
@@ -101,7 +101,7 @@ def write_elsewhere(directory: Path, files: Mapping[str, str | bytes]) -> None:
     folders = {folder for name in missing for folder in (directory / name).parents}
     made = sorted((folder for folder in folders if not os.path.lexists(folder)), reverse=True)
     try:
-        with journal.session(directory) as held, journal.prepared(held / "scratch") as scratch:
+        with journal.session(directory) as held, journal.empty_folder(held / "scratch") as scratch:
             for name, new in missing.items():
                 (directory / name).parent.mkdir(parents=True, exist_ok=True)
                 journal.write(scratch / name, new)
@@ -173,7 +173,7 @@ def _present(directory: Path, name: str, new: bytes) -> bool:
     path = directory / name
     if not os.path.lexists(path):
         return False
-    with journal.reported(directory):
+    with journal.name_errors(directory):
         if not path.is_file() or path.read_bytes() != new:
             raise WriteError(f"{path}: exists with other content; name a new or an empty directory")
     return True

@@ -84,7 +84,7 @@ def refuse_foreign(directory: Path) -> bool:
     refuse_links(directory)
     try:
         known = entries(directory)
-        return undoing(directory) is not None or any(entry.waits for entry in known)
+        return begun_undo(directory) is not None or any(entry.waits for entry in known)
     except FileNotFoundError:  # another run has just moved on
         return False
 
@@ -94,11 +94,11 @@ def entries(directory: Path) -> list[Entry]:
     store = directory / STORE
     if not os.path.isdir(store):
         return []
-    undoing(directory)
+    begun_undo(directory)
     return [_entry(directory, store / name) for name in os.listdir(store) if name.isdecimal()]
 
 
-def undoing(directory: Path) -> Entry | None:
+def begun_undo(directory: Path) -> Entry | None:
     """Return the patch whose undo has begun. Raises ForeignError."""
     path = directory / STORE / "undoing"
     return _entry(directory, path) if os.path.lexists(path) else None

@@ -163,7 +163,7 @@ def _bound_files(size: int) -> None:
         )
 
 
-def cached(repo: str, revision: str | None, patterns: Sequence[str]) -> Path:
+def find_cached(repo: str, revision: str | None, patterns: Sequence[str]) -> Path:
     """Return the folder of the Hub's cache, named by the commit, with what was fetched of ``revision`` before.
 
     Raises HubError where nothing was, or not all that ``patterns`` match, as far as huggingface_hub knows.

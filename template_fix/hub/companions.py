@@ -26,21 +26,21 @@ LARGEST = 64 * 2**20
 ELSEWHERE = (ADDITIONAL.rstrip("/"), ".template-fix")
 
 
-class Beside(NamedTuple):
+class Companions(NamedTuple):
     """The files that go along, byte for byte, and the names of those that don't; directories end in a slash."""
 
     copied: dict[str, bytes]
     left: tuple[str, ...]
 
 
-def beside(root: Path, names: Iterable[str]) -> Beside:
+def sort_companions(root: Path, names: Iterable[str]) -> Companions:
     """Sort the entries ``names`` of the directory ``root`` and read those that go along.
 
     Raises CheckpointError where one of these can't be read, or is a link that leads out of the directory.
     """
     entries = {name: root / name for name in sorted(names) if name not in ELSEWHERE}
     copied = {name: _bytes(root, name) for name, path in entries.items() if _goes_along(path)}
-    return Beside(copied, tuple(name + "/" * path.is_dir() for name, path in entries.items() if name not in copied))
+    return Companions(copied, tuple(name + "/" * path.is_dir() for name, path in entries.items() if name not in copied))
 
 
 def _goes_along(path: Path) -> bool:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError, folder_of, refuse_large
 from template_fix.disk.store import state
 from template_fix.hub.client import looks_like_repo
-from template_fix.hub.companions import Beside, beside
-from template_fix.hub.own_code import modules
+from template_fix.hub.companions import Companions, sort_companions
+from template_fix.hub.own_code import find_modules
 from template_fix.hub.tokenizer_files import READ, belongs, is_read
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def is_repo(name: str) -> bool:
     return looks_like_repo(name) and not os.path.lexists(name)
 
 
-def opened(name: str, revision: str | None = None) -> Model:
+def open_model(name: str, revision: str | None = None) -> Model:
     """Return the model of this name; ``revision`` is a branch, tag or commit of a repository.
 
     Raises CheckpointError where it can't be read, and HubError where the Hub doesn't hand it out.
@@ -54,7 +54,7 @@ def opened(name: str, revision: str | None = None) -> Model:
     from template_fix.hub.errors import Absent, Offline, Unreachable
 
     try:
-        return fetched(look(name, revision))
+        return fetch_model(look(name, revision))
     except (Absent, Unreachable) as error:
         raise type(error)(f"{error} (nor is there a directory of that name)") from None
     except Offline:
@@ -67,8 +67,8 @@ def _store(folder: Path) -> str:
     return ""
 
 
-def fetched(remote: Remote) -> Model:
-    """Return a repository's model. Raises as `opened` does."""
+def fetch_model(remote: Remote) -> Model:
+    """Return a repository's model. Raises as `open_model` does."""
     from template_fix.hub.client import fetch
 
     names = [name for name in remote.files if is_read(name)]
@@ -83,26 +83,26 @@ def fetched(remote: Remote) -> Model:
 
 
 def _cached(name: str, revision: str | None) -> Model:
-    from template_fix.hub.client import cached
+    from template_fix.hub.client import find_cached
 
-    folder = cached(name, revision, READ)
+    folder = find_cached(name, revision, READ)
     return Model(replace(Checkpoint.read(folder, name), revision=folder.name), folder)
 
 
-def companions(model: Model) -> Beside:
+def find_companions(model: Model) -> Companions:
     """Sort the files that weren't read into those that go along with a copy and those that don't.
 
-    Of a repository only what is known to be a tokenizer's goes along, and is fetched. Raises as `opened` does.
+    Of a repository only what is known to be a tokenizer's goes along, and is fetched. Raises as `open_model` does.
     """
     others = model.checkpoint.others
     if model.remote is None:
-        return beside(model.folder, others)
+        return sort_companions(model.folder, others)
     copied = _needed(model)
-    return Beside(copied, tuple(sorted(others - copied.keys())))
+    return Companions(copied, tuple(sorted(others - copied.keys())))
 
 
 def tokenizer_files(model: Model) -> dict[str, bytes]:
-    """Return all files of a model's tokenizer by their names, and no others. Raises as `opened` does."""
+    """Return all files of a model's tokenizer by their names, and no others. Raises as `open_model` does."""
     read = {name: text.encode() for name, text in model.checkpoint.files.items() if belongs(name)}
     return {**read, **_needed(model)}
 
@@ -111,13 +111,13 @@ def _needed(model: Model) -> dict[str, bytes]:
     """Return what a tokenizer needs of the files that weren't read."""
     vocabularies = sorted(filter(belongs, model.checkpoint.others))
     _fetch(model, vocabularies)
-    code = modules(model.checkpoint, lambda name: _text(model, name))
-    return beside(model.folder, [*vocabularies, *code]).copied
+    code = find_modules(model.checkpoint, lambda name: _text(model, name))
+    return sort_companions(model.folder, [*vocabularies, *code]).copied
 
 
 def _text(model: Model, name: str) -> str:
     _fetch(model, [name])
-    return beside(model.folder, [name]).copied.get(name, b"").decode(errors="replace")
+    return sort_companions(model.folder, [name]).copied.get(name, b"").decode(errors="replace")
 
 
 def _fetch(model: Model, names: Sequence[str]) -> None:

@@ -27,7 +27,7 @@ class Origin(NamedTuple):
         return json.dumps(self._asdict()) + "\n"
 
 
-def origin(model: Model) -> Origin | None:
+def find_origin(model: Model) -> Origin | None:
     """Return where a model comes from, None of a directory where nothing was written down. Raises CheckpointError,
     and WriteError where links lead there."""
     if model.checkpoint.revision is not None:

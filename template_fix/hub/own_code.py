@@ -11,7 +11,7 @@ from template_fix.checkpoint.template_copies import CONFIG
 _IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+\.(\w+)", re.MULTILINE)
 
 
-def modules(checkpoint: Checkpoint, read: Callable[[str], str]) -> set[str]:
+def find_modules(checkpoint: Checkpoint, read: Callable[[str], str]) -> set[str]:
     """Return the names of the files beside a checkpoint that transformers runs to load it, as ``read`` gives them."""
     found: set[str] = set()
     waiting = list(_named(checkpoint.value(CONFIG, "auto_map")))

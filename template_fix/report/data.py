@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from template_fix.data.survey import SHOWN, Reason, Survey, Tally, Trouble
-from template_fix.report.excerpts import shortened
+from template_fix.report.excerpts import shorten_pieces
 from template_fix.report.findings import counted
 from template_fix.report.terminal import Line, Piece, Style, line
 from template_fix.text.display import cut, short
@@ -106,7 +106,7 @@ def _trouble(trouble: Trouble) -> Iterator[Line]:
     ]
     where = Piece(f"{short(trouble.file)}:{trouble.number}: ", "dim")
     yield line(where, " and ".join(lost), f", in message {told.cut_from}:", indent=2, hang=2)
-    yield line(*shortened([Piece(told.cut, "lost")]), indent=4)
+    yield line(*shorten_pieces([Piece(told.cut, "lost")]), indent=4)
 
 
 def _after(after: Tally) -> Iterator[Line]:

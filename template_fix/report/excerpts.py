@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from template_fix.report.terminal import Line, Piece, Style, cells, concealed, fitting, line
+from template_fix.report.terminal import Line, Piece, Style, cells, conceal, count_fitting, line
 from template_fix.results import Evidence, Place
 from template_fix.text.display import ELLIPSIS, cut, masked, presentable, short
 from template_fix.text.edits import Edit, position
@@ -47,9 +47,9 @@ def _cut(source: str, start: int, end: int, room: int) -> tuple[str, str, str]:
 
 def _head(text: str, room: int) -> str:
     """Return the beginning of ``text``, in at most ``room`` columns, with an ellipsis where something was cut."""
-    if fitting(text, room) == len(text):
+    if count_fitting(text, room) == len(text):
         return text
-    return text[: fitting(text, room - 1)] + ELLIPSIS if room > 0 else ""
+    return text[: count_fitting(text, room - 1)] + ELLIPSIS if room > 0 else ""
 
 
 def _tail(text: str, room: int) -> str:
@@ -67,7 +67,7 @@ def evidence_lines(evidence: Evidence, indent: int) -> Iterator[Line]:
     room = max(len(given), len(printed)) + 2
     for label, text, parts, style in texts:
         if text:
-            pieces = shortened(highlighted(text, parts, style))
+            pieces = shorten_pieces(highlight(text, parts, style))
             yield line(Piece(f"{label}:".ljust(room), "dim"), *pieces, indent=indent + 2, hang=room)
 
 
@@ -80,10 +80,10 @@ def edit_line(file: str, text: str, edit: Edit, indent: int) -> Line:
     old, after = around[start - first : end - first], around[end - first :].partition("\n")[0]
     pieces = (
         Piece(f"{short(file)}:{position(text, start).line}: ", "dim"),
-        Piece(_tail(_looked_at(before), _AROUND)),
-        Piece(_middle(_looked_at(old), _EDITED), "lost"),
-        Piece(_middle(_looked_at(new), _EDITED), "added"),
-        Piece(_head(_looked_at(after), _AROUND)),
+        Piece(_tail(_visible_part(before), _AROUND)),
+        Piece(_middle(_visible_part(old), _EDITED), "lost"),
+        Piece(_middle(_visible_part(new), _EDITED), "added"),
+        Piece(_head(_visible_part(after), _AROUND)),
     )
     return line(*(piece for piece in pieces if piece.text), indent=indent, hang=2)
 
@@ -96,7 +96,7 @@ def _core(text: str, edit: Edit) -> tuple[int, int, str]:
     return (end, end, new[len(old) :]) if new.startswith(old) else (start, end, new)
 
 
-def highlighted(text: str, parts: Sequence[str], style: Style) -> list[Piece]:
+def highlight(text: str, parts: Sequence[str], style: Style) -> list[Piece]:
     """Return ``text`` in pieces, those of ``parts`` that it holds in ``style``; they are looked for in order."""
     pieces, done = [], 0
     for part in parts:
@@ -107,11 +107,11 @@ def highlighted(text: str, parts: Sequence[str], style: Style) -> list[Piece]:
     return [piece for piece in [*pieces, Piece(text[done:])] if piece.text]
 
 
-def shortened(pieces: Sequence[Piece]) -> list[Piece]:
+def shorten_pieces(pieces: Sequence[Piece]) -> list[Piece]:
     """Return ``pieces`` made presentable, those without a style cut where they are far from one that has a style."""
     if len(pieces) > 2 * _PIECES:
         pieces = [*pieces[:_PIECES], Piece(f" {ELLIPSIS} "), *pieces[-_PIECES:]]
-    pieces = concealed([Piece(cut(piece.text, _WINDOW), piece.style) for piece in pieces])
+    pieces = conceal([Piece(cut(piece.text, _WINDOW), piece.style) for piece in pieces])
     last = len(pieces) - 1
     return [
         Piece(_shorten(presentable(piece.text), bool(piece.style), first=index == 0, last=index == last), piece.style)
@@ -119,7 +119,7 @@ def shortened(pieces: Sequence[Piece]) -> list[Piece]:
     ]
 
 
-def _looked_at(text: str) -> str:
+def _visible_part(text: str) -> str:
     """Return as much of ``text`` as can be shown of it, made presentable."""
     return presentable(cut(text, _WINDOW))
 
@@ -134,7 +134,7 @@ def _shorten(text: str, styled: bool, *, first: bool, last: bool) -> str:
 
 def _middle(text: str, room: int) -> str:
     """Return both ends of ``text``, in at most ``room`` columns."""
-    if fitting(text, room) == len(text):
+    if count_fitting(text, room) == len(text):
         return text
-    left, right = fitting(text, room * 2 // 3), fitting(text[::-1], room // 3 - 3)
+    left, right = count_fitting(text, room * 2 // 3), count_fitting(text[::-1], room // 3 - 3)
     return f"{text[:left]} {ELLIPSIS} {text[len(text) - right :]}"

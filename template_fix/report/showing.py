@@ -83,12 +83,12 @@ def show(
     """Return what a checkpoint's template makes of a conversation, and its tags' tokens; ``flags`` are its variables.
 
     ``variant`` names the template; without it, it is the default one or else the first. Raises CheckpointError where
-    there is no such template, and RenderError as `shown` does, with the file's name.
+    there is no such template, and RenderError as `render_all` does, with the file's name.
     """
     copy, variables = _copy(checkpoint, variant), {**special_tokens(checkpoint), **(flags or {})}
     recorded = recorded_tags(checkpoint, (tags,) if tags else ())
     try:
-        found, conversations = shown(copy.source, variables, conversation, tags, (*recorded, USUAL))
+        found, conversations = render_all(copy.source, variables, conversation, tags, (*recorded, USUAL))
     except RenderError as error:
         raise RenderError(f"{checkpoint.name}/{copy.file}: {error}") from None
     pairs = dict.fromkeys(([found] if found else []) + list(recorded))
@@ -122,7 +122,7 @@ def _tokens_of(checkpoint: Checkpoint, tags: Sequence[str]) -> tuple[tuple[TagTo
         return (), f"{TOKENIZER}: was stopped: to load it {error}"
 
 
-def shown(
+def render_all(
     source: str,
     variables: Mapping[str, Any],
     conversation: Conversation | None = None,
@@ -136,12 +136,12 @@ def shown(
     exceeds its limits.
     """
     try:
-        return bounded(_shown_all, source, variables, conversation, tags, others[0], computing=SECONDS)
+        return bounded(_render_here, source, variables, conversation, tags, others[0], computing=SECONDS)
     except LimitExceeded as error:
         raise RenderError(f"the template was stopped: {error}") from None
 
 
-def _shown_all(
+def _render_here(
     source: str,
     variables: Mapping[str, Any],
     conversation: Conversation | None,
@@ -152,10 +152,10 @@ def _shown_all(
     found = discover(renderer, Template(source).tree, tags)
     own = (found.open, found.close) if found else None
     conversations = [conversation] if conversation else built_in(own or other)
-    return own, [_shown(renderer, each) for each in conversations]
+    return own, [_align(renderer, each) for each in conversations]
 
 
-def _shown(renderer: Renderer, conversation: Conversation) -> Shown:
+def _align(renderer: Renderer, conversation: Conversation) -> Shown:
     plain = _print(renderer, conversation.messages, conversation)
     if isinstance(plain, Failure):
         return Shown(conversation.title, failure=plain.reason)
@@ -164,10 +164,10 @@ def _shown(renderer: Renderer, conversation: Conversation) -> Shown:
     named = _print(renderer, disguised, conversation)
     # A template that treats some words differently prints another text: then the words themselves must do.
     if isinstance(named, _Printed) and disguise.take_off(named.text) == plain.text:
-        said = [_said(message) for message in disguised]
+        said = [_text_of(message) for message in disguised]
         regions = align(said, named.text, named.endings, disguise.take_off)
     else:
-        regions = align([_said(message) for message in conversation.messages], plain.text, plain.endings)
+        regions = align([_text_of(message) for message in conversation.messages], plain.text, plain.endings)
     roles = [str(message["role"]) for message in conversation.messages]
     return Shown(conversation.title, tuple(Turn(role, tuple(runs)) for role, runs in zip(roles, regions, strict=True)))
 
@@ -181,7 +181,7 @@ def _print(renderer: Renderer, messages: Sequence[Mapping[str, Any]], conversati
     return _Printed(text, [ending if isinstance(ending, str) else "" for ending in endings])
 
 
-def _said(message: Mapping[str, Any]) -> str:
+def _text_of(message: Mapping[str, Any]) -> str:
     """Return all that a message says, in the order in which templates print it: reasoning, content, tool calls."""
     texts: list[str] = []
 
@@ -196,19 +196,19 @@ def _said(message: Mapping[str, Any]) -> str:
 def _with_texts(message: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
     """Return the message with ``change`` made to each text in it, called in the order in which templates print them."""
     fields = [name for name in REASONING_FIELDS if message.get(name) is not None][:1]
-    changed = {name: _changed(message[name], change) for name in (*fields, "content", "tool_calls") if name in message}
+    changed = {name: _change(message[name], change) for name in (*fields, "content", "tool_calls") if name in message}
     rest = {name: value for name, value in message.items() if name not in REASONING_FIELDS}
     return {**rest, **changed}
 
 
-def _changed(value: Any, change: Callable[[str], str], key: str = "") -> Any:
+def _change(value: Any, change: Callable[[str], str], key: str = "") -> Any:
     if isinstance(value, str):
         # What kind of block or call it is, and which call an answer belongs to, is structure and not text.
         return value if key in ("type", "id") else change(value)
     if isinstance(value, list):
-        return [_changed(item, change) for item in value]
+        return [_change(item, change) for item in value]
     if isinstance(value, dict):
-        return {name: _changed(item, change, name) for name, item in value.items()}
+        return {name: _change(item, change, name) for name, item in value.items()}
     return value
 
 

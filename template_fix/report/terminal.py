@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from typing import Literal, NamedTuple, TextIO
 
-from template_fix.text.display import JOINERS, cut, masked, presentable
+from template_fix.text.display import cut, masked, presentable
 
 Style = Literal["", "title", "error", "warning", "note", "good", "dim", "code", "lost", "stray", "added"]
 
@@ -61,18 +60,16 @@ def line(*parts: str | Piece, indent: int = 0, hang: int = 0, fixed: bool = Fals
 
 def cells(text: str) -> int:
     """Return how many columns of a terminal ``text`` takes."""
-    return sum(_cell(char) for char in text) if not text.isascii() else len(text)
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
-def _cell(char: str) -> int:
-    if unicodedata.combining(char) or char in JOINERS:
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
-
-
-def marked(line: Line) -> Line:
+def add_marks(line: Line) -> Line:
     """Return ``line`` with its lost and stray pieces between marks, for where there is no colour."""
-    return line._replace(pieces=tuple(_mark(piece) for piece in _harmless(line)))
+    return line._replace(pieces=tuple(_mark(piece) for piece in _make_harmless(line)))
 
 
 def _mark(piece: Piece) -> Piece:
@@ -80,13 +77,13 @@ def _mark(piece: Piece) -> Piece:
     return Piece(f"{opening}{piece.text}{closing}", piece.style)
 
 
-def _harmless(line: Line) -> Iterator[Piece]:
+def _make_harmless(line: Line) -> Iterator[Piece]:
     """Return the pieces of a line without secrets and with nothing that acts on a terminal."""
     pieces = line.pieces if line.fixed else [Piece(cut(text, _LONGEST), style) for text, style in line.pieces]
-    return (Piece(presentable(text), style) for text, style in concealed(pieces))
+    return (Piece(presentable(text), style) for text, style in conceal(pieces))
 
 
-def concealed(pieces: Sequence[Piece]) -> Sequence[Piece]:
+def conceal(pieces: Sequence[Piece]) -> Sequence[Piece]:
     """Return pieces of one text with asterisks in place of secrets, where one goes from one piece into the next."""
     whole, single = masked("".join(piece.text for piece in pieces)), "".join(masked(piece.text) for piece in pieces)
     if whole == single:
@@ -101,15 +98,15 @@ def wrap(line: Line, width: int) -> Iterator[list[Piece]]:
     Whatever the line was made of, they hold no secret, and no character that acts on a terminal.
     """
     row, used, start = [Piece(" " * line.indent)], line.indent, line.indent
-    for piece in _harmless(line):
+    for piece in _make_harmless(line):
         for atom in _atoms(piece, width - line.indent - line.hang):
             if not line.fixed and used > start and used + cells(atom.text.rstrip()) > width:
-                yield _trimmed(row)
+                yield _trim(row)
                 start = used = line.indent + line.hang
                 row, atom = [Piece(" " * start)], Piece(atom.text.lstrip(), atom.style)
             row.append(atom)
             used += cells(atom.text)
-    yield _trimmed(row)
+    yield _trim(row)
 
 
 def _atoms(piece: Piece, room: int) -> Iterator[Piece]:
@@ -117,24 +114,24 @@ def _atoms(piece: Piece, room: int) -> Iterator[Piece]:
     for word in re.findall(r" *[^ ]+ *| +", piece.text):
         start = used = 0
         for index, char in enumerate(word.rstrip()):
-            used += (wide := _cell(char))
+            used += (wide := cells(char))
             if used > room and index > start:
                 yield Piece(word[start:index], piece.style)
                 start, used = index, wide
         yield Piece(word[start:], piece.style)
 
 
-def fitting(text: str, room: int) -> int:
+def count_fitting(text: str, room: int) -> int:
     """Return how many of the first characters of ``text`` fit into ``room`` columns."""
     used = 0
     for index, char in enumerate(text):
-        used += _cell(char)
+        used += cells(char)
         if used > room:
             return index
     return len(text)
 
 
-def _trimmed(row: list[Piece]) -> list[Piece]:
+def _trim(row: list[Piece]) -> list[Piece]:
     """Return the row without trailing spaces, neighbours of one style joined."""
     while row and not row[-1].text.strip():
         row.pop()
@@ -156,11 +153,11 @@ def width_of(stream: TextIO) -> int:
 def printer(stream: TextIO) -> Callable[[Iterable[Line]], None]:
     """Return what prints lines on ``stream``: in colour where it is a terminal that wants it, else plain."""
     width = width_of(stream)
-    draw = _coloured(stream) if wants_colour(stream) else None
+    draw = _colour_drawer(stream) if wants_colour(stream) else None
 
     def put(lines: Iterable[Line]) -> None:
         for item in lines:
-            for row in wrap(item if draw else marked(item), width):
+            for row in wrap(item if draw else add_marks(item), width):
                 if draw:
                     draw(row)
                 else:
@@ -169,7 +166,7 @@ def printer(stream: TextIO) -> Callable[[Iterable[Line]], None]:
     return put
 
 
-def _coloured(stream: TextIO) -> Callable[[list[Piece]], None]:
+def _colour_drawer(stream: TextIO) -> Callable[[list[Piece]], None]:
     from rich.console import Console
     from rich.text import Text
 

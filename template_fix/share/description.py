@@ -1,4 +1,7 @@
-"""What a repair is told of in Markdown: what was wrong, what shows it, what changes, the proof, and the way back."""
+"""A repair in Markdown: the description of a pull request, and the model card of a repository of one's own.
+
+Both say what was wrong, what shows it, what changes, how it was verified, and the way back.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,7 @@ from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError, Temp
 from template_fix.conversations.builtin import unusual
 from template_fix.conversations.tags import USUAL
 from template_fix.jinja.renderer import RenderError
-from template_fix.report.findings import CHANGED, UNCHANGED, by_gravity, concerns, proof_lines, where
-from template_fix.report.findings import elsewhere as elsewhere_in
+from template_fix.report.findings import CHANGED, UNCHANGED, by_gravity, concerns, elsewhere, proof_lines, where
 from template_fix.report.markdown import code, fenced, prose
 from template_fix.report.showing import Showing, Shown, show
 from template_fix.results import Evidence, Finding, PatchResult
@@ -21,12 +23,78 @@ from template_fix.version import version
 # Nobody reads more, and the Hub may not take it: of all, of a list, of what shows something, and of one of its texts.
 _LONGEST, _LIST, _SHOWN, _ROWS = 64_000, 6_000, 20_000, 2000
 _EXAMPLES = 3
+# How many files are named.
+_FILES = 8
 _NEWLINE = "\n"
 # Longer rows of a diff are shown with so much on either side of what differs.
 _LONGEST_ROW, _BESIDE = 300, 100
 
 
-def wrong(result: PatchResult) -> str:
+def describe(repo: str, result: PatchResult, default: str, before: Checkpoint, after: Checkpoint) -> str:
+    """Return the description of a pull request on ``repo`` that makes ``after`` of ``before``.
+
+    ``default`` is what the repaired template does without being asked: ``preserve`` or ``original``.
+    """
+    asked = "".join(f" --set {name}={str(value).lower()}" for name, value in result.asked)
+    again = fenced(f"pip install template-fix\ntemplate-fix check {repo} --revision refs/pr/NUMBER{asked}", "sh")
+    sections = {
+        **_findings(result, before, after),
+        "What changes": changes(result, before, after),
+        "How it was verified": f"{_proof(result)}\n\nTo see for yourself, with this pull request's number:\n\n{again}",
+        "How to get the old behaviour back": way_back(result, default),
+    }
+    files = sorted(result.changed)
+    more = f" and {len(files) - _FILES} more" if len(files) > _FILES else ""
+    opening = (
+        f"{code(repo)} loses what is listed here, as running its template and its tokenizer shows. This repairs it "
+        f"with the smallest edits that provably work, in {', '.join(map(code, files[:_FILES]))}{more}; no other byte "
+        "is touched."
+    )
+    return _document(opening, sections)
+
+
+def card(repo: str, base: str | None, result: PatchResult, default: str, before: Checkpoint, after: Checkpoint) -> str:
+    """Return the text of the model card of ``repo``; ``base`` names the model that was repaired, where it is known.
+
+    ``default`` is as in `describe`.
+    """
+    model = code(base) if base else "a model"
+    commit = f" at commit {code(before.revision)}" if before.revision else ""
+    opening = (
+        f"The tokenizer of {model}{commit}, with a chat template and tokens that keep its reasoning. There are no "
+        "weights here."
+    )
+    use = f'from transformers import AutoTokenizer\n\ntokenizer = AutoTokenizer.from_pretrained("{repo}")'
+    sections = {"How to use it": fenced(use, "python")}
+    if result.kept:
+        sections |= {
+            **_findings(result, before, after),
+            "What changed": changes(result, before, after),
+            "How to get the old behaviour back": way_back(result, default),
+        }
+    sections["How it was verified"] = _proof(result)
+    return _document(f"# {prose(repo.rpartition('/')[2])}\n\n{opening}", sections)
+
+
+def _findings(result: PatchResult, before: Checkpoint, after: Checkpoint) -> dict[str, str]:
+    return {
+        "What was wrong": _wrong(result),
+        "Whom it concerns": concerned(result),
+        "In other engines": " ".join(elsewhere(result, prose, code)),
+        "Before and after": evidence(result, before, after),
+    }
+
+
+def _document(opening: str, sections: Mapping[str, str]) -> str:
+    """Return a text with its sections by their titles; those that have nothing to say, or too much, are left out."""
+    parts = [opening]
+    for title, text in sections.items():
+        if text and sum(map(len, parts)) + len(text) < _LONGEST:
+            parts.append(f"## {title}\n\n{text}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _wrong(result: PatchResult) -> str:
     """Return what was found wrong and is so no longer, and what remains."""
     left = by_gravity(result.after.findings)
     remains = set(map(_same, left))
@@ -165,7 +233,7 @@ def _start(copy: TemplateCopy) -> int:
     return copy.literal.span.start if copy.literal else 0
 
 
-def proof(result: PatchResult) -> str:
+def _proof(result: PatchResult) -> str:
     """Return how the repair was verified."""
     told = "\n".join("".join(piece.text for piece in line.pieces) for line in proof_lines(result))
     parts = [f"template-fix {version()} ran the files as they were and as they are repaired.", told]
@@ -192,15 +260,6 @@ def switched(result: PatchResult) -> bool:
     return any("preserve_thinking" in edit.text for repair in result.kept for _, edit in repair.edits)
 
 
-def document(opening: str, sections: Mapping[str, str]) -> str:
-    """Return a text with its sections by their titles; those that have nothing to say, or too much, are left out."""
-    parts = [opening]
-    for title, text in sections.items():
-        if text and sum(map(len, parts)) + len(text) < _LONGEST:
-            parts.append(f"## {title}\n\n{text}")
-    return "\n\n".join(parts) + "\n"
-
-
 def concerned(result: PatchResult) -> str:
     """Return whom the losses of a template concern, and what a caller gets from now on who passes nothing."""
     if not switched(result):
@@ -213,11 +272,6 @@ def concerned(result: PatchResult) -> str:
         # Without a switch that has to be asked for, that none was found may only mean that the time was over.
         told.append(UNCHANGED)
     return "\n\n".join(filter(None, told))
-
-
-def elsewhere(result: PatchResult) -> str:
-    """Return what the repair is in other engines, and to programs that read a template's text."""
-    return " ".join(elsewhere_in(result, prose, code))
 
 
 def _signed(evidence: Evidence) -> Iterator[tuple[str, str]]:

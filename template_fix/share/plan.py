@@ -17,15 +17,13 @@ from template_fix.engine.patch import patch
 from template_fix.hub import client
 from template_fix.hub.client import Remote, looks_like_repo
 from template_fix.hub.errors import Absent, HubError, NoRevision
-from template_fix.hub.model import Model, fetched, is_repo, opened, tokenizer_files
-from template_fix.hub.origin import Origin, origin
+from template_fix.hub.model import Model, fetch_model, is_repo, open_model, tokenizer_files
+from template_fix.hub.origin import Origin, find_origin
 from template_fix.hub.tokenizer_files import CARD, belongs
 from template_fix.options import Options
 from template_fix.report.markdown import code
 from template_fix.results import Level, PatchResult
-from template_fix.share.card import card
-from template_fix.share.description import summary
-from template_fix.share.offer import offer
+from template_fix.share.description import card, describe, summary
 from template_fix.text.display import one_line
 
 _LONGEST_TITLE = 200
@@ -109,11 +107,11 @@ def plan_push(wish: Wish) -> Plan:
     """
     if not looks_like_repo(wish.to):
         raise PushError(f"{wish.to}: this is not a repository's name; it should be like user/model")
-    model = opened(wish.source, wish.revision)
+    model = open_model(wish.source, wish.revision)
     if folder_of(wish.source) != Path(wish.source) and not is_repo(wish.source):
         raise PushError(f"{wish.source}: is one template; name the directory of its model")
     target = _look_at_target(wish)
-    made_of, remote = origin(model), target.remote
+    made_of, remote = find_origin(model), target.remote
     if remote is not None and any(map(belongs, remote.files)) and (made_of is None or made_of.repo == remote.repo):
         return _plan_repair(wish, model, made_of, target, remote)
     return _plan_copy(wish, model, made_of, target)
@@ -136,7 +134,7 @@ def _look_at_target(wish: Wish) -> _Target:
 
 def _plan_repair(wish: Wish, model: Model, made_of: Origin | None, target: _Target, remote: Remote) -> Plan:
     """Plan a commit with the changed files alone, on the model that they are of."""
-    base = model if wish.revision else fetched(remote)
+    base = model if wish.revision else fetch_model(remote)
     checked = base.checkpoint.revision
     if checked != remote.commit and not target.new_branch:
         raise PushError(
@@ -152,7 +150,7 @@ def _plan_repair(wish: Wish, model: Model, made_of: Origin | None, target: _Targ
         checked,
         proved.changed,
         _title(wish, summary(proved.result)),
-        offer(remote.repo, proved.result, default, proved.base, proved.mended) if proved.changed else "",
+        describe(remote.repo, proved.result, default, proved.base, proved.mended) if proved.changed else "",
         proved.result,
         create_pr=wish.create_pr,
         new_branch=target.new_branch,
@@ -166,7 +164,7 @@ def _plan_copy(wish: Wish, model: Model, made_of: Origin | None, target: _Target
             f"{wish.to}: a pull request is for the model that the repair is of; template-fix push {wish.to} "
             f"--to {wish.to} --create-pr opens one where there is something to repair"
         )
-    base = fetched(client.look(*made_of)) if made_of and model.remote is None else model
+    base = fetch_model(client.look(*made_of)) if made_of and model.remote is None else model
     proved = _prove(wish, model, made_of, base)
     there = target.remote.files if target.remote else {}
     files = {**tokenizer_files(base), **proved.changed}
@@ -218,12 +216,10 @@ def _prove(wish: Wish, model: Model, made_of: Origin | None, base: Model) -> _Pr
             f"{base.checkpoint.name}: errors remain that were not repaired ({', '.join(errors)}); template-fix check "
             "tells of them, and --allow-errors pushes all the same"
         )
-    after = {file: text for file, (_, text) in result.changed.items()}
-    before = base.checkpoint
-    mended = Checkpoint(before.name, {**before.files, **after}, before.others, before.revision)
+    mended = base.checkpoint.after(result.changed)
     if model.checkpoint.revision is None:
         _refuse_unproved(wish.source, model.checkpoint, mended, result, made_of)
-    return _Proved(before, result, mended)
+    return _Proved(base.checkpoint, result, mended)
 
 
 def _refuse_unproved(

@@ -21,7 +21,7 @@ from template_fix.engine.patch import check, patch
 from template_fix.options import Options
 from template_fix.report.data import survey_lines
 from template_fix.report.findings import by_gravity, finding_lines, tally
-from template_fix.report.terminal import WIDEST, Line, line, marked, wrap
+from template_fix.report.terminal import WIDEST, Line, add_marks, line, wrap
 from template_fix.results import Evidence, Finding, Level, Report
 from template_fix.text.display import short
 from template_fix.tokens.reasoning_tokens import listed
@@ -125,7 +125,7 @@ def tags_of(tokenizer: Any) -> tuple[tuple[str, str], ...]:
 
 def plain_text(lines: Iterable[Line]) -> str:
     """Return lines as the text of an error or a warning."""
-    rows = (row for each in lines for row in wrap(marked(each), WIDEST))
+    rows = (row for each in lines for row in wrap(add_marks(each), WIDEST))
     return "\n".join("".join(piece.text for piece in row) for row in rows)
 
 

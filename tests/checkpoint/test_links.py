@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from template_fix.api import patch
 from template_fix.checkpoint.checkpoint import EDITABLE, READ_ONLY, Checkpoint, CheckpointError
 from template_fix.cli.main import cli
-from template_fix.hub.companions import beside
-from template_fix.hub.model import opened, tokenizer_files
+from template_fix.hub.companions import sort_companions
+from template_fix.hub.model import open_model, tokenizer_files
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs links")
 
@@ -77,7 +77,7 @@ def test_a_link_that_leads_out_is_not_sent(root: Path, file: str) -> None:
     directory = linked(root, file, "../key")
     (directory / "tokenizer_config.json").write_text('{"auto_map": {"AutoTokenizer": ["own.Own", null]}}')
     with pytest.raises(CheckpointError, match=f"{file}: is a link that leads out"):
-        tokenizer_files(opened(str(directory)))
+        tokenizer_files(open_model(str(directory)))
 
 
 def test_a_folder_of_templates_that_is_a_link_is_not_looked_into(root: Path) -> None:
@@ -98,7 +98,7 @@ def test_links_among_the_files_of_a_model_are_followed(root: Path) -> None:
 
 def test_links_to_weights_elsewhere_are_none_of_its_business(root: Path) -> None:
     directory = linked(root, "model.safetensors", "../key")
-    assert "model.safetensors" in beside(directory, os.listdir(directory)).left
+    assert "model.safetensors" in sort_companions(directory, os.listdir(directory)).left
     assert patch(str(directory), output=str(root / "out")).written
 
 

@@ -23,10 +23,10 @@ from template_fix.cli.main import main
 from template_fix.data.survey import Survey, Tally
 from template_fix.jinja.renderer import RenderError
 from template_fix.report.as_json import document, report_json
-from template_fix.report.excerpts import edit_line, evidence_lines, shortened, source_lines
+from template_fix.report.excerpts import edit_line, evidence_lines, shorten_pieces, source_lines
 from template_fix.report.findings import check_lines
 from template_fix.report.showing import Shown, Turn, shown_lines
-from template_fix.report.terminal import Line, Piece, line, marked, printer, wrap
+from template_fix.report.terminal import Line, Piece, add_marks, line, printer, wrap
 from template_fix.results import Evidence, Finding, Level, Place, Report
 from template_fix.text.edits import Edit, Span
 from template_fix.training.preflight import plain_text
@@ -108,7 +108,7 @@ def lines_of(text: str) -> list[Line]:
         *check_lines(Report(text[:4000], (finding,), ())),
         edit_line(text, text, Edit(Span(0, len(text) // 2), text), 0),
         *shown_lines(Shown(text, (Turn(text, ()),), text)),
-        line(*shortened([Piece(text), Piece(text, "lost")] * 99)),
+        line(*shorten_pieces([Piece(text), Piece(text, "lost")] * 99)),
     ]
 
 
@@ -117,7 +117,7 @@ def lines_of(text: str) -> list[Line]:
 def test_what_is_shown_of_a_long_text_is_short(unit: str, size: int) -> None:
     text = unit * (size // len(unit))
     started = time.process_time()
-    shown = [[piece.text for piece in row] for each in lines_of(text)[:-1] for row in wrap(marked(each), 100)]
+    shown = [[piece.text for piece in row] for each in lines_of(text)[:-1] for row in wrap(add_marks(each), 100)]
     assert sum(len(text) for row in shown for text in row) < 100_000
     assert time.process_time() - started < 3
 

@@ -17,7 +17,7 @@ from template_fix.disk.replace import recover, replace, undo
 from template_fix.disk.signature import key_path
 from template_fix.disk.store import STORE, ForeignError, WriteError, state, writable
 from template_fix.engine.patch import check
-from template_fix.hub.model import opened
+from template_fix.hub.model import open_model
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs links and FIFOs")
 
@@ -187,7 +187,7 @@ def test_where_no_key_can_be_made_a_patch_is_one_line_that_says_what_to_do(
         replace(root / "model", NAMES)
     assert everything(root) == before
     entry(root / "model", "1", {"files": {}, "signature": ""})
-    assert opened(str(root / "model")).checkpoint.files
+    assert open_model(str(root / "model")).checkpoint.files
 
 
 BROKEN = {
@@ -273,7 +273,7 @@ def test_the_commands_tell_of_a_strangers_store_in_one_line_and_exit_with_2(root
 
 def test_check_tells_of_a_strangers_store_and_of_an_unfinished_run(patched: Path, tmp_path: Path) -> None:
     def told(directory: Path) -> list[str]:
-        return [each.message for each in check(opened(str(directory)).checkpoint).findings if each.code == "TF403"]
+        return [each.message for each in check(open_model(str(directory)).checkpoint).findings if each.code == "TF403"]
 
     assert "was stopped while it moved files" in told(patched / "model")[0]
     recover(patched / "model")

@@ -10,7 +10,7 @@ from tiny import alphabet
 
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError
 from template_fix.cli.main import main
-from template_fix.hub.companions import beside
+from template_fix.hub.companions import sort_companions
 
 CONFIG = {"tokenizer_class": "Qwen2Tokenizer", "eos_token": "<eos>", "pad_token": "<eos>", "unk_token": None}
 TEMPLATE = (
@@ -34,7 +34,7 @@ def entries(directory: Path) -> list[str]:
 
 def test_whatever_a_tokenizer_may_need_goes_along_byte_for_byte(tmp_path: Path) -> None:
     model = made(tmp_path / "model", *NEEDED)
-    copied, left = beside(model, entries(model))
+    copied, left = sort_companions(model, entries(model))
     assert copied == {name: (model / name).read_bytes() for name in NEEDED}
     assert left == ()
 
@@ -42,21 +42,21 @@ def test_whatever_a_tokenizer_may_need_goes_along_byte_for_byte(tmp_path: Path) 
 @pytest.mark.parametrize("name", [*WEIGHTS, ".gitattributes"])
 def test_weights_and_hidden_files_stay_behind(tmp_path: Path, name: str) -> None:
     model = made(tmp_path / "model", name)
-    assert beside(model, entries(model)) == ({}, (name,))
+    assert sort_companions(model, entries(model)) == ({}, (name,))
 
 
 def test_directories_stay_behind_but_those_that_were_read_are_not_told(tmp_path: Path) -> None:
     model = made(tmp_path / "model")
     for name in ("onnx", "additional_chat_templates", ".template-fix"):
         (model / name).mkdir()
-    assert beside(model, entries(model)) == ({}, ("onnx/",))
+    assert sort_companions(model, entries(model)) == ({}, ("onnx/",))
 
 
 def test_a_file_larger_than_any_vocabulary_stays_behind(tmp_path: Path) -> None:
     model = made(tmp_path / "model", "notes.txt")
     with open(model / "unknown.weights", "wb") as file:
         file.truncate(65 * 2**20)
-    copied, left = beside(model, entries(model))
+    copied, left = sort_companions(model, entries(model))
     assert (list(copied), left) == (["notes.txt"], ("unknown.weights",))
 
 
@@ -65,7 +65,7 @@ def test_what_a_link_leads_to_goes_along_and_a_link_to_nowhere_stays_behind(tmp_
     (model / "vocab.json").symlink_to("0123")
     (model / "merges.txt").symlink_to(tmp_path / "nowhere")
     told = (model / "0123").read_bytes()
-    assert beside(model, entries(model)) == ({"0123": told, "vocab.json": told}, ("merges.txt",))
+    assert sort_companions(model, entries(model)) == ({"0123": told, "vocab.json": told}, ("merges.txt",))
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +75,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest
     model = made(tmp_path / "model", "vocab.json")
     monkeypatch.setattr(Path, "read_bytes", refused)
     with pytest.raises(CheckpointError, match=r"vocab\.json: the file can't be read: permission denied$"):
-        beside(model, entries(model))
+        sort_companions(model, entries(model))
 
 
 def with_vocabulary(directory: Path) -> Path:

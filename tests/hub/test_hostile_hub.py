@@ -17,7 +17,7 @@ from template_fix.cli.main import main
 from template_fix.hub import client
 from template_fix.hub.client import Remote, RemoteFile, look
 from template_fix.hub.errors import HubError
-from template_fix.hub.model import fetched
+from template_fix.hub.model import fetch_model
 from template_fix.hub.tokenizer_files import is_read
 
 pytestmark = [pytest.mark.usefixtures("remembered"), pytest.mark.children]
@@ -178,7 +178,7 @@ def test_a_file_that_was_not_listed_as_large_is_still_refused_by_its_size(hub: H
     listed = look("org/model")
     lying = Remote(listed.repo, False, "main", listed.commit, {"tokenizer.json": RemoteFile(10**12, "0")})
     with pytest.raises(ValueError, match="more than a file of this kind holds"):
-        fetched(lying)
+        fetch_model(lying)
 
 
 @pytest.mark.parametrize("status", [400, 403, 409, 422, 418])

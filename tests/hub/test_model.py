@@ -15,7 +15,7 @@ import template_fix
 from template_fix import HubError
 from template_fix.cli.demo import model_files
 from template_fix.cli.main import main
-from template_fix.hub.model import is_repo, opened, tokenizer_files
+from template_fix.hub.model import is_repo, open_model, tokenizer_files
 from template_fix.hub.tokenizer_files import belongs, is_read
 
 BROKEN = {name: text.encode() for name, text in model_files().items()}
@@ -55,7 +55,7 @@ def test_what_is_in_the_cache_is_not_fetched_again(hub, repo):
 
 def test_templates_in_their_own_folder_are_read(hub, repo):
     repo.commit({"additional_chat_templates/tool_use.jinja": b"{{ messages }}"})
-    assert "additional_chat_templates/tool_use.jinja" in opened("org/model").checkpoint.files
+    assert "additional_chat_templates/tool_use.jinja" in open_model("org/model").checkpoint.files
 
 
 def test_a_revision_is_a_branch_a_tag_or_a_commit(hub, repo):
@@ -195,7 +195,7 @@ def test_code_goes_along_with_what_it_imports_and_nothing_else(hub, auto_map):
         "train.py": b"",
     }
     hub.add("org/own", {**BROKEN, **code, "tokenizer_config.json": json.dumps(config).encode()})
-    found = set(tokenizer_files(opened("org/own")))
+    found = set(tokenizer_files(open_model("org/own")))
     assert found - BROKEN.keys() == {"tokenization_own.py", "tools.py", "tools_deep.py"}
     assert fetched(hub) >= found and not fetched(hub) & {"other.py", "train.py"}
 
@@ -203,12 +203,12 @@ def test_code_goes_along_with_what_it_imports_and_nothing_else(hub, auto_map):
 def test_code_of_another_repository_stays_there(hub):
     config = json.dumps({"auto_map": {"AutoTokenizer": "org/base--tokenization_own.Slow"}})
     hub.add("org/own", {"tokenizer_config.json": config.encode(), "tokenization_own.py": b""})
-    assert set(tokenizer_files(opened("org/own"))) == {"tokenizer_config.json"}
+    assert set(tokenizer_files(open_model("org/own"))) == {"tokenizer_config.json"}
 
 
 def test_weights_do_not_belong_to_a_tokenizer_whatever_they_are_called(hub):
     hub.add("org/model", {**BROKEN, "big.model": b"\0" * (64 * 2**20 + 1)})
-    assert set(tokenizer_files(opened("org/model"))) == BROKEN.keys() - {"generation_config.json"}
+    assert set(tokenizer_files(open_model("org/model"))) == BROKEN.keys() - {"generation_config.json"}
 
 
 def test_the_report_in_json_names_the_commit(repo, capsys):

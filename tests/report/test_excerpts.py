@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from template_fix.report.excerpts import edit_line, evidence_lines, highlighted, shortened, source_lines
-from template_fix.report.terminal import Piece, cells, marked, wrap
+from template_fix.report.excerpts import edit_line, evidence_lines, highlight, shorten_pieces, source_lines
+from template_fix.report.terminal import Piece, add_marks, cells, wrap
 from template_fix.results import Evidence, Place
 from template_fix.text.edits import Edit, Span
 
 
 def drawn(items, width=100):
-    return ["".join(piece.text for piece in row) for item in items for row in wrap(marked(item), width)]
+    return ["".join(piece.text for piece in row) for item in items for row in wrap(add_marks(item), width)]
 
 
 def excerpt(source, column, width, room):
@@ -120,7 +120,7 @@ def test_an_experiment_without_output_shows_its_input_alone():
 
 
 def test_the_same_words_twice_are_struck_out_twice():
-    assert highlighted("a x b x", ("x", "x"), "lost") == [
+    assert highlight("a x b x", ("x", "x"), "lost") == [
         Piece("a "),
         Piece("x", "lost"),
         Piece(" b "),
@@ -129,7 +129,7 @@ def test_the_same_words_twice_are_struck_out_twice():
 
 
 def test_parts_that_are_not_there_change_nothing():
-    assert highlighted("abc", ("zzz", ""), "lost") == [Piece("abc")]
+    assert highlight("abc", ("zzz", ""), "lost") == [Piece("abc")]
 
 
 @pytest.mark.parametrize("size", [10, 1_000, 100_000])
@@ -141,9 +141,9 @@ def test_a_shortened_text_fits_a_few_lines(size):
         Piece("n" * size, "lost"),
         Piece("o" * size),
     ]
-    assert sum(len(piece.text) for piece in shortened(pieces)) <= 600
+    assert sum(len(piece.text) for piece in shorten_pieces(pieces)) <= 600
 
 
 @given(st.text(max_size=60), st.lists(st.text(max_size=5), max_size=4))
 def test_highlighting_keeps_the_text(text, parts):
-    assert "".join(piece.text for piece in highlighted(text, parts, "lost")) == text
+    assert "".join(piece.text for piece in highlight(text, parts, "lost")) == text

@@ -6,12 +6,12 @@ import pytest
 from samples import CLEAN, CONTROL, DROPPED, FOUND, LEFT, PATCHED, PREFILLED, SPECIAL, UNTOUCHED, UNTRIED
 
 from template_fix.report.findings import check_lines, diff_text, finding_lines, patch_lines, where
-from template_fix.report.terminal import cells, marked, wrap
+from template_fix.report.terminal import add_marks, cells, wrap
 from template_fix.results import Evidence, Finding, Level, Place, Report, TemplateSummary
 
 
 def drawn(items, width=100):
-    return "\n".join("".join(piece.text for piece in row) for item in items for row in wrap(marked(item), width))
+    return "\n".join("".join(piece.text for piece in row) for item in items for row in wrap(add_marks(item), width))
 
 
 def test_a_check_tells_the_gravest_first_and_what_comes_next():

@@ -8,8 +8,8 @@ from tokenizers import Tokenizer, models
 from template_fix.conversations.builtin import Conversation
 from template_fix.jinja.renderer import RenderError
 from template_fix.report.alignment import Run
-from template_fix.report.showing import Shown, TagTokens, Turn, shown, shown_lines, tag_tokens, token_lines
-from template_fix.report.terminal import marked, wrap
+from template_fix.report.showing import Shown, TagTokens, Turn, render_all, shown_lines, tag_tokens, token_lines
+from template_fix.report.terminal import add_marks, wrap
 
 WHOLE = """\
 {%- for m in messages %}
@@ -30,13 +30,13 @@ ASKED = Conversation("test", (QUESTION,))
 
 
 def dropped(template, *messages):
-    _, [result] = shown(template, {}, Conversation("test", messages))
+    _, [result] = render_all(template, {}, Conversation("test", messages))
     assert result.failure is None
     return [[run.text for run in turn.runs if run.kind == "dropped"] for turn in result.turns]
 
 
 def drawn(items):
-    return ["".join(piece.text for piece in row) for item in items for row in wrap(marked(item), 100)]
+    return ["".join(piece.text for piece in row) for item in items for row in wrap(add_marks(item), 100)]
 
 
 def test_reasoning_that_is_split_off_is_dropped():
@@ -69,7 +69,7 @@ def test_blocks_and_tool_calls_are_texts_too():
 
 
 def test_the_runs_of_all_turns_are_the_rendering():
-    tags, [result, _] = shown(WHOLE, {})
+    tags, [result, _] = render_all(WHOLE, {})
     assert tags == ("<think>", "</think>")
     printed = ["".join(run.text for run in turn.runs if run.kind != "dropped") for turn in result.turns]
     assert [turn.role for turn in result.turns] == ["user", "assistant", "user", "assistant"]
@@ -78,19 +78,19 @@ def test_the_runs_of_all_turns_are_the_rendering():
 
 
 def test_variables_reach_the_template():
-    _, [result] = shown("{{ bos_token }}{{ messages[0].content }}", {"bos_token": "<s>"}, ASKED)
+    _, [result] = render_all("{{ bos_token }}{{ messages[0].content }}", {"bos_token": "<s>"}, ASKED)
     assert result.turns == (Turn("user", (Run("template", "<s>"), Run("kept", "How many?"))),)
 
 
 def test_a_conversation_that_the_template_refuses_is_a_value():
-    _, [result] = shown(RAISES, {}, ASKED)
+    _, [result] = render_all(RAISES, {}, ASKED)
     assert result == Shown("test", failure="roles must alternate")
 
 
 @pytest.mark.parametrize("source", ["{% if %}", "{{ 'x' * 9000000000 }}", "{% for i in range(9999) %}" * 9])
 def test_a_template_that_cannot_be_used_is_one_line(source):
     with pytest.raises(RenderError) as caught:
-        shown(source, {}, ASKED)
+        render_all(source, {}, ASKED)
     assert "\n" not in str(caught.value)
 
 
@@ -140,7 +140,7 @@ def tokenizer(special):
 
 
 def test_tags_of_ones_own_come_before_those_of_the_template():
-    tags, [inline, _] = shown(WHOLE, {}, tags=("[T]", "[/T]"))
+    tags, [inline, _] = render_all(WHOLE, {}, tags=("[T]", "[/T]"))
     assert tags == ("[T]", "[/T]")
     assert "[T]" in inline.title
 

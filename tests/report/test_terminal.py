@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from template_fix.report.terminal import Piece, cells, line, marked, printer, wants_colour, wrap
+from template_fix.report.terminal import Piece, add_marks, cells, line, printer, wants_colour, wrap
 
 
 class Terminal(io.StringIO):
@@ -48,7 +48,7 @@ def test_wrapping_loses_nothing_but_spaces_and_keeps_the_width(parts, width):
 
 
 def test_marks_stand_for_colour():
-    item = marked(line("keep ", Piece("gone", "lost"), Piece("odd", "stray"), Piece("dim", "dim")))
+    item = add_marks(line("keep ", Piece("gone", "lost"), Piece("odd", "stray"), Piece("dim", "dim")))
     assert "".join(piece.text for piece in item.pieces) == "keep [-gone-]{+odd+}dim"
 
 

@@ -15,8 +15,7 @@ from template_fix.cli.demo import model_files
 from template_fix.engine.patch import patch
 from template_fix.results import Evidence, Finding, Level, PatchResult, Place
 from template_fix.share import description
-from template_fix.share.card import card
-from template_fix.share.offer import offer
+from template_fix.share.description import card, describe
 from template_fix.text.edits import unified_diff
 
 FILE = "chat_template.jinja"
@@ -39,7 +38,7 @@ def test_the_same_conversation_is_shown_before_and_after():
 def test_of_the_tokens_alone_their_decoding_is_shown():
     texts = {"tokenizer.json": model_files()["tokenizer.json"]}
     result, before, after = repaired(texts)
-    told = offer("org/model", result, "preserve", before, after)
+    told = describe("org/model", result, "preserve", before, after)
     assert "decoding with skip_special_tokens=True drops &lt;think&gt; and &lt;/think&gt;" in told
     assert '-      "special": true\n+      "special": false\n' in told
     assert "Revert the commit; no token's id changes either way." in told
@@ -161,7 +160,7 @@ def test_what_strangers_wrote_does_nothing_on_the_hub(kind: str, size: int) -> N
     text = f"{EVIL} {TOKEN}" + "é`*" * size
     result, before, after = hostile(text)
     told = (
-        offer(text, result, "preserve", before, after)
+        describe(text, result, "preserve", before, after)
         if kind == "offer"
         else card(f"me/{text}", text, result, "preserve", before, after)
     )
