@@ -6,19 +6,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from template_fix.contract.examination import Case
 from template_fix.options import Options
-from template_fix.repair.attribution import resolved
 from template_fix.repair.candidates import apart
 from template_fix.repair.loop_leaks import exposed, resets
 from template_fix.repair.proposers import Proposal
 from template_fix.repair.search import Choice, broken, wrong
 from template_fix.repair.splice import tidied
 from template_fix.repair.study import Found, Study
+from template_fix.results import Evidence
 from template_fix.text.edits import Edit
 from template_fix.trace.coverage import Coverage
 
 _UNREACHED = "no conversation that it was tried on gets there, so nothing proves it"
-_TOLD = 1
 
 
 class Healed(NamedTuple):
@@ -92,13 +92,36 @@ def _reached(study: Study, proposal: Proposal) -> bool:
 def _final(
     study: Study, found: Iterable[tuple[str, Found]], best: Choice, rules: Sequence[Any]
 ) -> Iterator[tuple[Proposal, tuple[str, ...], tuple[Edit, ...]]]:
+    """Yield each proposal of a choice with the codes that it resolves and its edits as they are written."""
     made = study.search.candidates.edits(best.kept)
     tidy = tidied(study.template, made)
     # What notes the switch comes with the first proposal.
     noted = len(made) - sum(len(proposal.edits) for proposal in best.kept)
-    for proposal, codes in zip(best.kept, resolved(study, found, best, rules), strict=True):
+    before = {_Told(code, each.message, each.evidence) for code, each in found}
+    after = _findings(study, best.case, rules)
+    for proposal in best.kept:
         edits, tidy, noted = tidy[: noted + len(proposal.edits)], tidy[noted + len(proposal.edits) :], 0
-        yield proposal, codes, tuple(edits)
+        others = [each for each in best.kept if each is not proposal]
+        without = _findings(study, study.search.tried(others).case, rules) if others else before
+        yield proposal, _resolved(without or before, after) or (proposal.code,), tuple(edits)
+
+
+class _Told(NamedTuple):
+    code: str
+    message: str
+    evidence: tuple[Evidence, ...]
+
+
+def _findings(study: Study, case: Case, rules: Sequence[Any]) -> set[_Told]:
+    """Return what rules find wrong with a template that has edits made."""
+    seen = study.repaired(case)
+    return {_Told(rule.CODE, each.message, each.evidence) for rule in rules for each in rule.check(seen)}
+
+
+def _resolved(before: set[_Told], after: set[_Told]) -> tuple[str, ...]:
+    """Return the codes of which no finding is left, where there are none, those of which there is less."""
+    gone = {told.code for told in before} - {told.code for told in after}
+    return tuple(sorted(gone or {told.code for told in before - after}))
 
 
 def _refusals(
@@ -108,7 +131,7 @@ def _refusals(
     made = best.kept if best else ()
     told: Counter[str] = Counter()
     for proposal in sorted(proposals, key=lambda each: each.code not in wanted):
-        if told[proposal.code] < _TOLD and apart([*made, proposal]):
+        if not told[proposal.code] and apart([*made, proposal]):
             reason = _UNREACHED
             if _reached(study, proposal):
                 reason = study.search.tried([*made, proposal]).verdict.reason

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from rendering import render
 
+from template_fix.bounds import limits
 from template_fix.bounds.limits import ChildError, LimitExceeded, bounded, started, step
 from template_fix.jinja.renderer import Renderer, RenderError
 from template_fix.jinja.templates import ParseError
@@ -261,6 +262,14 @@ def after_a_step() -> str:
 
 def test_a_step_outside_of_a_bounded_call_bounds_nothing() -> None:
     assert stepped(0.15, 0.01) == "done"
+
+
+def test_a_template_runs_inside_of_a_bounded_call_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All other tests say that they trust their templates."""
+    monkeypatch.setattr(limits, "trusted", False)
+    with pytest.raises(RuntimeError, match="compiling the template belongs inside of a bounded call"):
+        Renderer("{{ messages }}")
+    assert bounded(rendered, "{{ messages | length }}", seconds=20)
 
 
 def test_memory_is_bounded_and_what_fits_is_not_refused(way: str) -> None:
