@@ -80,10 +80,10 @@ def bounded(
     writes to stderr. Arguments are pickled where the child is a fresh interpreter, results always. Raises
     LimitExceeded, or what ``function`` raised. Inside a bounded call it just calls the function: limits nest.
     """
-    return started(function, *args, seconds=seconds, computing=computing, megabytes=megabytes, speaks=speaks)()
+    return start(function, *args, seconds=seconds, computing=computing, megabytes=megabytes, speaks=speaks)()
 
 
-def started(
+def start(
     function: Callable[..., R],
     *args: Any,
     seconds: float = 600.0,
@@ -163,7 +163,7 @@ def _begun(
 
     if part < _TICK:
         return late
-    return started(_timed, function, *arguments, seconds=_PATIENCE * part, computing=part)
+    return start(_timed, function, *arguments, seconds=_PATIENCE * part, computing=part)
 
 
 def _timed(function: Callable[..., R], *arguments: Any) -> tuple[R, float]:

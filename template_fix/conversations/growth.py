@@ -11,7 +11,7 @@ from template_fix.conversations.probe import FORMS, Part, Probe, probe
 from template_fix.conversations.tags import Tags
 
 
-def varied(tags: Tags, arguments: type, name: str, value: bool | str) -> tuple[Probe, ...]:
+def with_switch(tags: Tags, arguments: type, name: str, value: bool | str) -> tuple[Probe, ...]:
     """Return conversations that set a variable of the template's own."""
     shapes = product(("ur", "urur", "uaur", "uktr", "uktrur"), FORMS)
     probes = [probe(shape, tags, form, arguments=arguments, flags=((name, value),)) for shape, form in shapes]
@@ -19,7 +19,7 @@ def varied(tags: Tags, arguments: type, name: str, value: bool | str) -> tuple[P
     return tuple(replace(each, ordinary=False, varied=True) for each in probes)
 
 
-def further(tags: Tags, arguments: type) -> Iterator[Probe]:
+def unusual(tags: Tags, arguments: type) -> Iterator[Probe]:
     """Yield conversations that are less ordinary, for tests of a template that the battery doesn't take either way."""
     for shape, form in product(("ur", "urur", "uur", "urr", "usur", "aur", "ukur", "udtr"), FORMS):
         yield replace(probe(shape, tags, form, arguments=arguments), ordinary=False, offered=shape in ("ur", "urur"))

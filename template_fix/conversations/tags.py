@@ -97,7 +97,7 @@ def literals(tree: nodes.Template) -> Iterator[str]:
             yield node.value
 
 
-def in_literals(tree: nodes.Template) -> tuple[str, str] | None:
+def find_in_literals(tree: nodes.Template) -> tuple[str, str] | None:
     """Return the reasoning tags that a template's literals name most often, a closing tag alone being enough."""
     found = Counter(tag for text in literals(tree) for tag in _MARKUP.findall(text) if _REASONING.search(tag))
     openings = [_opening(tag) for tag in found if _is_closing(tag)]
@@ -115,7 +115,7 @@ def _opening(tag: str) -> str:
     return tag.replace("/", "", 1)
 
 
-def printed_for_a_field(renderer: Renderer, tree: nodes.Template) -> Tags | None:
+def find_in_output(renderer: Renderer, tree: nodes.Template) -> Tags | None:
     """Return the tags between which a template prints reasoning that comes in a field, or None where it never does.
 
     Variables get the values that the template asks for: some print reasoning only where ``reasoning == 'always'``.
@@ -203,8 +203,8 @@ def discover(renderer: Renderer, tree: nodes.Template, chosen: tuple[str, str] |
 
     ``chosen`` overrides what is found.
     """
-    field = printed_for_a_field(renderer, tree)
-    named = chosen or in_literals(tree)
+    field = find_in_output(renderer, tree)
+    named = chosen or find_in_literals(tree)
     if field and (not chosen or chosen == (field.open, field.close)):
         return field
     return Tags(*named) if named else None

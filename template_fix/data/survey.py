@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
 
-from template_fix.bounds.limits import LimitExceeded, started
+from template_fix.bounds.limits import LimitExceeded, start
 from template_fix.data.batches import Batch
 from template_fix.data.losses import Verdict
 from template_fix.data.row_check import BATCH_SECONDS, NOT_TRIED, PATIENCE, STOPPED, RowCheck, halved
@@ -127,7 +127,7 @@ class Checks:
 
     def begin(self, batch: Batch) -> Callable[[], Survey]:
         """Begin the survey of a batch in a process of its own, and return what waits for it."""
-        wait = started(self.survey, batch, seconds=10 * BATCH_SECONDS, computing=BATCH_SECONDS)
+        wait = start(self.survey, batch, seconds=10 * BATCH_SECONDS, computing=BATCH_SECONDS)
 
         def result() -> Survey:
             try:

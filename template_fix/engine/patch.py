@@ -28,7 +28,7 @@ from template_fix.rules import (
     TOKEN_RULES,
     level_of,
 )
-from template_fix.text.edits import Edit, Span, traced_back
+from template_fix.text.edits import Edit, Span, trace_back
 from template_fix.tokens.reasoning_tokens import recorded_tags, vocabulary_tags
 from template_fix.tokens.tagged_checkpoint import Subject
 
@@ -150,7 +150,7 @@ def _marks(checkpoint: Checkpoint, options: Options, found: Sequence[Program]) -
 def _seen_from_before(repair: Repair, made: Sequence[tuple[str, Edit]]) -> Repair:
     """Return a repair of files that were edited already as one of the files before, without what stands in new text."""
     spans = [
-        (file, edit, traced_back(edit.span, [each for name, each in made if name == file]))
+        (file, edit, trace_back(edit.span, [each for name, each in made if name == file]))
         for file, edit in repair.edits
     ]
     return replace(repair, edits=tuple((file, Edit(span, edit.text)) for file, edit, span in spans if span))
@@ -251,14 +251,14 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
     if not heal or not study.reasoning:
         return studied
     # Imported where it is needed: a check never is, and shall be fast.
-    from template_fix.repair.heal import healed
+    from template_fix.repair.heal import find_repair
 
     repairable = {rule.CODE for rule in REPAIRABLE_RULES}
     found = tuple(each for each in studied.found if each[0] in repairable)
-    made = healed(study, found, options, REPAIRABLE_RULES)
+    made = find_repair(study, found, options, REPAIRABLE_RULES)
     tests, exercised = (len(made.coverage.outcomes), made.coverage.both) if made.coverage else (0, 0)
     if not made.whole and study.binds_switch:
-        captured = healed(Study(source, replace(setting, captured=True)), found, options, REPAIRABLE_RULES)
+        captured = find_repair(Study(source, replace(setting, captured=True)), found, options, REPAIRABLE_RULES)
         made = captured if captured.whole or not made.refused else made
     return replace(studied, kept=made.kept, refused=made.refused, tests=tests, exercised=exercised)
 

@@ -15,7 +15,7 @@ from template_fix.jinja.engines import run_otherwise
 from template_fix.jinja.renderer import Renderer
 from template_fix.jinja.templates import Template
 from template_fix.jinja.text_readers import taken_away
-from template_fix.repair.loop_leaks import exposed
+from template_fix.repair.loop_leaks import find_leak
 from template_fix.results import Elsewhere, Evidence, compared
 
 # Computing time for all templates of a model together.
@@ -60,7 +60,7 @@ def _elsewhere(
 ) -> Elsewhere:
     found = list(run_otherwise(Template(after)))
     engines = {name: tuple(construct for construct, _, where in found if name in where) for name in names()}
-    leak = exposed(before, after, Tags(*tags), variables, flags)
+    leak = find_leak(before, after, Tags(*tags), variables, flags)
     labels = ("should be", "is printed")
     leaks = compared(leak.probe.describe(), leak.expected, leak.printed, labels) if leak else None
     return Elsewhere(engines, taken_away(before, after), leaks)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from jinja2 import nodes
 
-from template_fix.jinja.queries import is_marker, parsed, walk
+from template_fix.jinja.queries import is_marker, parse, walk
 from template_fix.jinja.tables import table
 from template_fix.jinja.templates import Template
 from template_fix.text.edits import Span
@@ -84,7 +84,7 @@ def _table() -> _Table:
 
 @lru_cache(maxsize=64)
 def _constructs(source: str) -> frozenset[str]:
-    tree = parsed(source)
+    tree = parse(source)
     macros = _macros(tree)
     return frozenset(name for node in walk(tree) for name in _named(node, macros))
 

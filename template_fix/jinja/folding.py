@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
-from template_fix.jinja.queries import alike, conditions, copied, parsed
+from template_fix.jinja.queries import alike, conditions, copy_tree, parse
 
 SWITCH = "preserve_thinking"
 # Holds what the caller gave, in templates that bind the switch to something else.
@@ -31,18 +31,18 @@ def capture(default: bool) -> str:
 
 def equal_when_off(before: str, after: str, switch: str = SWITCH) -> bool:
     """Whether two templates, given as source, are the same program where ``switch`` is false."""
-    return alike(folded(before, switch), folded(after, switch))
+    return alike(fold(before, switch), fold(after, switch))
 
 
 @lru_cache(maxsize=8)
-def folded(source: str, switch: str = SWITCH, value: bool = False) -> nodes.Template:
+def fold(source: str, switch: str = SWITCH, value: bool = False) -> nodes.Template:
     """Return a template's tree with every test of ``switch`` evaluated at ``value`` and what that leaves dead removed.
 
     Names that the template gives the switch at its very beginning are evaluated as well. A template that assigns the
     switch anything but what the caller gave keeps its other tests of it.
     """
     for name in (switch, ""):  # to evaluate no name at all still brings the tree into the same form
-        result = _evaluated(_without_captures(copied(parsed(source)), switch, value), name, value)
+        result = _evaluated(_without_captures(copy_tree(parse(source)), switch, value), name, value)
         if not _rebinds(result, switch, value):
             break
     return result
@@ -164,11 +164,11 @@ class _Folder(NodeTransformer):
         for name in ("body", "else_"):
             body = getattr(node, name, None)
             if isinstance(body, list):
-                setattr(node, name, merged(body))
+                setattr(node, name, join_outputs(body))
         return node
 
 
-def merged(body: list[nodes.Node]) -> list[nodes.Node]:
+def join_outputs(body: list[nodes.Node]) -> list[nodes.Node]:
     """Join outputs that stand side by side, as the parser would have, and the texts in them.
 
     A string constant that is printed is text like that of the template: without autoescaping they compile alike.

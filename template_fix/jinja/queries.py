@@ -13,7 +13,7 @@ from template_fix.jinja.environment import Generation, environment
 
 
 @lru_cache(maxsize=16)
-def parsed(source: str) -> nodes.Template:
+def parse(source: str) -> nodes.Template:
     """Return the syntax tree of a template, the same one each time: what changes it needs a copy.
 
     Raises jinja2's TemplateSyntaxError.
@@ -24,13 +24,13 @@ def parsed(source: str) -> nodes.Template:
 N = TypeVar("N", bound=nodes.Node)
 
 
-def copied(tree: N) -> N:
+def copy_tree(tree: N) -> N:
     """Return a copy of a tree that may be changed; to parse the source again takes ten times as long."""
     made = object.__new__(type(tree))
     for name, value in vars(tree).items():
         if isinstance(value, list):
-            value = [copied(each) if isinstance(each, nodes.Node) else each for each in value]
-        setattr(made, name, copied(value) if isinstance(value, nodes.Node) else value)
+            value = [copy_tree(each) if isinstance(each, nodes.Node) else each for each in value]
+        setattr(made, name, copy_tree(value) if isinstance(value, nodes.Node) else value)
     return made
 
 
@@ -107,7 +107,7 @@ def undeclared(source: str) -> frozenset[str]:
 
     jinja2 folds constants in the tree as it looks, so it gets a copy, and the call belongs inside of bounds.
     """
-    return frozenset(find_undeclared_variables(copied(parsed(source)))) - set(environment().globals)
+    return frozenset(find_undeclared_variables(copy_tree(parse(source)))) - set(environment().globals)
 
 
 def optional(tree: nodes.Template) -> frozenset[str]:

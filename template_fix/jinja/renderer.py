@@ -12,7 +12,7 @@ from jinja2 import Template as Compiled
 
 from template_fix.bounds.limits import LimitExceeded, step
 from template_fix.jinja.environment import GENERATED, Generated, environment
-from template_fix.jinja.queries import copied, parsed
+from template_fix.jinja.queries import copy_tree, parse
 from template_fix.text.display import UserError, one_line
 from template_fix.text.edits import Span
 
@@ -110,7 +110,7 @@ class Renderer:
 
 def _compiled(template: str | nodes.Template, compiler: Environment) -> Compiled:
     try:
-        tree = copied(parsed(template)) if isinstance(template, str) else template
+        tree = copy_tree(parse(template)) if isinstance(template, str) else template
         made = compiler.from_string(tree)
         made.globals = dict(made.globals)  # jinja2 copies them for each rendering; a chain of maps takes it longest
         return made

@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import nodes
 
-from template_fix.jinja.queries import parsed
+from template_fix.jinja.queries import parse
 from template_fix.jinja.tables import table
 
 
@@ -38,7 +38,7 @@ def _applies(rule: Mapping[str, Any], source: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _loops_over_content(source: str) -> bool:
-    return any(_is_content(node.iter) for node in parsed(source).find_all(nodes.For))
+    return any(_is_content(node.iter) for node in parse(source).find_all(nodes.For))
 
 
 def _is_content(node: nodes.Node | None) -> bool:

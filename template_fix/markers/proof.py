@@ -14,7 +14,7 @@ from jinja2 import TemplateSyntaxError, nodes
 from jinja2.visitor import NodeTransformer
 
 from template_fix.jinja.environment import environment
-from template_fix.jinja.folding import merged
+from template_fix.jinja.folding import join_outputs
 from template_fix.jinja.queries import alike, is_marker, names_in, names_read, names_stored, walk
 from template_fix.markers.capture import NAMES, captures, restored
 from template_fix.markers.outputs import apart, escapes
@@ -85,7 +85,7 @@ class _Parts(NodeTransformer):
         for name in ("body", "else_"):
             body = getattr(node, name, None)
             if isinstance(body, list):
-                setattr(node, name, merged(body))
+                setattr(node, name, join_outputs(body))
         return node
 
 

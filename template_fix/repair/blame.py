@@ -11,7 +11,7 @@ from template_fix.repair.candidates import apart
 from template_fix.repair.proposers import Basis, Proposal
 from template_fix.repair.proposers.experiments import rewritings
 from template_fix.repair.search import Search
-from template_fix.repair.trials import dropped, flips, gained, harms, prints, same, sample
+from template_fix.repair.trials import find_drops, find_flips, gains, harms, prints, same, sample
 from template_fix.text.edits import Span
 
 
@@ -53,8 +53,10 @@ def _forced(basis: Basis, probe: Probe, part: Part) -> Iterator[tuple[Span, bool
     """
     trace, examined, _ = basis
     untouched = sample(examined)
-    fed = [(trace.values[number], trace.forced(operands={number: fed})) for number, fed in dropped(trace, probe, part)]
-    flipped = sorted(flips(trace, probe), key=lambda flip: not flip[1])
+    fed = [
+        (trace.values[number], trace.forced(operands={number: fed})) for number, fed in find_drops(trace, probe, part)
+    ]
+    flipped = sorted(find_flips(trace, probe), key=lambda flip: not flip[1])
     forced = [(trace.tests[number], trace.forced(tests={number: outcome})) for number, outcome in flipped]
     for site, renderer in (*fed, *forced):
         if prints(renderer, probe, part):
@@ -76,8 +78,8 @@ def _changes(search: Search, known: Sequence[Proposal], basis: Basis | None, see
         suspects = list(filter(_points, rewritings(basis)))
         search.candidates.offer(suspects)
         yield from _blamed(search, combinations(suspects, 1), seen)
-        for number, outcome in flips(basis.trace, seen.probe):
-            mends = gained(basis.trace, number, outcome, seen, basis.examined)
+        for number, outcome in find_flips(basis.trace, seen.probe):
+            mends = gains(basis.trace, number, outcome, seen, basis.examined)
             if mends and not any(harms(basis.trace, number, outcome, basis.examined)):
                 yield basis.trace.tests[number].span
     yield from _blamed(search, combinations(known, 2), seen)

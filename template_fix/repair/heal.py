@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from template_fix.contract.examination import Case
 from template_fix.options import Options
 from template_fix.repair.candidates import apart
-from template_fix.repair.loop_leaks import exposed, resets
+from template_fix.repair.loop_leaks import find_leak, resets
 from template_fix.repair.proposers import Proposal
 from template_fix.repair.search import Choice, broken, wrong
-from template_fix.repair.splice import tidied
+from template_fix.repair.splice import tidy
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence
 from template_fix.text.edits import Edit
@@ -21,7 +21,7 @@ from template_fix.trace.coverage import Coverage
 _UNREACHED = "no conversation that it was tried on gets there, so nothing proves it"
 
 
-class Healed(NamedTuple):
+class Repaired(NamedTuple):
     """What came of a template: the proposals that stand, with the codes that each resolves and its final edits, those
     refused, with the reasons, whether nothing is left to mend, and what the conversations reached that were tried."""
 
@@ -31,7 +31,7 @@ class Healed(NamedTuple):
     coverage: Coverage | None = None
 
 
-def healed(study: Study, found: Iterable[tuple[str, Found]], options: Options, rules: Sequence[Any]) -> Healed:
+def find_repair(study: Study, found: Iterable[tuple[str, Found]], options: Options, rules: Sequence[Any]) -> Repaired:
     """Look for the smallest repair of a template.
 
     ``found`` is what was found wrong, by code, ``rules`` what finds it.
@@ -39,7 +39,7 @@ def healed(study: Study, found: Iterable[tuple[str, Found]], options: Options, r
     found = tuple(found)
     wanted = {code for code, _ in found if options.wants(code)}
     if not wanted:
-        return Healed(coverage=study.coverage)
+        return Repaired(coverage=study.coverage)
     study = study.enlarged()
     proposals: list[Proposal] = []
     best: Choice | None = None
@@ -58,7 +58,7 @@ def healed(study: Study, found: Iterable[tuple[str, Found]], options: Options, r
     kept = tuple(_final(study, found, best, rules)) if best else ()
     left = best is None or broken(best.case.itself)
     refused = tuple(_refusals(study, proposals, best, wanted)) if left else ()
-    return Healed(kept, refused, not left, study.coverage)
+    return Repaired(kept, refused, not left, study.coverage)
 
 
 def _without_leak(study: Study, best: Choice) -> Choice:
@@ -66,7 +66,7 @@ def _without_leak(study: Study, best: Choice) -> Choice:
 
     def leaks(choice: Choice) -> bool:
         flags = study.examined.flags
-        return exposed(study.source, choice.source, study.tags, study.variables, flags) is not None
+        return find_leak(study.source, choice.source, study.tags, study.variables, flags) is not None
 
     if leaks(best):
         for reset in resets(study.template, study.switch):
@@ -94,13 +94,14 @@ def _final(
 ) -> Iterator[tuple[Proposal, tuple[str, ...], tuple[Edit, ...]]]:
     """Yield each proposal of a choice with the codes that it resolves and its edits as they are written."""
     made = study.search.candidates.edits(best.kept)
-    tidy = tidied(study.template, made)
+    written = tidy(study.template, made)
     # What notes the switch comes with the first proposal.
     noted = len(made) - sum(len(proposal.edits) for proposal in best.kept)
     before = {_Told(code, each.message, each.evidence) for code, each in found}
     after = _findings(study, best.case, rules)
     for proposal in best.kept:
-        edits, tidy, noted = tidy[: noted + len(proposal.edits)], tidy[noted + len(proposal.edits) :], 0
+        count = noted + len(proposal.edits)
+        edits, written, noted = written[:count], written[count:], 0
         others = [each for each in best.kept if each is not proposal]
         without = _findings(study, study.search.tried(others).case, rules) if others else before
         yield proposal, _resolved(without or before, after) or (proposal.code,), tuple(edits)

@@ -17,7 +17,7 @@ from jinja2.visitor import NodeTransformer
 from template_fix.conversations.probe import FORMS, Probe
 from template_fix.conversations.probe import probe as battery_probe
 from template_fix.conversations.tags import Tags
-from template_fix.jinja.queries import copied, names_stored, parsed
+from template_fix.jinja.queries import copy_tree, names_stored, parse
 from template_fix.jinja.renderer import Renderer, RenderError, Variables
 from template_fix.jinja.templates import Template
 from template_fix.repair.message_reads import Binding, rebind
@@ -29,7 +29,7 @@ _KEPT = "template_fix_kept_{}"
 _SHAPES = ("urua", "uruaua", "ukta", "uktaua", "ukturua", "uruaur", "urucua", "uktrucua")
 
 
-class Exposed(NamedTuple):
+class Leak(NamedTuple):
     """A conversation, what Jinja prints of it, and what an engine prints whose loops leak."""
 
     probe: Probe
@@ -37,25 +37,25 @@ class Exposed(NamedTuple):
     printed: str
 
 
-def leaking(source: str, variables: Variables) -> Renderer:
+def make_leaking(source: str, variables: Variables) -> Renderer:
     """Return a template whose loops leak. Raises as `Renderer` does."""
-    return Renderer(_Leak().visit(copied(parsed(source))), variables)
+    return Renderer(_Leak().visit(copy_tree(parse(source))), variables)
 
 
-def exposed(before: str, after: str, tags: Tags, variables: Variables, flags: Variables) -> Exposed | None:
+def find_leak(before: str, after: str, tags: Tags, variables: Variables, flags: Variables) -> Leak | None:
     """Return the first conversation that is printed as in Jinja where loops leak, and is no longer after an edit.
 
     ``flags`` are what a caller passes. Raises LimitExceeded.
     """
     try:
-        pairs = [(Renderer(source, variables), leaking(source, variables)) for source in (before, after)]
+        pairs = [(Renderer(source, variables), make_leaking(source, variables)) for source in (before, after)]
     except RenderError:
         return None
     for shape, form in product(_SHAPES, FORMS):
         probe = battery_probe(shape, tags, form)
         was, now = ([each(probe.messages, probe.tools, **flags) for each in pair] for pair in pairs)
         if was[0] == was[1] and isinstance(now[0], str) and now[0] != now[1]:
-            return Exposed(probe, now[0], now[1] if isinstance(now[1], str) else now[1].reason)
+            return Leak(probe, now[0], now[1] if isinstance(now[1], str) else now[1].reason)
     return None
 
 

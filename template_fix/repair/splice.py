@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from jinja2 import TemplateSyntaxError, nodes
 
-from template_fix.jinja.queries import alike, parsed
+from template_fix.jinja.queries import alike, parse
 from template_fix.jinja.templates import NEWLINE, Template, lex
 from template_fix.text.edits import Edit, Span, apply
 
 
-def replaced(at: Span, text: str) -> Edit:
+def put(at: Span, text: str) -> Edit:
     """Return the edit that puts the expression ``text`` at ``at``, safe wherever that is."""
     return Edit(at, f"({text})")
 
@@ -37,7 +37,7 @@ def literal(text: str) -> str:
     return "'" + NEWLINE.sub("\n", text).replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
 
 
-def tidied(template: Template, edits: Sequence[Edit]) -> list[Edit]:
+def tidy(template: Template, edits: Sequence[Edit]) -> list[Edit]:
     """Return the edits without those outer parentheses that change nothing: the tree of the result decides."""
     kept = list(edits)
     wanted = _tree(template, kept)
@@ -51,6 +51,6 @@ def tidied(template: Template, edits: Sequence[Edit]) -> list[Edit]:
 def _tree(template: Template, edits: Sequence[Edit]) -> Sequence[nodes.Node]:
     """Return the statements of the edited template, none where it can't be read."""
     try:
-        return parsed(apply(template.source, edits)).body
+        return parse(apply(template.source, edits)).body
     except TemplateSyntaxError:
         return []

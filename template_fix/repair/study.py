@@ -14,7 +14,7 @@ from jinja2 import nodes
 from template_fix.bounds.limits import LimitExceeded, step
 from template_fix.contract.examination import Case, Examination, Observation
 from template_fix.conversations.battery import LONE_CLOSING_TAG, SEVERAL_BLOCKS, battery
-from template_fix.conversations.growth import further, varied
+from template_fix.conversations.growth import unusual, with_switch
 from template_fix.conversations.probe import Part, Probe, probe
 from template_fix.conversations.tags import USUAL, Tags, asked_for, discover
 from template_fix.jinja.folding import CAPTURED, SWITCH, guard
@@ -24,7 +24,7 @@ from template_fix.jinja.templates import ParseError, Template
 from template_fix.repair.proposers import Basis, Proposal
 from template_fix.repair.search import Choice, Search
 from template_fix.results import Evidence
-from template_fix.text.edits import Edit, Span, traced_back
+from template_fix.text.edits import Edit, Span, trace_back
 
 if TYPE_CHECKING:
     from template_fix.trace.coverage import Coverage
@@ -97,11 +97,11 @@ class Study:
         given = {*self.own_variables, *optional(self.template.tree)}
         for name, text in asked_for(self.template.tree):
             if name in given:
-                more += varied(self.tags, self.arguments, name, text)
+                more += with_switch(self.tags, self.arguments, name, text)
         known = self.coverage
         if known:
-            unusual, known = reaching(known.joined_by(more), further(self.tags, self.arguments))
-            more += unusual
+            found, known = reaching(known.joined_by(more), unusual(self.tags, self.arguments))
+            more += found
         itself, off = self.case
         larger = itself.enlarged(more)
         made = self._with(Case(larger, larger if off is itself else off.enlarged(more)))
@@ -122,10 +122,10 @@ class Study:
     def _varied(self, name: str) -> Iterator[Probe]:
         """Yield conversations that set a variable; what it changes where it is set against reasoning is asked for."""
         keeping = self.keeping.get(name, True)
-        kept = varied(self.tags, self.arguments, name, keeping)
+        kept = with_switch(self.tags, self.arguments, name, keeping)
         yield from kept
         if name in self.keeping:
-            for probe, other in zip(varied(self.tags, self.arguments, name, not keeping), kept, strict=True):
+            for probe, other in zip(with_switch(self.tags, self.arguments, name, not keeping), kept, strict=True):
                 yield replace(probe, fixed=self.examined.text(probe) != self.examined.text(other))
 
     @cached_property
@@ -181,7 +181,7 @@ class Study:
             basis = Basis(trace, choice.case.itself, self.switch)
             found += experiments.rewritings(basis), experiments.forcing(basis)
         for proposal in chain(*found):
-            spans = [traced_back(edit.span, made) for edit in proposal.edits]
+            spans = [trace_back(edit.span, made) for edit in proposal.edits]
             edits = tuple(Edit(span, edit.text) for span, edit in zip(spans, proposal.edits, strict=True) if span)
             if len(edits) == len(proposal.edits):
                 yield replace(proposal, at=edits[0].span, edits=edits)

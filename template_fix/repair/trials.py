@@ -30,20 +30,20 @@ def prints(forced: Renderer, probe: Probe, part: Part) -> bool:
     return isinstance(text, str) and part.text in text
 
 
-def dropped(trace: Trace, probe: Probe, part: Part) -> list[tuple[int, int]]:
+def find_drops(trace: Trace, probe: Probe, part: Part) -> list[tuple[int, int]]:
     """Return the expressions that a text goes into and doesn't come out of, each with the operand that held it."""
     drops = trace.record(probe, wanted=part.text).drops
     return sorted((number, fed) for number, fed in drops if fed in trace.values)
 
 
-def flips(trace: Trace, probe: Probe) -> list[tuple[int, bool]]:
+def find_flips(trace: Trace, probe: Probe) -> list[tuple[int, bool]]:
     """Return each test that is reached in a conversation, with each outcome that it could be forced to."""
     recorded = [trace.record(probe, upto).outcomes for upto in (*probe.cuts, None)]
     flipped = {(number, not outcome) for each in recorded for number, ways in each.items() for outcome in ways}
     return sorted(flipped, key=lambda flip: (flip[0], not flip[1]))
 
 
-def gained(trace: Trace, number: int, outcome: bool, seen: Observation, examined: Examination) -> list[Held]:
+def gains(trace: Trace, number: int, outcome: bool, seen: Observation, examined: Examination) -> list[Held]:
     """Return what of a conversation is printed well once a test is forced, and wasn't before."""
     forced = Examination(trace.forced(tests={number: outcome}), examined.probes.values(), examined.tags)
     return [held for held in seen.breaks(*SAFE) if forced.holds(seen.probe, held)]

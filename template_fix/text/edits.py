@@ -90,7 +90,7 @@ def _tags(text: str) -> list[str]:
     return [part for part in re.split(r"(\{[%{#].*?[%}#]\})", text, flags=re.DOTALL) if part]
 
 
-def traced_back(span: Span, edits: Iterable[Edit]) -> Span | None:
+def trace_back(span: Span, edits: Iterable[Edit]) -> Span | None:
     """Return where text of an edited text stood before, or None where an edit wrote any of it."""
     shift = 0
     for edit in sorted(set(edits)):

@@ -17,7 +17,7 @@ from jinja2.visitor import NodeTransformer
 
 from template_fix.conversations.probe import Probe
 from template_fix.jinja.environment import environment
-from template_fix.jinja.queries import conditions, copied, parsed, walk
+from template_fix.jinja.queries import conditions, copy_tree, parse, walk
 from template_fix.jinja.renderer import Failure, Renderer, RenderError, Variables
 from template_fix.jinja.templates import Template
 from template_fix.text.edits import Span
@@ -171,7 +171,7 @@ class _Instrument(NodeTransformer):
 
     def __init__(self, template: Template) -> None:
         self.template = template
-        self.tree = copied(parsed(template.source))
+        self.tree = copy_tree(parse(template.source))
         self.tests: dict[int, Site] = {}
         self.values: dict[int, Site] = {}
         self.outputs: dict[int, Site] = {}

@@ -16,7 +16,7 @@ import pytest
 from rendering import render
 
 from template_fix.bounds import limits
-from template_fix.bounds.limits import ChildError, LimitExceeded, bounded, started, step
+from template_fix.bounds.limits import ChildError, LimitExceeded, bounded, start, step
 from template_fix.jinja.renderer import Renderer, RenderError
 from template_fix.jinja.templates import ParseError
 
@@ -333,13 +333,13 @@ def test_calls_nest_and_the_outer_one_bounds() -> None:
 
 def test_calls_can_run_side_by_side(either: str) -> None:
     begun = time.monotonic()
-    waiting = [started(slept, 0.6, seconds=20) for _ in range(4)]
+    waiting = [start(slept, 0.6, seconds=20) for _ in range(4)]
     assert [wait() for wait in waiting] == ["slept"] * 4
     assert time.monotonic() - begun < 2.3
 
 
 def test_waiting_for_one_that_takes_too_long_costs_no_other_its_answer(either: str) -> None:
-    slow, quick = started(slept, 30.0, seconds=0.6), started(operator.mul, "x", 300_000, seconds=0.6)
+    slow, quick = start(slept, 30.0, seconds=0.6), start(operator.mul, "x", 300_000, seconds=0.6)
     with pytest.raises(LimitExceeded):
         slow()
     assert quick() == "x" * 300_000
@@ -479,7 +479,7 @@ from test_limits import {work}, noted
 if {threads!r} == "two threads":
     threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
 folder = {str(tmp_path)!r}
-waiting = [started(noted, folder, {work}, 60.0, seconds=100) for _ in range(2)]
+waiting = [start(noted, folder, {work}, 60.0, seconds=100) for _ in range(2)]
 while len(os.listdir(folder)) < 2:
     time.sleep(0.02)
 print("ready", flush=True)

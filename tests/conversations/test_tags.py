@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shelf import source
 
-from template_fix.conversations.tags import Tags, closings, discover, in_literals, literals, pairs
+from template_fix.conversations.tags import Tags, closings, discover, find_in_literals, literals, pairs
 from template_fix.jinja.renderer import Renderer
 from template_fix.jinja.templates import Template
 
@@ -72,7 +72,7 @@ def test_reasoning_tags_are_paired_by_their_names(names: list[str], found: list[
     ],
 )
 def test_the_literals_of_a_template_name_its_tags(text: str, found: tuple[str, str] | None) -> None:
-    assert in_literals(Template(text).tree) == found
+    assert find_in_literals(Template(text).tree) == found
 
 
 def test_literals_are_texts_and_string_constants() -> None:

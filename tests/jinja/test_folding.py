@@ -9,7 +9,7 @@ from jinja2 import Template as Compiled
 from shelf import EACH, patched, repaired, source
 
 from template_fix.jinja.environment import environment
-from template_fix.jinja.folding import equal_when_off, folded
+from template_fix.jinja.folding import equal_when_off, fold
 from template_fix.jinja.renderer import Renderer
 
 
@@ -219,7 +219,7 @@ def test_what_is_another_program_when_switched_off(before: str, after: str) -> N
 def test_another_switch_can_be_folded_at_either_value() -> None:
     text = "{{ a if keep else b }}"
     assert equal_when_off("{{ b }}", text, "keep") and not equal_when_off("{{ a }}", text, "keep")
-    assert folded(text, "keep", True) == folded("{{ a }}", "keep", True)
+    assert fold(text, "keep", True) == fold("{{ a }}", "keep", True)
 
 
 @pytest.mark.parametrize("name", EACH)
@@ -281,9 +281,9 @@ def test_folding_changes_nothing_where_the_switch_has_that_value(
     text: str, value: bool, variables: dict[str, Any]
 ) -> None:
     plain = Renderer(text, {**variables, "s": value})([])
-    folded.cache_clear()
+    fold.cache_clear()
     env = environment()
-    code = env.compile(folded(text, "s", value))
+    code = env.compile(fold(text, "s", value))
     assert Compiled.from_code(env, code, env.make_globals(None)).render({**variables, "s": value}) == plain
 
 

@@ -13,7 +13,7 @@ from template_fix.bounds.limits import bounded
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.engine.patch import patch
 from template_fix.jinja.renderer import Renderer
-from template_fix.repair.loop_leaks import leaking
+from template_fix.repair.loop_leaks import make_leaking
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +62,7 @@ def test_loops_leak_as_they_are_said_to(source: str, engines: dict[str, Engine])
         {"role": "user", "content": ""},
         {"role": "assistant", "content": "e"},
     ]
-    told = leaking(source, {})(messages)
+    told = make_leaking(source, {})(messages)
     assert engine(source, [{"messages": messages}]) == [told]
     assert told != Renderer(source)(messages)
 

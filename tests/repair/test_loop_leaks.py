@@ -8,7 +8,7 @@ from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.conversations.tags import Tags
 from template_fix.engine.patch import patch
 from template_fix.jinja.renderer import Renderer
-from template_fix.repair.loop_leaks import exposed, leaking
+from template_fix.repair.loop_leaks import find_leak, make_leaking
 from template_fix.report.findings import elsewhere
 from template_fix.results import PatchResult
 
@@ -63,26 +63,26 @@ def patched(source: str) -> PatchResult:
 
 @pytest.mark.parametrize("source", ALIKE.values(), ids=ALIKE)
 def test_what_does_not_leak_is_printed_as_in_jinja(source: str) -> None:
-    assert leaking(source, {})(NUMBERS) == Renderer(source)(NUMBERS)
+    assert make_leaking(source, {})(NUMBERS) == Renderer(source)(NUMBERS)
 
 
 def test_what_was_set_in_an_iteration_is_still_there_in_the_next() -> None:
     assert Renderer(SOME)(NUMBERS) == "[1][][3][]"
-    assert leaking(SOME, {})(NUMBERS) == "[1][1][3][3]"
+    assert make_leaking(SOME, {})(NUMBERS) == "[1][1][3][3]"
 
 
 def test_a_leak_counts_where_it_did_not_show_before() -> None:
-    found = exposed(HIDDEN, SHOWN, TAGS, {}, {})
+    found = find_leak(HIDDEN, SHOWN, TAGS, {}, {})
     assert found is not None and found.printed.count("Weighing idea 1.") > found.expected.count("Weighing idea 1.")
-    assert exposed(SHOWN, SHOWN, TAGS, {}, {}) is None
-    assert exposed(SHOWN, HIDDEN, TAGS, {}, {}) is None
+    assert find_leak(SHOWN, SHOWN, TAGS, {}, {}) is None
+    assert find_leak(SHOWN, HIDDEN, TAGS, {}, {}) is None
 
 
 def test_a_variable_that_a_repair_lets_leak_is_emptied_in_each_turn() -> None:
     result = patched(SHOWN)
     after = result.changed[FILE][1]
     assert "{% set r = ''" in after.replace("{%-", "{%") and result.elsewhere and result.elsewhere.leaks is None
-    assert exposed(SHOWN, after, TAGS, {}, {}) is None
+    assert find_leak(SHOWN, after, TAGS, {}, {}) is None
     assert any("beginning of each turn" in repair.title for repair in result.kept)
 
 

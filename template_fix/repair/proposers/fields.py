@@ -26,7 +26,7 @@ from template_fix.repair.message_reads import (
     with_keys,
 )
 from template_fix.repair.proposers import Basis, Proposal
-from template_fix.repair.splice import literal, replaced
+from template_fix.repair.splice import literal, put
 from template_fix.text.edits import Edit, Span
 from template_fix.trace.recorder import Site
 
@@ -45,13 +45,13 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
     openings = tuple(dict.fromkeys(_openings(basis)))
     title = f"print {NAME} inside of the turn"
     why = f"The template reads no reasoning field; with this edit, {NAME} is printed as reasoning in content is."
-    named = tuple(renamed(template, binding, name, switch) for name in basis.fields for binding in bound)
+    named = tuple(alias(template, binding, name, switch) for name in basis.fields for binding in bound)
     for edits in (named, each, texts, once, *((each + openings, texts + openings) if openings else ())):
         if edits:
             yield Proposal("TF203", "field fold", title, why, spans[0] if spans else edits[0].span, edits)
 
 
-def renamed(template: Template, binding: Binding, field: str, switch: str) -> Edit:
+def alias(template: Template, binding: Binding, field: str, switch: str) -> Edit:
     """Return the edit that hands the field on by the name of the one that the template reads."""
     given, read = binding.access(NAME), binding.access(field)
     named = with_keys(template, binding, **{field: given})
@@ -78,7 +78,7 @@ def _folded(template: Template, span: Span, tags: Tags, switch: str, texts_alone
     else:
         test = f"{switch} and {field} and ({content} is string or not {content})"
         whole = f"{_block(field, tags)} ~ ({content} or '')"
-    return replaced(span, f"{whole} if {test} else {content}")
+    return put(span, f"{whole} if {test} else {content}")
 
 
 def _block(field: str, tags: Tags) -> str:
@@ -111,4 +111,4 @@ def _led(basis: Basis, site: Site, header: str) -> Iterator[Edit]:
         opening, closing = literal(tags.open + tags.lead)[1:-1], literal(tags.trail + tags.close + tags.gap)[1:-1]
         whole = f"{front}{header}{opening}{text[-1]} ~ {field} ~ {text[0]}{closing}{back}"
     inner = " and loop.first" if len(loops) > 1 else ""
-    yield replaced(span, f"{whole} if {basis.switch} and {field}{inner} else {text}")
+    yield put(span, f"{whole} if {basis.switch} and {field}{inner} else {text}")

@@ -15,8 +15,8 @@ from template_fix.jinja.queries import walk
 from template_fix.jinja.templates import Template
 from template_fix.repair.message_reads import access, enclosing_loops
 from template_fix.repair.proposers import Basis, Proposal, short
-from template_fix.repair.splice import replaced
-from template_fix.repair.trials import flips, gained, harms
+from template_fix.repair.splice import put
+from template_fix.repair.trials import find_flips, gains, harms
 from template_fix.text.edits import Span
 from template_fix.trace.recorder import Trace
 
@@ -27,8 +27,8 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
     mended: dict[tuple[int, bool], str] = {}
     tried: set[tuple[int, bool]] = set()
     for seen in examined.failing[:SAMPLE]:
-        for number, outcome in flips(trace, seen.probe):
-            mends = [] if (number, outcome) in tried else gained(trace, number, outcome, seen, examined)
+        for number, outcome in find_flips(trace, seen.probe):
+            mends = [] if (number, outcome) in tried else gains(trace, number, outcome, seen, examined)
             if mends:
                 tried.add((number, outcome))
                 changes, worsens = harms(trace, number, outcome, examined)
@@ -71,7 +71,7 @@ def _guarded(trace: Trace, number: int, seen: Observation, switch: str) -> Itera
                 f"print {short(value)} wherever there is some",
                 f"Where {short(text)} fails, {short(value)} isn't printed.",
                 site.span,
-                (replaced(site.span, f"{switch} and {value}{once} or {text}"),),
+                (put(site.span, f"{switch} and {value}{once} or {text}"),),
             )
 
 
@@ -118,7 +118,7 @@ def _gate(trace: Trace, number: int, outcome: bool, code: str, switch: str) -> P
         f"don't let {short(text)} decide what is printed of a turn",
         f"Where {short(text)} {told}, a turn isn't printed as it should be.",
         site.span,
-        (replaced(site.span, edited),),
+        (put(site.span, edited),),
     )
 
 

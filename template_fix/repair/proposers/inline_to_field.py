@@ -14,7 +14,7 @@ from template_fix.jinja.renderer import REASONING_FIELDS
 from template_fix.jinja.templates import Template
 from template_fix.repair.message_reads import Binding, bindings, reads, rebind, with_keys
 from template_fix.repair.proposers import Basis, Proposal
-from template_fix.repair.proposers.fields import NAME, renamed
+from template_fix.repair.proposers.fields import NAME, alias
 from template_fix.repair.splice import literal
 from template_fix.text.edits import Edit
 
@@ -27,13 +27,13 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
     if not bad or not fields:
         return
     bound = bindings(template, reads(basis))
-    alias = fields[0] != NAME and FIELD in examined.unsupported
+    renaming = fields[0] != NAME and FIELD in examined.unsupported
     for begun in (True, False):
         edits = tuple(_taken_apart(template, each, examined.tags, fields[0], switch, begun=begun) for each in bound)
         yield from _proposal(edits)
-        if alias:
+        if renaming:
             yield from _proposal(
-                tuple(map(_together, edits, (renamed(template, each, fields[0], switch) for each in bound)))
+                tuple(map(_together, edits, (alias(template, each, fields[0], switch) for each in bound)))
             )
 
 
