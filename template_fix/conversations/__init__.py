@@ -1,1 +1,1 @@
-"""What templates are tried on."""
+"""What templates are tried on: probes, rows of data, and conversations to show."""

@@ -1,4 +1,8 @@
-"""One run at a time: a lock file that the operating system lets go of when its holder dies."""
+"""One run at a time: a lock file that the operating system lets go of when its holder dies.
+
+It isn't filelock's: some of its versions take a lock that a killed holder leaves behind where the file system knows
+none, or trust a file that its holder has removed, and to import it takes 30 ms.
+"""
 
 from __future__ import annotations
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from template_fix.text.display import UserError
-
-if TYPE_CHECKING:
-    pass
 
 
 class HubError(UserError):
