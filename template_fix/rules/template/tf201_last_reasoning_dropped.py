@@ -24,8 +24,9 @@ from template_fix.results import Level
 CODE = "TF201"
 LEVEL = Level.ERROR
 SUMMARY = "the last turn's reasoning is dropped"
+PATCH_WITH = ""
 
-_FIX = "keep it, unless preserve_thinking=false is passed"
+_FIX = "let the template print it"
 
 
 def check(study: Study) -> Iterator[Found]:
@@ -39,4 +40,5 @@ def check(study: Study) -> Iterator[Found]:
             study.cause(seen.probe, part),
             (evidence,),
             f"{_FIX}{study.own_way}",
+            sought=True,
         )
