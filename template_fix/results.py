@@ -94,10 +94,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class NotRendered:
-    """A conversation that a template refuses, in words, and the reason."""
+    """A template's reason for refusing conversations, and those, in words."""
 
-    conversation: str
     reason: str
+    conversations: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class TemplateSummary:
 
     ``tags`` are its reasoning delimiters, as pairs of opening and closing text; ``reasoning`` tells whether the
     template has any notion of reasoning; of ``probes`` conversations it rendered ``accepted``, and ``refused``
-    has the others. Where a repair was looked for, its conversations took ``exercised``
+    has the others by the reason. Where a repair was looked for, its conversations took ``exercised``
     of the template's ``tests`` both ways.
     """
 

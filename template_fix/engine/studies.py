@@ -24,8 +24,8 @@ from template_fix.tokens.reasoning_tokens import vocabulary_tags
 
 # Computing time for all templates of a model together.
 CHECK_SECONDS, PATCH_SECONDS = 12.0, 20.0
-# How much is kept of a template's reason for refusing a conversation: there are many.
-_REASON = 100
+# How much is kept of a template's reason for refusing conversations.
+_REASON = 200
 # Rules that, selected by name, look at templates without any notion of reasoning, too.
 _ASSUMING = codes(rule for rule in TEMPLATE_RULES if getattr(rule, "ASSUMES_TAGS", False))
 
@@ -126,6 +126,16 @@ def _stopped(error: LimitExceeded) -> Studied:
     return Studied((("TF103", Found(f"the template was stopped: it {error}", Span(0, 0))),))
 
 
+def _not_rendered(study: Study) -> tuple[NotRendered, ...]:
+    """Return the conversations that a template refuses, by the reason, the commonest first."""
+    by_reason: dict[str, list[str]] = {}
+    for seen in study.examined:
+        if seen.text is None:
+            by_reason.setdefault(cut(seen.failure, _REASON), []).append(seen.probe.describe())
+    refused = (NotRendered(reason, tuple(conversations)) for reason, conversations in by_reason.items())
+    return tuple(sorted(refused, key=lambda each: -len(each.conversations)))
+
+
 def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studied:
     study = Study(source, setting)
     if study.unreadable is not None:
@@ -138,11 +148,7 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
         tags=((study.tags.open, study.tags.close),) if study.reasoning else (),
         probes=len(study.examined.probes),
         accepted=study.accepted(),
-        not_rendered=tuple(
-            NotRendered(seen.probe.describe(), cut(seen.failure, _REASON))
-            for seen in study.examined
-            if seen.text is None
-        ),
+        not_rendered=_not_rendered(study),
         variables=undeclared(source),
         stops=stops_of(study),
     )

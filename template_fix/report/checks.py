@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from collections.abc import Iterator
 
 from template_fix.conversations.tags import USUAL
@@ -46,17 +45,14 @@ def verdict(report: Report) -> list[Piece]:
 def _template(template: TemplateSummary, verbose: bool) -> Iterator[Line]:
     name = f"{short(template.variant)} template in {short(template.file)}"
     yield line(Piece(f"{name}: {_learned(template)}", "dim"), indent=2, hang=2)
-    if verbose:
-        for each in template.refused:
-            yield line(Piece("refused: ", "dim"), short(each.conversation), ": ", cut(each.reason), indent=4, hang=4)
-    elif template.mostly_refused:
-        reasons = Counter(each.reason for each in template.refused).most_common()
-        for reason, times in reasons[:_REASONS]:
-            yield line(Piece(f"refused {times}: ", "dim"), cut(reason), indent=4, hang=4)
-        if len(reasons) > _REASONS:
-            yield line(
-                Piece(f"and for {counted(len(reasons) - _REASONS, 'other reason')}; -v lists all", "dim"), indent=4
-            )
+    shown = len(template.refused) if verbose else _REASONS if template.mostly_refused else 0
+    for refused in template.refused[:shown]:
+        yield line(Piece(f"refused {len(refused.conversations)}: ", "dim"), cut(refused.reason), indent=4, hang=4)
+        for conversation in refused.conversations if verbose else ():
+            yield line(short(conversation), indent=6, hang=2)
+    if 0 < shown < len(template.refused):
+        more = counted(len(template.refused) - shown, "other reason")
+        yield line(Piece(f"and for {more}; -v lists all", "dim"), indent=4)
 
 
 def _learned(template: TemplateSummary) -> str:

@@ -72,16 +72,16 @@ def test_without_reasoning_tags_there_is_no_verdict_and_a_way_to_one():
 
 
 def test_a_template_that_refuses_most_conversations_has_no_verdict_and_its_reasons_are_grouped():
-    refused = [NotRendered(f"conversation {at}", "alternate roles" if at else "no tools") for at in range(5)]
-    told = drawn(check_lines(Report("m", (), (replace(TEMPLATE, probes=8, accepted=3, refused=tuple(refused)),))))
+    refused = NotRendered("alternate roles", ("conversation 3",) * 4), NotRendered("no tools", ("conversation 4",))
+    told = drawn(check_lines(Report("m", (), (replace(TEMPLATE, probes=8, accepted=3, refused=refused),))))
     assert told.startswith("m: not judged: the template refuses most of the conversations\n")
     assert told.index("refused 4: alternate roles") < told.index("refused 1: no tools")
     assert "conversation 3" not in told
 
 
 def test_a_verbose_check_lists_the_conversations_that_are_refused_and_why():
-    summary = replace(TEMPLATE, refused=(NotRendered("question, tool call", "no tools here"),))
-    assert "refused: question, tool call: no tools here" in drawn(
+    summary = replace(TEMPLATE, refused=(NotRendered("no tools here", ("question, tool call",)),))
+    assert "refused 1: no tools here\n      question, tool call" in drawn(
         check_lines(Report("m", (), (summary,)), verbose=True)
     )
     assert "refused" not in drawn(check_lines(Report("m", (), (summary,))))
