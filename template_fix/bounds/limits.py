@@ -167,8 +167,9 @@ def _begun(
 
 
 def _timed(function: Callable[..., R], *arguments: Any) -> tuple[R, float]:
-    """Return what a function returns, and the computing time of this process until then."""
-    return function(*arguments), time.process_time()
+    """Return what a function returns, and the computing time that it took."""
+    start = time.process_time()
+    return function(*arguments), time.process_time() - start
 
 
 class step:
