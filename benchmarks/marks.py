@@ -30,10 +30,10 @@ from corpus import CORPUS, import_seconds, jobs_of
 
 from template_fix.bounds.limits import ChildError, LimitExceeded, bounded
 from template_fix.jinja.renderer import Failure, Renderer, RenderError
-from template_fix.markers.marking import differences, joined, marked_template, markers_of, mask_of
-from template_fix.markers.placement import Unmarkable
+from template_fix.markers.mark_template import differences, joined, marked_template, markers_of, mask_of
+from template_fix.markers.places import Unmarkable
 from template_fix.markers.proof import same_but_for_markers
-from template_fix.markers.unmarking import unmarked
+from template_fix.markers.unmark_template import unmarked
 from template_fix.repair.study import Setting, Study
 
 SETTING = Setting((("bos_token", "<s>"), ("eos_token", "</s>")), ends=("</s>",))

@@ -86,17 +86,10 @@ def cli() -> None:
 @revision
 @check_options
 @click.option("--strict", is_flag=True, help="Let warnings count as well as errors.")
-@click.option("-v", "--verbose", is_flag=True, help="List the conversations that a template refuses, with its reasons.")
 @data_options
 @report_format("text", "json", "sarif")
 def check(
-    models: tuple[str, ...],
-    revision: str | None,
-    options: Options,
-    strict: bool,
-    verbose: bool,
-    rows: Data,
-    form: Format,
+    models: tuple[str, ...], revision: str | None, options: Options, strict: bool, rows: Data, form: Format
 ) -> int:
     """Say what is wrong with models, and change nothing.
 
@@ -114,7 +107,7 @@ def check(
         raise click.UsageError("--column, --subset, --limit, --sample and --processes go with --data")
     if not rows.data:
         call = partial(api.check, options=options, revision=revision)
-        return output.print_check(run.try_each(models, call), form, strict=strict, verbose=verbose)
+        return output.print_check(run.try_each(models, call), form, strict=strict)
     if len(models) > 1 or form == "sarif":
         raise click.UsageError("--data takes one MODEL, and reports as text or json")
     from template_fix.data.sources import Source
@@ -125,7 +118,7 @@ def check(
         settings = partial(api.check_data, revision=revision, columns=rows.columns, told=told)
         processes = rows.processes or _count_processors()
         checked = run.try_one(models[0], lambda: settings(models[0], source, options, processes=processes))
-    return output.print_data(checked, form, strict=strict, verbose=verbose)
+    return output.print_data(checked, form, strict=strict)
 
 
 def _count_processors() -> int:

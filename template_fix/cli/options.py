@@ -16,7 +16,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def _codes(_: click.Context, __: click.Parameter, given: Sequence[str]) -> frozenset[str]:
-    from template_fix.options import UnknownCodeError, known_codes
+    from template_fix.report.pages import UnknownCodeError, known_codes
 
     try:
         return known_codes(given) if given else frozenset()

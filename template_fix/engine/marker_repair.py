@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from template_fix.jinja.renderer import RenderError
-from template_fix.markers.marking import Marked, differences, marked_template, markers_of, mask_of
-from template_fix.markers.placement import Unmarkable
+from template_fix.markers.mark_template import Marked, differences, marked_template, markers_of, mask_of
+from template_fix.markers.places import Unmarkable
 from template_fix.repair.proposers import Proposal
 from template_fix.repair.study import Setting, Study
 from template_fix.text.edits import Span, edits_between

@@ -1,8 +1,9 @@
 """Proof that generation markers change nothing that is printed, on the syntax trees.
 
-Markers are taken out, and captured turns put back in their places (`capture` tells why that prints the same). Then
-outputs are taken apart: of a sum that has a text in it each operand must be a text, so that it prints what its operands
-print one after the other, each asked to be a text; constants that stand side by side are one. Equal trees are left.
+Captured turns are put back in their places (`captured_turn` tells why that prints the same), and markers are taken out.
+Then outputs are taken apart: of a sum that has a text in it each operand must be a text, so that it prints what its
+operands print one after the other, each asked to be a text; constants that stand side by side are one. Equal trees are
+left.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from jinja2.visitor import NodeTransformer
 from template_fix.jinja.environment import environment
 from template_fix.jinja.folding import join_outputs
 from template_fix.jinja.queries import alike, is_marker, names_in, names_read, names_stored, walk
-from template_fix.markers.capture import NAMES, captures, restored
-from template_fix.markers.outputs import apart, escapes
+from template_fix.markers.captured_turn import NAMES, captures, restored
+from template_fix.markers.output_trace import apart, escapes
 
 # What a macro has besides its arguments.
 _OF_MACROS = frozenset({"caller", "varargs", "kwargs"})
@@ -37,11 +38,11 @@ def same_but_for_markers(before: str, after: str) -> bool:
 def _plain(source: str) -> nodes.Template | None:
     """Return a template's plain form, None where its markers or captures change what a name means."""
     tree = environment().parse(source)
-    if _means_something_else(tree.body, frozenset(), _read(tree.find_all(nodes.Macro)), frozenset()):
+    if _renamed(tree.body, frozenset(), [], _read(tree.find_all(nodes.Macro))):
         return None
     bare = _Bare()
     tree = bare.visit(tree)
-    if not bare.sound or names_in(tree) & bare.names:  # a capture's own names must mean nothing anywhere else
+    if not bare.sound or names_in(tree) & NAMES:  # a capture's own names must mean nothing anywhere else
         return None
     result = _Parts(escapes(tree)).visit(tree)
     assert isinstance(result, nodes.Template)
@@ -49,19 +50,18 @@ def _plain(source: str) -> nodes.Template | None:
 
 
 class _Bare(NodeTransformer):
-    """Takes markers out of a tree, and puts captured turns back."""
+    """Puts captured turns back in a tree, and takes markers out."""
 
     def __init__(self) -> None:
-        self.sound, self.names = True, frozenset[str]()
+        self.sound = True
 
     def generic_visit(self, node: nodes.Node, *args: object, **kwargs: object) -> nodes.Node:
         for name in ("body", "else_"):
             body = getattr(node, name, None)
-            if isinstance(body, list):
-                found, sound = restored(body)
-                self.names |= {f"{own}{name}" for each in body if (own := captures(each)) is not None for name in NAMES}
-                self.sound &= sound
-                setattr(node, name, found)
+            if isinstance(body, list) and any(map(captures, body)):
+                found = restored(body)
+                self.sound &= found is not None
+                setattr(node, name, found or [])
         return super().generic_visit(node, *args, **kwargs)
 
     def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node | list[nodes.Node]:
@@ -89,38 +89,36 @@ class _Parts(NodeTransformer):
         return node
 
 
-def _means_something_else(statements: Sequence[nodes.Node], front: Names, read: Names, kept: Names) -> bool:
+def _renamed(statements: Sequence[nodes.Node], front: Names, behind: Sequence[nodes.Node], macros: Names) -> bool:
     """Whether a name in or behind a marker or a capture means something else than it would without.
 
     Either has names of its own: what is set inside is not set behind it. And what the caller gives is looked for where
     the template around reads it first, which doesn't count what stands inside: where it is set behind, it is undefined
-    inside. ``front`` are the names that are read or set in front of the statements in the same frame, ``read`` those
-    that are read behind them, ``kept`` those that are set behind them in the same frame.
+    inside. ``front`` are the names that are read or set in front of the statements in the same frame, ``behind`` is
+    what stands behind them there, ``macros`` are the names that macros read.
     """
     for at, node in enumerate(statements):
         if any(map(_apart, walk(node))):
-            behind = statements[at + 1 :]
-            later, later_set = read | _read(behind), kept | _stored(behind)
+            later = [*statements[at + 1 :], *behind]
+            own_frame = not (isinstance(node, nodes.If | nodes.With) or _apart(node))
             if _apart(node):
                 assert isinstance(node, nodes.CallBlock | nodes.AssignBlock)
                 inside = _read(node.body)
-                hidden = inside & _OF_MACROS if is_marker(node) else frozenset()
-                if _stored(node.body) & later or hidden or (inside - front) & later_set:
+                lost = _stored(node.body) & (_read(later) | macros) or (inside - front) & _stored(later)
+                if lost or (is_marker(node) and inside & _OF_MACROS):
                     return True
-            same_frame = isinstance(node, nodes.If | nodes.With) or _apart(node)
-            known = front | _named(getattr(node, "test", node)) if same_frame else frozenset()
-            behind_inside = (later, later_set) if same_frame else (frozenset(), frozenset())
+            known: Names = frozenset() if own_frame else front | _named(getattr(node, "test", node))
+            inner: tuple[list[nodes.Node], Names] = ([], frozenset()) if own_frame else (later, macros)
             for owner in (node, *getattr(node, "elif_", ())):
                 for body in (getattr(owner, "body", None), getattr(owner, "else_", None)):
-                    if isinstance(body, list) and _means_something_else(body, known, *behind_inside):
+                    if isinstance(body, list) and _renamed(body, known, *inner):
                         return True
         front |= _named(node)
     return False
 
 
 def _apart(node: nodes.Node) -> bool:
-    """Whether a statement is a marker, or captures a turn."""
-    return is_marker(node) or captures(node) is not None
+    return is_marker(node) or captures(node)
 
 
 def _read(found: Iterable[nodes.Node]) -> Names:

@@ -22,6 +22,8 @@ from template_fix.text.edits import Span, common_prefix
 # What looks like one token of markup: <|im_end|>, </s>, [|endofturn|], [/INST].
 MARKUP = re.compile(r"<[^<>\s]{1,60}>|\[\|[^\[\]]{1,60}\|\]|\[/?[A-Z][A-Z_]{1,30}\]")
 _ATTRIBUTES = re.compile(r"[=\s][^>]*")
+# White space that nobody meant to print: in front of a turn's text it is the template's.
+_INDENT = re.compile(r"[ \t]{2,}")
 _THINKING = "enable_thinking"
 
 
@@ -98,7 +100,10 @@ class Mask:
 
     def _start(self, seen: Observation, turn: int, first: int) -> int:
         before = max((span.end for span in _placed(seen, 0, turn) if span.end <= first), default=0)
-        return min(before + self._prompt(seen, turn, before, first), first)
+        start = min(before + self._prompt(seen, turn, before, first), first)
+        content = str(seen.probe.messages[turn].get("content") or "")
+        indent = _INDENT.match(seen.text or "", start, max(first - len(content) + len(content.lstrip()), start))
+        return indent.end() if indent else start
 
     def _prompt(self, seen: Observation, turn: int, before: int, first: int) -> int:
         """Return how much of what stands behind the last text before a turn is what the model is prompted with."""
@@ -130,15 +135,6 @@ class Mask:
                 own = own[: _whole(own, more[common_prefix(less, more) :])]
         return own
 
-    @cached_property
-    def _usual(self) -> str:
-        """Return what the prompt for a plain answer adds."""
-        plain = next((seen.probe for seen in self.examined if seen.probe.shape == "ua" and seen.text is not None), None)
-        shorter, asked = (self._behind(plain, 1, prompt) if plain else None for prompt in (False, True))
-        if plain is None or shorter is None or asked is None:
-            return ""
-        return self._asked(plain, 1, asked[common_prefix(shorter, asked) :])
-
     def _through_header(self, told: str, shorter: str, header: str) -> int:
         """Return how much of what stands in front of a turn's first text is no part of it: where none is prompted with.
 
@@ -147,9 +143,7 @@ class Mask:
         kept = _whole(shorter, told)
         if (bare := header.strip()) and told[kept:].lstrip().startswith(bare):  # with other space in front of it
             rest = told[kept:].lstrip()
-            return told.index(bare, kept) + max(
-                len(bare), *(_whole(each.lstrip(), rest) for each in (header, self._usual))
-            )
+            return told.index(bare, kept) + max(len(bare), _whole(header.lstrip(), rest))
         shared = _whole(header, told[kept:])
         return kept + (shared if shared == len(header) or header[:shared].strip() else 0)
 
@@ -197,16 +191,10 @@ class Mask:
             return ""
         shorter, asked = (self._behind(one.probe, 1, prompt) for prompt in (False, True))
         told, more = _placed(one, 0, 2), _placed(two, 0, 4)
-        tail = one.text[told[1].end :]
-        if (
-            not shorter
-            or shorter != asked
-            or not (tail.endswith(shorter) and one.text.startswith(shorter, told[0].end))
-        ):
-            return ""
-        between = two.text[more[1].end : more[2].start]
+        tail, between = one.text[told[1].end :], two.text[more[1].end : more[2].start]
+        always = shorter and shorter == asked and tail.endswith(shorter) and one.text.startswith(shorter, told[0].end)
         # What a turn ends with whatever follows is no prompt.
-        return "" if between.startswith(tail) else shorter[_whole(shorter, between) :]
+        return shorter[_whole(shorter, between) :] if shorter and always and not between.startswith(tail) else ""
 
     def _own_tail(self, seen: Observation, turn: int, last: Span, behind: str) -> str:
         """Return what stands behind a text of a turn whatever follows the turn: what closes a call, for one."""

@@ -23,7 +23,7 @@ from template_fix.jinja.renderer import Renderer, RenderError
 from template_fix.jinja.templates import ParseError, Template
 from template_fix.repair.proposers import Basis, Proposal
 from template_fix.repair.search import Choice, Search
-from template_fix.results import Evidence, Level
+from template_fix.results import Evidence
 from template_fix.text.edits import Edit, Span, trace_back
 
 if TYPE_CHECKING:
@@ -40,8 +40,7 @@ class Setting:
 
     ``captured`` has repairs note the switch first of all, for templates that bind it themselves. ``ends`` are the texts
     of the tokens that generation stops at, as far as they are known. ``switch`` is what ``preserve_thinking`` is set
-    to, None where it isn't passed. ``assumed`` are the tags of a template that
-    has none, None where it is taken as it is.
+    to, None where it isn't passed.
     """
 
     variables: tuple[tuple[str, Any], ...] = ()
@@ -50,19 +49,16 @@ class Setting:
     captured: bool = False
     ends: tuple[str, ...] = ()
     switch: Any = None
-    assumed: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
 class Found:
-    """A finding on a template, with offsets as its place; ``sought`` says that one was looked for, found or not."""
+    """What a template rule reports: like a finding, with the place as offsets in the template."""
 
     message: str
     at: Span | None = None
     evidence: tuple[Evidence, ...] = ()
     fix: str | None = None
-    level: Level | None = None
-    sought: bool = False
 
 
 class Study:
@@ -84,7 +80,6 @@ class Study:
                 self.template = Template(source)
             renderer = Renderer(source, self.variables)
             found = discover(renderer, self.template.tree, setting.tags)
-            found = found or (Tags(*setting.assumed) if setting.assumed else None)
             self.case = self._case(renderer, found or NEUTRAL)
             self.reasoning = found is not None
             _ = self.examined.unsupported  # renders the battery: what goes wrong goes wrong here

@@ -12,8 +12,8 @@ from shelf import NAMES, source
 
 from template_fix.bounds.limits import bounded
 from template_fix.contract.examination import Examination
-from template_fix.markers.marking import marked_template, mask_of
-from template_fix.markers.placement import Unmarkable
+from template_fix.markers.mark_template import marked_template, mask_of
+from template_fix.markers.places import Unmarkable
 from template_fix.repair.study import Setting, Study
 
 pytestmark = pytest.mark.slow

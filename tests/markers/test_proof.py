@@ -207,10 +207,12 @@ def test_a_test_that_may_fail_is_kept(test: str) -> None:
 
 
 CAPTURED = (
-    "{% set turn %}{{ x }}{% endset %}{% set header = turn.split('H')[0] + 'H' %}{% set start = header | length %}"
-    "{% set rest = turn[start:].split('E')[-1] %}{% set end = (turn | length) - (rest | length) %}"
-    "{% if start < end %}{{ turn[:start] }}{% generation %}{{ turn[start:end] }}{% endgeneration %}{{ turn[end:] }}"
-    "{% else %}{{ turn }}{% endif %}"
+    "{% set turn_text %}{{ x }}{% endset %}"
+    "{% set turn_header = turn_text.split('H')[0] + 'H' %}{% set turn_start = turn_header | length %}"
+    "{% set turn_rest = turn_text[turn_start:].split('E')[-1] %}"
+    "{% set turn_end = (turn_text | length) - (turn_rest | length) %}"
+    "{% if turn_start < turn_end %}{{ turn_text[:turn_start] }}{% generation %}{{ turn_text[turn_start:turn_end] }}"
+    "{% endgeneration %}{{ turn_text[turn_end:] }}{% else %}{{ turn_text }}{% endif %}"
 )
 
 
@@ -224,11 +226,13 @@ CAPTURED = (
         pytest.param("{{ x }}", CAPTURED, id="a text that is captured and printed in three"),
         pytest.param(
             "{% if a %}{{ x }}{% endif %}",
-            f"{{% if a %}}{CAPTURED.replace('if start', 'if m.role == 2 and start')}{{% endif %}}",
+            f"{{% if a %}}{CAPTURED.replace('if turn_start', 'if m.role == 2 and turn_start')}{{% endif %}}",
             id="one that is told from others by a test",
         ),
         pytest.param(
-            "{{ x }}", "{% set turn %}{{ x }}{% endset %}{% if turn %}{{ turn }}{% endif %}", id="one that is not cut"
+            "{{ x }}",
+            CAPTURED.replace("turn_text.split('H')[0] + 'H'", "''"),
+            id="one that has no header",
         ),
     ],
 )
@@ -239,16 +243,16 @@ def test_the_same_program_is_proved(before: str, after: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        pytest.param("{{ turn[:start] }}", "", id="without its front"),
-        pytest.param("{{ turn[end:] }}", "{{ turn[start:] }}", id="with its text twice"),
-        pytest.param("{{ turn[end:] }}", "{{ turn[end:] }}!", id="with something behind it"),
-        pytest.param("{% else %}{{ turn }}", "", id="not printed where there is nothing to mark"),
-        pytest.param("start < end", "start < end or m", id="cut where it must not be"),
+        pytest.param("{{ turn_text[:turn_start] }}", "", id="without its front"),
+        pytest.param("{{ turn_text[turn_end:] }}", "{{ turn_text[turn_start:] }}", id="with its text twice"),
+        pytest.param("{{ turn_text[turn_end:] }}", "{{ turn_text[turn_end:] }}!", id="with something behind it"),
+        pytest.param("{% else %}{{ turn_text }}", "", id="not printed where there is nothing to mark"),
+        pytest.param("start < turn_end", "start < turn_end or m", id="cut where it must not be"),
         pytest.param("header | length", "header | int", id="from a place that may be in front of it"),
-        pytest.param("turn.split('H')[0]", "turn.pop('H')[0]", id="by a method that may do anything"),
+        pytest.param("turn_text.split('H')[0]", "turn_text.pop('H')[0]", id="by a method that may do anything"),
         pytest.param("{{ x }}", "{{ x }}{% if y %}{% break %}{% endif %}", id="and left before it is printed"),
         pytest.param("{{ x }}", "{% set y = 1 %}{{ x }}", id="with what is read behind it"),
-        pytest.param("{% if start", "{{ turn }}{% if start", id="printed before"),
+        pytest.param("{% if turn_start", "{{ turn_text }}{% if turn_start", id="printed before"),
     ],
 )
 def test_a_captured_text_is_printed_whole_and_once(old: str, new: str) -> None:
@@ -261,4 +265,4 @@ def test_a_captured_text_is_printed_whole_and_once(old: str, new: str) -> None:
 
 
 def test_the_names_of_a_capture_mean_nothing_elsewhere() -> None:
-    assert not same_but_for_markers("{{ x }}{{ header }}", CAPTURED + "{{ header }}")
+    assert not same_but_for_markers("{{ x }}{{ turn_header }}", CAPTURED + "{{ turn_header }}")

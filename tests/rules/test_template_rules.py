@@ -55,7 +55,7 @@ def marked(text: str) -> Marked:
 def findings(code: str, files: dict[str, str]) -> list[Finding]:
     found = check(Checkpoint("model", files), Options(select=frozenset({code}))).findings
     assert {finding.code for finding in found} <= {code}
-    assert all(finding.level in (level_of(code), Level.NOTE) for finding in found)
+    assert all(finding.level is level_of(code) for finding in found)
     return list(found)
 
 
@@ -200,6 +200,7 @@ SOUND = [
         "TF202", framed(FIELD + "{{- content.split('</think>')[-1] }}"), id="TF202: reasoning that is lost at once"
     ),
     pytest.param("TF203", framed(KEEP), id="TF203: a field that is printed"),
+    pytest.param("TF203", source("plain"), id="TF203: no notion of reasoning"),
     pytest.param(
         "TF204",
         framed(KEEP).replace(

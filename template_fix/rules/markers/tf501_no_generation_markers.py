@@ -27,12 +27,11 @@ from template_fix.results import Level
 CODE = "TF501"
 LEVEL = Level.NOTE
 SUMMARY = "no generation markers, so assistant_only_loss trains on nothing"
-PATCH_WITH = "--mark"
 
 
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding for a template that prints turns and marks none."""
-    from template_fix.markers.marking import markers_of
+    from template_fix.markers.mark_template import markers_of
 
     if not markers_of(study) and any(seen.text is not None for seen in study.examined):
         yield Found(

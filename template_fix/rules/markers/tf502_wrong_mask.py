@@ -13,7 +13,8 @@ it never learns to stop; with the header inside, it learns to write what it is p
 
 ## Fix
 `template-fix patch --mark` takes the markers out and puts new ones where they belong. The mask runs from the end of the
-generation prompt, as far as it is the same however `enable_thinking` is set, through the token that ends the turn.
+generation prompt, as far as it is the same however `enable_thinking` is set, through the token that ends the turn;
+stray indentation between prompt and turn is outside.
 """
 
 from __future__ import annotations
@@ -27,16 +28,15 @@ from template_fix.text.edits import Span
 CODE = "TF502"
 LEVEL = Level.WARNING
 SUMMARY = "the generation markers enclose the wrong text"
-PATCH_WITH = "--mark"
 
 
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding for markers that give another mask than the wanted one in an ordinary conversation."""
-    from template_fix.markers.marking import markers_of, mask_of
+    from template_fix.markers.mark_template import markers_of, mask_of
 
     if not markers_of(study):
         return
-    from template_fix.markers.marking import differences
+    from template_fix.markers.mark_template import differences
 
     for each in differences(mask_of(study), study.examined.renderer):
         if each.probe.ordinary:

@@ -24,9 +24,8 @@ from template_fix.results import Level
 CODE = "TF201"
 LEVEL = Level.ERROR
 SUMMARY = "the last turn's reasoning is dropped"
-PATCH_WITH = ""
 
-_FIX = "let the template print it"
+_FIX = "keep it, unless preserve_thinking=false is passed"
 
 
 def check(study: Study) -> Iterator[Found]:
@@ -40,5 +39,4 @@ def check(study: Study) -> Iterator[Found]:
             study.cause(seen.probe, part),
             (evidence,),
             f"{_FIX}{study.own_way}",
-            sought=True,
         )

@@ -26,10 +26,8 @@ from template_fix.results import Level
 CODE = "TF202"
 LEVEL = Level.ERROR
 SUMMARY = "an earlier turn's reasoning is dropped"
-PATCH_WITH = ""
-ON_PURPOSE = True
 
-_FIX = "let the template print it in every turn"
+_FIX = "print it in every turn, unless preserve_thinking=false is passed"
 
 
 def check(study: Study) -> Iterator[Found]:
@@ -43,5 +41,4 @@ def check(study: Study) -> Iterator[Found]:
             study.cause(seen.probe, part),
             (evidence,),
             f"{_FIX}{study.own_way}",
-            sought=True,
         )

@@ -27,8 +27,6 @@ from template_fix.results import Evidence, Level
 CODE = "TF204"
 LEVEL = Level.WARNING
 SUMMARY = "a turn changes once more messages follow it"
-PATCH_WITH = ""
-ON_PURPOSE = True
 
 
 def check(study: Study) -> Iterator[Found]:
@@ -42,7 +40,6 @@ def check(study: Study) -> Iterator[Found]:
                 study.change(seen),
                 _evidence(study, seen, cuts[0]),
                 fix,
-                sought=True,
             )
             return
 

@@ -28,12 +28,9 @@ from template_fix.tokens.reasoning_tokens import listed
 CODE = "TF206"
 LEVEL = Level.WARNING
 SUMMARY = "an answer, a tool call or a tool result is lost"
-PATCH_WITH = ""
 
 _NAMES = {"answer": "an answer", "call": "a tool call", "result": "a tool result", "question": "a question"}
 SEVERAL = "several calls at once"
-# Nearly every template does so, and rows with several blocks in one message are rare: `check --data` tells of those.
-_BLOCKS = "of a message with several reasoning blocks, what stands between the first and the last is lost"
 # A tool call is often printed in some of these forms only.
 _FORMS = {
     "call beside ''": "where the content is empty text",
@@ -56,15 +53,14 @@ def check(study: Study) -> Iterator[Found]:
                 lost.setdefault((what, at), {})[where] = study.evidence(seen, part.message, [part])
     for (what, at), places in lost.items():
         where = f" {listed(list(places))}" if all(places) else ""
-        level = Level.NOTE if what == _BLOCKS else None
-        yield Found(what + where, at, tuple(places.values()), _fix(at is not None), level, study.reasoning)
+        yield Found(what + where, at, tuple(places.values()), _fix(at is not None))
 
 
 def _what(study: Study, seen: Observation, part: Part) -> str:
     if seen.probe.shape[part.message] == "b" and study.examined.owed(seen.probe):
         # A block that is lost later, but not while its turn stands last, is lost like any other reasoning.
         if study.reasoning and not study.printed_when_last(seen, part):
-            return _BLOCKS
+            return "of a message with several reasoning blocks, what stands between the first and the last is lost"
         return ""
     name = _NAMES.get(part.kind)
     if part.feature == SEVERAL and any(each.message == part.message and each != part for each in seen.lost):
@@ -87,4 +83,4 @@ def _printed_otherwise(study: Study, part: Part) -> bool:
 
 
 def _fix(repairable: bool) -> str | None:
-    return "let the template print it" if repairable else None
+    return "keep the text, unless preserve_thinking=false is passed" if repairable else None

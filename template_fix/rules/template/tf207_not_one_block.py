@@ -26,7 +26,6 @@ from template_fix.results import Level
 CODE = "TF207"
 LEVEL = Level.ERROR
 SUMMARY = "reasoning is printed, but not in one block of its own"
-PATCH_WITH = ""
 
 _MESSAGES = {
     "well-formed": "reasoning isn't printed in one block of its own",
@@ -45,7 +44,7 @@ def check(study: Study) -> Iterator[Found]:
             if held.property not in told:
                 told.add(held.property)
                 evidence = study.evidence(seen, _turn(seen))
-                yield Found(_MESSAGES[held.property], study.change(seen), (evidence,), sought=True)
+                yield Found(_MESSAGES[held.property], study.change(seen), (evidence,))
 
 
 def _turn(seen: Observation) -> int:

@@ -32,8 +32,6 @@ from template_fix.tokens.unflag import flag_span
 CODE = "TF301"
 LEVEL = Level.ERROR
 SUMMARY = "a reasoning tag is special: decoding skips it"
-UNFLAGGED = True
-_BY_DESIGN = ": they are control tokens by design, so read what the model says with skip_special_tokens=False"
 
 
 def check(subject: Subject) -> Iterator[Finding]:
@@ -45,16 +43,13 @@ def check(subject: Subject) -> Iterator[Finding]:
         records = [record for found in causes.values() for loader in LOADERS for record in found[loader]]
         tried = _tried(subject, pair, {loader: {t: bool(causes[t][loader]) for t in tokens} for loader in LOADERS})
         if records and any(evidence.lost for evidence in tried.values()):
-            by_design = pair in subject.control_tags
-            fix, mended = _fix(subject, pair, sorted({told(record) for record in records}))
             yield Finding(
                 CODE,
-                Level.NOTE if by_design else LEVEL,
-                f"{_message(tried)}{_BY_DESIGN * by_design}",
+                Level.NOTE if pair in subject.control_tags else LEVEL,
+                _message(tried),
                 checkpoint.place(records[0].file, flag_span(checkpoint, records[0])),
                 tuple(dict.fromkeys(evidence for evidence in tried.values() if evidence.lost)),
-                None if by_design else fix,
-                "" if mended and not by_design else None,
+                _fix(subject, pair, sorted({told(record) for record in records})),
             )
 
 
@@ -83,10 +78,8 @@ def _message(tried: Mapping[str, Evidence]) -> str:
     return f"{dropped} in {listed(losing)}, not in {listed(keeping)}" if keeping else f"{dropped} in every loader"
 
 
-def _fix(subject: Subject, pair: tuple[str, str], causes: list[str]) -> tuple[str, bool]:
-    """Return what is to be done about a pair of tags, and whether an edit does any of it."""
+def _fix(subject: Subject, pair: tuple[str, str], causes: list[str]) -> str:
     unflagged = unflag(subject.checkpoint, pair)
     files = sorted({file for file, _ in unflagged.edits})
     steps = [f"make them ordinary added tokens in {listed(files)}, with the same ids"] if files else []
-    fix = "; ".join([*steps, *unflagged.notes]) or f"undo what makes them special: {listed(causes)}"
-    return fix, bool(files)
+    return "; ".join([*steps, *unflagged.notes]) or f"undo what makes them special: {listed(causes)}"

@@ -12,11 +12,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from jinja2 import Template as Compiled
 from jinja2 import nodes
 
-from template_fix.jinja.environment import environment
-from template_fix.jinja.renderer import Renderer, RenderError
+from template_fix.conversations.probe import Probe
+from template_fix.jinja.renderer import Renderer, Variables
 from template_fix.jinja.templates import Template, lex
 from template_fix.text.edits import Span
 
@@ -108,23 +107,22 @@ class Execution:
         return {run.body.number for run in self.runs()}
 
 
-class Outputs(Renderer):
+class OutputTrace:
     """A template whose printing is traced. Use it inside `limits.bounded`.
 
     ``root`` is the body of the template. Raises RenderError where it is nested so deeply that it compiles by itself
     alone.
     """
 
-    def __init__(self, source: str, variables: dict[str, object]) -> None:
+    def __init__(self, source: str, variables: Variables) -> None:
         layout = _Layout(Template(source))  # whose tree gets the marks
-        self.template, self.variables = layout.template, dict(variables)
-        self.root, self._owner = layout.root, layout.owner
-        env = environment()
-        try:
-            code = env.compile(layout.template.tree)
-            self._compiled = Compiled.from_code(env, code, env.make_globals(None))
-        except (RecursionError, SyntaxError):
-            raise RenderError("the template is nested too deeply to be traced") from None
+        self.template, self.root, self._owner = layout.template, layout.root, layout.owner
+        self._renderer = Renderer(layout.template.tree, variables)
+
+    def run(self, probe: Probe, flags: Variables) -> tuple[str, Execution] | None:
+        """Return what is printed of a conversation, and what printed it; None where it fails, or can't be traced."""
+        told = self._renderer(probe.messages, probe.tools, **flags)
+        return self.execution(told) if isinstance(told, str) else None
 
     def execution(self, marked: str) -> tuple[str, Execution] | None:
         """Return the text of a rendering without its marks, and what printed it; None where the marks don't add up."""
@@ -258,7 +256,7 @@ def operands(node: nodes.Expr, whole: bool) -> list[tuple[nodes.Expr, str]]:
     evaluated before any of it is made a text: one with a macro, which may change what stands in front of it, is none.
     A ``whole`` expression is not taken apart.
     """
-    if isinstance(node, nodes.Add) and is_sum(node) and not whole:
+    if isinstance(node, nodes.Add) and surely_text(node) and not whole:
         return list(_summands(node, ""))
     if isinstance(node, nodes.Concat) and not whole and not any(map(_is_macro, node.find_all(nodes.Call))):
         return [(each, "~" if at else "") for at, each in enumerate(node.nodes)]
@@ -266,7 +264,7 @@ def operands(node: nodes.Expr, whole: bool) -> list[tuple[nodes.Expr, str]]:
 
 
 def _summands(node: nodes.Expr, joint: str) -> Iterator[tuple[nodes.Expr, str]]:
-    if isinstance(node, nodes.Add) and is_sum(node):
+    if isinstance(node, nodes.Add) and surely_text(node):
         yield from _summands(node.left, joint) if isinstance(node.left, nodes.Add) else [(node.left, joint)]
         yield from _summands(node.right, "+") if isinstance(node.right, nodes.Add) else [(node.right, "+")]
     else:
@@ -284,16 +282,6 @@ def _is_macro(call: nodes.Call) -> bool:
     return isinstance(call.node, nodes.Name)
 
 
-def is_sum(node: nodes.Expr) -> bool:
-    """Whether a sum can only be one of texts: one of its operands is."""
-    if isinstance(node, nodes.Add):
-        return is_sum(node.left) or is_sum(node.right)
-    if isinstance(node, nodes.CondExpr | nodes.Filter | nodes.Call):
-        return surely_text(node)
-    named = isinstance(node, nodes.Name) and node.name in _TOKENS
-    return named or isinstance(node, nodes.Concat) or (isinstance(node, nodes.Const) and isinstance(node.value, str))
-
-
 def surely_text(node: nodes.Expr) -> bool:
     """Whether an expression gives a text whatever it is made of."""
     if isinstance(node, nodes.CondExpr):
@@ -302,4 +290,8 @@ def surely_text(node: nodes.Expr) -> bool:
         return node.name in _TEXT_FILTERS
     if isinstance(node, nodes.Call):
         return isinstance(node.node, nodes.Getattr) and node.node.attr in _TEXT_METHODS
-    return is_sum(node) and not isinstance(node, nodes.Name)
+    if isinstance(node, nodes.Add):
+        return any(surely_text(each) or getattr(each, "name", "") in _TOKENS for each in (node.left, node.right))
+    return isinstance(node, nodes.Concat | nodes.TemplateData) or (
+        isinstance(node, nodes.Const) and isinstance(node.value, str)
+    )

@@ -11,9 +11,9 @@ from jinja2 import nodes
 from template_fix.conversations.growth import with_block, with_field, with_variable
 from template_fix.conversations.probe import Probe, probe
 from template_fix.jinja.queries import calls, names_in, undeclared, walk
-from template_fix.markers.outputs import Body
-from template_fix.markers.placement import Place, Traced
-from template_fix.markers.roles import asks_for_role
+from template_fix.markers.output_trace import Body
+from template_fix.markers.places import Place, Traced
+from template_fix.markers.role_tests import asks_for_role
 from template_fix.markers.wanted_mask import Mask
 from template_fix.text.edits import Span
 
@@ -98,8 +98,7 @@ def _reaching(traced: Traced, probes: Iterable[Probe]) -> Iterator[Probe]:
     for each in probes:
         if None in traced.mask.examined.observe(each).spans:
             continue
-        told = traced.outputs(each.messages, each.tools, **traced.mask.examined.set_for(each))
-        run = traced.outputs.execution(told) if isinstance(told, str) else None
+        run = traced.trace.run(each, traced.mask.examined.set_for(each))
         if run and not run[1].entered() <= known:
             known |= run[1].entered()
             yield each

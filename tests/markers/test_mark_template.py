@@ -9,10 +9,10 @@ from oracle import faults
 from shelf import NAMES, source
 
 from template_fix.jinja.renderer import Renderer
-from template_fix.markers.marking import Marked, differences, marked_template, mask_of, stops_of
-from template_fix.markers.placement import Unmarkable
+from template_fix.markers.mark_template import Marked, differences, marked_template, mask_of, stops_of
+from template_fix.markers.places import Unmarkable
 from template_fix.markers.proof import same_but_for_markers
-from template_fix.markers.unmarking import unmarked
+from template_fix.markers.unmark_template import unmarked
 from template_fix.repair.study import Setting, Study
 
 LOOP = "{% for m in messages %}"
@@ -100,20 +100,20 @@ def test_tags_stand_round_the_outputs_of_a_turn(template: str, changed: str) -> 
     [
         pytest.param(
             turns("{% set x = '<|a|>\\n' + m.content + '<|e|>' %}" + FIRST + "{{ x }}"),
-            ("{% set turn %}{{ x }}{% endset %}", "set header = turn.split('<|a|>\\n')[0] + '<|a|>\\n'"),
+            ("{% set turn_text %}{{ x }}{% endset %}", "set turn_header = turn_text.split('<|a|>\\n')[0] + '<|a|>\\n'"),
             id="a turn that is put together in a variable",
         ),
         pytest.param(
             turns("{{ '<|a|>' + m.content + '<|e|>' }}").replace("<|a|>\\n", "<|a|><think>\\n"),
-            ("header + ('<think>\\n' if turn[header | length:].startswith('<think>\\n') else '')",),
+            ("turn_header + ('<think>\\n' if turn_text[turn_header | length:].startswith('<think>\\n') else '')",),
             id="content that begins with what is prompted with",
         ),
         pytest.param(
             LOOP + "{{ '<|' + m.role + '|>\\n' + m.content + '<|e|>\\n' }}" + END.replace("<|a|>", "<|assistant|>"),
             (
-                "set header = turn.split('<|assistant|>\\n')[0] + '<|assistant|>\\n'",
-                "set rest = turn[start:].split('<|e|>')[-1]",
-                "if m.role == 'assistant' and start < end",
+                "set turn_header = turn_text.split('<|assistant|>\\n')[0] + '<|assistant|>\\n'",
+                "set turn_rest = turn_text[turn_start:].split('<|e|>')[-1]",
+                "if m.role == 'assistant' and turn_start < turn_end",
             ),
             id="an output that prints all roles",
         ),
@@ -122,13 +122,13 @@ def test_tags_stand_round_the_outputs_of_a_turn(template: str, changed: str) -> 
                 "{% if m.reasoning_content %}{{ '<|a|>\\n<think>' + m.reasoning_content + '</think>' + m.content }}"
                 "{% else %}{{ '<|a|>\\n' + m.content }}{% endif %}<|e|>"
             ),
-            ("{% set turn %}{% if m.reasoning_content %}", "if start < turn | length"),
+            ("{% set turn_text %}{% if m.reasoning_content %}", "if turn_start < turn_end"),
             id="a header that all branches print",
         ),
         pytest.param(
             LOOP + "<|{{ m.role }}|>\n    {% if m.role == 'assistant' %}{{ m.content }}<|e|>{% else %}"
             "{{ m.content }}{% endif %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}",
-            ("if m.role == 'assistant' and start < turn | length",),
+            ("if m.role == 'assistant' and turn_start < turn_end",),
             id="white space that all roles share",
         ),
         pytest.param(
@@ -142,44 +142,37 @@ def test_tags_stand_round_the_outputs_of_a_turn(template: str, changed: str) -> 
             turns(
                 "{{ ('<|a|><r>\\n' ~ m.reasoning_content if m.reasoning_content else '<|a|>') + m.content + '<|e|>' }}"
             ).replace("<|a|>\\n", "<|a|><r>\\n"),
-            ("header + ('<r>\\n' if",),
+            ("turn_header + ('<r>\\n' if",),
             id="an expression that chooses between two beginnings",
         ),
         pytest.param(
             "{% macro show(m) %}{{ '<|a|>\\n' + m.content + '<|e|>' }}{% endmacro %}" + turns("{{ show(m) }}"),
-            ("{% set turn %}{{ show(m) }}{% endset %}",),
+            ("{% set turn_text %}{{ show(m) }}{% endset %}",),
             id="a macro that prints the header, too",
-        ),
-        pytest.param(
-            turns("{{ '<|a|>\\n' }}{{ m.content ~ (suffix or '') }}<|e|>").replace(
-                "{% endfor %}", "{% set suffix = '!' %}{% endfor %}"
-            ),
-            ("{% set suffix = '!' %}{% endset %}",),
-            id="a caller's variable that the template sets later",
         ),
         pytest.param(
             turns(
                 "{% set t = m.parts | map('trim') if m.parts else [m.content] %}{{ '<|a|>' }}{{ t | join }}<|e|>"
             ).replace("<|a|>\\n", "<|a|><think>\\n"),
-            ("{% set turn %}{{ t | join }}<|e|>{% endset %}",),
+            ("{% set turn_text %}{{ t | join }}<|e|>{% endset %}",),
             id="a text that can be read but once",
         ),
         pytest.param(
             LOOP + "{% if m.role == 'user' %}{{ 'U: ' + m.content + ' ' }}{% else %}{{ 'A: ' + m.content + '<|e|>' }}"
             "{% endif %}{% endfor %}{% if add_generation_prompt %}{{ 'A: ' }}{% endif %}",
-            ("if m.role == 'assistant' and start < turn | length",),
+            ("if m.role == 'assistant' and turn_start < turn_end",),
             id="a branch that prints results as it prints turns, where no conversation with results has a mask",
         ),
         pytest.param(
             "{% for i in range(messages | length) %}{% set m = messages[i] %}"
             "{{ '<|' + m.role + '|>\\n' + m.content + '<|e|>\\n' }}" + END.replace("<|a|>", "<|assistant|>"),
-            ("if m.role == 'assistant' and start < end",),
+            ("if m.role == 'assistant' and turn_start < turn_end",),
             id="a message that is read by its number",
         ),
         pytest.param(
             LOOP + "{% if m.role == 'system' %}{% continue %}{% endif %}"
             "{{ '<|' + m.role + '|>\\n' + m.content + '<|e|>\\n' }}" + END.replace("<|a|>", "<|assistant|>"),
-            ("{% continue %}{% endif %}{% set turn %}",),
+            ("{% continue %}{% endif %}{% set turn_text %}",),
             id="what stands behind a continue",
         ),
         pytest.param(
@@ -187,7 +180,7 @@ def test_tags_stand_round_the_outputs_of_a_turn(template: str, changed: str) -> 
                 "{{ '<|a|>\\n' }}{% if m.phase == 'plan' and m.x is sameas 7 %}{{ '<plan>' + m.content + '<|e|>\\n' }}"
                 "{% else %}{{ m.content + '<|e|>\\n' }}{% endif %}"
             ),
-            ("{% set turn %}{% if m.phase == 'plan'",),
+            ("{% set turn_text %}{% if m.phase == 'plan'",),
             id="a branch of turns that nobody reaches, with the one beside it",
         ),
     ],

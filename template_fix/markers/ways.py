@@ -7,21 +7,22 @@ constant. A capture serves everywhere else; where other messages are printed, to
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice, product
 
-from template_fix.markers.capture import NAMES, PREFIX, Capture
-from template_fix.markers.cutting import cuts
-from template_fix.markers.outputs import Unit
-from template_fix.markers.placement import Example, Place, Point, Traced, Unmarkable
+from template_fix.markers.captured_turn import captured
+from template_fix.markers.cut_rules import cuts
+from template_fix.markers.output_trace import Unit
+from template_fix.markers.places import Example, Place, Point, Traced, Unmarkable
 from template_fix.markers.proof import same_but_for_markers
-from template_fix.markers.reach import Unreached, unreached
-from template_fix.markers.roles import turn_tests
-from template_fix.markers.tagging import Tagger, joined
+from template_fix.markers.role_tests import turn_tests
+from template_fix.markers.tag_edits import Tagger, joined
+from template_fix.markers.unreached import Unreached, unreached
 from template_fix.text.edits import OverlapError, apply
 
-# How many rules and tests are tried for one place, and how many ways in all for each.
+# How many rules and tests are tried for one place, and how many ways in all.
 _CUTS, _TESTS, _WAYS, _ORDERS = 2, 6, 12, 4096
 
 
@@ -68,14 +69,10 @@ class Marking:
             if not ways:
                 shown, at = self.traced.shown(place), self.traced.span(place)
                 raise Unmarkable(f"a turn begins or ends inside of what `{shown}` prints", at)
-        seen: set[tuple[Way, ...]] = set()
         for chosen in sorted(islice(product(*(range(len(ways)) for ways in found)), _ORDERS), key=sum):
             picked = [way for ways, at in zip(found, chosen, strict=True) for way in ways[at]]
             outermost = self.traced.outermost(way.place for way in picked)
-            kept = tuple(dict.fromkeys(way for way in picked if way.place in outermost))
-            if len(kept) == len(outermost) and kept not in seen:
-                seen.add(kept)
-                yield kept
+            yield tuple(dict.fromkeys(way for way in picked if way.place in outermost))
 
     def _found(self, place: Place) -> Iterator[tuple[Way, ...]]:
         """Yield the ways to mark a place: as a whole, as part of a larger one, or in parts."""
@@ -98,17 +95,9 @@ class Marking:
 
     def _ways(self, place: Place) -> Iterator[Way]:
         for each in dict.fromkeys((self._with_unreached(place), place)):
-            yield from self._widening(each)
-
-    def _widening(self, place: Place) -> Iterator[Way]:
-        try:
-            yield from _tagged(self.traced, place)
-            found: Place | None = place
-            while found is not None:
-                yield from _captured(self.traced, found)
-                found = self.traced.wider(found)
-        except Unmarkable:  # a larger place prints several turns at once
-            return
+            with suppress(Unmarkable):  # a larger place prints several turns at once
+                yield from _tagged(self.traced, each)
+                yield from _captured(self.traced, each)
 
     def _with_unreached(self, place: Place) -> Place:
         """Return a place, or the block around it where another branch of that prints turns that nobody reached."""
@@ -121,7 +110,7 @@ class Marking:
 
 def _tagged(traced: Traced, place: Place) -> Iterator[Way]:
     """Yield the way that puts a pair of tags round outputs, if there is one."""
-    place = _with_silent(traced, place)
+    place = traced.with_silent(place)
     examples = traced.examples(place)
     if not all(each.wanted and _never_empty(each) for each in examples):
         return
@@ -135,17 +124,6 @@ def _tagged(traced: Traced, place: Place) -> Iterator[Way]:
     around = Place(place.body, first.unit, last.unit if last.piece or last.offset else last.unit - 1)
     if first < last:
         yield Way(around, first, ("generation",), last, ("endgeneration",))
-
-
-def _with_silent(traced: Traced, place: Place) -> Place:
-    """Return a place with the statements in front of it and behind it that never print anything."""
-    first, last = place.first, place.last
-    units = traced.bodies[place.body].units
-    while first > 0 and (place.body, first - 1) not in traced.printing:
-        first -= 1
-    while last + 1 < len(units) and (place.body, last + 1) not in traced.printing:
-        last += 1
-    return place._replace(first=first, last=last)
 
 
 def _sides(example: Example, end: bool) -> tuple[Point | None, Point | None] | None:
@@ -188,14 +166,11 @@ def _shows(unit: Unit) -> bool:
 
 def _captured(traced: Traced, place: Place) -> Iterator[Way]:
     """Yield the ways that capture what a place prints."""
-    prefix = PREFIX if traced.names & {*NAMES} else ""
     examples = traced.examples(place)
     turns = [(each.text, each.wanted) for each in examples if each.wanted]
     alone = [""] if len(turns) == len(examples) else []  # but for what is printed of conversations without a mask
     tests = [*alone, *islice(turn_tests(traced, place), _TESTS)]
     for cut in islice(cuts(turns, traced.mask.stops), _CUTS):
         for test in tests:
-            capture = Capture(cut, test, prefix)
-            yield Way(
-                place, Point(place.first), tuple(capture.opening()), Point(place.last + 1), tuple(capture.closing())
-            )
+            opening, closing = captured(cut, test)
+            yield Way(place, Point(place.first), tuple(opening), Point(place.last + 1), tuple(closing))

@@ -1,4 +1,4 @@
-"""The two places at which a printed turn is cut, found by constants: where the model begins to write, and its end.
+"""Rules for the two places at which a printed turn is cut: where the model begins to write, and its end.
 
 Rendering shows what stands in front of what the model writes, and behind it. The constants in which all examples agree
 make a rule, and a rule is kept only where it gives just what is wanted of every example.
@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import product
 
 from template_fix.conversations.probe import Probe
 from template_fix.markers.wanted_mask import MARKUP
-from template_fix.text.edits import Span
+from template_fix.repair.splice import literal
+from template_fix.text.edits import Span, common_prefix
 
 # Stands for each character that is a conversation's own, and no constant.
 BLANK = "\ue000"
@@ -31,6 +33,20 @@ class Header:
     text: str = ""
     more: tuple[str, ...] = ()
     optional: bool = False
+
+    def sets(self) -> Iterator[str]:
+        """Yield what is set, in template syntax: `turn_header`, by and by, and `turn_start`."""
+        text, rest, asked = literal(self.text), "turn_text", ""
+        if self.text:
+            front = f"turn_text.split({text})[0] + {text}"
+            yield f"turn_header = {front} if {text} in turn_text else ''" if self.optional else f"turn_header = {front}"
+            rest, asked = "turn_text[turn_header | length:]", "turn_header and " if self.optional else ""
+        if self.more:
+            chosen = "''"
+            for more in map(literal, reversed(self.more)):
+                chosen = f"({more} if {asked}{rest}.startswith({more}) else {chosen})"
+            yield f"turn_header = turn_header + {chosen}" if self.text else f"turn_header = {chosen}"
+        yield "turn_start = turn_header | length" if self.text or self.more else "turn_start = 0"
 
     def length(self, turn: str) -> int | None:
         """Return how long the header of a turn is, None where there is none."""
@@ -54,6 +70,29 @@ class Rest:
     optional: bool = False
     other: str = ""
 
+    def sets(self) -> Iterator[str]:
+        """Yield what is set, in template syntax: `turn_rest` and `turn_end`."""
+        if value := self._value():
+            yield f"turn_rest = {value}"
+        yield f"turn_end = {'(turn_text | length) - (turn_rest | length)' if value else 'turn_text | length'}"
+
+    def _value(self) -> str:
+        behind = "turn_text[turn_start:]"
+        if self.other:
+            other, value = literal(self.other), replace(self, other="")._value() or "''"
+            return f"{behind}[({behind}.split({other})[0]) | length:] if {other} in {behind} else ({value})"
+        if self.tails:
+            chosen = "''"
+            for tail in map(literal, reversed(self.tails)):
+                chosen = f"{tail} if {behind}.endswith({tail}) else {chosen}"
+            return chosen
+        ends = [literal(end) for end in self.ends]
+        if self.first:
+            return f"{behind}.split({ends[0]})[1:] | join({ends[0]})"
+        last = behind + "".join(f".split({end})[-1]" for end in ends)
+        asked = " or ".join(f"{end} in {behind}" for end in ends)
+        return f"{last} if {asked} else ''" if self.optional else last if ends else ""
+
     def length(self, turn: str) -> int | None:
         """Return how long the rest of a turn without its header is, None where there is none."""
         if self.other and self.other in turn:
@@ -75,11 +114,10 @@ class Cut:
     header: Header
     rest: Rest
 
-    def of(self, turn: str) -> Span | None:
-        """Return what of a printed turn the model writes, as far as the constants tell, None where there is nothing."""
-        start = self.header.length(turn)
-        behind = None if start is None else self.rest.length(turn[start:])
-        return None if start is None or behind is None else Span(start, len(turn) - behind)
+    def sets(self) -> Iterator[str]:
+        """Yield what has to be set behind a captured turn, in template syntax."""
+        yield from self.header.sets()
+        yield from self.rest.sets()
 
 
 def blanked(probe: Probe, text: str) -> str:
@@ -139,9 +177,7 @@ def _rests(turns: Sequence[tuple[str, int]], stops: Sequence[str]) -> Iterator[R
     yield from _plain_rests(turns, stops)
     # Texts of others, such as results, may follow in the same place.
     behind = [text[end:] for text, end in turns if BLANK in text[end:]]
-    shortest = min(behind, key=len, default="").partition(BLANK)[0]
-    alike = (at for at in range(len(shortest), 0, -1) if all(each.startswith(shortest[:at]) for each in behind))
-    other = shortest[: next(alike, 0)]
+    other = reduce(lambda one, two: one[: common_prefix(one, two)], behind or [""]).partition(BLANK)[0]
     if other.strip():
         alone = [(text, end) for text, end in turns if other not in text]
         yield from (replace(rest, other=other) for rest in _plain_rests(alone, stops))

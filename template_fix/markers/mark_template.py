@@ -15,13 +15,13 @@ from template_fix.jinja.folding import SWITCH
 from template_fix.jinja.queries import is_marker, undeclared
 from template_fix.jinja.renderer import Failure, Renderer, RenderError
 from template_fix.jinja.templates import Template
-from template_fix.markers.placement import Traced, Unmarkable
-from template_fix.markers.plan import Marking, Way
+from template_fix.markers.places import Traced, Unmarkable
 from template_fix.markers.proof import same_but_for_markers
-from template_fix.markers.reach import reaching
-from template_fix.markers.roles import ROLE, other_roles
-from template_fix.markers.unmarking import unmarked
+from template_fix.markers.role_tests import ROLE, other_roles
+from template_fix.markers.unmark_template import unmarked
+from template_fix.markers.unreached import reaching
 from template_fix.markers.wanted_mask import Mask
+from template_fix.markers.ways import Marking, Way
 from template_fix.repair.study import Study
 from template_fix.text.edits import OverlapError, Span
 
@@ -75,7 +75,7 @@ class Marked(NamedTuple):
     @property
     def captured(self) -> bool:
         """Whether a turn is captured and printed in parts."""
-        return "turn %}" in self.source
+        return "set turn_text" in self.source
 
 
 def with_markers(source: str, mask: Mask, arguments: type, variables: Mapping[str, Any]) -> Marked:

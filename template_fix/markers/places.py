@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 from jinja2 import nodes
 
-from template_fix.jinja.queries import names_in, names_stored, walk
+from template_fix.jinja.queries import names_stored, walk
 from template_fix.jinja.renderer import RenderError
-from template_fix.markers.cutting import blanked
-from template_fix.markers.outputs import Body, Execution, Outputs, Printed, Unit
+from template_fix.markers.cut_rules import blanked
+from template_fix.markers.output_trace import Body, Execution, OutputTrace, Printed, Unit
 from template_fix.markers.wanted_mask import Mask
 from template_fix.text.edits import Span
 
@@ -73,10 +73,10 @@ class Traced:
     variables: Mapping[str, Any]
 
     @cached_property
-    def outputs(self) -> Outputs:
+    def trace(self) -> OutputTrace:
         """Return the traced template."""
         try:
-            return Outputs(self.source, dict(self.variables))
+            return OutputTrace(self.source, self.variables)
         except RenderError as error:
             raise Unmarkable(str(error)) from None
 
@@ -86,8 +86,7 @@ class Traced:
         found = []
         examined = self.mask.examined
         for probe in examined.probes.values():
-            told = self.outputs(probe.messages, probe.tools, **examined.set_for(probe))
-            traced = self.outputs.execution(told) if isinstance(told, str) else None
+            traced = self.trace.run(probe, examined.set_for(probe))
             wanted = self.mask.of(probe) or ()
             if traced and traced[0] == examined.text(probe):
                 found.append((blanked(probe, traced[0]), traced[1], wanted))
@@ -106,7 +105,7 @@ class Traced:
     @cached_property
     def bodies(self) -> dict[int, Body]:
         """Return every body by its number."""
-        root = self.outputs.root
+        root = self.trace.root
         return {root.number: root, **{inner.number: inner for unit in root.every_unit() for inner in unit.bodies}}
 
     @cached_property
@@ -132,7 +131,7 @@ class Traced:
         return frozenset(number for _, top, _ in self._traced for number in top.entered())
 
     @cached_property
-    def printing(self) -> frozenset[tuple[int, int]]:
+    def _printing(self) -> frozenset[tuple[int, int]]:
         """Return the statements that print anything in any conversation: the number of the body, and the index."""
         return frozenset(
             (run.body.number, index)
@@ -141,6 +140,15 @@ class Traced:
             for index, span, _ in _units(run)
             if span.start < span.end
         )
+
+    def with_silent(self, place: Place) -> Place:
+        """Return a place with the statements in front of it and behind it that never print anything."""
+        first, last = place.first, place.last
+        while first > 0 and (place.body, first - 1) not in self._printing:
+            first -= 1
+        while last + 1 < len(self.bodies[place.body].units) and (place.body, last + 1) not in self._printing:
+            last += 1
+        return place._replace(first=first, last=last)
 
     @cached_property
     def shared(self) -> frozenset[tuple[int, int]]:
@@ -270,11 +278,6 @@ class Traced:
             if isinstance(node := body.units[index].node, nodes.For):
                 yield node
 
-    @cached_property
-    def names(self) -> frozenset[str]:
-        """Return all names of variables in the template."""
-        return names_in(self.outputs.template.tree)
-
     def parts(self, place: Place) -> Iterator[Place]:
         """Yield the parts of a place between the statements that set what is read elsewhere, and their bodies."""
         body, first = self.bodies[place.body], place.first
@@ -301,17 +304,7 @@ class Traced:
 
     @cached_property
     def _all_reads(self) -> Counter[str]:
-        return _reads(self.outputs.template.tree)
-
-    def wider(self, place: Place) -> Place | None:
-        """Return a larger place that a place is part of: through the end of its body, else the block around it."""
-        units = self.bodies[place.body].units
-        if place.last + 1 < len(units):
-            return place._replace(last=len(units) - 1)
-        if place.body not in self.owners:
-            return None
-        body, index = self.owners[place.body]
-        return None if self.looped((body.number, index)) else Place(body.number, index, index)
+        return _reads(self.trace.template.tree)
 
 
 def _reads(node: nodes.Node) -> Counter[str]:

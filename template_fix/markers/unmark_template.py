@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from template_fix.jinja.templates import Token, lex
-from template_fix.markers.placement import Unmarkable
+from template_fix.markers.places import Unmarkable
 from template_fix.markers.proof import same_but_for_markers
 from template_fix.repair.splice import literal
 from template_fix.text.edits import Edit, Span, apply

@@ -11,7 +11,7 @@ from jinja2 import nodes
 from template_fix.jinja.queries import names_in, walk
 
 if TYPE_CHECKING:
-    from template_fix.markers.placement import Place, Traced
+    from template_fix.markers.places import Place, Traced
 
 ROLE = "assistant"
 # What templates call the assistant's role, and what a message's role is kept in.
@@ -56,7 +56,7 @@ def _roles(test: nodes.Compare, names: frozenset[str]) -> list[object]:
 
 def turn_tests(traced: Traced, place: Place) -> Iterator[str]:
     """Yield tests for the assistant's role that can be asked in front of a place, in the template's own words first."""
-    template, names = traced.outputs.template, traced.visible(place)
+    template, names = traced.trace.template, traced.visible(place)
     at = traced.span(place).start
     found: list[tuple[int, str]] = []
     for node in template.all_nodes:
