@@ -104,8 +104,8 @@ def _copied(model: Model, options: Options, output: str) -> Patched:
 
     result = patch_one(model.checkpoint, options)
     unchanged, left = find_companions(model)
-    made_of = find_origin(model)
-    noted = {str(ORIGIN): made_of.text()} if made_of else {}
+    origin = find_origin(model)
+    noted = {str(ORIGIN): origin.text()} if origin else {}
     write_elsewhere(Path(output), {**model.checkpoint.after(result.changed).files, **unchanged, **noted})
     return Patched(result, output, left, tuple(sorted({*model.checkpoint.files, *unchanged} - result.changed.keys())))
 
@@ -182,9 +182,9 @@ def push(
     Raises PushError where it should not be pushed, Moved where the repository has changed meanwhile, HubError where
     the Hub doesn't do it, and CheckpointError where the files can't be read.
     """
-    from template_fix.share.plan import Wish
+    from template_fix.share.plan import PushRequest
     from template_fix.share.push import push as push_one
 
     options = options or Options(default=shared_default(create_pr))
-    wish = Wish(source, to, options, revision, create_pr, branch, private, message, allow_errors)
-    return push_one(wish, dry_run=dry_run, confirm=confirm)
+    request = PushRequest(source, to, options, revision, create_pr, branch, private, message, allow_errors)
+    return push_one(request, dry_run=dry_run, confirm=confirm)

@@ -1,4 +1,4 @@
-"""The command line: options in, one call, what came of it told, the exit code out."""
+"""The command line: options in, one call, its outcome printed, the exit code out."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from template_fix.text.display import one_line
 if TYPE_CHECKING:
     from template_fix.cli.output import Format
     from template_fix.options import Options
-    from template_fix.share.plan import Plan, Wish
+    from template_fix.share.plan import Plan, PushRequest
     from template_fix.share.push import Pushed
 
 # Raised by click 8.2 and later.
@@ -114,8 +114,8 @@ def check(
     from template_fix.report.progress import progress
 
     source = Source(rows.data, rows.split, rows.subset, rows.limit, rows.sample, tuple(rows.columns.values()))
-    with progress() as told:
-        settings = partial(api.check_data, revision=revision, columns=rows.columns, told=told)
+    with progress() as on_batch:
+        settings = partial(api.check_data, revision=revision, columns=rows.columns, told=on_batch)
         processes = rows.processes or _count_processors()
         checked = run.try_one(models[0], lambda: settings(models[0], source, options, processes=processes))
     return output.print_data(checked, form, strict=strict)
@@ -158,7 +158,7 @@ def patch(
 @cli.command(epilog=EXIT_CODES)
 @push_options
 @report_format("text", "json")
-def push(wish: Wish, dry_run: bool, yes: bool, form: Format) -> int:
+def push(request: PushRequest, dry_run: bool, yes: bool, form: Format) -> int:
     """Share a repaired tokenizer on the Hub: with the model it is of, or as a repository of your own.
 
     SOURCE is a patched directory, or a repository on the Hub, which is then checked and patched on the way. What is
@@ -171,13 +171,13 @@ def push(wish: Wish, dry_run: bool, yes: bool, form: Format) -> int:
 
     def push_until_still() -> Pushed:
         try:
-            return push_one(wish, dry_run=dry_run, confirm=None if yes else _confirm)
+            return push_one(request, dry_run=dry_run, confirm=None if yes else _confirm)
         except Moved as error:
             if not (sys.stdin.isatty() and _ask(f"{error}. Check it as it is now?")):
                 raise
             return push_until_still()
 
-    return output.print_push(run.try_one(wish.source, push_until_still), form)
+    return output.print_push(run.try_one(request.source, push_until_still), form)
 
 
 def _confirm(plan: Plan, doubt: str) -> bool:
@@ -273,6 +273,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:
         return INTERRUPTED
     except OSError as error:
-        told = one_line(f"{error.filename or 'the output'}: {error.strerror or error}")
-        click.echo(f"template-fix: {told}", err=True)
+        message = one_line(f"{error.filename or 'the output'}: {error.strerror or error}")
+        click.echo(f"template-fix: {message}", err=True)
         return _silence_stdout(FAILED)

@@ -10,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from template_fix.options import Options
-    from template_fix.share.plan import Wish
+    from template_fix.share.plan import PushRequest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -174,13 +174,13 @@ def _make_options(**given: Any) -> Options:
     return Options(**given)
 
 
-def _make_wish(**given: Any) -> Wish:
+def _make_request(**given: Any) -> PushRequest:
     from template_fix.options import Options, shared_default
-    from template_fix.share.plan import Wish
+    from template_fix.share.plan import PushRequest
 
     default = given.pop("default") or shared_default(given["create_pr"])
     chosen = {name: given.pop(name) for name in ("select", "ignore", "tags", "mark")}
-    return Wish(options=Options(**chosen, default=default), **given)
+    return PushRequest(options=Options(**chosen, default=default), **given)
 
 
 def _gather(
@@ -213,7 +213,7 @@ check_options = _gather("options", _make_options, select, ignore, tags, _set, en
 patch_options = _gather("options", _make_options, select, ignore, tags, _default, mark, engines)
 # Which training data to look at, as one `Data` value.
 data_options = _gather("rows", Data, *_DATA)
-# What to share and where, as one `Wish` value.
+# What to share and where, as one `PushRequest` value.
 push_options = _gather(
-    "wish", _make_wish, *_PUSH, revision, select, ignore, tags, _shared_default, mark, apart=("dry_run", "yes")
+    "request", _make_request, *_PUSH, revision, select, ignore, tags, _shared_default, mark, apart=("dry_run", "yes")
 )

@@ -46,15 +46,15 @@ def print_data(outcome: DataReport | Failed, form: Format, *, strict: bool) -> i
         lost = int(bool(tally.harmed or (strict and tally.prompt_differs)))
         code = max(exit_code([outcome.report], strict=strict), lost)
 
-    def content(told: DataReport) -> dict[str, Any]:
+    def content(found: DataReport) -> dict[str, Any]:
         from template_fix.report.as_json import report_json
 
-        return {"exit_code": code, "models": [{**report_json(told.report), "data": survey_json(told.survey)}]}
+        return {"exit_code": code, "models": [{**report_json(found.report), "data": survey_json(found.survey)}]}
 
-    def lines(told: DataReport) -> Iterator[Line]:
-        yield from check_lines(told.report, width_of(sys.stdout))
+    def lines(found: DataReport) -> Iterator[Line]:
+        yield from check_lines(found.report, width_of(sys.stdout))
         yield line("")
-        yield from survey_lines(told.survey)
+        yield from survey_lines(found.survey)
 
     print_one("check", outcome, form, content, lines)
     return code
@@ -189,12 +189,12 @@ def _write_exactly(text: str) -> None:
 
 def _complain_of_failures(outcomes: Iterable[AnyOutcome]) -> list[AnyOutcome]:
     """Return all outcomes, having complained of those that are failures."""
-    told = []
+    kept = []
     for outcome in outcomes:
         if isinstance(outcome, Failed):
             complain(outcome.message)
-        told.append(outcome)
-    return told
+        kept.append(outcome)
+    return kept
 
 
 def _print_outcomes(command: str, outcomes: Sequence[Outcome], code: int) -> None:

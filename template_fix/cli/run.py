@@ -35,11 +35,11 @@ def try_one(model: str, call: Callable[[], Value]) -> Value | Failed:
         return Failed(model, one_line(said))
 
 
-def _fault(told: str) -> str:
+def _fault(trace: str) -> str:
     """Return what went wrong in a child process, and where, of the traceback that its error holds."""
-    places = list(re.finditer(r'^  File "(?:.*[\\/])?(.+?)", line (\d+)', told, re.MULTILINE))
-    said = places and re.search(r"^([\w.]+)(.*)", told[places[-1].end() :], re.MULTILINE)
-    return f"({said[1]} in {places[-1][1]}, line {places[-1][2]}){said[2]}" if said else f"({told})"
+    places = list(re.finditer(r'^  File "(?:.*[\\/])?(.+?)", line (\d+)', trace, re.MULTILINE))
+    error = places and re.search(r"^([\w.]+)(.*)", trace[places[-1].end() :], re.MULTILINE)
+    return f"({error[1]} in {places[-1][1]}, line {places[-1][2]}){error[2]}" if error else f"({trace})"
 
 
 def exit_code(outcomes: Iterable[Outcome], *, strict: bool = False) -> int:

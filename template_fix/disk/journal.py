@@ -182,8 +182,8 @@ def _restore(directory: Path, begun: Entry) -> tuple[str, ...]:
 def _half_way(directory: Path, entry: Entry) -> str:
     """Return what is true of the files of an entry when an error ended its way."""
     found = {digest(directory / name) == new for name, (_, new) in entry.files.items()}
-    told = "some files are new and some old" if len(found) > 1 else "all files are new" if True in found else _OLD
-    return f"{told}, and the next patch or undo there finishes what was begun"
+    state = "some files are new and some old" if len(found) > 1 else "all files are new" if True in found else _OLD
+    return f"{state}, and the next patch or undo there finishes what was begun"
 
 
 _OLD = "all files are as they were"

@@ -68,8 +68,8 @@ def _key() -> bytes:
         try:
             _make(path)
         except OSError as error:
-            told = f"{error.strerror}, and the key of template-fix is kept there; set {_VARIABLE} to another folder"
-            raise OSError(error.errno, told, error.filename) from None
+            message = f"{error.strerror}, and the key of template-fix is kept there; set {_VARIABLE} to another folder"
+            raise OSError(error.errno, message, error.filename) from None
         return _read(path)
 
 

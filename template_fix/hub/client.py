@@ -80,7 +80,7 @@ def looks_like_repo(name: str) -> bool:
     return len(name) <= _LONGEST and _REPO.fullmatch(name) is not None
 
 
-def _apart(size: Callable[..., int] = lambda *_, **__: 0) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def _in_child(size: Callable[..., int] = lambda *_, **__: 0) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let a function that asks the Hub do so in a process of its own: there, no answer takes for ever.
 
     ``size`` gives how many bytes it is to send or to receive, from what the function is called with. HubError is raised
@@ -89,30 +89,30 @@ def _apart(size: Callable[..., int] = lambda *_, **__: 0) -> Callable[[Callable[
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @wraps(function)
-        def asked(*args: P.args, **kwargs: P.kwargs) -> R:
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
             _api()  # what is imported here needn't be in each child
             seconds = _SECONDS + size(*args, **kwargs) / _SLOWEST
-            call = (_called, function.__name__, args, kwargs)
+            call = (_call_here, function.__name__, args, kwargs)
             try:
                 return bounded(*call, seconds=seconds, megabytes=_MEGABYTES, speaks=True)  # type: ignore[no-any-return]
             except LimitExceeded as error:
-                told = f"{_api().endpoint}: what was asked of it {error}; run the same command again"
-                raise HubError(told) from None
+                message = f"{_api().endpoint}: what was asked of it {error}; run the same command again"
+                raise HubError(message) from None
 
-        return asked
+        return run
 
     return decorate
 
 
-def _called(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _call_here(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call a function of this module that asks the Hub, in the process that is to do it: names can be pickled."""
     return globals()[name].__wrapped__(*args, **kwargs)
 
 
-@_apart()
+@_in_child()
 def look(repo: str, revision: str | None = None) -> Remote:
     """Return a repository as it is at ``revision``, by default its main branch. Raises HubError."""
-    with _told(repo, revision):
+    with _hub_errors(repo, revision):
         info = _api().model_info(repo, revision=revision, files_metadata=True)
         files = {
             each.rfilename: RemoteFile(each.size or 0, (each.lfs.sha256 if each.lfs else each.blob_id) or "")
@@ -133,14 +133,14 @@ def _is_sound(remote: Remote) -> bool:
     )
 
 
-@_apart(lambda remote, names: sum(remote.files[name].size for name in names if name in remote.files))
+@_in_child(lambda remote, names: sum(remote.files[name].size for name in names if name in remote.files))
 def fetch(remote: Remote, names: Sequence[str]) -> Path:
     """Return the folder of the Hub's cache that holds files ``names``, at least one. Raises HubError."""
     from concurrent.futures import ThreadPoolExecutor
 
     _bound_files(max((remote.files[name].size for name in names if name in remote.files), default=0))
     first, *others = names
-    with _told(remote.repo, remote.revision), ThreadPoolExecutor(8) as pool:
+    with _hub_errors(remote.repo, remote.revision), ThreadPoolExecutor(8) as pool:
         download = partial(_api().hf_hub_download, remote.repo)
         # By its revision, so that the cache knows offline which commit that was; the others by the commit.
         path = Path(download(first, revision=remote.revision))
@@ -168,33 +168,33 @@ def find_cached(repo: str, revision: str | None, patterns: Sequence[str]) -> Pat
 
     Raises HubError where nothing was, or not all that ``patterns`` match, as far as huggingface_hub knows.
     """
-    with _told(repo, revision):
+    with _hub_errors(repo, revision):
         folder = _api().snapshot_download(repo, revision=revision, allow_patterns=list(patterns), local_files_only=True)
     return Path(folder)
 
 
-@_apart()
+@_in_child()
 def user() -> str:
     """Return the name of the user whose token it is. Raises HubError where there is no token."""
-    with _told(_api().endpoint):
+    with _hub_errors(_api().endpoint):
         return str(_api().whoami()["name"])
 
 
-@_apart()
+@_in_child()
 def create_repo(repo: str, *, private: bool) -> None:
     """Make a repository for a model. Raises HubError where the name is taken."""
-    with _told(repo, conflict="the name is taken; choose another"):
+    with _hub_errors(repo, conflict="the name is taken; choose another"):
         _api().create_repo(repo, private=private)
 
 
-@_apart()
+@_in_child()
 def create_branch(repo: str, branch: str, commit: str) -> None:
     """Make a branch that begins at ``commit``. Raises HubError."""
-    with _told(repo, commit):
+    with _hub_errors(repo, commit):
         _api().create_branch(repo, branch=branch, revision=commit)
 
 
-@_apart(lambda repo, files, *_, **__: sum(map(len, files.values())))
+@_in_child(lambda repo, files, *_, **__: sum(map(len, files.values())))
 def commit(
     repo: str,
     files: Mapping[str, bytes],
@@ -214,7 +214,7 @@ def commit(
     from huggingface_hub import CommitOperationAdd
 
     # The client shows how far it is with what it reads from the disk, and not with what it is handed as bytes.
-    with _told(repo, branch), TemporaryDirectory() as folder:
+    with _hub_errors(repo, branch), TemporaryDirectory() as folder:
         for name, content in files.items():
             path = Path(folder, name)
             path.parent.mkdir(exist_ok=True)
@@ -231,10 +231,10 @@ def commit(
         return Committed(info.oid, info.commit_url, info.pr_url)
 
 
-@_apart()
+@_in_child()
 def pull_requests(repo: str, author: str) -> list[tuple[str, str]]:
     """Return the revision and the address of each open pull request that ``author`` has made. Raises HubError."""
-    with _told(repo):
+    with _hub_errors(repo):
         found = _api().get_repo_discussions(
             repo, author=author, discussion_type="pull_request", discussion_status="open"
         )
@@ -263,7 +263,7 @@ def _api() -> HfApi:
 
 
 @contextmanager
-def _told(repo: str, revision: str | None = None, conflict: str = _BUSY) -> Iterator[None]:
+def _hub_errors(repo: str, revision: str | None = None, conflict: str = _BUSY) -> Iterator[None]:
     """Turn whatever huggingface_hub and what is below it raise into a HubError; ``conflict`` is what a 409 means."""
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -299,7 +299,7 @@ def _error(error: BaseException, repo: str, revision: str, conflict: str, below:
         return NoRevision(f"{repo}: has no branch, tag or commit {revision}")
     if isinstance(error, errors.RepositoryNotFoundError):
         return _absent(repo)
-    # Not of HfHubHTTPError alone: before 1.0 a token that isn't accepted is told by its base.
+    # Not of HfHubHTTPError alone: before 1.0 a token that isn't accepted raises its base class.
     if (response := getattr(error, "response", None)) is not None:
         said = " ".join((getattr(error, "server_message", None) or "").split())[:_LONGEST]
         return _refusal(response.status_code, said, repo, revision, conflict)

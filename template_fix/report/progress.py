@@ -37,9 +37,9 @@ def progress() -> Iterator[Callable[[Batch], None] | None]:
         task = bar.add_task("", total=None, rows=0)
         rows = 0
 
-        def told(batch: Batch) -> None:
+        def on_batch(batch: Batch) -> None:
             nonlocal rows
             rows += len(batch)
             bar.update(task, total=None if batch.done is None else 1.0, completed=batch.done, rows=rows, refresh=True)
 
-        yield told
+        yield on_batch

@@ -114,8 +114,8 @@ def _tokens_of(checkpoint: Checkpoint, tags: Sequence[str]) -> tuple[tuple[TagTo
     if TOKENIZER not in checkpoint.files:
         return (), f"there is no {TOKENIZER} here, so how the tags become tokens can't be shown"
     try:
-        told = bounded(tag_tokens, checkpoint.files[TOKENIZER], tags, computing=SECONDS, megabytes=_WHOLE_TOKENIZER)
-        return tuple(told), None
+        tokens = bounded(tag_tokens, checkpoint.files[TOKENIZER], tags, computing=SECONDS, megabytes=_WHOLE_TOKENIZER)
+        return tuple(tokens), None
     except CheckpointError as error:
         return (), str(error)
     except LimitExceeded as error:

@@ -109,9 +109,9 @@ def _same(finding: Finding) -> tuple[object, ...]:
     return finding.code, finding.message, place and (place.file, place.template)
 
 
-def _items(told: Iterable[str]) -> str:
-    """Return a list of the first of what is told, and how many there are beyond them."""
-    items = [f"- {item}" for item in told]
+def _items(texts: Iterable[str]) -> str:
+    """Return a list of the first of ``texts``, and how many there are beyond them."""
+    items = [f"- {item}" for item in texts]
     first = _first(items, _LIST)
     return "\n".join([*first, *([f"- and {len(items) - len(first)} more"] if len(first) < len(items) else [])])
 
@@ -162,8 +162,8 @@ def _decodings(before: Showing, after: Showing) -> Iterator[str]:
     special = {tag.tag: tag.special for tag in before.tags}
     changed = [tag for tag in after.tags if special.get(tag.tag, tag.special) != tag.special]
     if changed:
-        told = {True: "dropped", False: "kept"}
-        rows = (f"{code(tag.tag)}: {told[special[tag.tag]]} before, {told[tag.special]} after" for tag in changed)
+        fate = {True: "dropped", False: "kept"}
+        rows = (f"{code(tag.tag)}: {fate[special[tag.tag]]} before, {fate[tag.special]} after" for tag in changed)
         yield f"`decode(…, skip_special_tokens=True)`:\n\n{_items(rows)}"
 
 
@@ -175,8 +175,8 @@ def _seen(result: PatchResult) -> Iterator[str]:
 
 def _example(evidence: Evidence) -> str:
     texts = zip(evidence.labels, (evidence.given, evidence.printed), strict=True)
-    told = "\n\n".join(f"{label}:\n{text}" for label, text in texts if text)
-    return f"{prose(evidence.subject)}:\n\n{fenced(told)}"
+    shown = "\n\n".join(f"{label}:\n{text}" for label, text in texts if text)
+    return f"{prose(evidence.subject)}:\n\n{fenced(shown)}"
 
 
 def changes(result: PatchResult, before: Checkpoint, after: Checkpoint) -> str:
@@ -235,9 +235,9 @@ def _start(copy: TemplateCopy) -> int:
 
 def _proof(result: PatchResult) -> str:
     """Return how the repair was verified."""
-    told = "\n".join("".join(piece.text for piece in line.pieces) for line in proof_lines(result))
-    parts = [f"template-fix {version()} ran the files as they were and as they are repaired.", told]
-    if switched(result):
+    checks = "\n".join("".join(piece.text for piece in line.pieces) for line in proof_lines(result))
+    parts = [f"template-fix {version()} ran the files as they were and as they are repaired.", checks]
+    if has_switch(result):
         parts.append(
             "With the tests that it adds folded away, the repaired template is the original's syntax tree. Where the "
             "original was right already, it prints the same, and the generation prompt never changes."
@@ -247,7 +247,7 @@ def _proof(result: PatchResult) -> str:
 
 def way_back(result: PatchResult, default: str) -> str:
     """Return how to get what the files did before; ``default`` is what the template does without being asked."""
-    if not switched(result):
+    if not has_switch(result):
         return "Revert the commit; no token's id changes either way."
     if default == "original":
         return "The template prints what the original prints until `preserve_thinking=True` is passed."
@@ -255,23 +255,23 @@ def way_back(result: PatchResult, default: str) -> str:
     return f"{fenced(call, 'python')}\n\nprints, byte for byte, what the original prints."
 
 
-def switched(result: PatchResult) -> bool:
+def has_switch(result: PatchResult) -> bool:
     """Whether the repair put the switch ``preserve_thinking`` into a template."""
     return any("preserve_thinking" in edit.text for repair in result.kept for _, edit in repair.edits)
 
 
 def concerned(result: PatchResult) -> str:
     """Return whom the losses of a template concern, and what a caller gets from now on who passes nothing."""
-    if not switched(result):
+    if not has_switch(result):
         return ""
-    told = [concerns(result)]
+    parts = [concerns(result)]
     if result.served is not None:
         rows = ("\n".join(f"{sign}{row}" for row in text.split("\n")) for sign, text in _signed(result.served))
-        told += [f"{CHANGED}: {prose(result.served.subject)}.", fenced(_NEWLINE.join(rows), "diff")]
+        parts += [f"{CHANGED}: {prose(result.served.subject)}.", fenced(_NEWLINE.join(rows), "diff")]
     elif result.asked:
         # Without a switch that has to be asked for, that none was found may only mean that the time was over.
-        told.append(UNCHANGED)
-    return "\n\n".join(filter(None, told))
+        parts.append(UNCHANGED)
+    return "\n\n".join(filter(None, parts))
 
 
 def _signed(evidence: Evidence) -> Iterator[tuple[str, str]]:
@@ -282,7 +282,7 @@ def _signed(evidence: Evidence) -> Iterator[tuple[str, str]]:
 def summary(result: PatchResult) -> str:
     """Return what the repair is, in one line."""
     codes = {code for repair in result.kept for code in repair.codes}
-    if result.asked and switched(result):
+    if result.asked and has_switch(result):
         also = " and make the reasoning tags ordinary tokens" * any(code.startswith("TF3") for code in codes)
         return f"Let preserve_thinking=true keep all reasoning in the chat template{also}"
     parts = ["the chat template"] * any(code < "TF3" for code in codes)

@@ -34,7 +34,7 @@ class PushError(HubError):
 
 
 @dataclass(frozen=True)
-class Wish:
+class PushRequest:
     """What the user asks of a push; the names are those of the command's options."""
 
     source: str
@@ -87,12 +87,12 @@ class _Target(NamedTuple):
     new_branch: bool = False
 
 
-class _Proved(NamedTuple):
+class _Repair(NamedTuple):
     """A repair that was just proved: the model that it is of, and what comes out."""
 
     base: Checkpoint
     result: PatchResult
-    mended: Checkpoint
+    repaired: Checkpoint
 
     @property
     def changed(self) -> dict[str, bytes]:
@@ -100,142 +100,142 @@ class _Proved(NamedTuple):
         return {file: text.encode() for file, (_, text) in self.result.changed.items()}
 
 
-def plan_push(wish: Wish) -> Plan:
+def plan_push(request: PushRequest) -> Plan:
     """Return what a push would send; nothing is written but the Hub's cache.
 
     Raises PushError where it should not be sent, HubError where the Hub can't be asked, and CheckpointError.
     """
-    if not looks_like_repo(wish.to):
-        raise PushError(f"{wish.to}: this is not a repository's name; it should be like user/model")
-    model = open_model(wish.source, wish.revision)
-    if folder_of(wish.source) != Path(wish.source) and not is_repo(wish.source):
-        raise PushError(f"{wish.source}: is one template; name the directory of its model")
-    target = _look_at_target(wish)
-    made_of, remote = find_origin(model), target.remote
-    if remote is not None and any(map(belongs, remote.files)) and (made_of is None or made_of.repo == remote.repo):
-        return _plan_repair(wish, model, made_of, target, remote)
-    return _plan_copy(wish, model, made_of, target)
+    if not looks_like_repo(request.to):
+        raise PushError(f"{request.to}: this is not a repository's name; it should be like user/model")
+    model = open_model(request.source, request.revision)
+    if folder_of(request.source) != Path(request.source) and not is_repo(request.source):
+        raise PushError(f"{request.source}: is one template; name the directory of its model")
+    target = _look_at_target(request)
+    origin, remote = find_origin(model), target.remote
+    if remote is not None and any(map(belongs, remote.files)) and (origin is None or origin.repo == remote.repo):
+        return _plan_repair(request, model, origin, target, remote)
+    return _plan_copy(request, model, origin, target)
 
 
-def _look_at_target(wish: Wish) -> _Target:
-    branch = wish.branch or "main"
+def _look_at_target(request: PushRequest) -> _Target:
+    branch = request.branch or "main"
     try:
-        remote = client.look(wish.to, branch)
+        remote = client.look(request.to, branch)
     except (Absent, NoRevision) as error:
-        if wish.create_pr:
+        if request.create_pr:
             raise
         if isinstance(error, Absent):
             return _Target(None, branch)
-        return _Target(client.look(wish.to), branch, new_branch=True)
-    if wish.private and not remote.private:
-        raise PushError(f"{wish.to}: is a public repository, and --private is for one that is to be made")
+        return _Target(client.look(request.to), branch, new_branch=True)
+    if request.private and not remote.private:
+        raise PushError(f"{request.to}: is a public repository, and --private is for one that is to be made")
     return _Target(remote, branch)
 
 
-def _plan_repair(wish: Wish, model: Model, made_of: Origin | None, target: _Target, remote: Remote) -> Plan:
+def _plan_repair(request: PushRequest, model: Model, origin: Origin | None, target: _Target, remote: Remote) -> Plan:
     """Plan a commit with the changed files alone, on the model that they are of."""
-    base = model if wish.revision else fetch_model(remote)
+    base = model if request.revision else fetch_model(remote)
     checked = base.checkpoint.revision
     if checked != remote.commit and not target.new_branch:
         raise PushError(
-            f"{remote.repo}: {target.branch} is at {remote.commit[:7]}, and {wish.revision} is not; leave out "
+            f"{remote.repo}: {target.branch} is at {remote.commit[:7]}, and {request.revision} is not; leave out "
             "--revision to check it as it is now, or name a new --branch"
         )
-    proved = _prove(wish, model, made_of, base)
-    default = wish.options.default
+    repair = _prove(request, model, origin, base)
+    default = request.options.default
     return Plan(
-        wish.source,
+        request.source,
         remote.repo,
         target.branch,
         checked,
-        proved.changed,
-        _title(wish, summary(proved.result)),
-        describe(remote.repo, proved.result, default, proved.base, proved.mended) if proved.changed else "",
-        proved.result,
-        create_pr=wish.create_pr,
+        repair.changed,
+        _title(request, summary(repair.result)),
+        describe(remote.repo, repair.result, default, repair.base, repair.repaired) if repair.changed else "",
+        repair.result,
+        create_pr=request.create_pr,
         new_branch=target.new_branch,
     )
 
 
-def _plan_copy(wish: Wish, model: Model, made_of: Origin | None, target: _Target) -> Plan:
+def _plan_copy(request: PushRequest, model: Model, origin: Origin | None, target: _Target) -> Plan:
     """Plan a commit with a whole tokenizer and its card, for a repository of one's own."""
-    if wish.create_pr:
+    if request.create_pr:
         raise PushError(
-            f"{wish.to}: a pull request is for the model that the repair is of; template-fix push {wish.to} "
-            f"--to {wish.to} --create-pr opens one where there is something to repair"
+            f"{request.to}: a pull request is for the model that the repair is of; template-fix push {request.to} "
+            f"--to {request.to} --create-pr opens one where there is something to repair"
         )
-    base = fetch_model(client.look(*made_of)) if made_of and model.remote is None else model
-    proved = _prove(wish, model, made_of, base)
+    base = fetch_model(client.look(*origin)) if origin and model.remote is None else model
+    repair = _prove(request, model, origin, base)
     there = target.remote.files if target.remote else {}
-    files = {**tokenizer_files(base), **proved.changed}
+    files = {**tokenizer_files(base), **repair.changed}
     if CARD not in there:
-        files[CARD] = _card(wish, made_of, proved).encode()
-    if made_of and not proved.changed:
+        files[CARD] = _card(request, origin, repair).encode()
+    if origin and not repair.changed:
         files = {}
     same = {file for file, content in files.items() if file in there and there[file].holds(content)}
     sent = {file: files[file] for file in sorted(files.keys() - same)}
     return Plan(
-        wish.source,
-        target.remote.repo if target.remote else wish.to,
+        request.source,
+        target.remote.repo if target.remote else request.to,
         target.branch,
         target.remote.commit if target.remote else None,
         sent,
-        _title(wish, summary(proved.result) if proved.changed else "Add the tokenizer"),
-        f"Made with template-fix from {code(made_of.repo)} at {code(made_of.commit)}."
-        if made_of
+        _title(request, summary(repair.result) if repair.changed else "Add the tokenizer"),
+        f"Made with template-fix from {code(origin.repo)} at {code(origin.commit)}."
+        if origin
         else "Checked with template-fix.",
-        proved.result,
+        repair.result,
         same=tuple(sorted(same)),
         replaces=tuple(file for file in sent if file in there),
         new_branch=target.new_branch,
-        private=wish.private,
+        private=request.private,
     )
 
 
-def _title(wish: Wish, otherwise: str) -> str:
-    return one_line(wish.message or otherwise, _LONGEST_TITLE)
+def _title(request: PushRequest, otherwise: str) -> str:
+    return one_line(request.message or otherwise, _LONGEST_TITLE)
 
 
-def _card(wish: Wish, made_of: Origin | None, proved: _Proved) -> str:
-    base = made_of.repo if made_of else None
-    text = card(wish.to, base, proved.result, wish.options.default, proved.base, proved.mended)
+def _card(request: PushRequest, origin: Origin | None, repair: _Repair) -> str:
+    base = origin.repo if origin else None
+    text = card(request.to, base, repair.result, request.options.default, repair.base, repair.repaired)
     return client.card(
         text, **({"base_model": base} if base else {}), library_name="transformers", tags=["template-fix"]
     )
 
 
-def _prove(wish: Wish, model: Model, made_of: Origin | None, base: Model) -> _Proved:
+def _prove(request: PushRequest, model: Model, origin: Origin | None, base: Model) -> _Repair:
     """Repair ``base`` and return what comes out.
 
     Raises PushError where errors remain, and where ``model`` is a directory and not what comes out.
     """
-    result = patch(base.checkpoint, wish.options)
+    result = patch(base.checkpoint, request.options)
     errors = dict.fromkeys(finding.code for finding in result.after.findings if finding.level is Level.ERROR)
-    if errors and not wish.allow_errors:
+    if errors and not request.allow_errors:
         raise PushError(
             f"{base.checkpoint.name}: errors remain that were not repaired ({', '.join(errors)}); template-fix check "
             "tells of them, and --allow-errors pushes all the same"
         )
-    mended = base.checkpoint.after(result.changed)
+    repaired = base.checkpoint.after(result.changed)
     if model.checkpoint.revision is None:
-        _refuse_unproved(wish.source, model.checkpoint, mended, result, made_of)
-    return _Proved(base.checkpoint, result, mended)
+        _refuse_unproved(request.source, model.checkpoint, repaired, result, origin)
+    return _Repair(base.checkpoint, result, repaired)
 
 
 def _refuse_unproved(
-    source: str, given: Checkpoint, mended: Checkpoint, result: PatchResult, made_of: Origin | None
+    source: str, given: Checkpoint, repaired: Checkpoint, result: PatchResult, origin: Origin | None
 ) -> None:
-    differing = {file for file, text in given.files.items() if belongs(file) and mended.files.get(file) != text}
+    differing = {file for file, text in given.files.items() if belongs(file) and repaired.files.get(file) != text}
     differing |= result.changed.keys() - given.files.keys()
     if not differing:
         return
-    if mended.revision is None:
+    if repaired.revision is None:
         raise PushError(f"{source}: isn't repaired yet; template-fix patch {source} does it")
     since = ""
-    if made_of is not None and made_of.commit != mended.revision:
-        since = f", which has moved on from {made_of.commit[:7]} to {mended.revision[:7]}"
+    if origin is not None and origin.commit != repaired.revision:
+        since = f", which has moved on from {origin.commit[:7]} to {repaired.revision[:7]}"
     raise PushError(
-        f"{source}: {', '.join(sorted(differing))} isn't what template-fix makes of {mended.name}{since}, so nothing "
+        f"{source}: {', '.join(sorted(differing))} isn't what template-fix makes of {repaired.name}{since}, so nothing "
         "is proved of it; patch that model again with --output, and give push the options that patch was given; "
         "--default, too: that of a pull request is original"
     )

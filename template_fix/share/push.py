@@ -8,7 +8,7 @@ from typing import Literal
 
 from template_fix.hub import client
 from template_fix.hub.errors import Moved
-from template_fix.share.plan import Plan, Wish, plan_push
+from template_fix.share.plan import Plan, PushRequest, plan_push
 
 State = Literal["pushed", "planned", "unchanged", "declined"]
 
@@ -29,16 +29,16 @@ class Pushed:
     pull_request: str | None = None
 
 
-def push(wish: Wish, *, dry_run: bool = False, confirm: Callable[[Plan, str], bool] | None = None) -> Pushed:
+def push(request: PushRequest, *, dry_run: bool = False, confirm: Callable[[Plan, str], bool] | None = None) -> Pushed:
     """Do what the user asks, and return what came of it; a dry run needs no token.
 
     ``confirm`` is asked, with the reason, where there is one to doubt that this is meant. Raises as `plan_push` does,
     Moved with nothing written, and HubError.
     """
     if dry_run:
-        return Pushed(plan_push(wish), "planned")
+        return Pushed(plan_push(request), "planned")
     user = client.user()
-    plan = plan_push(wish)
+    plan = plan_push(request)
     if confirm is not None and (doubt := plan.doubt(user)) and not confirm(plan, doubt):
         return Pushed(plan, "declined")
     return _send(plan, user)

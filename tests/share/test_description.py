@@ -109,7 +109,7 @@ def test_a_file_on_one_long_line_is_cut():
 )
 def test_the_way_back_is_told_where_there_is_one(name, switch):
     result, *_ = repaired({FILE: source(name)})
-    assert description.switched(result) is switch
+    assert description.has_switch(result) is switch
 
 
 @pytest.mark.parametrize(
