@@ -259,6 +259,17 @@ def answer_to(function: Callable[..., Any], args: tuple[Any, ...], megabytes: in
 
 
 @contextmanager
+def tried_before() -> Iterator[None]:
+    """Allow steps outside of a bounded call: what is done was done within limits before, so its time is known."""
+    global trusted
+    former, trusted = trusted, True
+    try:
+        yield
+    finally:
+        trusted = former
+
+
+@contextmanager
 def sparing(megabytes: int) -> Iterator[None]:
     """Let no more memory be taken inside than this, where the system tells and bounds that, and raise MemoryError then.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
-from template_fix.bounds.limits import LimitExceeded, TimeExceeded, bounded, sparing
+from template_fix.bounds.limits import LimitExceeded, TimeExceeded, bounded, sparing, tried_before
 from template_fix.conversations.rows import BrokenRow, row_of
 from template_fix.data.losses import Verdict, verdict
 from template_fix.jinja.renderer import Renderer, RenderError, prepared
@@ -102,7 +102,7 @@ class RowCheck:
         Call it where they were compiled within limits before, so that the time it takes is known; one that takes much
         memory is left to them.
         """
-        with suppress(RenderError, MemoryError), sparing(_WARM_MEGABYTES):
+        with suppress(RenderError, MemoryError), sparing(_WARM_MEGABYTES), tried_before():
             for _, source in self.templates:
                 _renderer(source, self.variables)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +178,14 @@ def test_a_repair_is_asked_for_once_and_tried_on_every_batch_in_trouble() -> Non
     survey = surveyed(check, batches, 2, None, mended)
     assert survey.before.answer_rows_lost == 5 and asked == [1]
     assert survey.after is not None and (survey.after.rows, survey.after.harmed) == (5, 0)
+
+
+def test_rows_are_rendered_by_the_command_itself(tmp_path: Path) -> None:
+    """In a process of its own, where nothing is trusted: the tests' own process is."""
+    tmp_path.joinpath("chat_template.jinja").write_text("{% for m in messages %}{{ m.role ~ m.content }}{% endfor %}")
+    data = tmp_path.joinpath("rows.jsonl")
+    data.write_text('{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n')
+    line = [sys.executable, "-m", "template_fix", "check", str(tmp_path), "--data", str(data)]
+    told = subprocess.run(line, capture_output=True, text=True)
+    assert "Traceback" not in told.stderr
+    assert "1 row" in told.stdout
