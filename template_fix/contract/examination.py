@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from template_fix.conversations.probe import IN_FIELDS, REASONS, Form, Key, Part, Probe
 from template_fix.conversations.tags import Tags
-from template_fix.jinja.renderer import Failure, Renderer
+from template_fix.jinja.renderer import Failure, Renderer, Variables
 from template_fix.text.edits import Span, common_prefix
 
 
@@ -86,7 +86,7 @@ class Examination:
     """
 
     def __init__(
-        self, renderer: Renderer, battery: Iterable[Probe], tags: Tags, flags: Mapping[str, Any] | None = None
+        self, renderer: Renderer, battery: Iterable[Probe], tags: Tags, flags: Variables | None = None
     ) -> None:
         self.renderer = renderer
         self.probes = {(probe.shape, probe.key): probe for probe in battery}

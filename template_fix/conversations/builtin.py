@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from template_fix.jinja.renderer import Message, Tool
 from template_fix.text.display import UserError
 from template_fix.text.edits import position
 from template_fix.text.json_nodes import JsonError
@@ -25,8 +26,8 @@ class Conversation:
     """Messages and tools as ``apply_chat_template`` takes them; ``title`` says where they come from."""
 
     title: str
-    messages: tuple[Mapping[str, Any], ...]
-    tools: tuple[Mapping[str, Any], ...] | None = None
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] | None = None
 
 
 def built_in(tags: tuple[str, str]) -> tuple[Conversation, ...]:
@@ -68,7 +69,7 @@ _TURNS = (
 )
 
 
-def _asked(answers: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+def _asked(answers: Sequence[Message]) -> tuple[Message, ...]:
     questions = [{"role": "user", "content": question} for question in _QUESTIONS]
     return tuple(message for pair in zip(questions, answers, strict=True) for message in pair)
 

@@ -11,11 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from template_fix.contract.examination import Case, Examination
 from template_fix.jinja.folding import CAPTURED, SWITCH, capture, guard
-from template_fix.jinja.renderer import Renderer, RenderError
+from template_fix.jinja.renderer import Renderer, RenderError, Variables
 from template_fix.repair.proposers import Proposal
 from template_fix.repair.splice import in_front
 from template_fix.text.edits import Edit, Span, apply
@@ -44,7 +43,7 @@ class Candidates:
     """
 
     def __init__(
-        self, source: str, before: Case, variables: Mapping[str, Any], default: bool, *, captured: bool = False
+        self, source: str, before: Case, variables: Variables, default: bool, *, captured: bool = False
     ) -> None:
         self.source, self.before, self.variables = source, before, variables
         self.flags = ({}, {SWITCH: False}) if default else ({SWITCH: True}, {})

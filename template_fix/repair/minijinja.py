@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from template_fix.bounds.limits import step
 from template_fix.contract.examination import Examination
 from template_fix.conversations.probe import Probe
-from template_fix.jinja.renderer import Failure, RenderError
+from template_fix.jinja.renderer import Failure, RenderError, Variables
 from template_fix.jinja.templates import Template
 from template_fix.text.edits import Span, common_prefix
 from template_fix.trace.recorder import Trace
@@ -54,7 +53,7 @@ class Refusal:
 class Minijinja:
     """A template in minijinja, set up as the servers that use it do; raises ImportError where it isn't installed."""
 
-    def __init__(self, source: str, variables: Mapping[str, Any]) -> None:
+    def __init__(self, source: str, variables: Variables) -> None:
         from minijinja import Environment
 
         def raise_exception(message: str) -> None:

@@ -8,7 +8,7 @@ more can be mended; then every proposal that isn't needed goes again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -17,6 +17,7 @@ from template_fix.contract.examination import SAFE, SAMPLE, Case, Examination
 from template_fix.contract.judge import Verdict, judge
 from template_fix.jinja.engines import unknown_elsewhere
 from template_fix.jinja.folding import SWITCH, equal_when_off
+from template_fix.jinja.renderer import Variables
 from template_fix.repair.candidates import Candidates, apart
 from template_fix.repair.proposers import Proposal
 
@@ -39,7 +40,7 @@ class Search:
     """
 
     def __init__(
-        self, source: str, before: Case, variables: Mapping[str, Any], default: bool = True, *, captured: bool = False
+        self, source: str, before: Case, variables: Variables, default: bool = True, *, captured: bool = False
     ) -> None:
         self.before = before
         self.candidates = Candidates(source, before, variables, default, captured=captured)

@@ -19,7 +19,7 @@ from template_fix.conversations.probe import Part, Probe, probe
 from template_fix.conversations.tags import USUAL, Tags, asked_for, discover
 from template_fix.jinja.folding import CAPTURED, SWITCH, guard
 from template_fix.jinja.queries import optional, undeclared
-from template_fix.jinja.renderer import Renderer, RenderError
+from template_fix.jinja.renderer import Message, Renderer, RenderError, Variables
 from template_fix.jinja.templates import ParseError, Template
 from template_fix.repair.proposers import Basis, Proposal
 from template_fix.repair.search import Choice, Search
@@ -71,7 +71,7 @@ class Study:
 
     def __init__(self, source: str, setting: Setting) -> None:
         self.source, self.setting = source, setting
-        self.variables: Mapping[str, Any] = dict(setting.variables)
+        self.variables: Variables = dict(setting.variables)
         self.unreadable: ParseError | RenderError | LimitExceeded | None = None
         self.blames = True
         self._search: Search | None = None
@@ -298,7 +298,7 @@ class Study:
         )
 
 
-def _traced(template: Template, variables: Mapping[str, Any]) -> Trace | None:
+def _traced(template: Template, variables: Variables) -> Trace | None:
     from template_fix.trace.recorder import Trace
 
     try:
@@ -318,7 +318,7 @@ def _arguments(renderer: Renderer, tags: Tags) -> type:
     return dict
 
 
-def _given(message: Mapping[str, Any]) -> str:
+def _given(message: Message) -> str:
     """Return a message's reasoning fields and content as text."""
     fields = ("reasoning_content", "reasoning", "thinking")
     reasoning = next((f"{name}: {message[name]}\n" for name in fields if message.get(name)), "")
