@@ -30,10 +30,10 @@ from corpus import CORPUS, import_seconds, jobs_of
 
 from template_fix.bounds.limits import ChildError, LimitExceeded, bounded
 from template_fix.jinja.renderer import Failure, Renderer, RenderError
-from template_fix.markers.mark_template import differences, joined, marked_template, markers_of, mask_of
+from template_fix.markers.mark_template import find_wrong_masks, mark_template, markers_of, mask_of, merge_spans
 from template_fix.markers.places import Unmarkable
 from template_fix.markers.proof import same_but_for_markers
-from template_fix.markers.unmark_template import unmarked
+from template_fix.markers.remove_markers import remove_markers
 from template_fix.repair.study import Setting, Study
 
 SETTING = Setting((("bos_token", "<s>"), ("eos_token", "</s>")), ends=("</s>",))
@@ -71,11 +71,11 @@ def tried(source: str, theirs: str) -> tuple[str, str, int, float, str]:
         return "prints no turn", "", 0, 0.0, ""
     judged = as_theirs(theirs) if theirs else ""
     if markers_of(study):
-        wrong = next(differences(mask_of(study), study.examined.renderer), None)
+        wrong = next(find_wrong_masks(mask_of(study), study.examined.renderer), None)
         return "came marked", "" if wrong is None else put_right(study, wrong.probe.describe()), 0, 0.0, judged
     start = time.process_time()
     try:
-        made = marked_template(study).source
+        made = mark_template(study).source
     except Unmarkable as error:
         return "refused", error.reason, 0, time.process_time() - start, judged
     taken = time.process_time() - start
@@ -86,7 +86,7 @@ def tried(source: str, theirs: str) -> tuple[str, str, int, float, str]:
 def put_right(study: Study, conversation: str) -> str:
     """Say what becomes of a template whose own markers are wrong, in one conversation for example."""
     try:
-        wrong_because = "; ".join(wrongs(Study(unmarked(study.source), SETTING), marked_template(study).source))
+        wrong_because = "; ".join(wrongs(Study(remove_markers(study.source), SETTING), mark_template(study).source))
         left = f"still wrong: {wrong_because}" if wrong_because else "put right"
     except Unmarkable as error:
         left = f"refused: {error.reason}"
@@ -105,7 +105,7 @@ def wrongs(study: Study, made: str) -> Iterator[str]:
             if before != after and not (isinstance(before, Failure) and isinstance(after, Failure)):
                 yield f"other text: {probe.describe()}"
         told, wanted = renderer.generated(probe.messages, probe.tools, **dict(probe.flags)), mask_of(study).of(probe)
-        if wanted is not None and (isinstance(told, Failure) or joined(told[1]) != joined(wanted)):
+        if wanted is not None and (isinstance(told, Failure) or merge_spans(told[1]) != merge_spans(wanted)):
             yield f"other mask: {probe.describe()}"
 
 
@@ -115,8 +115,8 @@ def as_theirs(theirs: str) -> str:
         study = Study(theirs, SETTING)
         if study.unreadable is not None or not markers_of(study):
             return "unreadable" if study.unreadable is not None else "no markers"
-        bare = Study(unmarked(theirs), SETTING)
-        wrong = list(differences(mask_of(bare), study.examined.renderer))
+        bare = Study(remove_markers(theirs), SETTING)
+        wrong = list(find_wrong_masks(mask_of(bare), study.examined.renderer))
     except (RenderError, Unmarkable) as error:
         return str(error)
     if not wrong:

@@ -45,7 +45,7 @@ _HARMLESS = (
 _METHODS, _FILTERS = frozenset({"split", "startswith", "endswith"}), frozenset({"length", "join"})
 
 
-def captured(cut: Cut, test: str) -> tuple[list[str], list[str]]:
+def capture_tags(cut: Cut, test: str) -> tuple[list[str], list[str]]:
     """Return the tags in front of a captured turn, and those behind it.
 
     ``test`` tells turns from other messages, "" where there are none.
@@ -61,17 +61,17 @@ def _conjunct(test: str) -> str:
     return f"({test})" if alone else test
 
 
-def captures(node: nodes.Node) -> bool:
+def is_capture(node: nodes.Node) -> bool:
     """Whether a statement captures a turn."""
     return isinstance(node, nodes.AssignBlock) and getattr(node.target, "name", "") == "turn_text"
 
 
-def restored(body: Sequence[nodes.Node]) -> list[nodes.Node] | None:
+def restore_captures(body: Sequence[nodes.Node]) -> list[nodes.Node] | None:
     """Return statements with captured turns put back in their places, None where one isn't printed whole and once."""
     found: list[nodes.Node] = []
     behind = iter(body)
     for node in behind:
-        if not isinstance(node, nodes.AssignBlock) or not captures(node):
+        if not isinstance(node, nodes.AssignBlock) or not is_capture(node):
             found.append(node)
             continue
         sets: dict[str, nodes.Node] = {}

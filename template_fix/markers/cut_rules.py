@@ -127,7 +127,7 @@ def blanked(probe: Probe, text: str) -> str:
     return re.sub("call[0-9]{5}", BLANK * 9, text)
 
 
-def cuts(turns: Sequence[tuple[str, Span]], stops: Sequence[str]) -> Iterator[Cut]:
+def find_cuts(turns: Sequence[tuple[str, Span]], stops: Sequence[str]) -> Iterator[Cut]:
     """Yield rules that cut every turn as is wanted, the plainest first. ``stops`` are texts that end turns."""
     turns = list(dict.fromkeys(turns))
     headers = [each for each in _headers(turns) if all(each.length(text) == span.start for text, span in turns)]

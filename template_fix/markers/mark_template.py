@@ -15,13 +15,13 @@ from template_fix.jinja.folding import SWITCH
 from template_fix.jinja.queries import is_marker, undeclared
 from template_fix.jinja.renderer import Failure, Renderer, RenderError
 from template_fix.jinja.templates import Template
-from template_fix.markers.places import Traced, Unmarkable
+from template_fix.markers.places import Traced, Unmarkable, overlap
 from template_fix.markers.proof import same_but_for_markers
-from template_fix.markers.role_tests import ROLE, other_roles
-from template_fix.markers.unmark_template import unmarked
-from template_fix.markers.unreached import reaching
+from template_fix.markers.remove_markers import remove_markers
+from template_fix.markers.role_tests import ROLE, find_other_roles
+from template_fix.markers.unreached import enlarge_to_reach
 from template_fix.markers.wanted_mask import Mask
-from template_fix.markers.ways import Marking, Way
+from template_fix.markers.ways import Marker, Way
 from template_fix.repair.study import Study
 from template_fix.text.edits import OverlapError, Span
 
@@ -30,7 +30,7 @@ _TRIES = 24
 
 
 @dataclass(frozen=True)
-class Difference:
+class WrongMask:
     """A conversation whose mask is another than the wanted one: its text, what is marked of it, what should be."""
 
     probe: Probe
@@ -46,7 +46,7 @@ def wanted_masks(template: Template, examined: Examination, arguments: type, end
     it inside `limits.bounded`.
     """
     more = list(unfinished(examined.tags, arguments))
-    more += (probe for role in other_roles(template.tree) for probe in with_role(examined.tags, arguments, role))
+    more += (probe for role in find_other_roles(template.tree) for probe in with_role(examined.tags, arguments, role))
     if not any(_prints_calls(examined, probe) for probe in examined.probes.values()):
         more += bare(examined.tags)
     if SWITCH in undeclared(template.source):
@@ -78,18 +78,18 @@ class Marked(NamedTuple):
         return "set turn_text" in self.source
 
 
-def with_markers(source: str, mask: Mask, arguments: type, variables: Mapping[str, Any]) -> Marked:
+def add_markers(source: str, mask: Mask, arguments: type, variables: Mapping[str, Any]) -> Marked:
     """Return a template with generation markers. Use it inside `limits.bounded`.
 
     Proved: in every conversation it prints what it printed, and its mask is the wanted one. Raises Unmarkable.
     """
-    traced = reaching(Traced(source, mask, variables), arguments)
-    marking = Marking(traced)
+    traced = enlarge_to_reach(Traced(source, mask, variables), arguments)
+    marker = Marker(traced)
     reasons: list[Unmarkable] = []
-    for ways in islice(marking.ways(), _TRIES):
+    for ways in islice(marker.propose(), _TRIES):
         try:
-            missed = _unreached(marking, ways)
-            made = marking.made(ways)
+            missed = _unreached(marker, ways)
+            made = marker.write(ways)
             refused = _refused(source, made, traced.mask, Renderer(made, variables))
         except Unmarkable as error:
             reasons.append(error)
@@ -104,17 +104,17 @@ def with_markers(source: str, mask: Mask, arguments: type, variables: Mapping[st
     raise reasons[0] if reasons else Unmarkable("no output prints just what the model has to write")
 
 
-def _unreached(marking: Marking, ways: Iterable[Way]) -> tuple[str, ...]:
+def _unreached(marker: Marker, ways: Iterable[Way]) -> tuple[str, ...]:
     """Return the outputs in marked places that no conversation reached. Raises Unmarkable where one may be another's.
 
     They are marked: what stands between a turn's beginning and its end is the turn's, unless it is another message.
     """
-    missed = [each for each in marking.missed if any(each.within(way.place) for way in ways)]
+    missed = [each for each in marker.missed if any(each.within(way.place) for way in ways)]
     for each in missed:
         if each.others:
-            shown = marking.traced.shown(each.output)
+            shown = marker.traced.shown(each.output)
             raise Unmarkable(f"no conversation reaches `{shown}`, which may print another message", each.output)
-    return tuple(marking.traced.shown(each.output) for each in missed)
+    return tuple(marker.traced.shown(each.output) for each in missed)
 
 
 def _refused(before: str, after: str, mask: Mask, renderer: Renderer) -> str:
@@ -128,7 +128,7 @@ def _refused(before: str, after: str, mask: Mask, renderer: Renderer) -> str:
     for probe, spans in _generated(mask, renderer):
         if any(span.start == span.end for span in spans):
             return f"a marker would enclose nothing ({probe.describe()})"
-        if any(_meet(other, span) for other in _others(examined.observe(probe)) for span in spans):
+        if any(overlap(other, span) for other in _others(examined.observe(probe)) for span in spans):
             return f"it would mark what another wrote ({probe.describe()})"
         if _differ(mask.of(probe), spans):
             return f"its mask would not be what the model has to write ({probe.describe()})"
@@ -141,12 +141,12 @@ def _alike(before: str | Failure, after: str | Failure) -> bool:
     return before == after or (isinstance(before, Failure) and isinstance(after, Failure))
 
 
-def differences(mask: Mask, renderer: Renderer) -> Iterator[Difference]:
+def find_wrong_masks(mask: Mask, renderer: Renderer) -> Iterator[WrongMask]:
     """Yield the conversations in which a template marks something else than the model has to write."""
     for probe, spans in _generated(mask, renderer):
         wanted = mask.of(probe)
         if wanted is not None and _differ(wanted, spans):
-            yield Difference(probe, str(mask.examined.text(probe)), joined(spans), joined(wanted))
+            yield WrongMask(probe, str(mask.examined.text(probe)), merge_spans(spans), merge_spans(wanted))
 
 
 def _others(seen: Observation) -> Iterator[Span]:
@@ -156,13 +156,9 @@ def _others(seen: Observation) -> Iterator[Span]:
             yield span
 
 
-def _meet(one: Span, other: Span) -> bool:
-    return one.start < other.end and other.start < one.end
-
-
 def _differ(wanted: tuple[Span, ...] | None, spans: Iterable[Span]) -> bool:
     """Whether spans are others than the wanted ones, where it is known which these are."""
-    return wanted is not None and joined(spans) != joined(wanted)
+    return wanted is not None and merge_spans(spans) != merge_spans(wanted)
 
 
 def _generated(mask: Mask, renderer: Renderer) -> Iterator[tuple[Probe, tuple[Span, ...]]]:
@@ -172,7 +168,7 @@ def _generated(mask: Mask, renderer: Renderer) -> Iterator[tuple[Probe, tuple[Sp
             yield probe, told[1]
 
 
-def joined(spans: Iterable[Span]) -> tuple[Span, ...]:
+def merge_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
     """Return spans in their order, those that touch made one, and empty ones left out."""
     found: list[Span] = []
     for span in sorted(span for span in spans if span.start < span.end):
@@ -200,7 +196,7 @@ def mask_of(study: Study) -> Mask:
     return wanted_masks(study.template, study.examined, study.arguments, study.setting.ends)
 
 
-def marked_template(study: Study) -> Marked:
+def mark_template(study: Study) -> Marked:
     """Return the template with generation markers, its own left out. Raises Unmarkable."""
-    bare = unmarked(study.source) if markers_of(study) else study.source
-    return with_markers(bare, mask_of(study), study.arguments, study.variables)
+    bare = remove_markers(study.source) if markers_of(study) else study.source
+    return add_markers(bare, mask_of(study), study.arguments, study.variables)

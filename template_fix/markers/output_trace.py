@@ -160,7 +160,7 @@ class _Layout:
         self.begins = {kind: [t for t in tokens if t.kind == f"{kind}_begin"] for kind in ("variable", "block")}
         self.ends = {kind: [t for t in tokens if t.kind == f"{kind}_end"] for kind in ("variable", "block")}
         self.texts = {token.start: token for token in tokens if token.kind == "data"}
-        self.whole = escapes(template.tree)
+        self.whole = escapes_sums(template.tree)
         self.owner: dict[tuple[str, int], tuple[Body, int, Piece | Body]] = {}
         self.root = Body(0)
         self.pieces, self.bodies = 0, 1
@@ -181,10 +181,10 @@ class _Layout:
                 unit = Unit(child, self.around(child, "variable"))
             index = len(body.units)
             body.units.append(unit)
-            unit.pieces = tuple(self.piece(body, index, *part) for part in operands(child, self.whole))
+            unit.pieces = tuple(self.piece(body, index, *part) for part in split_operands(child, self.whole))
             marks = (_mark("a", piece.number) for piece in unit.pieces)
             shown: list[nodes.Expr] = [
-                each for pair in zip(marks, apart(child, self.whole), strict=True) for each in pair
+                each for pair in zip(marks, take_apart(child, self.whole), strict=True) for each in pair
             ]
             yield nodes.Output(shown, lineno=child.lineno)
 
@@ -244,12 +244,12 @@ def _mark(kind: str, number: int) -> nodes.TemplateData:
     return nodes.TemplateData(f"\ue000{kind}{number}\ue001")
 
 
-def escapes(tree: nodes.Template) -> bool:
+def escapes_sums(tree: nodes.Template) -> bool:
     """Whether a template makes texts that escape what is added to them."""
     return any(node.name in _ESCAPING for node in tree.find_all(nodes.Filter))
 
 
-def operands(node: nodes.Expr, whole: bool) -> list[tuple[nodes.Expr, str]]:
+def split_operands(node: nodes.Expr, whole: bool) -> list[tuple[nodes.Expr, str]]:
     """Return the operands of a chain of texts, each with the operator in front of it; other expressions are one.
 
     A chain is one of ``+`` or one of ``~``: what is an operand of the one is none of the other. Of a ``~`` all is
@@ -271,9 +271,9 @@ def _summands(node: nodes.Expr, joint: str) -> Iterator[tuple[nodes.Expr, str]]:
         yield node, joint
 
 
-def apart(node: nodes.Expr, whole: bool) -> list[nodes.Expr]:
+def take_apart(node: nodes.Expr, whole: bool) -> list[nodes.Expr]:
     """Return what an output prints one after the other; an operand that has to be a text is added to an empty one."""
-    found = operands(node, whole)
+    found = split_operands(node, whole)
     summed = any(joint == "+" for _, joint in found)
     return [nodes.Add(nodes.Const(""), each) if summed and not surely_text(each) else each for each, _ in found]
 

@@ -157,7 +157,7 @@ class Traced:
         for _, top, wanted in self.runs:
             for run in top.runs():
                 for index, span, inner in _units(run):
-                    if inner and sum(_meet(span, each) is not None for each in wanted) > 1:
+                    if inner and sum(overlap(span, each) is not None for each in wanted) > 1:
                         found.add((run.body.number, index))
         return frozenset(found)
 
@@ -207,11 +207,11 @@ class Traced:
 
     def _followed(self, span: Span, run: Execution) -> Iterator[Place]:
         """Yield the places in a run that print a turn, or what of it lies in a span."""
-        parts = [part for part in _units(run) if _meet(part[1], span)]
+        parts = [part for part in _units(run) if overlap(part[1], span)]
 
         def deeper(part: tuple[int, Span, list[Execution]]) -> bool:
             # Several iterations of a loop that prints no other turn are one place.
-            once = sum(_meet(each.span, span) is not None for each in part[2]) == 1
+            once = sum(overlap(each.span, span) is not None for each in part[2]) == 1
             return (len(parts) == 1 and once) or (bool(part[2]) and (run.body.number, part[0]) in self.shared)
 
         for inside, group in groupby(parts, key=deeper):
@@ -219,7 +219,7 @@ class Traced:
             if not inside:
                 yield Place(run.body.number, units[0][0], units[-1][0])
             for each in (each for _, _, inner in units if inside for each in inner):
-                if clipped := _meet(each.span, span):
+                if clipped := overlap(each.span, span):
                     yield from self._followed(clipped, each)
 
     def examples(self, place: Place) -> list[Example]:
@@ -245,7 +245,7 @@ class Traced:
                 printed = list(_printed(body, run, place)) if run.body.number == place.body else []
                 if printed and printed[0][2].start < printed[-1][2].end:
                     whole = Span(printed[0][2].start, printed[-1][2].end)
-                    yield text, whole, [met for each in wanted if (met := _meet(each, whole))], printed
+                    yield text, whole, [met for each in wanted if (met := overlap(each, whole))], printed
 
     def span(self, place: Place) -> Span:
         """Return where a place stands in the source."""
@@ -333,7 +333,8 @@ def _printed(body: Body, run: Execution, place: Place) -> Iterator[Part]:
             yield Point(index), Point(index + 1), each.span, False
 
 
-def _meet(one: Span, other: Span) -> Span | None:
+def overlap(one: Span, other: Span) -> Span | None:
+    """Return what two spans have in common, None for nothing."""
     start, end = max(one.start, other.start), min(one.end, other.end)
     return Span(start, end) if start < end else None
 

@@ -17,8 +17,8 @@ from jinja2.visitor import NodeTransformer
 from template_fix.jinja.environment import environment
 from template_fix.jinja.folding import join_outputs
 from template_fix.jinja.queries import alike, is_marker, names_in, names_read, names_stored, walk
-from template_fix.markers.captured_turn import NAMES, captures, restored
-from template_fix.markers.output_trace import apart, escapes
+from template_fix.markers.captured_turn import NAMES, is_capture, restore_captures
+from template_fix.markers.output_trace import escapes_sums, take_apart
 
 # What a macro has besides its arguments.
 _OF_MACROS = frozenset({"caller", "varargs", "kwargs"})
@@ -44,7 +44,7 @@ def _plain(source: str) -> nodes.Template | None:
     tree = bare.visit(tree)
     if not bare.sound or names_in(tree) & NAMES:  # a capture's own names must mean nothing anywhere else
         return None
-    result = _Parts(escapes(tree)).visit(tree)
+    result = _Parts(escapes_sums(tree)).visit(tree)
     assert isinstance(result, nodes.Template)
     return result
 
@@ -58,8 +58,8 @@ class _Bare(NodeTransformer):
     def generic_visit(self, node: nodes.Node, *args: object, **kwargs: object) -> nodes.Node:
         for name in ("body", "else_"):
             body = getattr(node, name, None)
-            if isinstance(body, list) and any(map(captures, body)):
-                found = restored(body)
+            if isinstance(body, list) and any(map(is_capture, body)):
+                found = restore_captures(body)
                 self.sound &= found is not None
                 setattr(node, name, found or [])
         return super().generic_visit(node, *args, **kwargs)
@@ -77,7 +77,7 @@ class _Parts(NodeTransformer):
 
     def visit_Output(self, node: nodes.Output) -> nodes.Node | list[nodes.Node]:
         self.generic_visit(node)
-        parts = [part for each in node.nodes for part in apart(each, self.whole) if part != nodes.Const("")]
+        parts = [part for each in node.nodes for part in take_apart(each, self.whole) if part != nodes.Const("")]
         return nodes.Output(parts) if parts else []
 
     def generic_visit(self, node: nodes.Node, *args: object, **kwargs: object) -> nodes.Node:
@@ -118,7 +118,7 @@ def _renamed(statements: Sequence[nodes.Node], front: Names, behind: Sequence[no
 
 
 def _apart(node: nodes.Node) -> bool:
-    return is_marker(node) or captures(node)
+    return is_marker(node) or is_capture(node)
 
 
 def _read(found: Iterable[nodes.Node]) -> Names:

@@ -19,7 +19,7 @@ _NAMES = (ROLE, "model", "ai", "gpt")
 _ROLE_FIELDS = ("role", "from")
 
 
-def other_roles(tree: nodes.Template) -> list[str]:
+def find_other_roles(tree: nodes.Template) -> list[str]:
     """Return the roles that a template asks for besides the usual ones."""
     names = _named_after_roles(tree)
     asked = (role for test in tree.find_all(nodes.Compare) for role in _roles(test, names))
@@ -54,7 +54,7 @@ def _roles(test: nodes.Compare, names: frozenset[str]) -> list[object]:
     return [each.value for each in walk(test.ops[0].expr) if of_role and isinstance(each, nodes.Const)]
 
 
-def turn_tests(traced: Traced, place: Place) -> Iterator[str]:
+def propose_turn_tests(traced: Traced, place: Place) -> Iterator[str]:
     """Yield tests for the assistant's role that can be asked in front of a place, in the template's own words first."""
     template, names = traced.trace.template, traced.visible(place)
     at = traced.span(place).start

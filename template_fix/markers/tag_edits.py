@@ -113,7 +113,7 @@ def _quoted(text: str, like: str) -> str:
     return f'"{made[1:-1]}"' if like.startswith('"') and not set(text) & set("'\"\\") else made
 
 
-def joined(edits: Iterable[Edit]) -> list[Edit]:
+def merge_edits(edits: Iterable[Edit]) -> list[Edit]:
     """Return edits in their order, those in one place made one: what stands behind a statement, and before the next."""
     found: list[Edit] = []
     for edit in sorted(edits, key=lambda edit: edit.span.start):

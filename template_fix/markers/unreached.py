@@ -50,7 +50,7 @@ class Unreached(NamedTuple):
         return any(body == place.body and place.first <= index <= place.last for body, index in self.path)
 
 
-def unreached(traced: Traced) -> Iterator[Unreached]:
+def find_unreached(traced: Traced) -> Iterator[Unreached]:
     """Yield the first output of each body that no conversation ran through, though one came to its test."""
     for body in traced.bodies.values():
         for index, unit in enumerate(body.units if body.number in traced.entered else ()):
@@ -63,13 +63,13 @@ def unreached(traced: Traced) -> Iterator[Unreached]:
                     yield Unreached(output, test, _prints_others(inner), by_role, ((body.number, index), *around))
 
 
-def reaching(traced: Traced, arguments: type) -> Traced:
+def enlarge_to_reach(traced: Traced, arguments: type) -> Traced:
     """Return a traced template with a larger battery: one that reaches what fields and variables can."""
     asked: set[tuple[str, Any]] = set()
     variables = undeclared(traced.source)
     traced = _enlarged(traced, _with_other_arguments(traced.mask, arguments))
     for _ in range(_ROUNDS):
-        missed = (each for each in unreached(traced) if any(map(traced.looped, each.path)))
+        missed = (each for each in find_unreached(traced) if any(map(traced.looped, each.path)))
         new = {pair for each in missed for pair in _asked(each.test, variables)} - asked
         if not new:
             break

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice, product
 
-from template_fix.markers.captured_turn import captured
-from template_fix.markers.cut_rules import cuts
+from template_fix.markers.captured_turn import capture_tags
+from template_fix.markers.cut_rules import find_cuts
 from template_fix.markers.output_trace import Unit
 from template_fix.markers.places import Example, Place, Point, Traced, Unmarkable
 from template_fix.markers.proof import same_but_for_markers
-from template_fix.markers.role_tests import turn_tests
-from template_fix.markers.tag_edits import Tagger, joined
-from template_fix.markers.unreached import Unreached, unreached
+from template_fix.markers.role_tests import propose_turn_tests
+from template_fix.markers.tag_edits import Tagger, merge_edits
+from template_fix.markers.unreached import Unreached, find_unreached
 from template_fix.text.edits import OverlapError, apply
 
 # How many rules and tests are tried for one place, and how many ways in all.
@@ -38,7 +38,7 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Marking:
+class Marker:
     """Marks places of a traced template."""
 
     traced: Traced
@@ -46,25 +46,25 @@ class Marking:
     @cached_property
     def missed(self) -> tuple[Unreached, ...]:
         """Return what no conversation reached."""
-        return tuple(unreached(self.traced))
+        return tuple(find_unreached(self.traced))
 
     @cached_property
     def _tagger(self) -> Tagger:
         return Tagger(self.traced.source)
 
-    def made(self, ways: Iterable[Way]) -> str:
+    def write(self, ways: Iterable[Way]) -> str:
         """Return the template with its places marked in some ways. Raises Unmarkable and OverlapError."""
         traced = self.traced
         edits = (
             self._tagger.edits(traced.bodies[way.place.body], way.first, way.opening, way.last, way.closing)
             for way in ways
         )
-        return apply(traced.source, joined(chain.from_iterable(edits)))
+        return apply(traced.source, merge_edits(chain.from_iterable(edits)))
 
-    def ways(self) -> Iterator[tuple[Way, ...]]:
+    def propose(self) -> Iterator[tuple[Way, ...]]:
         """Yield the ways to mark the template, the plainest first. Raises Unmarkable where a place has none."""
         places = self.traced.places()
-        found = [list(islice(self._found(place), _WAYS)) for place in places]
+        found = [list(islice(self._propose_for(place), _WAYS)) for place in places]
         for place, ways in zip(places, found, strict=True):
             if not ways:
                 shown, at = self.traced.shown(place), self.traced.span(place)
@@ -74,7 +74,7 @@ class Marking:
             outermost = self.traced.outermost(way.place for way in picked)
             yield tuple(dict.fromkeys(way for way in picked if way.place in outermost))
 
-    def _found(self, place: Place) -> Iterator[tuple[Way, ...]]:
+    def _propose_for(self, place: Place) -> Iterator[tuple[Way, ...]]:
         """Yield the ways to mark a place: as a whole, as part of a larger one, or in parts."""
         any_way = False
         for way in self._ways(place):
@@ -82,14 +82,14 @@ class Marking:
                 any_way = True
                 yield (way,)
         if not any_way:
-            parts = [list(islice(self._found(part), _WAYS)) for part in self.traced.parts(place)]
+            parts = [list(islice(self._propose_for(part), _WAYS)) for part in self.traced.parts(place)]
             for at in range(max(map(len, parts), default=0) if all(parts) else 0):
                 yield tuple(way for ways in parts for way in ways[min(at, len(ways) - 1)])
 
     def _proved(self, way: Way) -> bool:
         """Whether a way by itself leaves the template the same program."""
         try:
-            return same_but_for_markers(self.traced.source, self.made([way]))
+            return same_but_for_markers(self.traced.source, self.write([way]))
         except (OverlapError, Unmarkable):
             return False
 
@@ -169,8 +169,8 @@ def _captured(traced: Traced, place: Place) -> Iterator[Way]:
     examples = traced.examples(place)
     turns = [(each.text, each.wanted) for each in examples if each.wanted]
     alone = [""] if len(turns) == len(examples) else []  # but for what is printed of conversations without a mask
-    tests = [*alone, *islice(turn_tests(traced, place), _TESTS)]
-    for cut in islice(cuts(turns, traced.mask.stops), _CUTS):
+    tests = [*alone, *islice(propose_turn_tests(traced, place), _TESTS)]
+    for cut in islice(find_cuts(turns, traced.mask.stops), _CUTS):
         for test in tests:
-            opening, closing = captured(cut, test)
+            opening, closing = capture_tags(cut, test)
             yield Way(place, Point(place.first), tuple(opening), Point(place.last + 1), tuple(closing))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from template_fix.markers.cut_rules import Cut, Header, Rest, cuts
+from template_fix.markers.cut_rules import Cut, Header, Rest, find_cuts
 from template_fix.text.edits import Span
 
 
@@ -44,7 +44,7 @@ def examples(*marked: str) -> list[tuple[str, Span]]:
     ],
 )
 def test_the_plainest_rule_is_found_first(turns: list[str], wanted: Cut) -> None:
-    assert next(cuts(examples(*turns), ("<e>", "<f>"))) == wanted
+    assert next(find_cuts(examples(*turns), ("<e>", "<f>"))) == wanted
 
 
 @pytest.mark.parametrize(
@@ -55,11 +55,11 @@ def test_the_plainest_rule_is_found_first(turns: list[str], wanted: Cut) -> None
     ],
 )
 def test_what_no_constant_tells_has_no_rule(turns: list[str]) -> None:
-    assert not list(cuts(examples(*turns), ("<e>",)))
+    assert not list(find_cuts(examples(*turns), ("<e>",)))
 
 
 def test_a_rule_takes_the_first_header_and_the_last_end() -> None:
-    cut = next(cuts(examples("<a>⟦x<e>⟧\n", "<a>⟦y<e>⟧\n\n"), ("<e>",)))
+    cut = next(find_cuts(examples("<a>⟦x<e>⟧\n", "<a>⟦y<e>⟧\n\n"), ("<e>",)))
     text = "<a>it says <a> and <e> here<e>\n"
     start = cut.header.length(text) or 0
     assert text[start : len(text) - (cut.rest.length(text[start:]) or 0)] == "it says <a> and <e> here<e>"

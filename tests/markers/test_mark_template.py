@@ -9,10 +9,10 @@ from oracle import faults
 from shelf import NAMES, source
 
 from template_fix.jinja.renderer import Renderer
-from template_fix.markers.mark_template import Marked, differences, marked_template, mask_of, stops_of
+from template_fix.markers.mark_template import Marked, find_wrong_masks, mark_template, mask_of, stops_of
 from template_fix.markers.places import Unmarkable
 from template_fix.markers.proof import same_but_for_markers
-from template_fix.markers.unmark_template import unmarked
+from template_fix.markers.remove_markers import remove_markers
 from template_fix.repair.study import Setting, Study
 
 LOOP = "{% for m in messages %}"
@@ -27,7 +27,7 @@ def turns(text: str) -> str:
 
 
 def marked(template: str) -> Marked:
-    return marked_template(Study(template, SETTING))
+    return mark_template(Study(template, SETTING))
 
 
 def assert_right(before: str, after: str, stops: tuple[str, ...] = ("<|e|>",)) -> None:
@@ -196,7 +196,7 @@ def test_what_no_output_prints_alone_is_captured(template: str, changed: tuple[s
 def test_the_templates_of_ours_are_marked(name: str) -> None:
     template = source(name)
     study = Study(template, SETTING)
-    assert_right(template, marked_template(study).source, stops_of(study))
+    assert_right(template, mark_template(study).source, stops_of(study))
 
 
 @pytest.mark.parametrize(
@@ -387,7 +387,7 @@ def test_no_variable_is_set_between_markers_and_read_behind_them() -> None:
 
 def test_markers_that_are_right_stay() -> None:
     template = turns("{{ '<|a|>\\n' }}{% generation %}{{ m.content }}<|e|>{% endgeneration %}")
-    assert next(differences(mask_of(Study(template, SETTING)), Renderer(template, {})), None) is None
+    assert next(find_wrong_masks(mask_of(Study(template, SETTING)), Renderer(template, {})), None) is None
 
 
 @pytest.mark.parametrize(
@@ -404,7 +404,7 @@ def test_markers_that_are_right_stay() -> None:
 )
 def test_markers_that_are_wrong_are_put_right(turn: str) -> None:
     template = turns(turn)
-    assert_right(unmarked(template), marked(template).source)
+    assert_right(remove_markers(template), marked(template).source)
 
 
 @pytest.mark.parametrize(
@@ -425,7 +425,7 @@ def test_markers_that_are_wrong_are_put_right(turn: str) -> None:
     ],
 )
 def test_a_template_without_its_markers_prints_what_it_printed(turn: str) -> None:
-    bare = unmarked(turns(turn))
+    bare = remove_markers(turns(turn))
     assert "generation %}" not in bare
     asked = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A", "x": "X"}]
     assert Renderer(bare, {})(asked) == Renderer(turns(turn), {})(asked)

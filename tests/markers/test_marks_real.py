@@ -12,7 +12,7 @@ from shelf import NAMES, source
 
 from template_fix.bounds.limits import bounded
 from template_fix.contract.examination import Examination
-from template_fix.markers.mark_template import marked_template, mask_of
+from template_fix.markers.mark_template import mark_template, mask_of
 from template_fix.markers.places import Unmarkable
 from template_fix.repair.study import Setting, Study
 
@@ -63,7 +63,7 @@ def assert_masks(template: str) -> int:
 def studied(template: str) -> tuple[list[tuple[Any, ...]], str]:
     """The conversations with their wanted masks, and the marked template; runs in a child process."""
     study = Study(template, SETTING)
-    marked = marked_template(study).source
+    marked = mark_template(study).source
     examined: Examination = mask_of(study).examined
     found = []
     for probe in list(examined.probes.values())[::3]:
@@ -106,7 +106,7 @@ def test_transformers_masks_what_the_model_writes_in_real_templates(file: Path) 
 def test_the_predicates_of_trl_hold_once_a_template_is_marked(template: str) -> None:
     utils = pytest.importorskip("trl.chat_template_utils")
     assert not utils.is_chat_template_stop_token_trained(tokenizer(template))
-    marked = marked_template(Study(template, SETTING)).source
+    marked = mark_template(Study(template, SETTING)).source
     assert utils.has_generation_markers(marked)
     assert utils.is_chat_template_stop_token_trained(tokenizer(marked))
     if "tool_calls" in template:

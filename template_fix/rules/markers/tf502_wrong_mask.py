@@ -36,9 +36,9 @@ def check(study: Study) -> Iterator[Found]:
 
     if not markers_of(study):
         return
-    from template_fix.markers.mark_template import differences
+    from template_fix.markers.mark_template import find_wrong_masks
 
-    for each in differences(mask_of(study), study.examined.renderer):
+    for each in find_wrong_masks(mask_of(study), study.examined.renderer):
         if each.probe.ordinary:
             marked, wanted = (_shown(each.text, spans) for spans in (each.marked, each.wanted))
             yield Found(

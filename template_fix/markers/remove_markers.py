@@ -8,19 +8,17 @@ from collections.abc import Sequence
 from template_fix.jinja.templates import Token, lex
 from template_fix.markers.places import Unmarkable
 from template_fix.markers.proof import same_but_for_markers
-from template_fix.repair.splice import literal
 from template_fix.text.edits import Edit, Span, apply
 
 _TAG = re.compile(r"\{%[-+]?\s*(?:end)?generation\s*[-+]?%\}")
 
 
-def unmarked(source: str) -> str:
+def remove_markers(source: str) -> str:
     """Return a template without its generation markers; what they strip of the white space around them goes, too.
 
-    White space that is printed in front of one stays as it is where that does, and else becomes a literal: what stands
-    behind the marker may strip it. Raises Unmarkable where neither prints the same.
+    Where that would print something else, empty comments are left, which strip what the markers did. Raises Unmarkable.
     """
-    for removed in (_removed, _replaced):
+    for removed in (_removed, _commented):
         tokens = lex(source)
         tags = ((at, _TAG.match(source, token.start)) for at, token in enumerate(tokens) if token.kind == "block_begin")
         bare = apply(source, [removed(source, tokens, at, tag.end()) for at, tag in tags if tag])
@@ -43,17 +41,11 @@ def _removed(source: str, tokens: Sequence[Token], at: int, end: int) -> Edit:
     return Edit(Span(start, end), "")
 
 
-def _replaced(source: str, tokens: Sequence[Token], at: int, end: int) -> Edit:
-    """Return the edit that puts the white space in front of a tag, as it is printed, in the place of both."""
-    first = at - 1 if at and tokens[at - 1].kind == "gap" else at
-    start, space = tokens[first].start, ""
-    if first and tokens[first - 1].kind == "data":
-        text = tokens[first - 1].text
-        space = text[len(text.rstrip()) :]
-        start -= len(space)
-    behind = [token for token in tokens[at:] if token.end > end][:2]
-    end = max([end, *(token.end for token in behind if token.kind in ("block_end", "gap"))])
-    return Edit(Span(start, end), f"{{{{ {literal(space)} }}}}" if space else "")
+def _commented(source: str, tokens: Sequence[Token], at: int, end: int) -> Edit:
+    """Return the edit that makes a tag an empty comment."""
+    start = tokens[at].start
+    signs = (sign if sign in "-+" else "" for sign in (source[start + 2], source[end - 3]))
+    return Edit(Span(start, end), f"{{#{' '.join(signs)}#}}")
 
 
 def _strips(source: str, at: int) -> bool:
