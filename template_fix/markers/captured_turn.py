@@ -86,7 +86,8 @@ def restore_captures(body: Sequence[nodes.Node]) -> list[nodes.Node] | None:
         start = sets.get("turn_start")
         counted = getattr(start, "name", "") == "length" or start == nodes.Const(0)  # so that it isn't negative
         leaves = any(isinstance(inner, nodes.Break | nodes.Continue) for inner in _own(node.body))
-        if "turn_text" in sets or not counted or leaves or node.filter or not _printed_in_three(each):
+        named = "turn_text" not in sets and "turn_end" in sets
+        if not named or not counted or leaves or node.filter or not _printed_in_three(each):
             return None
         found += node.body
     return found

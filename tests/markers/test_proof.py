@@ -253,6 +253,7 @@ def test_the_same_program_is_proved(before: str, after: str) -> None:
         pytest.param("{{ x }}", "{{ x }}{% if y %}{% break %}{% endif %}", id="and left before it is printed"),
         pytest.param("{{ x }}", "{% set y = 1 %}{{ x }}", id="with what is read behind it"),
         pytest.param("{% if turn_start", "{{ turn_text }}{% if turn_start", id="printed before"),
+        pytest.param("{% set turn_end = ", "{% set turn_rest = ", id="to an end that a caller gives"),
     ],
 )
 def test_a_captured_text_is_printed_whole_and_once(old: str, new: str) -> None:
