@@ -21,9 +21,9 @@ from hypothesis import settings
 
 from template_fix.bounds import child, limits
 from template_fix.checkpoint.checkpoint import Checkpoint
-from template_fix.engine.patch import patch as repair
+from template_fix.engine import patch as real
 from template_fix.options import Options
-from template_fix.results import PatchResult
+from template_fix.results import PatchResult, Report
 
 # How long one example takes says more about the machine than about the code.
 settings.register_profile("default", deadline=None)
@@ -118,24 +118,34 @@ def hub(_served: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
 
 
 @pytest.fixture(scope="session")
-def _results() -> dict[object, PatchResult]:
+def _results() -> dict[object, Any]:
     return {}
 
 
 @pytest.fixture
-def remembered(_results: dict[object, PatchResult], monkeypatch: pytest.MonkeyPatch) -> None:
+def remembered(_results: dict[object, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """A repair takes the engine half a second, and is the same each time: here it is worked out once a session."""
 
-    def patch(checkpoint: Checkpoint, options: Options | None = None) -> PatchResult:
-        key = (frozenset(checkpoint.files.items()), options)
+    def result(function: Callable[..., Any], checkpoint: Checkpoint, options: Options | None) -> Any:
+        key = (function, frozenset(checkpoint.files.items()), frozenset(checkpoint.others), checkpoint.store, options)
         if key not in _results:
-            _results[key] = repair(checkpoint, options)
+            _results[key] = function(checkpoint, options)
+        return _results[key]
+
+    def check(checkpoint: Checkpoint, options: Options | None = None) -> Report:
+        found = result(engine.check, checkpoint, options)
+        return replace(found, model=checkpoint.name, revision=checkpoint.revision)
+
+    def patch(checkpoint: Checkpoint, options: Options | None = None) -> PatchResult:
+        found = result(engine.patch, checkpoint, options)
         named = {"model": checkpoint.name, "revision": checkpoint.revision}
-        found = _results[key]
         return replace(found, before=replace(found.before, **named), after=replace(found.after, **named))
 
-    for place in ("template_fix.engine.patch.patch", "template_fix.share.plan.patch"):
-        monkeypatch.setattr(place, patch)
+    engine = SimpleNamespace(check=real.check, patch=real.patch)
+    for module in ("engine.patch", "share.plan", "data.check", "training.preflight"):
+        monkeypatch.setattr(f"template_fix.{module}.patch", patch)
+        if module != "share.plan":
+            monkeypatch.setattr(f"template_fix.{module}.check", check)
 
 
 @pytest.fixture(scope="session")

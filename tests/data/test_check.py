@@ -16,6 +16,8 @@ from template_fix.data.batches import Batch
 from template_fix.data.row_check import RowCheck
 from template_fix.data.survey import SHOWN, Survey, Tally, surveyed
 
+pytestmark = pytest.mark.usefixtures("remembered")
+
 KEEPS = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}{{ '</think>' if false else '' }}"
 ROW = tiny_model.inline(*tiny_model.QUESTIONS[0])
 LOST = len(tiny_model.QUESTIONS[0][1])
@@ -105,7 +107,7 @@ def test_the_answer_in_json_has_all_counts(told: Any) -> None:
 @pytest.mark.children
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_several_processes_say_the_same_as_one(told: Any, processes: int) -> None:
-    rows = [tiny_model.inline("Why?", "so " * number, "It is so.") for number in range(1, 2200)]
+    rows = [tiny_model.inline("Why?", "s" * number, "It is so.") for number in range(1, 2200)]
     _, out, _ = told("cuts", rows, "--format", "json", "--processes", str(processes))
     data = counts(out)["before"]
     assert (data["rows"], data["reasoning_rows_lost"]) == (2199, 2199)

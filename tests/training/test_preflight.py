@@ -19,6 +19,8 @@ from template_fix import PreflightError, preflight
 from template_fix.checkpoint.checkpoint import CheckpointError
 from template_fix.training.preflight import PreflightWarning
 
+pytestmark = pytest.mark.usefixtures("remembered")
+
 REASONING = tiny_model.QUESTIONS[0][1]
 
 
