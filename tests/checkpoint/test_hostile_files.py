@@ -60,13 +60,21 @@ def test_as_many_pairs_of_keys_as_you_like_cost_no_more(tmp_path: Path) -> None:
         read(tmp_path, added_tokens__json=f"{{{NUMBERED}, {NUMBERED}}}")
 
 
-@pytest.mark.parametrize("value", ["{}", "1", "[[]]"])
+VALUES = ("{}", "1", "[[]]")
+PLACES = {
+    "in a member that nobody reads": ('{"a":[', "]}", CONFIG),
+    "in added_tokens": ('{"added_tokens":[', "]}", TOKENIZER),
+    "in added_tokens_decoder": ('{"added_tokens_decoder":[', "]}", CONFIG),
+}
+
+
 @pytest.mark.parametrize(
-    "before, after, file",
+    ("before", "after", "file", "value"),
     [
-        pytest.param('{"a":[', "]}", CONFIG, id="in a member that nobody reads"),
-        pytest.param('{"added_tokens":[', "]}", TOKENIZER, id="in added_tokens"),
-        pytest.param('{"added_tokens_decoder":[', "]}", CONFIG, id="in added_tokens_decoder"),
+        # Each place and each value once; all pairs of them are slow.
+        pytest.param(*PLACES[place], value, id=f"{place}-{value}", marks=[pytest.mark.slow] if row != column else [])
+        for row, place in enumerate(PLACES)
+        for column, value in enumerate(VALUES)
     ],
 )
 def test_more_values_than_any_tokenizer_has_are_refused(
