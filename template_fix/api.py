@@ -14,7 +14,7 @@ from template_fix.results import Patched, Report
 
 if TYPE_CHECKING:
     from template_fix.data.batches import Batch
-    from template_fix.data.check import DataReport
+    from template_fix.data.check import DataReport, DataWish
     from template_fix.data.row_check import RowCheck
     from template_fix.data.sources import Source
     from template_fix.report.showing import Showing
@@ -58,8 +58,7 @@ def check_data(
     options: Options | None = None,
     *,
     revision: str | None = None,
-    columns: Mapping[str, str] | None = None,
-    processes: int = 1,
+    wish: DataWish | None = None,
     told: Callable[[Batch], None] | None = None,
 ) -> DataReport:
     """Return what is wrong with a model and what it loses of training data.
@@ -70,7 +69,7 @@ def check_data(
     from template_fix.data.check import check_data as check_one
 
     checkpoint = open_model(model, revision).checkpoint
-    return check_one(checkpoint, source, options, columns, processes=processes, told=told)
+    return check_one(checkpoint, source, options, wish, told)
 
 
 def patch(

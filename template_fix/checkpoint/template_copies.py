@@ -20,6 +20,7 @@ SUFFIXES = (".jinja", ".jinja2", ".j2")
 ADDITIONAL = "additional_chat_templates/"
 # The reader that most users have.
 TRANSFORMERS = "the tokenizer of transformers 4.52 and later"
+PROCESSOR_VIEW = "the processor of transformers"
 PROCESSOR_FILES = frozenset({PROCESSOR, LEGACY, "preprocessor_config.json", "video_preprocessor_config.json"})
 
 
@@ -164,7 +165,7 @@ def _tgi(stored: Stored) -> Views:
 READERS: Mapping[str, Callable[[Stored], Views]] = {
     TRANSFORMERS: _tokenizer,
     "the tokenizer of transformers before 4.48": _old_tokenizer,
-    "the processor of transformers": _processor,
+    PROCESSOR_VIEW: _processor,
     "vLLM and SGLang": _server,
     "llama.cpp's converter": _llama_cpp,
     "TGI": _tgi,

@@ -95,7 +95,8 @@ def check(
 
     With --data, say what a model's template loses of training data as well: of JSONL, JSON, Parquet and Arrow files,
     folders of them, or data sets on the Hub. Rows have their conversation in messages, in conversations, or in prompt
-    and completion; --column messages=dialog names another column.
+    and completion, or are preference pairs; --column messages=dialog names another column. --rows OUT.jsonl lists
+    the rows in trouble, and --rewrite OUT.jsonl writes all of them, with reasoning where the template prints it.
 
     --set preserve_thinking=true judges with what your training passes to the template; rows that bring their own
     chat_template_kwargs keep them.
@@ -104,20 +105,23 @@ def check(
     from template_fix.cli import output, run
 
     if not rows.data and rows.needs_data:
-        raise click.UsageError("--column, --subset, --limit, --sample and --processes go with --data")
+        raise click.UsageError(
+            "--column, --subset, --limit, --sample, --transformers, --rows, --rewrite and --processes go with --data"
+        )
     if not rows.data:
         call = partial(api.check, options=options, revision=revision)
         return output.print_check(run.try_each(models, call), form, strict=strict)
     if len(models) > 1 or form == "sarif":
         raise click.UsageError("--data takes one MODEL, and reports as text or json")
+    from template_fix.data.check import DataWish
     from template_fix.data.sources import Source
     from template_fix.report.progress import progress
 
     source = Source(rows.data, rows.split, rows.subset, rows.limit, rows.sample, tuple(rows.columns.values()))
+    wish = DataWish(rows.columns, rows.release, rows.listing, rows.rewrite, rows.processes or _count_processors())
     with progress() as on_batch:
-        settings = partial(api.check_data, revision=revision, columns=rows.columns, told=on_batch)
-        processes = rows.processes or _count_processors()
-        checked = run.try_one(models[0], lambda: settings(models[0], source, options, processes=processes))
+        settings = partial(api.check_data, revision=revision, wish=wish, told=on_batch)
+        checked = run.try_one(models[0], lambda: settings(models[0], source, options))
     return output.print_data(checked, form, strict=strict)
 
 

@@ -91,6 +91,18 @@ _DATA = (
     click.option("--subset", metavar="NAME", help="The subset (configuration) of a data set on the Hub."),
     click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N rows."),
     click.option("--sample", type=click.IntRange(1), metavar="N", help="Only N rows, taken at random."),
+    click.option(
+        "--transformers",
+        type=click.Choice(["4.57", "5"]),
+        help="Render as this version does.  [default: 5]",
+    ),
+    click.option("--rows", "listing", type=FILLED, metavar="OUT", help="Write a line for each row in trouble to OUT."),
+    click.option(
+        "--rewrite",
+        type=FILLED,
+        metavar="OUT",
+        help="Write all rows to OUT, with reasoning where it is printed as such.",
+    ),
     click.option("--processes", type=click.IntRange(1), metavar="N", help="How many at once.  [default: one a CPU]"),
 )
 
@@ -127,12 +139,25 @@ class Data(NamedTuple):
     subset: str | None
     limit: int | None
     sample: int | None
+    transformers: str | None
+    listing: str | None
+    rewrite: str | None
     processes: int | None
 
     @property
     def needs_data(self) -> bool:
         """Whether anything is asked for that makes no sense without data."""
-        return bool(self.columns or self.subset or self.limit or self.sample or self.processes)
+        return bool(self.columns or self.subset or self.limit or self.sample or self.processes or self.writes)
+
+    @property
+    def writes(self) -> bool:
+        """Whether anything is asked for that is said of rows alone."""
+        return bool(self.transformers or self.listing or self.rewrite)
+
+    @property
+    def release(self) -> int:
+        """The version of transformers as which rows are rendered."""
+        return 4 if self.transformers == "4.57" else 5
 
 
 revision = click.option(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -13,8 +15,19 @@ from template_fix.text.json_spans import value_at
 
 # What a column can be named as, in the order of looking, where the user doesn't name it.
 MESSAGES = ("messages", "conversations", "conversation")
-NAMEABLE = ("messages", "prompt", "completion", "tools", "chat_template_kwargs")
+SIDES = ("chosen", "rejected")
+NAMEABLE = ("messages", "prompt", "completion", *SIDES, "reasoning", "tools", "chat_template_kwargs")
+# The roles that chat templates know.
+ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 _NAMES_TOLD = 20
+# By which names questions and answers go in columns of plain text.
+_QUESTIONS = ("instruction", "question", "query", "problem", "prompt", "input")
+_ANSWERS = ("output", "answer", "response", "completion", "solution")
+_MEDIA = frozenset({"image", "image_url", "video", "video_url", "audio", "audio_url", "input_audio"})
+# What is called like reasoning, and sets how much of it there is to be.
+_SETTING = re.compile(r"effort|tokens|budget|signature|enable|format|mode|time|duration|_id$|_type$", re.IGNORECASE)
+_CALLED = frozenset({*REASONING_FIELDS, "cot", "chain_of_thought"})
+_TELLING, _TOLD = 16, 200
 _ROLES = {
     "human": "user",
     "gpt": "assistant",
@@ -31,23 +44,50 @@ class BrokenRow(ValueError):
     """A row that holds no conversation; the message says why, in one line."""
 
 
+class UnknownLayout(BrokenRow):
+    """A row whose columns are of another layout, as all rows of its file are; the message says what can be done."""
+
+
+class Trouble(NamedTuple):
+    """One trouble of a row: its kind, the number of the message, from 1 or 0 for none, and what shows it."""
+
+    kind: str
+    message: int = 0
+    shown: str = ""
+
+
 class Row(NamedTuple):
     """One conversation to train on.
 
     ``prompt`` is how many messages stand in front of what is to be learned: those before a completion, or before the
-    last turn; 0 where there is nothing to learn. ``flags`` are template variables of this row's own.
+    last turn; 0 where there is nothing to learn, all of them where the row is a prompt alone. ``flags`` are template
+    variables of this row's own, ``troubles`` what is wrong with it before any template sees it.
     """
 
     messages: list[dict[str, Any]]
     tools: list[Any] | None
     flags: dict[str, Any]
     prompt: int
+    troubles: tuple[Trouble, ...] = ()
+
+    @property
+    def media(self) -> bool:
+        """Whether any message has an image or another medium, so that a processor renders it."""
+        contents = [message.get("content") for message in self.messages]
+        blocks = (block for content in contents if isinstance(content, list) for block in content)
+        return any(isinstance(block, Mapping) and block.get("type") in _MEDIA for block in blocks)
 
 
 def row_of(value: object, columns: Mapping[str, str]) -> Row:
-    """Return the conversation of a row: a mapping of columns, or its JSON text. Raises BrokenRow, also one given.
+    """Return the first conversation of a row, of a pair the chosen one. Raises BrokenRow as `rows_of` does."""
+    return rows_of(value, columns)[0]
 
-    ``columns`` maps any of ``NAMEABLE`` to the column's name in this data.
+
+def rows_of(value: object, columns: Mapping[str, str]) -> list[Row]:
+    """Return the conversation of a row: a mapping of columns, or its JSON text; both sides of a preference pair.
+
+    ``columns`` maps any of ``NAMEABLE`` to the column's name in this data. Raises BrokenRow, also one given, and
+    UnknownLayout.
     """
     if isinstance(value, BrokenRow):
         raise value
@@ -55,11 +95,40 @@ def row_of(value: object, columns: Mapping[str, str]) -> Row:
         value = parsed(value)
     if not isinstance(value, Mapping):
         raise BrokenRow(f"not an object with columns, but {_kind(value)}")
-    messages, prompt = _messages(value, columns)
+    found = _conversations(value, columns)
     tools = _decoded(value.get(columns.get("tools", "tools")), "tools")
     if not isinstance(tools, (list, type(None))):
         raise BrokenRow(f"tools is not a list, but {_kind(tools)}")
-    return Row(messages, tools or None, _flags(value, columns), prompt)
+    flags, troubles = _flags(value, columns), tuple(_troubles(value, columns))
+    return [Row(messages, tools or None, flags, prompt, troubles) for messages, prompt in found]
+
+
+def with_messages(
+    value: Mapping[str, Any], columns: Mapping[str, str], change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> dict[str, Any]:
+    """Return a row with ``change`` made to each message of its conversations, in whichever columns they stand."""
+    made = dict(value)
+    for name in _columns_of_messages(columns):
+        if isinstance(told := _decoded(value.get(name), name), (list, tuple)):
+            made[name] = [change(message) for message in _checked(told, name)]
+    return made
+
+
+def _columns_of_messages(columns: Mapping[str, str]) -> list[str]:
+    names = (columns["messages"],) if "messages" in columns else MESSAGES
+    return [*names, *(columns.get(name, name) for name in ("prompt", "completion", *SIDES))]
+
+
+def _troubles(row: Mapping[str, Any], columns: Mapping[str, str]) -> Iterator[Trouble]:
+    """Yield what is wrong with the columns of a row that holds a conversation."""
+    read = {columns.get(name, name) for name in NAMEABLE if name != "reasoning" or name in columns}
+    for name, value in row.items():
+        if not isinstance(value, str):
+            continue
+        if name in MESSAGES or name == columns.get("messages"):
+            yield Trouble("messages_as_text", 0, f"{name} is text")
+        elif len(value) >= _TELLING and name not in read and names_reasoning(name):
+            yield Trouble("column_unread", 0, f"{name}: {value[:_TOLD]}")
 
 
 def parsed(text: bytes | str) -> Any:
@@ -76,22 +145,80 @@ def parsed(text: bytes | str) -> Any:
     return value
 
 
-def _messages(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[list[dict[str, Any]], int]:
+def _conversations(row: Mapping[str, Any], columns: Mapping[str, str]) -> list[tuple[list[dict[str, Any]], int]]:
+    """Return the messages of each conversation of a row, with how many stand in front of what is to be learned."""
     names = (columns["messages"],) if "messages" in columns else MESSAGES
     name = next((name for name in names if row.get(name) is not None), None)
-    prompt, completion = (columns.get(name, name) for name in ("prompt", "completion"))
     if name is not None:
-        messages = _checked(row[name], name)
-        return messages, _last_turn(messages)
-    if row.get(prompt) is None or row.get(completion) is None:
-        wanted = columns.get("messages") or "messages, conversations, or prompt and completion"
-        there = [str(name)[:100] for name, each in row.items() if each is not None]
-        more = ", …" if len(there) > _NAMES_TOLD else ""
-        raise BrokenRow(f"no {wanted}; the row has {', '.join(there[:_NAMES_TOLD]) or 'nothing'}{more}")
-    if isinstance(row[prompt], str) or isinstance(row[completion], str):
-        raise BrokenRow(f"{prompt} and {completion} are plain text, which no chat template renders")
-    asked, said = _checked(row[prompt], prompt), _checked(row[completion], completion)
-    return [*asked, *said], len(asked)
+        messages = _checked(_decoded(row[name], name), name)
+        if "reasoning" in columns and _last_turn(messages):
+            messages = [*messages[:-1], _reasoned(messages[-1], row, columns)]
+        return [(messages, _last_turn(messages))]
+    prompt, completion = (columns.get(name, name) for name in ("prompt", "completion"))
+    asked = _decoded_list(row.get(prompt))
+    sides = [row.get(columns.get(side, side)) for side in SIDES]
+    if all(isinstance(_decoded_list(side), list) for side in sides):
+        return [_side(asked, side, name, prompt) for side, name in zip(sides, SIDES, strict=True)]
+    said = _decoded_list(row.get(completion))
+    if isinstance(asked, list) and isinstance(said, list):
+        before = _checked(asked, prompt)
+        return [([*before, *_checked(said, completion)], len(before))]
+    if isinstance(asked, list) and said is None:
+        messages = _checked(asked, prompt)
+        return [(messages, len(messages))]
+    if {"prompt", "completion"} <= columns.keys() and isinstance(asked, str) and isinstance(said, str):
+        turn = _reasoned({"role": "assistant", "content": said}, row, columns)
+        return [([{"role": "user", "content": asked}, turn], 1)]
+    raise _layout(row, columns)
+
+
+def _decoded_list(value: object) -> Any:
+    """Return a column's value, parsed where it is the JSON text of a list, which trainers don't parse."""
+    if isinstance(value, str) and value.lstrip().startswith("[{"):
+        with suppress(BrokenRow):
+            return parsed(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _reasoned(turn: dict[str, Any], row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    """Return a turn with the reasoning that a column of its own has, where one was named."""
+    reasoning = row.get(columns.get("reasoning", ""))
+    return {**turn, "reasoning_content": reasoning} if isinstance(reasoning, str) else turn
+
+
+def _side(asked: Any, said: Any, name: str, prompt: str) -> tuple[list[dict[str, Any]], int]:
+    """Return one side of a preference pair, with the prompt in front of it where it isn't in it already."""
+    messages = _checked(_decoded_list(said), name)
+    before = _checked(asked, prompt) if isinstance(asked, list) else []
+    if before and messages[: len(before)] != before:
+        return [*before, *messages], len(before)
+    return messages, len(before) or _last_turn(messages)
+
+
+def _layout(row: Mapping[str, Any], columns: Mapping[str, str]) -> BrokenRow:
+    """Return the error for a row without a conversation: of a layout that is known, with the way on."""
+    texts = [str(name)[:100] for name, value in row.items() if isinstance(value, str)]
+    question = next((name for name in _QUESTIONS if name in texts), None)
+    answer = next((name for name in (*_ANSWERS, "chosen") if name in texts), None)
+    thought = next((name for name in texts if names_reasoning(name)), None)
+    if question and answer and not columns.keys() & {"prompt", "completion"}:
+        way = f"--column prompt={question} --column completion={answer}"
+        way += f" --column reasoning={thought}" if thought else ""
+        return UnknownLayout(
+            f"{' and '.join(filter(None, (question, thought, answer)))} are columns of plain text, to which trainers "
+            f"apply no chat template; {way} reads them as a question and its answer"
+        )
+    if "text" in texts:
+        return UnknownLayout(
+            "text is plain text, which trainers take as it is: no chat template is applied, and nothing can be lost"
+        )
+    wanted = columns.get("messages") or "messages, conversations, or prompt and completion"
+    there = [str(name)[:100] for name, each in row.items() if each is not None]
+    more = ", …" if len(there) > _NAMES_TOLD else ""
+    lists = [str(name)[:100] for name, value in row.items() if isinstance(_decoded_list(value), list)]
+    way = f"; --column messages={lists[0]} reads that" if lists and "messages" not in columns else ""
+    kind = UnknownLayout if way else BrokenRow
+    return kind(f"no {wanted}; the row has {', '.join(there[:_NAMES_TOLD]) or 'nothing'}{more}{way}")
 
 
 def _last_turn(messages: Sequence[Mapping[str, Any]]) -> int:
@@ -157,4 +284,6 @@ def _kind(value: object) -> str:
 @lru_cache(maxsize=1024)
 def names_reasoning(field: str) -> bool:
     """Whether a message's field, or a block's type, is called as reasoning is: like a tag that would delimit it."""
-    return field in REASONING_FIELDS or bool(pairs((f"<{field}>", f"</{field}>")))
+    if field in _CALLED:
+        return True
+    return not _SETTING.search(field) and bool(pairs((f"<{field}>", f"</{field}>")))

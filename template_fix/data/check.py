@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, TextIO
 
 from template_fix.bounds.limits import LimitExceeded, in_turn
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError
-from template_fix.checkpoint.template_copies import TRANSFORMERS
+from template_fix.checkpoint.template_copies import PROCESSOR_VIEW, TRANSFORMERS
 from template_fix.conversations.tags import USUAL, discover
 from template_fix.data.batches import Batch, DataError
+from template_fix.data.rewrite import Rewriter
 from template_fix.data.row_check import RowCheck
 from template_fix.data.sources import Source
-from template_fix.data.survey import Survey, surveyed
+from template_fix.data.survey import Found, Survey, surveyed
 from template_fix.engine.patch import check, patch, special_tokens
 from template_fix.jinja.renderer import Renderer, RenderError
 from template_fix.jinja.templates import ParseError, Template
@@ -34,9 +38,12 @@ class DataReport:
 
 
 def row_check_of(
-    checkpoint: Checkpoint, options: Options | None = None, columns: Mapping[str, str] | None = None
+    checkpoint: Checkpoint,
+    options: Options | None = None,
+    columns: Mapping[str, str] | None = None,
+    release: int = 5,
 ) -> RowCheck:
-    """Return the row check of a checkpoint's templates as transformers sees them.
+    """Return the row check of a checkpoint's templates as transformers sees them, of version 5 or 4.57.
 
     Raises CheckpointError where there are none, or none that can be compiled, and as `recorded_tags` does.
     """
@@ -46,14 +53,21 @@ def row_check_of(
     variables = {**special_tokens(checkpoint), **dict(options.flags if options else ())}
     chosen = options.tags if options else ()
     tags = dict.fromkeys(chosen + recorded_tags(checkpoint, chosen))
+    own: dict[tuple[str, str], None] = {}
     found = in_turn(_tags, [(copy.source, variables) for copy in copies.values()], computing=SECONDS)
     for copy, each in zip(copies.values(), found, strict=True):
         if isinstance(each, (str, LimitExceeded)):
             raise CheckpointError(f"{checkpoint.name}/{copy.file}: rows can't be rendered with it: {each}")
-        tags |= dict.fromkeys(each)
+        own |= dict.fromkeys(each)
+    tags |= own
     templates = tuple((variant, copy.source) for variant, copy in copies.items())
+    processor = checkpoint.seen[PROCESSOR_VIEW]
+    media = tuple(
+        (variant, copy.source) for variant, copy in processor.items() if copy.source not in dict(templates).values()
+    )
     named = tuple((columns or {}).items())
-    return RowCheck(templates, tuple(variables.items()), tuple(dict.fromkeys((*tags, USUAL))), named)
+    known = tuple(dict.fromkeys((*tags, USUAL)))
+    return RowCheck(templates, tuple(variables.items()), known, named, release, chosen or tuple(own or tags), media)
 
 
 def _tags(source: str, variables: Mapping[str, Any]) -> tuple[tuple[str, str], ...] | str:
@@ -65,32 +79,80 @@ def _tags(source: str, variables: Mapping[str, Any]) -> tuple[tuple[str, str], .
     return ((found.open, found.close),) if found else ()
 
 
+@dataclass(frozen=True)
+class DataWish:
+    """What is wanted of training data beside the counts.
+
+    ``columns`` is as in `row_check_of`, ``release`` the version of transformers, 5 or 4 for 4.57; ``listing`` and
+    ``rewrite`` are files to write: a line for each row in trouble, and all rows with reasoning where it is printed.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    release: int = 5
+    listing: str | None = None
+    rewrite: str | None = None
+    processes: int = 1
+
+
+class _Repair:
+    """The repair of a checkpoint, made when rows are in need of it."""
+
+    def __init__(self, checkpoint: Checkpoint, options: Options | None, wish: DataWish, now: RowCheck) -> None:
+        self._checkpoint, self._options, self._wish, self._now = checkpoint, options, wish, now
+        self.result: PatchResult | None = None
+        self.check: RowCheck | None = None
+
+    def made(self) -> RowCheck | None:
+        """Return the row check of the repaired templates, None where they are as they were."""
+        self.result = patch(self._checkpoint, self._options)
+        if self.result.changed:
+            after = self._checkpoint.after(self.result.changed)
+            then = row_check_of(after, self._options, self._wish.columns, self._wish.release)
+            self.check = then if then.rendering != self._now.rendering else None
+        return self.check
+
+
 def check_data(
     checkpoint: Checkpoint,
     source: Source,
     options: Options | None = None,
-    columns: Mapping[str, str] | None = None,
-    *,
-    processes: int = 1,
+    wish: DataWish | None = None,
     told: Callable[[Batch], None] | None = None,
 ) -> DataReport:
     """Return what is wrong with a checkpoint, and what it loses of training data, now and repaired.
 
     ``told`` hears of each batch that is done. Raises CheckpointError as `row_check_of` does, and DataError where there
-    are no rows.
+    are no rows, or a file can't be written.
     """
+    wish = wish or DataWish()
     batches = source.batches()
-    now = row_check_of(checkpoint, options, columns)
-    result: PatchResult | None = None
+    now = row_check_of(checkpoint, options, wish.columns, wish.release)
+    repair = _Repair(checkpoint, options, wish, now)
+    with _writing(wish.listing, source) as lines, _writing(wish.rewrite, source) as out:
 
-    def repaired() -> RowCheck | None:
-        nonlocal result
-        result = patch(checkpoint, options)
-        then = row_check_of(checkpoint.after(result.changed), options, columns) if result.changed else now
-        return then if then.templates != now.templates else None
+        def listed(found: Found) -> None:
+            if lines:
+                lines.write(json.dumps(found.as_line()) + "\n")
 
-    survey = surveyed(now, batches, processes, told, repaired)
-    if not survey.before.rows:
-        raise DataError(f"{', '.join(source.names)}: holds no rows")
-    report = result.before if result else check(checkpoint, options)
-    return DataReport(report, replace(survey, names=source.names))
+        survey = surveyed(now, batches, wish.processes, told, repair.made, listed)
+        if not survey.before.rows:
+            raise DataError(f"{', '.join(source.names)}: holds no rows")
+        done = Rewriter(now, repair.check).written(source.batches(), out) if out else None
+    report = repair.result.before if repair.result else check(checkpoint, options)
+    return DataReport(report, replace(survey, names=source.names, rewritten=done))
+
+
+@contextmanager
+def _writing(name: str | None, source: Source) -> Iterator[TextIO | None]:
+    """Give a file to write to, None without a name. Raises DataError where it can't be written, or holds the data."""
+    if name is None:
+        yield None
+        return
+    if any(os.path.exists(name) and os.path.exists(each) and os.path.samefile(name, each) for each in source.names):
+        raise DataError(f"{name}: is the data itself; name another file")
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(open(name, "w", encoding="utf-8"))
+        except OSError as error:
+            raise DataError(f"{name}: {error.strerror or error}") from None
+        yield file

@@ -10,21 +10,22 @@ nowhere count as lost.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from template_fix.conversations.rows import Row, names_reasoning
-from template_fix.conversations.tags import pairs
+from template_fix.conversations.rows import ROLES, Row
+from template_fix.data.texts import Pairs, Text, fields_of, mapped, spans, texts_of, turns, whole_of
+from template_fix.data.troubles.calls import troubles_of_calls
+from template_fix.data.troubles.failures import explained
+from template_fix.data.troubles.kinds import KINDS, Trouble
+from template_fix.data.troubles.reasoning import troubles_of_reasoning
+from template_fix.data.troubles.view import View
 from template_fix.jinja.renderer import Failure, Message, Renderer
 
-Pairs = Sequence[tuple[str, str]]
 # Shorter texts are found in others by chance.
 _TELLING = 16
 # After so many places that begin like a text and go on otherwise, it is looked for by a search that none can slow down.
 _PATIENCE = 16
-# Two patterns, each with a first character that can be looked for fast: texts are long, and marks are few.
-_ANGULAR, _SQUARE = re.compile(r"<[^\s<>]{1,60}>"), re.compile(r"\[/?[A-Z_]{2,30}\]")
 # Letters of a plane for private use, which no text or template has by itself.
 _FIRST, _LAST = 0xF0000, 0xFFFFD
 _LETTERS = re.compile(f"([{chr(_FIRST)}-{chr(_LAST)}])\\1*")
@@ -32,13 +33,13 @@ _WORD = re.compile(r"\w+")
 
 
 class Verdict(NamedTuple):
-    """What becomes of one row: the columns that a row check adds.
+    """What becomes of one row: the columns that a row check adds, `troubles` as their names.
 
     ``reasoning`` and ``answer`` are the characters that its turns have of each, without tags and the white space
     around; ``reasoning_lost`` and ``answer_lost`` those that aren't printed. ``cut`` is the longest lost text and
     ``cut_from`` the number of its message, from 1. ``prompt_differs`` tells that the row doesn't begin with its own
     generation prompt. ``failure`` is why the template doesn't render it, ``broken`` why it is no conversation;
-    otherwise they are "".
+    otherwise they are "". ``troubles`` are what else is wrong with it.
     """
 
     reasoning: int = 0
@@ -50,68 +51,119 @@ class Verdict(NamedTuple):
     cut_from: int = 0
     failure: str = ""
     broken: str = ""
+    troubles: tuple[Trouble, ...] = ()
 
     @property
     def lossless(self) -> bool:
         """Whether the row is rendered with all of its reasoning and answers."""
         return not (self.reasoning_lost or self.answer_lost or self.failure or self.broken)
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The names of all kinds of trouble that the row has, each once."""
+        own = (
+            ("failed", self.failure),
+            ("broken", self.broken),
+            ("lost", self.reasoning_lost or self.answer_lost),
+        )
+        found = dict.fromkeys(each.kind for each in self.troubles)
+        return (*found, *(kind for kind, there in own if there and not (kind == "broken" and "layout" in found)))
 
-class _Text(NamedTuple):
-    """A stretch of reasoning or of an answer, and the message that it is of."""
+    @property
+    def harmed(self) -> bool:
+        """Whether the row isn't trained on as it is."""
+        return bool(self.troubles or not self.lossless) and any(KINDS[kind].level == "error" for kind in self.kinds)
 
-    reasoning: bool
-    text: str
-    message: int
+    def __add__(self, other: Any) -> Verdict:
+        """Return the verdict on both sides of a pair of rows."""
+        assert isinstance(other, Verdict)
+        first = max(self, other, key=lambda each: len(each.cut))
+        return Verdict(
+            self.reasoning + other.reasoning,
+            self.reasoning_lost + other.reasoning_lost,
+            self.answer + other.answer,
+            self.answer_lost + other.answer_lost,
+            self.prompt_differs or other.prompt_differs,
+            first.cut,
+            first.cut_from,
+            self.failure or other.failure,
+            self.broken or other.broken,
+            tuple(dict.fromkeys((*self.troubles, *other.troubles))),
+        )
 
 
-def verdict(row: Row, renderer: Renderer, source: str, tags: Pairs, prepare: Callable[[Any], list[Any]]) -> Verdict:
+def verdict(
+    row: Row,
+    renderer: Renderer,
+    source: str,
+    tags: Pairs,
+    prepare: Callable[[Any], list[Any]],
+    own: Pairs = (),
+    other: Callable[[Any], list[Any]] | None = None,
+) -> Verdict:
     """Return what a template makes of a row. ``source`` is its text, ``prepare`` what is done to messages before.
 
-    Use it inside `limits.bounded`; raises LimitExceeded.
+    ``own`` are the tags that this model's reasoning stands between, ``tags`` all that delimit reasoning in rows.
+    ``other`` is what another version of transformers does to messages. A `Renderer` runs within limits alone, and so
+    does this; raises LimitExceeded.
     """
-    messages = prepare(row.messages)
-    printed = renderer(messages, row.tools, **row.flags)
-    if isinstance(printed, Failure):
-        return Verdict(failure=printed.reason)
-    fields = [(number, _fields(row.messages[number])) for number in turns(row)]
-    texts = [text for number, each in fields for text in _texts(each, number, tags)]
-    whole = [text for _, each in fields for text in _whole(each)]
-    plain = _plain(whole, row, printed, source)
-    losses = [0] * len(texts) if plain else _losses(row, texts, printed, renderer, tags, prepare)
-    gone = [(lost, each) for lost, each in zip(losses, texts, strict=True) if lost]
+    view = View(row, renderer, source, tags, own, prepare, other)
+    if isinstance(view.printed, Failure):
+        return Verdict(failure=explained(view, view.printed), troubles=row.troubles)
+    fields = [(number, fields_of(row.messages[number])) for number in turns(row)]
+    texts = [text for number, each in fields for text in texts_of(each, number, tags)]
+    whole = [text for _, each in fields for text in whole_of(each)]
+    others = list(_doubtful(row, view.printed))
+    plain = not others and _plain(whole, row, view.printed, source)
+    said = [*texts, *others]
+    losses = [0] * len(said) if plain else _losses(view, said, view.printed)
+    gone = [(lost, each) for lost, each in zip(losses, said, strict=True) if lost and each.part != "message"]
     longest = max(gone, key=lambda pair: pair[0])[1] if gone else None
+    missing = [
+        each for lost, each in zip(losses, said, strict=True) if each.part == "message" and 2 * lost > _size(each)
+    ]
     return Verdict(
-        reasoning=sum(len(each.text) for each in texts if each.reasoning),
-        reasoning_lost=sum(lost for lost, each in gone if each.reasoning),
-        answer=sum(len(each.text) for each in texts if not each.reasoning),
-        answer_lost=sum(lost for lost, each in gone if not each.reasoning),
-        prompt_differs=_prompt_differs(row, messages, printed, renderer),
+        reasoning=sum(len(each.text) for each in texts if each.part == "reasoning"),
+        reasoning_lost=sum(lost for lost, each in gone if each.part == "reasoning"),
+        answer=sum(len(each.text) for each in texts if each.part == "answer"),
+        answer_lost=sum(lost for lost, each in gone if each.part == "answer"),
+        prompt_differs=view.prompt_differs,
         cut=longest.text if longest else "",
         cut_from=longest.message + 1 if longest else 0,
+        troubles=(
+            *row.troubles,
+            *(Trouble("message_lost", each.message + 1, f"{_role(row, each)}: {each.text}") for each in missing),
+            *troubles_of_reasoning(view, view.printed, texts),
+            *troubles_of_calls(view, view.printed),
+        ),
     )
 
 
-def turns(row: Row) -> list[int]:
-    """Return the numbers of the messages that a model is to learn to write, from 0."""
-    return [number for number, message in enumerate(row.messages) if message["role"] == "assistant"]
+def _role(row: Row, text: Text) -> str:
+    return str(row.messages[text.message]["role"])
 
 
-def reasoning_of(message: Message, tags: Pairs) -> list[str]:
-    """Return the reasoning of one turn, from its fields and from between tags."""
-    return [each.text for each in _texts(_fields(message), 0, tags) if each.reasoning]
+def _size(text: Text) -> int:
+    return len(text.text) - text.text.count("\n")
 
 
-def answers_of(message: Message, tags: Pairs) -> list[str]:
-    """Return the texts of one turn that are no reasoning."""
-    return [each.text for each in _texts(_fields(message), 0, tags) if not each.reasoning]
+def _doubtful(row: Row, printed: str) -> Iterator[Text]:
+    """Yield what messages of others than the model say, where it isn't sure that it is printed."""
+    for number, message in enumerate(row.messages):
+        role, content = message["role"], message.get("content")
+        if role != "assistant" and content:
+            for text in _said(content):
+                if text and (text not in printed or role not in ROLES):
+                    yield Text("message", text, number)
 
 
-def _prompt_differs(row: Row, messages: list[Any], printed: str, renderer: Renderer) -> bool:
-    if not row.prompt:
-        return False
-    prompt = renderer(messages[: row.prompt], row.tools, True, **row.flags)
-    return isinstance(prompt, str) and not printed.startswith(prompt)
+def _said(content: object) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content.strip()
+    elif isinstance(content, list):
+        for block in content:
+            if isinstance(block, Mapping) and isinstance(block.get("text"), str):
+                yield block["text"].strip()
 
 
 def _plain(whole: Sequence[str], row: Row, printed: str, source: str) -> bool:
@@ -149,155 +201,36 @@ def _gather(value: object, strings: list[str]) -> None:
             _gather(each, strings)
 
 
-def _fields(message: Message) -> list[tuple[str, bool]]:
-    """Return the texts of a turn as they stand, and whether they are reasoning by the name of their field."""
-    found: list[tuple[str, bool]] = []
-
-    def note(text: str, reasoning: bool) -> str:
-        found.append((text, reasoning))
-        return text
-
-    _mapped(message, note)
-    return found
-
-
-def _whole(fields: Iterable[tuple[str, bool]]) -> Iterable[str]:
-    """Return the texts of a turn uncut: those of its reasoning fields, each once, and of its content."""
-    return filter(None, dict.fromkeys(text.strip() for text, _ in fields))
-
-
-def _texts(fields: Iterable[tuple[str, bool]], number: int, tags: Pairs) -> Iterable[_Text]:
-    """Return the stretches of a turn's texts, each once."""
-    return dict.fromkeys(
-        _Text(field or inner, text[start:end], number)
-        for text, field in fields
-        for inner, start, end in spans(text, tags)
-    )
-
-
-def _mapped(message: Message, change: Callable[[str, bool], str]) -> dict[str, Any]:
-    """Return a message with ``change`` made to each text of its reasoning (True) and of its content (False)."""
-    changed = dict(message)
-    for field, value in message.items():
-        if field == "content":
-            changed[field] = _content(value, change)
-        elif field != "role" and isinstance(value, str) and names_reasoning(field):
-            changed[field] = change(value, True)
-    return changed
-
-
-def _content(value: object, change: Callable[[str, bool], str]) -> Any:
-    if isinstance(value, str):
-        return change(value, False)
-    if not isinstance(value, list):
-        return value
-    return [_block(each, change) if isinstance(each, Mapping) else each for each in value]
-
-
-def _block(block: Mapping[str, Any], change: Callable[[str, bool], str]) -> dict[str, Any]:
-    """Return a typed block of content with its text changed."""
-    kind = str(block.get("type"))
-    reasoning = names_reasoning(kind)
-    return {
-        key: change(value, reasoning) if isinstance(value, str) and key in ("text", "content", kind) else value
-        for key, value in block.items()
-    }
-
-
-def spans(text: str, tags: Pairs) -> list[tuple[bool, int, int]]:
-    """Return the stretches of a text between its tags and other markup, whether they are reasoning, and where they are.
-
-    What stands in front of a first lone closing tag is reasoning whose opening tag was in the prompt. Surrounding
-    white space belongs to no stretch.
-    """
-    marks = _marks(text)
-    known = _known(tuple(dict.fromkeys(mark for mark, _, _ in marks)), tuple(tags))
-    if known.odd:
-        marks = _in_order([*marks, *_placed(text, known.odd)])
-    reasoning = next((mark in known.closing for mark, _, _ in marks if mark in known.either), False)
-    start = 0
-    found: list[tuple[bool, int, int]] = []
-    for mark, begin, end in (*marks, ("", len(text), len(text))):
-        if begin >= start:
-            if part := text[start:begin].lstrip():
-                first = begin - len(part)
-                found.append((reasoning, first, first + len(part.rstrip())))
-            reasoning = mark in known.opening or (reasoning and mark not in known.closing)
-            start = end
-    return found
-
-
-class _Known(NamedTuple):
-    """The tags that delimit reasoning in one text; the ``odd`` ones don't look like markup, or hold several marks."""
-
-    opening: frozenset[str]
-    closing: frozenset[str]
-    either: frozenset[str]
-    odd: tuple[str, ...]
-
-
-@lru_cache(maxsize=1024)
-def _known(marks: tuple[str, ...], tags: tuple[tuple[str, str], ...]) -> _Known:
-    found = (*tags, *pairs(marks))
-    opening, closing = (frozenset(pair[side] for pair in found) for side in (0, 1))
-    odd = tuple(sorted(tag for tag in opening | closing if not (_ANGULAR.fullmatch(tag) or _SQUARE.fullmatch(tag))))
-    return _Known(opening, closing, opening | closing, odd)
-
-
-def _marks(text: str) -> list[tuple[str, int, int]]:
-    """Return what looks like markup in a text, and where it stands; what one holds is none of its own."""
-    angular = [(mark.group(), mark.start(), mark.end()) for mark in _ANGULAR.finditer(text)]
-    square = [(mark.group(), mark.start(), mark.end()) for mark in _SQUARE.finditer(text)] if "[" in text else []
-    if not angular or not square:
-        return angular or square
-    found: list[tuple[str, int, int]] = []
-    for mark in _in_order([*angular, *square]):
-        if not found or mark[1] >= found[-1][2]:
-            found.append(mark)
-    return found
-
-
-def _in_order(marks: Iterable[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
-    return sorted(marks, key=lambda mark: (mark[1], -mark[2]))
-
-
-def _placed(text: str, tags: Iterable[str]) -> Iterator[tuple[str, int, int]]:
-    for tag in tags:
-        yield from ((tag, mark.start(), mark.end()) for mark in re.finditer(re.escape(tag), text))
-
-
-def _losses(
-    row: Row,
-    texts: Sequence[_Text],
-    printed: str,
-    renderer: Renderer,
-    tags: Pairs,
-    prepare: Callable[[Any], list[Any]],
-) -> list[int]:
+def _losses(view: View, texts: Sequence[Text], printed: str) -> list[int]:
     """Return how many characters of each text aren't printed."""
     if len(texts) <= _LAST - _FIRST:
         letters = {each: chr(_FIRST + number) for number, each in enumerate(texts)}
-        told = renderer(prepare(_disguised(row, letters, tags)), row.tools, **row.flags)
+        told = view.render(_disguised(view.row, letters, view.tags))
         if isinstance(told, str) and _alike(told, printed, {letter: each.text for each, letter in letters.items()}):
             return [_missing(each.text, told.count(letter)) for each, letter in letters.items()]
     words = set(_WORD.findall(printed.casefold()))
     return [sum(len(word) for word in _WORD.findall(each.text.casefold()) if word not in words) for each in texts]
 
 
-def _disguised(row: Row, letters: Mapping[_Text, str], tags: Pairs) -> list[dict[str, Any]]:
-    messages: list[dict[str, Any]] = list(row.messages)
-    for number in turns(row):
+def _disguised(row: Row, letters: Mapping[Text, str], tags: Pairs) -> list[dict[str, Any]]:
+    """Return the messages with each text that has a letter spelled in it."""
+    return [_one_disguised(number, message, letters, tags) for number, message in enumerate(row.messages)]
 
-        def put_on(text: str, field: bool, number: int = number) -> str:
-            parts, done = [], 0
-            for inner, start, end in spans(text, tags):
-                letter = letters[_Text(field or inner, text[start:end], number)]
-                parts += [text[done:start], _spelled(text[start:end], letter)]
-                done = end
-            return "".join([*parts, text[done:]])
 
-        messages[number] = _mapped(messages[number], put_on)
-    return messages
+def _one_disguised(number: int, message: Message, letters: Mapping[Text, str], tags: Pairs) -> dict[str, Any]:
+    def put_on(text: str, field: bool) -> str:
+        parts, done = [], 0
+        for inner, start, end in spans(text, tags):
+            letter = letters[Text("reasoning" if field or inner else "answer", text[start:end], number)]
+            parts += [text[done:start], _spelled(text[start:end], letter)]
+            done = end
+        return "".join([*parts, text[done:]])
+
+    def put_on_all(text: str, _: bool) -> str:
+        letter = letters.get(Text("message", text.strip(), number))
+        return text.replace(text.strip(), _spelled(text.strip(), letter)) if letter else text
+
+    return mapped(message, put_on if message["role"] == "assistant" else put_on_all)
 
 
 def _spelled(text: str, letter: str) -> str:

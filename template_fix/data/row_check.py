@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
 from template_fix.bounds.limits import LimitExceeded, TimeExceeded, bounded, sparing, tried_before
-from template_fix.conversations.rows import BrokenRow, row_of
+from template_fix.conversations.rows import BrokenRow, Row, Trouble, UnknownLayout, rows_of
 from template_fix.data.losses import Verdict, verdict
 from template_fix.jinja.renderer import Renderer, RenderError, prepared
 
@@ -46,6 +46,8 @@ class RowCheck:
     ``templates`` are pairs of name and source, ``variables`` of name and value (``bos_token``, …), ``tags`` of opening
     and closing reasoning tag, ``columns`` of what a column is (``messages``, ``tools``, …) and what it is called here.
     ``release`` is that of transformers: 5 passes reasoning under all its names and drops what is None, 4 does neither.
+    ``own`` are the pairs of tags that stand for this model's reasoning, and ``media`` the templates for rows with
+    images, where a processor has others.
     """
 
     templates: tuple[tuple[str, str], ...] = field(repr=False)
@@ -53,17 +55,21 @@ class RowCheck:
     tags: tuple[tuple[str, str], ...] = ()
     columns: tuple[tuple[str, str], ...] = ()
     release: int = 5
+    own: tuple[tuple[str, str], ...] = ()
+    media: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Return the columns of `losses.Verdict` for a batch of rows, given as columns of equal length.
 
-        The columns may be lists or NumPy arrays. A row that is broken or fails says so in its columns; nothing is
-        raised but RenderError for a template that can't be compiled.
+        ``troubles`` are names of `kinds.KINDS`, with commas between. The columns may be lists or NumPy arrays. A row
+        that is broken or fails says so in its columns; nothing is raised but RenderError for a template that can't be
+        compiled.
         """
         columns = {name: values if isinstance(values, list) else plain(values) for name, values in batch.items()}
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         told = self.verdicts(rows)
-        return {name: [getattr(each, name) for each in told] for name in Verdict._fields}
+        kinds = [",".join(dict.fromkeys(trouble.kind for trouble in each.troubles)) for each in told]
+        return {**{name: [getattr(each, name) for each in told] for name in Verdict._fields}, "troubles": kinds}
 
     def verdicts(self, rows: Sequence[Any]) -> list[Verdict]:
         """Return the verdict on each row: a mapping of columns, or its JSON text. Templates run within limits."""
@@ -83,18 +89,40 @@ class RowCheck:
 
     def _verdict(self, value: object, columns: Mapping[str, str]) -> Verdict:
         try:
-            row = row_of(value, columns)
+            rows = rows_of(value, columns)
+        except UnknownLayout as error:
+            return Verdict(broken=str(error), troubles=(Trouble("layout", 0, str(error)),))
         except BrokenRow as error:
             return Verdict(broken=str(error))
-        source = self.template(bool(row.tools))
-        prepare = prepared if self.release >= 5 else list
-        return verdict(row, _renderer(source, self.variables), source, self.tags, prepare)
+        told = self.judged(rows[0])
+        for row in rows[1:]:
+            told += self.judged(row)
+        return told
 
-    def template(self, tools: bool) -> str:
-        """Return the template that transformers takes for a conversation with or without tools."""
-        named = dict(self.templates)
+    def judged(self, row: Row) -> Verdict:
+        """Return the verdict on one conversation. Works inside of `limits.bounded` alone; raises LimitExceeded."""
+        source = self.template(bool(row.tools), row.media)
+        prepare, other = (prepared, list) if self.release >= 5 else (list, prepared)
+        return verdict(row, _renderer(source, self.variables), source, self.tags, prepare, self.own, other)
+
+    def printed(self, row: Row) -> str:
+        """Return what is printed of a conversation, "" where it isn't. Works inside of `limits.bounded` alone."""
+        source = self.template(bool(row.tools), row.media)
+        messages = prepared(row.messages) if self.release >= 5 else row.messages
+        printed = _renderer(source, self.variables)(messages, row.tools, **row.flags)
+        return printed if isinstance(printed, str) else ""
+
+    @property
+    def rendering(self) -> tuple[tuple[tuple[str, str], ...], ...]:
+        """All templates that rows are rendered with."""
+        return self.templates, self.media
+
+    def template(self, tools: bool, media: bool = False) -> str:
+        """Return the template that transformers takes for a conversation with or without tools, or images."""
+        templates = self.media if media and self.media else self.templates
+        named = dict(templates)
         wanted = "tool_use" if tools and "tool_use" in named else "default"
-        return named.get(wanted) or self.templates[0][1]
+        return named.get(wanted) or templates[0][1]
 
     def warm(self) -> None:
         """Compile the templates here, for the child processes to inherit.

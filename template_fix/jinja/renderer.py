@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
@@ -29,9 +29,10 @@ class RenderError(UserError, ValueError):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a rendering failed: the message of the template or of Jinja, in one line."""
+    """Why a rendering failed: the message of the template or of Jinja, in one line, and the template's line, or 0."""
 
     reason: str
+    line: int = field(default=0, compare=False)
 
 
 class Renderer:
@@ -105,7 +106,16 @@ class Renderer:
             except RecursionError:
                 return Failure("the template calls itself without end")
             except Exception as error:  # whatever a template's own operations raise is that template's failure
-                return Failure(_one_line(error))
+                return Failure(_one_line(error), self._line(error))
+
+    def _line(self, error: Exception) -> int:
+        """Return the line of the template at which an error was raised, 0 where none is known."""
+        line, trace = 0, error.__traceback__
+        while trace is not None:
+            if trace.tb_frame.f_code.co_filename == "<template>":
+                line = self._compiled.get_corresponding_lineno(trace.tb_lineno)
+            trace = trace.tb_next
+        return line
 
 
 def _compiled(template: str | nodes.Template, compiler: Environment) -> Compiled:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from template_fix.data.losses import Pairs
+from template_fix.data.texts import Pairs
 
 
 class Said(NamedTuple):

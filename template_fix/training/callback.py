@@ -14,8 +14,8 @@ except ModuleNotFoundError as error:
     raise ImportError("PreflightCallback needs transformers: pip install 'template-fix[train]'") from error
 
 from template_fix.conversations.rows import BrokenRow, Row, row_of
-from template_fix.data.losses import Pairs
 from template_fix.data.row_check import plain
+from template_fix.data.texts import Pairs
 from template_fix.training.answers import Said, shares
 from template_fix.training.labels import Labels, Trained, label_lines, reached
 from template_fix.training.preflight import Mode, PreflightError, PreflightWarning, plain_text, tags_of

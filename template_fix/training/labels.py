@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from template_fix.conversations.rows import Row
-from template_fix.data.losses import Pairs, answers_of, reasoning_of, turns
+from template_fix.data.texts import Pairs, answers_of, reasoning_of, turns
 from template_fix.report.terminal import Line, Piece, line
 
 IGNORED = -100

@@ -55,7 +55,7 @@ def test_the_prompt_is_what_stands_before_the_last_turn() -> None:
         pytest.param(b"[1]", "not an object with columns, but a list", id="a list"),
         pytest.param({}, "no messages, conversations, or prompt and completion; the row has nothing", id="nothing"),
         pytest.param({"messages": []}, "messages is an empty list", id="no message"),
-        pytest.param({"messages": "hi"}, "messages is not a list of messages, but text", id="text"),
+        pytest.param({"messages": "hi"}, "messages is not JSON", id="text"),
         pytest.param({"messages": ["hi"]}, "message 1 of messages is not an object, but text", id="messages of text"),
         pytest.param({"messages": [{"content": "hi"}]}, "message 1 of messages has no role", id="no role"),
         pytest.param(
@@ -65,7 +65,7 @@ def test_the_prompt_is_what_stands_before_the_last_turn() -> None:
         ),
         pytest.param(
             {"prompt": "a", "completion": "b"},
-            "prompt and completion are plain text, which no chat template renders",
+            "prompt and completion are columns of plain text, to which trainers apply no chat template; --column",
             id="plain text",
         ),
         pytest.param({"messages": [ASKED], "tools": "{"}, "tools is not JSON", id="tools that are broken JSON"),

@@ -54,7 +54,7 @@ def test_what_is_lost_is_told_in_rows_and_characters_and_what_a_repair_leaves(to
     assert (code, err) == (1, "")
     text = out[out.index("train.jsonl") :]
     assert text.startswith(
-        "train.jsonl: 3 rows\n"
+        "train.jsonl: 3 rows, rendered as transformers 5 does\n"
         f"  reasoning: 2 of 2 rows lose some, {2 * LOST} of {2 * LOST} characters\n"
         "  answers: all kept, in 3 rows that have some\n"
         "  3 rows not beginning with the generation prompt\n"

@@ -117,7 +117,7 @@ def test_a_prompt_that_does_not_begin_the_row_is_told(template: str, differs: bo
 
 def test_a_template_that_refuses_a_row_says_why() -> None:
     told = judged("{{ raise_exception('roles must alternate') }}", {"content": ANSWER})
-    assert told.failure == "roles must alternate"
+    assert told.failure == "roles must alternate (line 1 of the template)"
     assert not told.lossless
 
 

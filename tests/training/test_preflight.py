@@ -123,7 +123,7 @@ def test_a_warning_says_the_same() -> None:
 
 def test_rows_that_are_broken_count() -> None:
     with pytest.raises(PreflightError, match="1 row broken"):
-        preflight(Stub(KEEPS), [{"text": "what is this?"}])
+        preflight(Stub(KEEPS), [{"title": "what is this?"}])
 
 
 def test_rows_that_can_be_read_once_are_left_alone() -> None:

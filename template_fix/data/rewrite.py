@@ -1,0 +1,180 @@
+"""Rows with their reasoning moved to where a template prints it as such: each one is rendered before it counts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, TextIO
+
+from template_fix.conversations.rows import MESSAGES, BrokenRow, Row, names_reasoning, parsed, rows_of, with_messages
+from template_fix.data.batches import Batch
+from template_fix.data.losses import Verdict
+from template_fix.data.row_check import RowCheck, in_parts
+from template_fix.data.texts import Pairs, reasoning_of, turns
+from template_fix.data.troubles.kinds import OF_REASONING
+from template_fix.data.troubles.reasoning import between, closed_otherwise, pairs_in
+from template_fix.jinja.renderer import REASONING_FIELDS
+
+Message = dict[str, Any]
+Form = Callable[[Message, str], Message]
+
+
+class Rewritten(NamedTuple):
+    """What became of rows: how many were ``rewritten``, ``left`` in trouble as they were, or not read at all."""
+
+    rows: int = 0
+    rewritten: int = 0
+    left: int = 0
+    unread: int = 0
+
+
+@dataclass(frozen=True)
+class Rewriter:
+    """Rewrites rows for a model: for its templates as they are, or where that isn't enough, for the repaired ones."""
+
+    now: RowCheck
+    repaired: RowCheck | None = None
+
+    def written(self, batches: Iterable[Batch], out: TextIO) -> Rewritten:
+        """Write all rows as JSON lines and return what became of them. Templates run within limits."""
+        total = Rewritten()
+        for batch in batches:
+            for part in in_parts(self.within, list(batch.rows), _untried):
+                for text, fate in part:
+                    out.write(f"{text}\n" if text else "")
+                    counts = (1, fate == "rewritten", fate == "left", fate == "unread")
+                    total = Rewritten(*(old + new for old, new in zip(total, counts, strict=True)))
+        return total
+
+    def within(self, rows: Iterable[Any]) -> list[tuple[str, str]]:
+        """Return each row as a line of JSON, with what became of it. Works inside of `limits.bounded` alone."""
+        return [self._one(value) for value in rows]
+
+    def _one(self, value: Any) -> tuple[str, str]:
+        try:
+            row = parsed(value) if isinstance(value, (bytes, str)) else value
+            conversations = rows_of(row, dict(self.now.columns))
+        except BrokenRow:
+            return _kept(value), "unread"
+        before = [self.now.judged(each) for each in conversations]
+        if not any(each.reasoning_lost or set(each.kinds) & set(OF_REASONING) for each in before):
+            return _line(row), "same"
+        for check in filter(None, (self.now, self.repaired)):
+            for changed in self._forms(row, conversations, check.own):
+                if _right(check, changed, before):
+                    return _line(changed), "rewritten"
+        return _line(row), "left"
+
+    def _forms(self, row: Mapping[str, Any], conversations: list[Row], own: Pairs) -> Iterator[dict[str, Any]]:
+        """Yield a row with its reasoning in each of the places where a template may print it."""
+        columns = dict(self.now.columns)
+        row = _joined(row, columns, [each.shown for each in conversations[0].troubles if each.kind == "column_unread"])
+        forms = (*(partial(_in_field, name) for name in REASONING_FIELDS), *(partial(_inline, pair) for pair in own))
+        for form in forms:
+            yield with_messages(row, columns, partial(_moved, form=form, tags=(*own, *self.now.tags)))
+
+
+def _untried(rows: list[Any], _: str) -> list[tuple[str, str]]:
+    return [(_kept(value), "left") for value in rows]
+
+
+def _kept(value: Any) -> str:
+    """Return a row that can't be read as it came, where it came as one line of text."""
+    if isinstance(value, (bytes, str)):
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        return text.strip() if len(text.strip().splitlines()) == 1 else ""
+    return _line(value) if isinstance(value, Mapping) else ""
+
+
+def _line(row: Any) -> str:
+    return json.dumps(row, ensure_ascii=False, default=str)
+
+
+def _joined(row: Mapping[str, Any], columns: Mapping[str, str], shown: list[str]) -> dict[str, Any]:
+    """Return a row with the reasoning of a column of its own put into the last turn, where that has none."""
+    made = dict(row)
+    names = [columns["messages"]] if "messages" in columns else MESSAGES
+    for column in (text.partition(":")[0] for text in shown):
+        name = next((name for name in names if isinstance(made.get(name), (list, tuple)) and made[name]), None)
+        last = made[name][-1] if name else {}
+        if name and isinstance(last, Mapping) and last.get("role") == "assistant" and not last.get("reasoning_content"):
+            made[name] = [*made[name][:-1], {**last, "reasoning_content": made.pop(column)}]
+    return made
+
+
+def _moved(message: Message, form: Form, tags: Pairs) -> Message:
+    """Return a turn with its reasoning in another form; other messages, and turns without any, as they are."""
+    if message["role"] != "assistant":
+        return message
+    reasoning = "\n\n".join(dict.fromkeys(_reasoning(message, tags)))
+    if not reasoning:
+        return message
+    content = message.get("content")
+    if isinstance(content, list):
+        blocks = [_block(each, tags) for each in content if not _is_reasoning(each)]
+        answer: Any = [each for each in blocks if not (isinstance(each, Mapping) and each.get("text") == "")]
+    else:
+        answer = _parted(content, tags)[1] if isinstance(content, str) else content
+    rest = {key: value for key, value in message.items() if key == "content" or not names_reasoning(key)}
+    return form({**rest, "content": answer}, reasoning)
+
+
+def _reasoning(message: Message, tags: Pairs) -> Iterator[str]:
+    """Yield the reasoning of a turn, that of its fields first."""
+    content = message.get("content")
+    if isinstance(content, str):
+        yield from reasoning_of({**message, "content": ""}, tags)
+        yield from _parted(content, tags)[0]
+    else:
+        yield from reasoning_of(message, tags)
+
+
+def _is_reasoning(block: Any) -> bool:
+    return isinstance(block, Mapping) and names_reasoning(str(block.get("type")))
+
+
+def _block(block: Any, tags: Pairs) -> Any:
+    if isinstance(block, Mapping) and isinstance(block.get("text"), str):
+        return {**block, "text": _parted(block["text"], tags)[1]}
+    return block
+
+
+def _parted(text: str, tags: Pairs) -> tuple[list[str], str]:
+    """Return the reasoning in a text, and the text without it."""
+    found: list[str] = []
+    for opening, closing in dict.fromkeys((*pairs_in(text, tags), *closed_otherwise(text, tags))):
+        if opening not in text and closing in text:
+            text = opening + text  # it was opened in the prompt
+        pattern = re.compile(rf"{re.escape(opening)}(.*?){re.escape(closing)}\s*", re.DOTALL)
+        found += [inner for match in pattern.finditer(text) if (inner := match.group(1).strip())]
+        text = pattern.sub("", text)
+    return found, text.strip() if found else text
+
+
+def _in_field(name: str, message: Message, reasoning: str) -> Message:
+    return {**message, name: reasoning}
+
+
+def _inline(pair: tuple[str, str], message: Message, reasoning: str) -> Message:
+    block = f"{pair[0]}\n{reasoning}\n{pair[1]}"
+    content = message.get("content")
+    if isinstance(content, list):
+        return {**message, "content": [{"type": "text", "text": f"{block}\n\n"}, *content]}
+    return {**message, "content": f"{block}\n\n{content or ''}".rstrip()}
+
+
+def _right(check: RowCheck, changed: Mapping[str, Any], before: list[Verdict]) -> bool:
+    """Whether a changed row is rendered with all of its reasoning between the model's own tags, and its answers."""
+    rows = rows_of(changed, dict(check.columns))
+    for row, old in zip(rows, before, strict=True):
+        told = check.judged(row)
+        if not told.lossless or set(told.kinds) & set(OF_REASONING) or told.answer < old.answer:
+            return False
+        printed = check.printed(row)
+        texts = [text for number in turns(row) for text in reasoning_of(row.messages[number], check.tags)]
+        if not texts or not all(any(between(a, text, b, printed) for a, b in check.own) for text in texts):
+            return False
+    return True

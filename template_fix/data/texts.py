@@ -1,0 +1,174 @@
+"""The texts of a conversation: stretches of reasoning and of answers, each with the message that it is of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+
+from template_fix.conversations.rows import Row, names_reasoning
+from template_fix.conversations.tags import pairs
+from template_fix.jinja.renderer import Message
+
+Pairs = Sequence[tuple[str, str]]
+# Two patterns, each with a first character that can be looked for fast: texts are long, and marks are few.
+_ANGULAR, _SQUARE = re.compile(r"<[^\s<>]{1,60}>"), re.compile(r"\[/?[A-Z_]{2,30}\]")
+# Where text stands within what is called as reasoning is, in a list of details or an object.
+_TEXT_KEYS = frozenset({"text", "content", "summary", "thinking", "reasoning"})
+# These are no fields of reasoning, whatever lies in them.
+_OTHER_FIELDS = frozenset({"role", "content", "tool_calls"})
+
+
+class Text(NamedTuple):
+    """A stretch of reasoning or of an answer, or all that another message says, and the number of the message."""
+
+    part: Literal["reasoning", "answer", "message"]
+    text: str
+    message: int
+
+
+def turns(row: Row) -> list[int]:
+    """Return the numbers of the messages that a model is to learn to write, from 0."""
+    return [number for number, message in enumerate(row.messages) if message["role"] == "assistant"]
+
+
+def reasoning_of(message: Message, tags: Pairs) -> list[str]:
+    """Return the reasoning of one turn, from its fields and from between tags."""
+    return [each.text for each in texts_of(fields_of(message), 0, tags) if each.part == "reasoning"]
+
+
+def answers_of(message: Message, tags: Pairs) -> list[str]:
+    """Return the texts of one turn that are no reasoning."""
+    return [each.text for each in texts_of(fields_of(message), 0, tags) if each.part == "answer"]
+
+
+def fields_of(message: Message) -> list[tuple[str, bool]]:
+    """Return the texts of a turn as they stand, and whether they are reasoning by the name of their field."""
+    found: list[tuple[str, bool]] = []
+
+    def note(text: str, reasoning: bool) -> str:
+        found.append((text, reasoning))
+        return text
+
+    mapped(message, note)
+    return found
+
+
+def whole_of(fields: Iterable[tuple[str, bool]]) -> Iterable[str]:
+    """Return the texts of a turn uncut: those of its reasoning fields, each once, and of its content."""
+    return filter(None, dict.fromkeys(text.strip() for text, _ in fields))
+
+
+def texts_of(fields: Iterable[tuple[str, bool]], number: int, tags: Pairs) -> Iterable[Text]:
+    """Return the stretches of a turn's texts, each once."""
+    return dict.fromkeys(
+        Text("reasoning" if field or inner else "answer", text[start:end], number)
+        for text, field in fields
+        for inner, start, end in spans(text, tags)
+    )
+
+
+def mapped(message: Message, change: Callable[[str, bool], str]) -> dict[str, Any]:
+    """Return a message with ``change`` made to each text of its reasoning (True) and of its content (False)."""
+    changed = dict(message)
+    for field, value in message.items():
+        if field == "content":
+            changed[field] = _content(value, change)
+        elif field not in _OTHER_FIELDS and value:
+            changed[field] = _within(value, names_reasoning(field), change)
+    return changed
+
+
+def _within(value: Any, reasoning: bool, change: Callable[[str, bool], str]) -> Any:
+    """Return a field's value with ``change`` made to each text of reasoning in it, however deep it lies."""
+    if isinstance(value, str):
+        return change(value, True) if reasoning else value
+    if isinstance(value, dict):
+        return {
+            key: _within(each, names_reasoning(key) or (reasoning and key in _TEXT_KEYS), change)
+            if isinstance(key, str)
+            else each
+            for key, each in value.items()
+        }
+    return [_within(each, reasoning, change) for each in value] if isinstance(value, list) else value
+
+
+def _content(value: object, change: Callable[[str, bool], str]) -> Any:
+    if isinstance(value, str):
+        return change(value, False)
+    if not isinstance(value, list):
+        return value
+    return [_block(each, change) if isinstance(each, Mapping) else each for each in value]
+
+
+def _block(block: Mapping[str, Any], change: Callable[[str, bool], str]) -> dict[str, Any]:
+    """Return a typed block of content with its text changed."""
+    kind = str(block.get("type"))
+    reasoning = names_reasoning(kind)
+    return {
+        key: change(value, reasoning) if isinstance(value, str) and key in ("text", "content", kind) else value
+        for key, value in block.items()
+    }
+
+
+def spans(text: str, tags: Pairs) -> list[tuple[bool, int, int]]:
+    """Return the stretches of a text between its tags and other markup, whether they are reasoning, and where they are.
+
+    What stands in front of a first lone closing tag is reasoning whose opening tag was in the prompt. Surrounding
+    white space belongs to no stretch.
+    """
+    marks = marks_of(text)
+    known = _known(tuple(dict.fromkeys(mark for mark, _, _ in marks)), tuple(tags))
+    if known.odd:
+        marks = _in_order([*marks, *_placed(text, known.odd)])
+    reasoning = next((mark in known.closing for mark, _, _ in marks if mark in known.either), False)
+    start = 0
+    found: list[tuple[bool, int, int]] = []
+    for mark, begin, end in (*marks, ("", len(text), len(text))):
+        if begin >= start:
+            if part := text[start:begin].lstrip():
+                first = begin - len(part)
+                found.append((reasoning, first, first + len(part.rstrip())))
+            reasoning = mark in known.opening or (reasoning and mark not in known.closing)
+            start = end
+    return found
+
+
+class _Known(NamedTuple):
+    """The tags that delimit reasoning in one text; the ``odd`` ones don't look like markup, or hold several marks."""
+
+    opening: frozenset[str]
+    closing: frozenset[str]
+    either: frozenset[str]
+    odd: tuple[str, ...]
+
+
+@lru_cache(maxsize=1024)
+def _known(marks: tuple[str, ...], tags: tuple[tuple[str, str], ...]) -> _Known:
+    found = (*tags, *pairs(marks))
+    opening, closing = (frozenset(pair[side] for pair in found) for side in (0, 1))
+    odd = tuple(sorted(tag for tag in opening | closing if not (_ANGULAR.fullmatch(tag) or _SQUARE.fullmatch(tag))))
+    return _Known(opening, closing, opening | closing, odd)
+
+
+def marks_of(text: str) -> list[tuple[str, int, int]]:
+    """Return what looks like markup in a text, and where it stands; what one holds is none of its own."""
+    angular = [(mark.group(), mark.start(), mark.end()) for mark in _ANGULAR.finditer(text)]
+    square = [(mark.group(), mark.start(), mark.end()) for mark in _SQUARE.finditer(text)] if "[" in text else []
+    if not angular or not square:
+        return angular or square
+    found: list[tuple[str, int, int]] = []
+    for mark in _in_order([*angular, *square]):
+        if not found or mark[1] >= found[-1][2]:
+            found.append(mark)
+    return found
+
+
+def _in_order(marks: Iterable[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+    return sorted(marks, key=lambda mark: (mark[1], -mark[2]))
+
+
+def _placed(text: str, tags: Iterable[str]) -> Iterator[tuple[str, int, int]]:
+    for tag in tags:
+        yield from ((tag, mark.start(), mark.end()) for mark in re.finditer(re.escape(tag), text))

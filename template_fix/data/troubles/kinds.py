@@ -1,0 +1,94 @@
+"""What can be wrong with a row of training data: each kind once, with its sentence and what to do about it.
+
+To add a kind, add an entry here, and what finds it in `reasoning` or `calls`. It is then counted, told and listed
+like the others.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from template_fix.conversations.rows import Trouble
+
+__all__ = ["COUNTED", "KINDS", "OF_REASONING", "Kind", "Trouble"]
+
+Level = Literal["error", "warning", "note"]
+
+
+class Kind(NamedTuple):
+    """One kind of trouble: its name in JSON, how much it matters, what is said of rows that have it, and the way on.
+
+    Rows with an error aren't trained on as they are; a note is for information.
+    """
+
+    name: str
+    level: Level
+    says: str
+    do: str
+
+
+_REWRITE = "--rewrite OUT.jsonl writes the rows with their reasoning where this template prints it"
+_ALL = (
+    Kind("reasoning_as_text", "error", "print reasoning as plain text, and not as this model's reasoning", _REWRITE),
+    Kind("reasoning_twice", "error", "print the same reasoning twice", f"keep it in one place; {_REWRITE}"),
+    Kind(
+        "unclosed",
+        "error",
+        "have a block of reasoning that is never closed, or by another tag",
+        "close it with the tag that belongs to it, or all behind it is learned as reasoning",
+    ),
+    Kind(
+        "empty_first",
+        "warning",
+        "print an empty block in front of the reasoning",
+        f"take it out of the row; {_REWRITE}",
+    ),
+    Kind(
+        "block_added",
+        "warning",
+        "get a block of reasoning from the template that the row doesn't have",
+        "the model learns not to reason, where it is trained on; train with what leaves it out (often "
+        "enable_thinking=false, by which the prompt has it), or with a template that prints it for reasoning alone",
+    ),
+    Kind(
+        "message_lost", "error", "have a message that isn't printed", "use a role, or a place, that the template prints"
+    ),
+    Kind(
+        "call_lost", "error", "have a tool call that isn't printed", "give tool_calls the form that the template reads"
+    ),
+    Kind(
+        "encoded_twice",
+        "warning",
+        "print JSON that is encoded twice, with escaped quotes",
+        "pass an object and no text: json.loads",
+    ),
+    Kind(
+        "nulls",
+        "warning",
+        "print null for keys that only Arrow has padded",
+        "drop keys that are null from tools and arguments before the template is applied, or keep them as JSON text",
+    ),
+    Kind("empty_calls", "warning", "are printed otherwise because tool_calls is an empty list", "leave the key out"),
+    Kind(
+        "column_unread",
+        "warning",
+        "have reasoning in a column of its own, which no template prints",
+        "--column reasoning=NAME reads it as that of the last answer; --rewrite OUT.jsonl puts it there",
+    ),
+    Kind("messages_as_text", "note", "have their messages as JSON text", "parse it before training: json.loads"),
+    Kind(
+        "versions_differ",
+        "warning",
+        "are printed otherwise by transformers 4.57 than by 5",
+        "--transformers 4.57 or 5 renders as the version that you train with",
+    ),
+    Kind("layout", "error", "hold no conversation", ""),
+    Kind("broken", "error", "are broken", ""),
+    Kind("failed", "error", "aren't rendered", ""),
+    Kind("lost", "error", "lose reasoning or answers", ""),
+)
+KINDS = {kind.name: kind for kind in _ALL}
+# Told by counts and reasons of their own.
+COUNTED = ("layout", "broken", "failed", "lost")
+# What a rewritten row must not have.
+OF_REASONING = ("reasoning_as_text", "reasoning_twice", "unclosed", "empty_first", "column_unread")

@@ -1,0 +1,103 @@
+"""Rows are rewritten so that a template prints their reasoning as such, and only where it was rendered so."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_model
+from test_troubles import ANSWER, OWN, TEMPLATE, THOUGHT
+
+from template_fix.cli.main import main
+from template_fix.data.batches import Batch
+from template_fix.data.rewrite import Rewriter, Rewritten
+from template_fix.data.row_check import RowCheck
+
+CHECK = RowCheck((("default", TEMPLATE),), (), (OWN, ("<think>", "</think>")), (), 5, (OWN,))
+NO_FIELD = RowCheck((("default", TEMPLATE.replace("m.reasoning_content", "m.none")),), (), CHECK.tags, (), 5, (OWN,))
+RIGHT = {"content": ANSWER, "reasoning_content": THOUGHT}
+
+
+def rewritten(turn: dict[str, Any], check: RowCheck = CHECK, **columns: Any) -> tuple[dict[str, Any], Rewritten]:
+    row = {"messages": [{"role": "user", "content": "6*7?"}, {"role": "assistant", **turn}], **columns}
+    out = io.StringIO()
+    told = Rewriter(check).written([Batch("a", [1], [json.dumps(row).encode()])], out)
+    made = json.loads(out.getvalue())
+    assert made.pop("messages")[0] == row["messages"][0]
+    return {**json.loads(out.getvalue())["messages"][1], **made}, told
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        pytest.param({"content": f"<think>\n{THOUGHT}\n</think>\n\n{ANSWER}"}, id="other tags"),
+        pytest.param({"content": f"{THOUGHT}\n</think>\n\n{ANSWER}"}, id="a lone closing tag"),
+        pytest.param({"content": f"[IN]{THOUGHT}[/IN]{ANSWER}", "reasoning_content": THOUGHT}, id="twice"),
+        pytest.param({"content": f"[IN][/IN][IN]{THOUGHT}[/IN]{ANSWER}"}, id="an empty block first"),
+        pytest.param({"content": f"<think>{THOUGHT}<\\think>{ANSWER}"}, id="closed by another spelling"),
+        pytest.param({"content": ANSWER, "cot": THOUGHT}, id="a field that isn't printed"),
+    ],
+)
+def test_reasoning_goes_to_the_field_that_is_printed(turn: dict[str, Any]) -> None:
+    made, told = rewritten(turn)
+    assert made == {"role": "assistant", **RIGHT}
+    assert told == Rewritten(1, 1, 0, 0)
+
+
+def test_reasoning_goes_between_the_models_tags_where_no_field_is_printed() -> None:
+    made, told = rewritten({"content": f"<think>{THOUGHT}</think>{ANSWER}", "weight": 1}, NO_FIELD)
+    assert made == {"role": "assistant", "weight": 1, "content": f"[IN]\n{THOUGHT}\n[/IN]\n\n{ANSWER}"}
+    assert told.rewritten == 1
+
+
+def test_a_column_of_reasoning_goes_into_the_last_turn() -> None:
+    made, _ = rewritten({"content": ANSWER}, reasoning=THOUGHT, id=7)
+    assert made == {"role": "assistant", "id": 7, **RIGHT}
+
+
+@pytest.mark.parametrize("turn", [RIGHT, {"content": ANSWER}])
+def test_a_row_that_is_right_stays_as_it_is(turn: dict[str, Any]) -> None:
+    made, told = rewritten(turn)
+    assert made == {"role": "assistant", **turn} and told == Rewritten(1)
+
+
+def test_a_row_that_no_form_helps_stays_as_it_is() -> None:
+    cuts = RowCheck((("default", "{% for m in messages %}{{ m.role }}{% endfor %}"),), (), CHECK.tags, (), 5, (OWN,))
+    made, told = rewritten({"content": f"<think>{THOUGHT}</think>{ANSWER}"}, cuts)
+    assert made["content"].startswith("<think>") and told.left == 1
+
+
+def test_the_command_writes_rows_and_lists_those_in_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny_model.written(tmp_path / "model", TEMPLATE)
+    wrong = tiny_model.asked("6*7?", {"content": f"<think>\n{THOUGHT}\n</think>\n\n{ANSWER}"})
+    Path("rows.jsonl").write_text(json.dumps(wrong) + "\n" + json.dumps(tiny_model.asked("6*7?", RIGHT)) + "\n")
+    command = ["check", "model", "--data", "rows.jsonl", "--select", "TF101"]
+    assert main([*command, "--rewrite", "out.jsonl", "--rows", "bad.jsonl"]) == 1
+    out = capfd.readouterr().out
+    assert "reasoning: printed as plain text in 1 row, of 2 rows that have some" in out
+    assert "1 row prints reasoning as plain text" in out and "Rewritten: 1 of 2 rows" in out
+    [bad] = map(json.loads, Path("bad.jsonl").read_text().splitlines())
+    assert (bad["file"], bad["number"], bad["kind"], bad["message"]) == ("rows.jsonl", 1, "reasoning_as_text", 2)
+    assert main(["check", "model", "--data", "out.jsonl", "--select", "TF101"]) == 0
+    assert main([*command, "--rewrite", "rows.jsonl"]) == 2
+
+
+def test_the_answer_in_json_counts_by_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny_model.written(tmp_path / "model", TEMPLATE)
+    row = tiny_model.asked("6*7?", {"content": ANSWER, "reasoning": THOUGHT})
+    Path("rows.jsonl").write_text(json.dumps(row) + "\n")
+    command = ["check", "model", "--data", "rows.jsonl", "--select", "TF101", "--format", "json"]
+    main([*command, "--transformers", "4.57"])
+    data = json.loads(capfd.readouterr().out)["models"][0]["data"]
+    assert data["transformers"] == "4.57" and data["before"]["reasoning_lost"] == len(THOUGHT)
+    [told] = data["before"]["troubles"]
+    assert (told["kind"], told["rows"], told["examples"][0]["message"]) == ("versions_differ", 1, 2)
