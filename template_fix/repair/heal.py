@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
 from typing import Any, NamedTuple
 
 from template_fix.contract.examination import Case
+from template_fix.jinja.templates import Template
 from template_fix.options import Options
 from template_fix.repair.candidates import apart
 from template_fix.repair.loop_leaks import find_leak, resets
-from template_fix.repair.proposers import Proposal
+from template_fix.repair.proposers import Basis, Proposal, experiments, known_patches, own_switches
 from template_fix.repair.search import Choice, broken, wrong
 from template_fix.repair.splice import tidy
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence
-from template_fix.text.edits import Edit
+from template_fix.text.edits import Edit, trace_back
 from template_fix.trace.coverage import Coverage
+from template_fix.trace.recorder import traced
 
 _UNREACHED = "no conversation that it was tried on gets there, so nothing proves it"
 
@@ -43,14 +47,14 @@ def find_repair(study: Study, found: Iterable[tuple[str, Found]], options: Optio
     study = study.enlarged()
     proposals: list[Proposal] = []
     best: Choice | None = None
-    for suggest in (study.proposals, study.experiments):
-        proposals += [each for each in suggest if _asked_for(each, wanted, options)]
+    for suggest in (_cheap, _forced):
+        proposals += [each for each in suggest(study) if _asked_for(each, wanted, options)]
         choices = (best, study.search.best([each for each in proposals if _reached(study, each)]))
         best = min(filter(None, choices), key=lambda choice: wrong(choice.case.itself), default=None)
         if best is not None and not broken(best.case.itself):
             break
     while best is not None and broken(best.case.itself):
-        better = study.search.best([each for each in study.beside(best) if _asked_for(each, wanted, options)], best)
+        better = study.search.best([each for each in _beside(study, best) if _asked_for(each, wanted, options)], best)
         if better is None or better.kept == best.kept:
             break
         best = better
@@ -59,6 +63,36 @@ def find_repair(study: Study, found: Iterable[tuple[str, Found]], options: Optio
     left = best is None or broken(best.case.itself)
     refused = tuple(_refusals(study, proposals, best, wanted)) if left else ()
     return Repaired(kept, refused, not left, study.coverage)
+
+
+def _cheap(study: Study) -> Iterator[Proposal]:
+    """Yield what costs little to suggest."""
+    if not study.setting.captured:
+        yield from own_switches.proposals(study.template, study.keeping, study.switch)
+    yield from study.known
+    if study.basis:
+        yield from experiments.rewritings(study.basis)
+
+
+def _forced(study: Study) -> Iterator[Proposal]:
+    """Yield what following values and forcing tests suggests, where the rest isn't enough."""
+    if study.basis:
+        yield from experiments.forcing(study.basis)
+
+
+def _beside(study: Study, choice: Choice) -> Iterator[Proposal]:
+    """Yield what the proposers suggest once a choice has been made: some causes show only behind others."""
+    template = Template(choice.source)
+    found = [known_patches.proposals(template, study.switch)]
+    if trace := traced(template, study.variables):
+        basis = Basis(trace, choice.case.itself, study.switch)
+        found += experiments.rewritings(basis), experiments.forcing(basis)
+    made = study.search.candidates.edits(choice.kept)
+    for proposal in chain(*found):
+        spans = [trace_back(edit.span, made) for edit in proposal.edits]
+        edits = tuple(Edit(span, edit.text) for span, edit in zip(spans, proposal.edits, strict=True) if span)
+        if len(edits) == len(proposal.edits):
+            yield replace(proposal, at=edits[0].span, edits=edits)
 
 
 def _without_leak(study: Study, best: Choice) -> Choice:

@@ -10,10 +10,10 @@ from typing import NamedTuple
 from template_fix.bounds.limits import step
 from template_fix.contract.examination import Examination
 from template_fix.conversations.probe import Probe
-from template_fix.jinja.renderer import Failure, RenderError, Variables
+from template_fix.jinja.renderer import Failure, Variables
 from template_fix.jinja.templates import Template
 from template_fix.text.edits import Span, common_prefix
-from template_fix.trace.recorder import Trace
+from template_fix.trace.recorder import traced
 
 # Steps of minijinja's own counter: a template that loops for ever is stopped after some tenths of a second.
 _FUEL = 10_000_000
@@ -132,9 +132,8 @@ def differences(source: str, examined: Examination) -> tuple[int, list[Differenc
 
 def _printing(source: str, examined: Examination, case: Rendering) -> Span | None:
     """Return the expression that prints the first character that differs, None where that is text of the template."""
-    try:
-        trace = Trace(Template(source), examined.renderer.variables)
-    except RenderError:
+    trace = traced(Template(source), examined.renderer.variables)
+    if trace is None:
         return None
     recorded = trace.record(case.probe, prompt=case.prompt, flags=examined.flags)
     outputs = iter(recorded.outputs)

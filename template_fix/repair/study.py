@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import nodes
 
@@ -22,13 +21,11 @@ from template_fix.jinja.queries import optional, undeclared
 from template_fix.jinja.renderer import Message, Renderer, RenderError, Variables
 from template_fix.jinja.templates import ParseError, Template
 from template_fix.repair.proposers import Basis, Proposal
-from template_fix.repair.search import Choice, Search
+from template_fix.repair.search import Search
 from template_fix.results import Evidence
-from template_fix.text.edits import Edit, Span, trace_back
-
-if TYPE_CHECKING:
-    from template_fix.trace.coverage import Coverage
-    from template_fix.trace.recorder import Trace
+from template_fix.text.edits import Span
+from template_fix.trace.coverage import Coverage, reaching
+from template_fix.trace.recorder import Trace, traced
 
 # What the battery is spelled with for a template that has no tags of its own: to it they are text like any other.
 NEUTRAL = Tags(*USUAL)
@@ -91,8 +88,6 @@ class Study:
 
         A repair has to hold whatever these are.
         """
-        from template_fix.trace.coverage import reaching
-
         more = [each for name in self.own_variables if name != SWITCH for each in self._varied(name)]
         given = {*self.own_variables, *optional(self.template.tree)}
         for name, text in asked_for(self.template.tree):
@@ -150,42 +145,6 @@ class Study:
         """Return the template's reasoning tags, or neutral ones where it has none."""
         return self.examined.tags
 
-    @property
-    def proposals(self) -> Iterator[Proposal]:
-        """Yield what costs little to suggest."""
-        from template_fix.repair.proposers import experiments, own_switches
-
-        if not self.setting.captured:
-            yield from own_switches.proposals(self.template, self.keeping, self.switch)
-        yield from self.known
-        if self.basis:
-            yield from experiments.rewritings(self.basis)
-
-    @property
-    def experiments(self) -> Iterator[Proposal]:
-        """Yield what following values and forcing tests suggests, where the rest isn't enough."""
-        from template_fix.repair.proposers import experiments
-
-        if self.basis:
-            yield from experiments.forcing(self.basis)
-
-    def beside(self, choice: Choice) -> Iterator[Proposal]:
-        """Yield what the proposers suggest once a choice has been made: some causes show only behind others."""
-        from template_fix.repair.proposers import experiments, known_patches
-
-        template = Template(choice.source)
-        trace = _traced(template, self.variables)
-        made = self.search.candidates.edits(choice.kept)
-        found = [known_patches.proposals(template, self.switch)]
-        if trace:
-            basis = Basis(trace, choice.case.itself, self.switch)
-            found += experiments.rewritings(basis), experiments.forcing(basis)
-        for proposal in chain(*found):
-            spans = [trace_back(edit.span, made) for edit in proposal.edits]
-            edits = tuple(Edit(span, edit.text) for span, edit in zip(spans, proposal.edits, strict=True) if span)
-            if len(edits) == len(proposal.edits):
-                yield replace(proposal, at=edits[0].span, edits=edits)
-
     @cached_property
     def keeping(self) -> Mapping[str, bool]:
         """Return the template's own variables that keep reasoning, with the value at which they do."""
@@ -208,8 +167,6 @@ class Study:
     @cached_property
     def coverage(self) -> Coverage | None:
         """Return what the battery reaches of the template, None where that can't be traced."""
-        from template_fix.trace.coverage import Coverage
-
         return Coverage(self.trace).joined_by(self.examined.probes.values()) if self.trace else None
 
     @cached_property
@@ -222,7 +179,7 @@ class Study:
     @cached_property
     def trace(self) -> Trace | None:
         """Return the template with its values and tests recorded, None where it is nested too deeply for that."""
-        return _traced(self.template, self.variables)
+        return traced(self.template, self.variables)
 
     @property
     def basis(self) -> Basis | None:
@@ -296,15 +253,6 @@ class Study:
             printed=_printed(seen, message),
             lost=tuple(part.text for part in lost),
         )
-
-
-def _traced(template: Template, variables: Variables) -> Trace | None:
-    from template_fix.trace.recorder import Trace
-
-    try:
-        return Trace(template, variables)
-    except RenderError:
-        return None
 
 
 def _arguments(renderer: Renderer, tags: Tags) -> type:

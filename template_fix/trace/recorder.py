@@ -161,6 +161,14 @@ class Trace:
         )
 
 
+def traced(template: Template, variables: Variables) -> Trace | None:
+    """Return a template with its values recorded, None where it is nested too deeply for that."""
+    try:
+        return Trace(template, variables)
+    except RenderError:
+        return None
+
+
 @pass_context
 def _record(context: Context, value: Any, number: int, kind: str) -> Any:
     return context.parent[_RECORDER](value, number, kind)
