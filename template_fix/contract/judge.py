@@ -45,9 +45,8 @@ class Verdict:
 def judge(before: Case, after: Case, first: Iterable[tuple[Any, ...]] = ()) -> Verdict:
     """Compare a template with its candidate repair over the whole battery.
 
-    The first conversation in which anything is lost ends the comparison and becomes the reason; those with the
-    keys ``first`` are asked before the others. Whether a turn follows
-    the generation prompt (TF205) is never a reason.
+    The first conversation in which anything is lost ends the comparison and becomes the reason; those with the keys
+    ``first`` are asked before the others. Whether a turn follows the generation prompt (TF205) is never a reason.
     """
     gained: set[tuple[Any, ...]] = set()
     battery = before.itself.probes
