@@ -168,15 +168,15 @@ class Traced:
         )
         return [part for place in found for part in self._apart(place)]
 
-    def _apart(self, place: Place) -> Iterator[Place]:
-        """Yield a place, or its parts where it prints what the model writes of a turn in several parts."""
-        if self._several(place):
-            for at in range(place.first, place.last):
-                parts = place._replace(last=at), place._replace(first=at + 1)
-                if not any(map(self._several, parts)):
-                    yield from map(self._trimmed, parts)
-                    return
-        yield place
+    def _apart(self, place: Place) -> list[Place]:
+        """Return a place, or its parts where it prints what the model writes of a turn in several parts."""
+        cuts = [place._replace(last=at) for at in range(place.first, place.last)] if self._several(place) else []
+        fronts = [front for front in cuts if not self._several(front)]
+        if not fronts:
+            return [place]
+        rests = [place._replace(first=front.last + 1) for front in fronts]
+        at = next((at for at, rest in enumerate(rests) if not self._several(rest)), -1)
+        return [self._trimmed(part) for part in (fronts[at], *self._apart(rests[at]))]
 
     def _trimmed(self, place: Place) -> Place:
         """Return a place without the statements at its ends that print nothing of a turn."""
