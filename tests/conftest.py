@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import ssl
 import sys
@@ -56,7 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(autouse=True)
 def _in_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do in this process what a child would do, which is quicker: within its limits, and its answer is pickled, too.
+    """Do in this process what a child would do, which is quicker: within its limits, and pickled.
 
     Tests of what only a real child does are marked ``children``. Slow tests have children, and with ``--children`` all.
     """
@@ -68,6 +69,7 @@ def _in_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     bounded = (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_FSIZE)
 
     def begin(function: Callable[..., bytes], args: tuple[Any, ...], *, speaks: bool = False) -> child.Wait:
+        pickle.dumps((function, args))  # as for a child that is a fresh interpreter
         before = [resource.getrlimit(each) for each in bounded]
         try:
             answer = function(*args)
@@ -96,6 +98,7 @@ def _served() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patched, SERVER.running():
         patched.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
+        patched.setattr("tqdm.std.tqdm.monitor_interval", 0)  # it would start a thread that stays
         get_session()  # here, so that children have them too
         yield
 

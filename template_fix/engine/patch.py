@@ -196,12 +196,14 @@ def _studied(
         for program, study in zip(found, tried, strict=True)
     }
     wanted = [rule for rule in ENGINE_RULES if options.wants(rule.CODE)]
-    return _in_engines(studied, wanted, setting) if wanted else studied
+    return _in_engines(studied, wanted, setting, options) if wanted else studied
 
 
-def _in_engines(studied: dict[Program, Studied], rules: Sequence[Any], setting: Setting) -> dict[Program, Studied]:
+def _in_engines(
+    studied: dict[Program, Studied], rules: Sequence[Any], setting: Setting, options: Options
+) -> dict[Program, Studied]:
     """Return studies with what other engines make of their templates, each tried in a child process of its own."""
-    tried = in_turn(_ask, [(rules, program.source, setting) for program in studied], computing=CHECK_SECONDS)
+    tried = in_turn(_ask, [(program.source, setting, options) for program in studied], computing=CHECK_SECONDS)
     return {
         program: replace(
             study, found=(*study.found, *(_unknown(rules, told) if isinstance(told, LimitExceeded) else told))
@@ -210,8 +212,8 @@ def _in_engines(studied: dict[Program, Studied], rules: Sequence[Any], setting: 
     }
 
 
-def _ask(rules: Sequence[Any], source: str, setting: Setting) -> list[tuple[str, Found]]:
-    study = Study(source, setting)
+def _ask(source: str, setting: Setting, options: Options) -> list[tuple[str, Found]]:
+    study, rules = Study(source, setting), [rule for rule in ENGINE_RULES if options.wants(rule.CODE)]
     return [] if study.unreadable else [(rule.CODE, each) for rule in rules for each in rule.check(study)]
 
 

@@ -88,6 +88,13 @@ def test_it_is_told_only_where_it_is_asked_for(tmp_path: Path, capsys: pytest.Ca
 
 
 @pytest.mark.children
+def test_in_a_process_with_other_threads_they_are_tried_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("template_fix.bounds.child.has_threads", lambda: True)
+    report = check(Checkpoint("m", {FILE: ESCAPES}), Options(engines=True))
+    assert "TF404" in {finding.code for finding in report.findings}
+
+
+@pytest.mark.children
 def test_a_template_that_never_ends_elsewhere_is_stopped() -> None:
     endless = loop("{% for i in range(99999) %}{% for j in range(i) %}{% endfor %}{% endfor %}{{ m.content }}")
     report = check(Checkpoint("m", {FILE: endless}), Options(engines=True))
