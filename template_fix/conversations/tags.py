@@ -100,19 +100,11 @@ def literals(tree: nodes.Template) -> Iterator[str]:
 def find_in_literals(tree: nodes.Template) -> tuple[str, str] | None:
     """Return the reasoning tags that a template's literals name most often, a closing tag alone being enough."""
     found = Counter(tag for text in literals(tree) for tag in _MARKUP.findall(text) if _REASONING.search(tag))
-    openings = [_opening(tag) for tag in found if _is_closing(tag)]
+    openings = [tag.replace("/", "", 1) for tag in found if re.match(r"[<\[][|｜]?/", tag)]
     complete = [*pairs(found), *((tag, next(closings(tag))) for tag in openings)]
     if not complete:
         return None
     return max(dict.fromkeys(complete), key=lambda pair: found[pair[0]] + found[pair[1]])
-
-
-def _is_closing(tag: str) -> bool:
-    return bool(re.match(r"[<\[][|｜]?/", tag))
-
-
-def _opening(tag: str) -> str:
-    return tag.replace("/", "", 1)
 
 
 def find_in_output(renderer: Renderer, tree: nodes.Template) -> Tags | None:

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -104,15 +104,12 @@ def _covering(text: str, at: int) -> tuple[int, int]:
     """Return where the secret begins and ends that ``at`` lies in, ``at`` itself where there is none."""
     begin = max(0, at - _REACH)
     start = end = at - begin
-    for found, stop in _secrets(text[begin : at + _REACH]):
+    around = text[begin : at + _REACH]
+    for match in (match for pattern in _patterns() for match in pattern.finditer(around)):
+        found, stop = match.span()
         if found < start < stop or found < end < stop:
             start, end = min(start, found), max(end, stop)
     return begin + start, begin + end
-
-
-def _secrets(text: str) -> Iterator[tuple[int, int]]:
-    for pattern in _patterns():
-        yield from (match.span() for match in pattern.finditer(text))
 
 
 def scrubbed(text: str) -> str:

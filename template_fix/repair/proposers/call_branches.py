@@ -38,7 +38,8 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
     if lost is None:
         return
     template = trace.template
-    asked = {template.span(node.test) for node in template.all_nodes if isinstance(node, nodes.If) and _goes_on(node)}
+    statements = (node for node in template.all_nodes if isinstance(node, nodes.If))
+    asked = {template.span(node.test) for node in statements if node.else_ or node.elif_}
     for number, site in trace.tests.items():
         printed = _printed_otherwise(trace, number, *lost) if site.span in asked else None
         read = _content_read(template, printed.at) if printed else ""
@@ -52,11 +53,6 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
                 site.span,
                 (edit,),
             )
-
-
-def _goes_on(node: nodes.If) -> bool:
-    """Whether a statement has something to print where its test fails."""
-    return bool(node.else_ or node.elif_)
 
 
 def _beside_call(seen: Observation, part: Part) -> bool:

@@ -32,9 +32,9 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
         edits = tuple(_taken_apart(template, each, examined.tags, fields[0], switch, begun=begun) for each in bound)
         yield from _proposal(edits)
         if renaming:
-            yield from _proposal(
-                tuple(map(_together, edits, (alias(template, each, fields[0], switch) for each in bound)))
-            )
+            named = (alias(template, each, fields[0], switch) for each in bound)
+            both = (Edit(one.span, one.text + other.text) for one, other in zip(edits, named, strict=True))
+            yield from _proposal(tuple(both))
 
 
 def _proposal(edits: tuple[Edit, ...]) -> Iterator[Proposal]:
@@ -47,10 +47,6 @@ def _proposal(edits: tuple[Edit, ...]) -> Iterator[Proposal]:
             edits[0].span,
             edits,
         )
-
-
-def _together(one: Edit, other: Edit) -> Edit:
-    return Edit(one.span, one.text + other.text)
 
 
 def _taken_apart(template: Template, binding: Binding, tags: Tags, field: str, switch: str, *, begun: bool) -> Edit:
