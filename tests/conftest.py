@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -83,6 +84,12 @@ def _in_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(child, "begin", begin)
     monkeypatch.setattr(limits, "gc", SimpleNamespace(freeze=lambda: None))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is there by now out of every later collection of garbage: it stays, and there is much of it."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
