@@ -135,6 +135,15 @@ class Mask:
                 own = own[: _whole(own, more[common_prefix(less, more) :])]
         return own
 
+    @cached_property
+    def _usual(self) -> str:
+        """Return what the prompt for a plain answer adds."""
+        plain = next((seen.probe for seen in self.examined if seen.probe.shape == "ua" and seen.text is not None), None)
+        shorter, asked = (self._behind(plain, 1, prompt) if plain else None for prompt in (False, True))
+        if plain is None or shorter is None or asked is None:
+            return ""
+        return self._asked(plain, 1, asked[common_prefix(shorter, asked) :])
+
     def _through_header(self, told: str, shorter: str, header: str) -> int:
         """Return how much of what stands in front of a turn's first text is no part of it: where none is prompted with.
 
@@ -143,7 +152,9 @@ class Mask:
         kept = _whole(shorter, told)
         if (bare := header.strip()) and told[kept:].lstrip().startswith(bare):  # with other space in front of it
             rest = told[kept:].lstrip()
-            return told.index(bare, kept) + max(len(bare), _whole(header.lstrip(), rest))
+            return told.index(bare, kept) + max(
+                len(bare), *(_whole(each.lstrip(), rest) for each in (header, self._usual))
+            )
         shared = _whole(header, told[kept:])
         return kept + (shared if shared == len(header) or header[:shared].strip() else 0)
 
