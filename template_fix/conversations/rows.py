@@ -121,10 +121,9 @@ def _columns_of_messages(columns: Mapping[str, str]) -> list[str]:
 
 def _troubles(row: Mapping[str, Any], columns: Mapping[str, str]) -> Iterator[Trouble]:
     """Yield what is wrong with the columns of a row that holds a conversation."""
-    read = {columns.get(name, name) for name in NAMEABLE if name != "reasoning" or name in columns}
-    for name, value in row.items():
-        if not isinstance(value, str):
-            continue
+    texts = [(name, value) for name, value in row.items() if isinstance(value, str)]
+    read = {columns.get(name, name) for name in NAMEABLE if name != "reasoning" or name in columns} if texts else set()
+    for name, value in texts:
         if name in MESSAGES or name == columns.get("messages"):
             yield Trouble("messages_as_text", 0, f"{name} is text")
         elif len(value) >= _TELLING and name not in read and names_reasoning(name):

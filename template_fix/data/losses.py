@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from template_fix.conversations.rows import ROLES, Row
-from template_fix.data.texts import Pairs, Text, fields_of, mapped, spans, texts_of, turns, whole_of
+from template_fix.data.texts import Pairs, Text, mapped, spans, texts_of, whole_of
 from template_fix.data.troubles.calls import troubles_of_calls
 from template_fix.data.troubles.failures import explained
 from template_fix.data.troubles.kinds import KINDS, Trouble
@@ -110,7 +110,7 @@ def verdict(
     view = View(row, renderer, source, tags, own, prepare, other)
     if isinstance(view.printed, Failure):
         return Verdict(failure=explained(view, view.printed), troubles=row.troubles)
-    fields = [(number, fields_of(row.messages[number])) for number in turns(row)]
+    fields = list(view.fields.items())
     texts = [text for number, each in fields for text in texts_of(each, number, tags)]
     whole = [text for _, each in fields for text in whole_of(each)]
     others = list(_doubtful(row, view.printed))

@@ -101,13 +101,13 @@ class RowCheck:
 
     def judged(self, row: Row) -> Verdict:
         """Return the verdict on one conversation. Works inside of `limits.bounded` alone; raises LimitExceeded."""
-        source = self.template(bool(row.tools), row.media)
+        source = self.template(bool(row.tools), bool(self.media) and row.media)
         prepare, other = (prepared, list) if self.release >= 5 else (list, prepared)
         return verdict(row, _renderer(source, self.variables), source, self.tags, prepare, self.own, other)
 
     def printed(self, row: Row) -> str:
         """Return what is printed of a conversation, "" where it isn't. Works inside of `limits.bounded` alone."""
-        source = self.template(bool(row.tools), row.media)
+        source = self.template(bool(row.tools), bool(self.media) and row.media)
         messages = prepared(row.messages) if self.release >= 5 else row.messages
         printed = _renderer(source, self.variables)(messages, row.tools, **row.flags)
         return printed if isinstance(printed, str) else ""

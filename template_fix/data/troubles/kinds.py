@@ -65,7 +65,7 @@ _ALL = (
     Kind(
         "nulls",
         "warning",
-        "print null for keys that only Arrow has padded",
+        "print null for keys without a value, as Arrow pads them",
         "drop keys that are null from tools and arguments before the template is applied, or keep them as JSON text",
     ),
     Kind("empty_calls", "warning", "are printed otherwise because tool_calls is an empty list", "leave the key out"),
@@ -75,7 +75,7 @@ _ALL = (
         "have reasoning in a column of its own, which no template prints",
         "--column reasoning=NAME reads it as that of the last answer; --rewrite OUT.jsonl puts it there",
     ),
-    Kind("messages_as_text", "note", "have their messages as JSON text", "parse it before training: json.loads"),
+    Kind("messages_as_text", "note", "have messages as JSON text", "parse it before training: json.loads"),
     Kind(
         "versions_differ",
         "warning",

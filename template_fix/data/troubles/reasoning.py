@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
 
 from template_fix.conversations.rows import ROLES, names_reasoning
 from template_fix.conversations.tags import closings, pairs
-from template_fix.data.texts import Pairs, Text, fields_of, marks_of, turns
+from template_fix.data.texts import Pairs, Text, fields_of, marks_of
 from template_fix.data.troubles.kinds import Trouble
 from template_fix.data.troubles.view import View
 
@@ -23,12 +22,36 @@ _NEAR = re.compile(
 def troubles_of_reasoning(view: View, printed: str, texts: Sequence[Text]) -> Iterator[Trouble]:
     """Yield what is wrong with reasoning that is printed. ``texts`` are those of the row's turns."""
     reasoning = [each for each in texts if each.part == "reasoning"]
+    if reasoning and _ordinary(view, printed, reasoning):
+        return
     if reasoning:
         yield from _as_text(view, printed, reasoning)
         yield from _twice(view, printed, reasoning)
         yield from _unclosed(view, printed, reasoning)
+        yield from _opened_otherwise(view, printed, reasoning)
     yield from _blocks(view, printed, texts)
     yield from _roles(view, printed)
+
+
+def _ordinary(view: View, printed: str, reasoning: Sequence[Text]) -> bool:
+    """Whether every turn has one block, in the model's own tags or in one field, and as many blocks are printed."""
+    if (
+        not view.own
+        or len(reasoning) != len(view.turns)
+        or any(each["role"] not in ROLES for each in view.row.messages)
+    ):
+        return False
+    opening, closing = view.own[0]
+    for fields in view.fields.values():
+        in_fields = [text for text, field in fields if field]
+        inline = [text for text, field in fields if not field and ("<" in text or "[" in text)]
+        if len(in_fields) + len(inline) != 1 or any("<" in text or "[" in text for text in in_fields):
+            return False
+        if inline and not (inline[0].startswith(opening) and inline[0].count(opening) == inline[0].count(closing) == 1):
+            return False
+    if any(each.text.startswith(("<", "[")) for each in reasoning):
+        return False
+    return printed.count(opening) == printed.count(closing) == len(view.turns)
 
 
 def _as_text(view: View, printed: str, reasoning: Iterable[Text]) -> Iterator[Trouble]:
@@ -37,7 +60,7 @@ def _as_text(view: View, printed: str, reasoning: Iterable[Text]) -> Iterator[Tr
         return
     opening = {pair[0] for pair in view.own}
     for number in dict.fromkeys(each.message for each in reasoning):
-        for text, field in fields_of(view.row.messages[number]):
+        for text, field in view.fields[number]:
             if field or any(end in text for _, end in view.own):
                 continue
             said = [each.text for each in reasoning if each.message == number]
@@ -90,25 +113,26 @@ def between(start: str, text: str, end: str, printed: str) -> bool:
 def _twice(view: View, printed: str, reasoning: Sequence[Text]) -> Iterator[Trouble]:
     """Find reasoning that the row has in two places, and of which both are printed."""
     for number in dict.fromkeys(each.message for each in reasoning):
-        fields = [text.strip() for text, field in fields_of(view.row.messages[number]) if field and text.strip()]
+        fields = [text.strip() for text, field in view.fields[number] if field and text.strip()]
         if not fields:
             continue
-        inline = [text for text, field in fields_of(view.row.messages[number]) if not field]
+        inline = [text for text, field in view.fields[number] if not field]
         for text in dict.fromkeys(fields):
             there_too = fields.count(text) > 1 or any(text in each for each in inline)
-            if there_too and printed.count(text) > sum(_says(message, text) for message in view.row.messages):
+            if there_too and printed.count(text) > _says(view, text):
                 yield Trouble("reasoning_twice", number + 1, text[:_SHOWN])
                 break
 
 
-def _says(message: Mapping[str, Any], text: str) -> bool:
-    return any(text in said for said, _ in fields_of(message))
+def _says(view: View, text: str) -> int:
+    """Return in how many messages a text stands."""
+    return sum(any(text in said for said, _ in fields_of(message)) for message in view.row.messages)
 
 
 def _unclosed(view: View, printed: str, reasoning: Iterable[Text]) -> Iterator[Trouble]:
     """Find blocks that a row opens at the beginning of a line, and doesn't close by the tag that belongs to it."""
     for number in dict.fromkeys(each.message for each in reasoning):
-        for text, _ in fields_of(view.row.messages[number]):
+        for text, _ in view.fields[number]:
             for opening, closing in dict.fromkeys((*view.own, *view.tags)):
                 at = text.rfind(opening)
                 if at < 0 or closing in text[at:] or text[:at].rpartition("\n")[2].strip():
@@ -117,6 +141,16 @@ def _unclosed(view: View, printed: str, reasoning: Iterable[Text]) -> Iterator[T
                 if opening in printed and printed.find(text[at:].strip()) >= 0:
                     what = f"{opening} is closed by {near}" if near else f"{opening} is never closed"
                     yield Trouble("unclosed", number + 1, f"{what}: {text[at : at + _SHOWN]}")
+
+
+def _opened_otherwise(view: View, printed: str, reasoning: Iterable[Text]) -> Iterator[Trouble]:
+    """Find reasoning that begins with a tag like those of reasoning, which has no closing tag of its own."""
+    for each in reasoning:
+        mark = _NEAR.match(each.text)
+        if mark and mark.group() in printed and not any(end in each.text for end in closings(mark.group())):
+            known = {tag for pair in (*view.own, *view.tags) for tag in pair}
+            if mark.group() not in known:
+                yield Trouble("unclosed", each.message + 1, f"{mark.group()} has no closing tag: {each.text[:_SHOWN]}")
 
 
 def closed_otherwise(text: str, tags: Pairs) -> Iterator[tuple[str, str]]:
@@ -135,14 +169,13 @@ def _blocks(view: View, printed: str, texts: Sequence[Text]) -> Iterator[Trouble
         own = closing in closings(opening)
         if (closing if own else opening) not in printed:
             return
-        said = {number: [text for text, _ in fields_of(view.row.messages[number])] for number in turns(view.row)}
         for empty in _empty(opening, closing).finditer(printed):
             behind = printed[empty.end() :].lstrip()
             if behind.startswith(opening):
                 number = _number(behind[len(opening) :].lstrip(), texts)
                 yield Trouble("empty_first", number, printed[empty.start() : empty.end() + _SHOWN])
         if own:
-            yield from _added(view, printed, texts, closing, said)
+            yield from _added(view, printed, texts, opening, closing)
 
 
 def _number(behind: str, texts: Sequence[Text]) -> int:
@@ -155,19 +188,22 @@ def _empty(opening: str, closing: str) -> re.Pattern[str]:
     return re.compile(rf"{re.escape(opening)}\s*{re.escape(closing)}")
 
 
-def _added(
-    view: View, printed: str, texts: Sequence[Text], closing: str, said: Mapping[int, list[str]]
-) -> Iterator[Trouble]:
+def _added(view: View, printed: str, texts: Sequence[Text], opening: str, closing: str) -> Iterator[Trouble]:
     """Find a closing tag in front of the answer of a turn that neither reasons nor has that tag."""
     reasons = {each.message for each in texts if each.part == "reasoning"}
+    if len(reasons) == len(view.turns):
+        return
     bare = [
-        each for each in texts if each.message not in reasons and not any(closing in one for one in said[each.message])
+        each
+        for each in texts
+        if each.message not in reasons and not any(closing in text for text, _ in view.fields[each.message])
     ]
     if not bare:
         return
     for tag in re.finditer(re.escape(closing), printed):
         number = _number(printed[tag.end() :].lstrip(), bare)
-        if number:
+        before = printed[: tag.start()].rstrip()
+        if number and not any(before.endswith(each.text) for each in texts if each.part == "reasoning"):
             trained = not (isinstance(view.prompt, str) and not view.prompt_differs and tag.end() <= len(view.prompt))
             earlier = number <= view.row.prompt
             where = "in an earlier turn" if earlier else "trained on" if trained else "in the prompt, so not trained on"

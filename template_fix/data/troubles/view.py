@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from template_fix.conversations.rows import Row
-from template_fix.data.texts import Pairs
+from template_fix.data.texts import Pairs, fields_of, turns
 from template_fix.jinja.renderer import Failure, Renderer
 
 
@@ -29,6 +29,8 @@ class View:
         self.messages = prepare(row.messages)
         # A prompt alone is printed with what the model goes on from.
         self.asks = row.prompt == len(row.messages)
+        self.turns = turns(row)
+        self.fields = {number: fields_of(row.messages[number]) for number in self.turns}
         self.printed = renderer(self.messages, row.tools, self.asks, **row.flags)
 
     def render(self, messages: Sequence[Any], tools: Any = ...) -> str | Failure:
