@@ -91,6 +91,15 @@ def test_a_prompt_with_other_space_around_is_the_prompt_all_the_same() -> None:
     assert told(template) == PLAIN
 
 
+def test_where_nothing_is_prompted_with_the_usual_prompt_stands_in_front_of_a_turn() -> None:
+    reasoning = "{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}"
+    calls = "{% for c in m.tool_calls or [] %}{{ c.function | tojson }}{% endfor %}"
+    template = chat(f"<|a|>{reasoning}{{{{ m.content or '' }}}}{calls}<|e|>", "<|a|><think>")
+    template = template.replace(USER, USER + "{% if m.role == 'tool' %}<|t|>{{ m.content }}<|e|>{% endif %}")
+    template = template.replace("if add_generation_prompt", "if add_generation_prompt and messages[-1].role == 'user'")
+    assert told(template, "uktr")[1] == "Weighing idea 2.\nSettling on idea 2.</think>This is answer 1.<|e|>"
+
+
 def test_an_end_that_is_known_goes_before_what_looks_like_one() -> None:
     template = chat("{{ '<|a|>\\n' + m.content + '<|x|><|e|>\\n' }}")
     assert told(template)[0] == "This is answer 1.<|x|>"
