@@ -2,7 +2,8 @@
 
     from template_fix import check, patch, push
 
-Each does what the command of its name does, and returns a value or raises an error whose message is one line.
+Each does what the command of its name does, and returns a value or raises a `UserError`, whose message is one line.
+Whatever else can be raised is here by its name, too.
 """
 
 from __future__ import annotations
@@ -11,28 +12,43 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from template_fix.api import check, patch, push, row_check
+    from template_fix.api import check, check_data, patch, push, row_check
+    from template_fix.bounds.limits import ChildError
     from template_fix.checkpoint.checkpoint import CheckpointError
+    from template_fix.data.batches import DataError
     from template_fix.disk.store import WriteError
-    from template_fix.hub.errors import HubError
-    from template_fix.options import Options
+    from template_fix.hub.errors import HubError, Moved
+    from template_fix.jinja.renderer import RenderError
+    from template_fix.options import Options, UnknownCodeError
     from template_fix.results import Patched, Report
+    from template_fix.share.plan import PushError
     from template_fix.share.push import Pushed
+    from template_fix.text.display import UserError
     from template_fix.training.callback import PreflightCallback
-    from template_fix.training.preflight import Preflight, PreflightError, preflight
+    from template_fix.training.in_memory import PreflightError
+    from template_fix.training.preflight import Preflight, PreflightWarning, preflight
 
 __all__ = [
     "CheckpointError",
+    "ChildError",
+    "DataError",
     "HubError",
+    "Moved",
     "Options",
     "Patched",
     "Preflight",
     "PreflightCallback",
     "PreflightError",
+    "PreflightWarning",
+    "PushError",
     "Pushed",
+    "RenderError",
     "Report",
+    "UnknownCodeError",
+    "UserError",
     "WriteError",
     "check",
+    "check_data",
     "patch",
     "preflight",
     "push",
@@ -41,16 +57,25 @@ __all__ = [
 
 _HOMES = {
     "CheckpointError": "checkpoint.checkpoint",
-    "HubError": "hub.client",
+    "ChildError": "bounds.limits",
+    "DataError": "data.batches",
+    "HubError": "hub.errors",
+    "Moved": "hub.errors",
     "Options": "options",
     "Patched": "results",
     "Preflight": "training.preflight",
     "PreflightCallback": "training.callback",
-    "PreflightError": "training.preflight",
+    "PreflightError": "training.in_memory",
+    "PreflightWarning": "training.preflight",
+    "PushError": "share.plan",
     "Pushed": "share.push",
+    "RenderError": "jinja.renderer",
     "Report": "results",
+    "UnknownCodeError": "options",
+    "UserError": "text.display",
     "WriteError": "disk.store",
     "check": "api",
+    "check_data": "api",
     "patch": "api",
     "preflight": "training.preflight",
     "push": "api",

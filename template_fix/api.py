@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,18 +23,18 @@ if TYPE_CHECKING:
     from template_fix.share.push import Pushed
 
 
-def check(model: str, options: Options | None = None, *, revision: str | None = None) -> Report:
-    """Return what is wrong with a model: a directory, or a repository on the Hub at ``revision``.
+def check(model: str | os.PathLike[str], options: Options | None = None, *, revision: str | None = None) -> Report:
+    """Return what is wrong with a model: the path of a directory, or a repository on the Hub at ``revision``.
 
     Raises CheckpointError where its files can't be read, and HubError where the Hub doesn't hand them out.
     """
     from template_fix.engine.patch import check as check_one
 
-    return check_one(open_model(model, revision).checkpoint, options)
+    return check_one(open_model(os.fspath(model), revision).checkpoint, options)
 
 
 def row_check(
-    model: str,
+    model: str | os.PathLike[str],
     options: Options | None = None,
     *,
     revision: str | None = None,
@@ -49,11 +50,11 @@ def row_check(
     """
     from template_fix.data.check import row_check_of
 
-    return row_check_of(open_model(model, revision).checkpoint, options, columns)
+    return row_check_of(open_model(os.fspath(model), revision).checkpoint, options, columns)
 
 
 def check_data(
-    model: str,
+    model: str | os.PathLike[str],
     source: Source,
     options: Options | None = None,
     *,
@@ -68,23 +69,23 @@ def check_data(
     """
     from template_fix.data.check import check_data as check_one
 
-    checkpoint = open_model(model, revision).checkpoint
+    checkpoint = open_model(os.fspath(model), revision).checkpoint
     return check_one(checkpoint, source, options, wish, told)
 
 
 def patch(
-    model: str,
+    model: str | os.PathLike[str],
     options: Options | None = None,
     *,
     revision: str | None = None,
-    output: str | None = None,
+    output: str | os.PathLike[str] | None = None,
     write: bool = True,
 ) -> Patched:
     """Repair a model: in place, or into the directory ``output``, or in memory alone where ``write`` is false.
 
     Raises CheckpointError and HubError as `check` does, and WriteError where the files can't be written.
     """
-    options = options or Options()
+    options, model = options or Options(), os.fspath(model)
     if output == "":
         raise WriteError("the name of the directory to write to is empty; is a variable unset?")
     if not write:
@@ -92,7 +93,7 @@ def patch(
 
         return Patched(patch_one(open_model(model, revision).checkpoint, options), None)
     if output is not None:
-        return _copied(open_model(model, revision), options, output)
+        return _copied(open_model(model, revision), options, os.fspath(output))
     return _replaced(model, revision, options)
 
 
@@ -159,7 +160,7 @@ def show(
 
 
 def push(
-    source: str,
+    source: str | os.PathLike[str],
     to: str,
     options: Options | None = None,
     *,
@@ -185,5 +186,5 @@ def push(
     from template_fix.share.push import push as push_one
 
     options = options or Options(default=shared_default(create_pr))
-    request = PushRequest(source, to, options, revision, create_pr, branch, private, message, allow_errors)
+    request = PushRequest(os.fspath(source), to, options, revision, create_pr, branch, private, message, allow_errors)
     return push_one(request, dry_run=dry_run, confirm=confirm)

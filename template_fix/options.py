@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from template_fix.text.display import UserError
 
 # Told only where the code is selected, or by an option: most templates have no markers, most trainings need none, and
 # who trains with transformers alone needs no other engine.
 _ASKED_FOR = {"TF404": "engines", "TF501": "mark"}
 
 
+class UnknownCodeError(UserError, ValueError):
+    """No rule has this code; the message names those that are near."""
+
+
 @dataclass(frozen=True)
 class Options:
     """What to look for and how to repair it.
 
-    ``select`` and ``ignore`` hold codes or their beginnings (``TF2``); an empty ``select`` means all. ``default`` is
-    what an absent ``preserve_thinking`` shall mean: ``preserve`` or ``original``. ``tags`` override the reasoning tags
-    that are found; ValueError is raised for a pair that can't be told apart from other text. ``mark`` asks for
-    generation markers, which are never put in otherwise, ``engines`` for what other engines make of a template.
-    ``flags`` are template variables that the training, or whoever
-    serves the model, is going to pass: all is judged with them.
+    ``select`` and ``ignore`` take a code or the beginning of one (``"TF301"``, ``"TF2"``), or several; none selected
+    means all, and UnknownCodeError is raised for a code that no rule has. ``default`` is what an absent
+    ``preserve_thinking`` shall mean: ``preserve`` or ``original``. ``tags`` override the reasoning tags that are found;
+    ValueError is raised for a pair that can't be told apart from other text. ``mark`` asks for generation markers,
+    which are never put in otherwise, ``engines`` for what other engines make of a template. ``flags`` are template
+    variables that the training, or whoever serves the model, is going to pass: all is judged with them.
+    ``plain`` are other tokens that decoding shall keep, such as ``<answer>``, each with the tag that closes it.
     """
 
-    select: frozenset[str] = frozenset()
-    ignore: frozenset[str] = frozenset()
+    select: str | Iterable[str] = frozenset()
+    ignore: str | Iterable[str] = frozenset()
     default: str = "preserve"
     tags: tuple[tuple[str, str], ...] = ()
     mark: bool = False
     engines: bool = False
     flags: tuple[tuple[str, Any], ...] = ()
+    plain: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("select", "ignore"):
+            object.__setattr__(self, name, known_codes(getattr(self, name)))
         for pair in self.tags:
             refuse_no_tags(*pair)
 
@@ -44,6 +56,33 @@ class Options:
     def names(self, code: str) -> bool:
         """Whether a code is selected by name, and not just because nothing is."""
         return bool(self.select) and self.wants(code)
+
+
+def known_codes(given: str | Iterable[str]) -> frozenset[str]:
+    """Return codes and beginnings of codes as the rules write them; raises UnknownCodeError.
+
+    Each text may name several, with commas between them.
+    """
+    texts = [given] if isinstance(given, str) else given
+    wanted = frozenset(code.strip().upper() for text in texts for code in text.split(",") if code.strip())
+    for code in sorted(wanted):
+        if not any(known.startswith(code) for known in rule_codes()):
+            raise UnknownCodeError(unknown(code))
+    return wanted
+
+
+def rule_codes() -> list[str]:
+    """Return the codes of all rules, by the names of their files: no rule has to be imported for that."""
+    return sorted(path.name[:5].upper() for path in Path(__file__).parent.glob("rules/*/tf[0-9]*_*.py"))
+
+
+def unknown(code: str) -> str:
+    """Return what to say of a code that no rule has."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(code.upper(), rule_codes(), n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "`template-fix explain` lists all codes"
+    return f"no rule is called {code}; {hint}"
 
 
 def shared_default(create_pr: bool) -> str:

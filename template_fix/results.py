@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from html import escape
 from typing import Any
 
 from template_fix.text.edits import Edit, Span, differing
@@ -78,7 +79,8 @@ class Finding:
     """One thing that is wrong, as a rule reports it.
 
     ``message`` is one sentence that a stranger understands, ``fix`` one sentence on what to do about it, or None
-    where nothing can be done by an edit.
+    where nothing can be done by an edit. ``patch_with`` are the options with which ``patch`` looks for a repair of it,
+    "" where it needs none, None where it doesn't.
     """
 
     code: str
@@ -87,6 +89,15 @@ class Finding:
     place: Place | None = None
     evidence: tuple[Evidence, ...] = ()
     fix: str | None = None
+    patch_with: str | None = None
+
+
+@dataclass(frozen=True)
+class NotRendered:
+    """A template's reason for refusing conversations, and those, in words."""
+
+    reason: str
+    conversations: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -94,8 +105,9 @@ class TemplateSummary:
     """What was learned about one chat template.
 
     ``tags`` are its reasoning delimiters, as pairs of opening and closing text; ``reasoning`` tells whether the
-    template has any notion of reasoning; of ``probes`` conversations it rendered ``accepted``. Where a repair was
-    looked for, its conversations took ``exercised`` of the template's ``tests`` both ways.
+    template has any notion of reasoning; of ``probes`` conversations it rendered ``accepted``, and ``refused``
+    has the others by the reason. Where a repair was looked for, its conversations took ``exercised``
+    of the template's ``tests`` both ways.
     """
 
     file: str
@@ -106,6 +118,19 @@ class TemplateSummary:
     accepted: int
     tests: int = 0
     exercised: int = 0
+    refused: tuple[NotRendered, ...] = ()
+
+    @property
+    def unjudged(self) -> str:
+        """Why nothing can be said of the template's reasoning, "" where it was tried."""
+        if self.probes and not self.reasoning:
+            return "no reasoning tags were found in the template"
+        return "the template refuses most of the conversations" if self.mostly_refused else ""
+
+    @property
+    def mostly_refused(self) -> bool:
+        """Whether more conversations were refused than rendered."""
+        return self.accepted * 2 < self.probes
 
 
 @dataclass(frozen=True)
@@ -120,6 +145,24 @@ class Report:
     templates: tuple[TemplateSummary, ...]
     revision: str | None = None
 
+    @property
+    def unjudged(self) -> tuple[str, ...]:
+        """Why there is no verdict on the reasoning of templates: without a trial nothing is right or wrong."""
+        return tuple(dict.fromkeys(filter(None, (template.unjudged for template in self.templates))))
+
+    @property
+    def verdict(self) -> str:
+        """What it comes to: ``2 errors, 1 note``."""
+        counts = [(sum(finding.level is level for finding in self.findings), level.value) for level in Level]
+        told = [f"{number} {noun}{'s' * (number != 1)}" for number, noun in counts if number]
+        return ", ".join([*told, *(f"not judged: {why}" for why in self.unjudged)]) or "nothing wrong"
+
+    def __repr__(self) -> str:
+        return f"<Report of {self.model}: {self.verdict}>"
+
+    def _repr_html_(self) -> str:
+        return _html(f"{self.model}: {self.verdict}", self.findings)
+
 
 @dataclass(frozen=True)
 class Failed:
@@ -129,13 +172,22 @@ class Failed:
     message: str
 
 
+class Target(str, Enum):
+    """What a repair changes."""
+
+    TEMPLATE = "template"
+    MARKERS = "markers"
+    TOKENS = "tokens"
+    FILES = "files"
+
+
 @dataclass(frozen=True)
 class Repair:
     """Edits that belong together and are kept or refused as one.
 
     ``codes`` are what it resolves; of a repair that was refused, what it was meant to resolve. ``edits`` pairs each
     edit with the file it is made in, ``title`` says what is done in a few words, ``why`` what that brings, ``source``
-    what proposed it (``patch split-last``, ``token flags``, …).
+    what proposed it (``patch split-last``, ``token flags``, …), ``target`` what is changed.
     """
 
     codes: tuple[str, ...]
@@ -143,6 +195,7 @@ class Repair:
     why: str
     source: str
     edits: tuple[tuple[str, Edit], ...]
+    target: Target = Target.TEMPLATE
 
 
 @dataclass(frozen=True)
@@ -188,7 +241,18 @@ class PatchResult:
     @property
     def unmarked(self) -> bool:
         """Whether generation markers were asked for, and a template could not be given any."""
-        return any({"TF501", "TF502"} & {*refusal.repair.codes} for refusal in self.refused)
+        return any(refusal.repair.target is Target.MARKERS for refusal in self.refused)
+
+    def __repr__(self) -> str:
+        files = f" in {', '.join(sorted(self.changed))}" if self.changed else ""
+        return f"<PatchResult of {self.before.model}: {len(self.kept)} repairs{files}; after: {self.after.verdict}>"
+
+    def _repr_html_(self) -> str:
+        return _html(repr(self).strip("<>"), self.after.findings)
+
+    def changes(self, *targets: Target) -> bool:
+        """Whether a repair that stands changes one of these."""
+        return any(repair.target in targets for repair in self.kept)
 
 
 @dataclass(frozen=True)
@@ -203,6 +267,23 @@ class Patched:
     written: str | None
     left: tuple[str, ...] = ()
     copied: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        written = f"written to {self.written}" if self.written else "nothing written"
+        return f"<Patched: {written}; {self.result!r}>"
+
+    def _repr_html_(self) -> str:
+        return self.result._repr_html_()
+
+
+def _html(title: str, findings: Iterable[Finding]) -> str:
+    """Return findings as a table, for notebooks."""
+    rows = "".join(
+        f"<tr><td>{finding.level.value}</td><td>{finding.code}</td><td>{escape(finding.message)}</td>"
+        f"<td>{escape(finding.fix or '')}</td></tr>"
+        for finding in findings
+    )
+    return f"<p><b>{escape(title)}</b></p>" + (f"<table>{rows}</table>" if rows else "")
 
 
 Outcome = Report | Patched | Failed

@@ -24,6 +24,7 @@ DROPPED = Finding(
         ),
     ),
     "Print the content as it is.",
+    "",
 )
 SPECIAL = Finding(
     "TF301",
@@ -31,6 +32,7 @@ SPECIAL = Finding(
     "<think> is special, so decoding skips it.",
     Place("tokenizer.json", 7, 5),
     fix="Flag it as an ordinary added token.",
+    patch_with="",
 )
 PREFILLED = Finding("TF205", Level.WARNING, "The generation prompt opens a block that plain turns lack.")
 CONTROL = Finding("TF301", Level.NOTE, "[THINK] is a control token by design.", Place("tokenizer.json", 9, 1))

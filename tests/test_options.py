@@ -1,4 +1,4 @@
-"""Reasoning tags that the user names: a text each, and two different ones."""
+"""Options that the user gives: codes that there are, and reasoning tags that can be told apart."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from template_fix.options import Options
+from template_fix.options import Options, UnknownCodeError, rule_codes
+from template_fix.rules import RULES
 
 NO_TAGS = [
     pytest.param("", "</a>", "a reasoning tag is a text", id="no opening tag"),
@@ -34,3 +35,21 @@ def test_the_command_line_says_so_before_anything_is_read(
     assert told.returncode == 2
     assert f"'--tag': {why}" in told.stderr
     assert "Traceback" not in told.stderr
+
+
+@pytest.mark.parametrize("given", ["TF301", "tf301", ("TF301",), ["TF301"], {"TF301"}], ids=repr)
+def test_codes_are_a_text_or_several(given: object) -> None:
+    selected, ignored = Options(select=given), Options(ignore=given)  # type: ignore[arg-type]
+    assert [code for code in rule_codes() if selected.wants(code)] == ["TF301"]
+    assert [code for code in rule_codes() if not ignored.wants(code) and Options().wants(code)] == ["TF301"]
+
+
+@pytest.mark.parametrize("given", ["TF999", ("TF301", "nonsense")], ids=repr)
+@pytest.mark.parametrize("name", ["select", "ignore"])
+def test_a_code_that_no_rule_has_is_refused(name: str, given: object) -> None:
+    with pytest.raises(UnknownCodeError, match="no rule is called"):
+        Options(**{name: given})  # type: ignore[arg-type]
+
+
+def test_the_codes_are_those_of_the_rules() -> None:
+    assert rule_codes() == [rule.CODE for rule in RULES]

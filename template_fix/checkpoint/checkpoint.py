@@ -32,7 +32,8 @@ from template_fix.text.edits import apply as apply_edits
 __all__ = ["Checkpoint", "CheckpointError", "TemplateCopy", "TokenRecord"]
 
 EDITABLE = (TOKENIZER, CONFIG, MAP, ADDED, JINJA, LEGACY, PROCESSOR)
-READ_ONLY = ("config.json", "generation_config.json")
+# The model's own, beside its tokenizer.
+CONFIGS = ("config.json", "generation_config.json")
 LARGEST = {TOKENIZER: 64 * 2**20}
 LARGEST_OTHER = 16 * 2**20
 LONGEST_LINE = 2000
@@ -74,7 +75,7 @@ class Checkpoint:
             checkpoint._read_all()
             return checkpoint
         present = _listing(root, name)
-        wanted = [*(file for file in (*EDITABLE, *READ_ONLY) if file in present), *_additional(root, name)]
+        wanted = [*(file for file in (*EDITABLE, *CONFIGS) if file in present), *_additional(root, name)]
         files = {file: _read(root, file, name) for file in wanted}
         if not any(file in EDITABLE or file.startswith(ADDITIONAL) for file in files):
             templates = sorted(file for file in present if file.endswith(SUFFIXES))

@@ -19,7 +19,8 @@ from template_fix.conversations.builtin import Conversation
 from template_fix.disk.replace import write_elsewhere
 from template_fix.disk.store import WriteError
 from template_fix.engine.patch import special_tokens
-from template_fix.report.findings import by_gravity, check_lines, finding_lines, patch_lines, tally
+from template_fix.report.checks import check_lines
+from template_fix.report.findings import by_gravity, finding_lines, patch_lines, tally
 from template_fix.report.showing import Shown, render_all, shown_lines
 from template_fix.report.terminal import WIDEST, Line, Piece, line, width_of
 from template_fix.results import Failed, Patched, Report

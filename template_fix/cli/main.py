@@ -86,10 +86,17 @@ def cli() -> None:
 @revision
 @check_options
 @click.option("--strict", is_flag=True, help="Let warnings count as well as errors.")
+@click.option("-v", "--verbose", is_flag=True, help="List the conversations that a template refuses, with its reasons.")
 @data_options
 @report_format("text", "json", "sarif")
 def check(
-    models: tuple[str, ...], revision: str | None, options: Options, strict: bool, rows: Data, form: Format
+    models: tuple[str, ...],
+    revision: str | None,
+    options: Options,
+    strict: bool,
+    verbose: bool,
+    rows: Data,
+    form: Format,
 ) -> int:
     """Say what is wrong with models, and change nothing.
 
@@ -110,7 +117,7 @@ def check(
         )
     if not rows.data:
         call = partial(api.check, options=options, revision=revision)
-        return output.print_check(run.try_each(models, call), form, strict=strict)
+        return output.print_check(run.try_each(models, call), form, strict=strict, verbose=verbose)
     if len(models) > 1 or form == "sarif":
         raise click.UsageError("--data takes one MODEL, and reports as text or json")
     from template_fix.data.check import DataWish
@@ -122,7 +129,7 @@ def check(
     with progress() as on_batch:
         settings = partial(api.check_data, revision=revision, wish=wish, told=on_batch)
         checked = run.try_one(models[0], lambda: settings(models[0], source, options))
-    return output.print_data(checked, form, strict=strict)
+    return output.print_data(checked, form, strict=strict, verbose=verbose)
 
 
 def _count_processors() -> int:

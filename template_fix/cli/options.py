@@ -16,7 +16,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def _codes(_: click.Context, __: click.Parameter, given: Sequence[str]) -> frozenset[str]:
-    from template_fix.report.pages import UnknownCodeError, known_codes
+    from template_fix.options import UnknownCodeError, known_codes
 
     try:
         return known_codes(given) if given else frozenset()
@@ -188,6 +188,14 @@ _default = click.option("--default", type=_DEFAULTS, default="preserve", show_de
 _shared_default = click.option(
     "--default", type=_DEFAULTS, help=f"{_DEFAULT_HELP}  [default: original with --create-pr, else preserve]"
 )
+_plain = click.option(
+    "--plain-token",
+    "plain",
+    multiple=True,
+    type=FILLED,
+    metavar="TOKEN",
+    help="A token that decoding shall keep, too, such as '<answer>', with its closing tag.",
+)
 _set = click.option(
     "--set", "flags", multiple=True, callback=_flags, metavar="NAME=VALUE", help="Judge with this variable."
 )
@@ -204,7 +212,7 @@ def _make_request(**given: Any) -> PushRequest:
     from template_fix.share.plan import PushRequest
 
     default = given.pop("default") or shared_default(given["create_pr"])
-    chosen = {name: given.pop(name) for name in ("select", "ignore", "tags", "mark")}
+    chosen = {name: given.pop(name) for name in ("select", "ignore", "tags", "plain", "mark")}
     return PushRequest(options=Options(**chosen, default=default), **given)
 
 
@@ -233,12 +241,15 @@ def _name_of(option: Callable[[Any], Any]) -> str:
 
 
 # What to check, as one `Options` value.
-check_options = _gather("options", _make_options, select, ignore, tags, _set, engines)
+check_options = _gather("options", _make_options, select, ignore, tags, _plain, _set, engines)
 # How to repair, as one `Options` value.
-patch_options = _gather("options", _make_options, select, ignore, tags, _default, mark, engines)
+patch_options = _gather("options", _make_options, select, ignore, tags, _plain, _default, mark, engines)
 # Which training data to look at, as one `Data` value.
 data_options = _gather("rows", Data, *_DATA)
 # What to share and where, as one `PushRequest` value.
 push_options = _gather(
-    "request", _make_request, *_PUSH, revision, select, ignore, tags, _shared_default, mark, apart=("dry_run", "yes")
+    "request",
+    _make_request,
+    *(*_PUSH, revision, select, ignore, tags, _plain, _shared_default, mark),
+    apart=("dry_run", "yes"),
 )

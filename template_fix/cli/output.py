@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from template_fix.cli.run import CLEAN, FAILED, exit_code
-from template_fix.report.findings import check_lines, diff_text, patch_lines
+from template_fix.report.checks import check_lines
+from template_fix.report.findings import diff_text, patch_lines
 from template_fix.report.terminal import Line, line, printer, width_of
 from template_fix.results import Failed, Outcome, Patched, Report
 from template_fix.text.display import one_line, presentable, scrubbed_all, short
@@ -23,10 +24,10 @@ Value = TypeVar("Value")
 AnyOutcome = TypeVar("AnyOutcome", bound=Outcome)
 
 
-def print_check(outcomes: Iterable[Report | Failed], form: Format, *, strict: bool) -> int:
-    """Print the reports of ``check``."""
+def print_check(outcomes: Iterable[Report | Failed], form: Format, *, strict: bool, verbose: bool) -> int:
+    """Print the reports of ``check``; a ``verbose`` text lists the conversations that templates refuse."""
     if form == "text":
-        return exit_code(list(_print_each(outcomes)), strict=strict)
+        return exit_code(list(_print_each(outcomes, verbose)), strict=strict)
     reports = _complain_of_failures(outcomes)
     code = exit_code(reports, strict=strict)
     if form == "json":
@@ -36,7 +37,7 @@ def print_check(outcomes: Iterable[Report | Failed], form: Format, *, strict: bo
     return code
 
 
-def print_data(outcome: DataReport | Failed, form: Format, *, strict: bool) -> int:
+def print_data(outcome: DataReport | Failed, form: Format, *, strict: bool, verbose: bool) -> int:
     """Print the report of ``check`` with training data, whose losses count as findings do."""
     from template_fix.report.data import survey_json, survey_lines
 
@@ -52,7 +53,7 @@ def print_data(outcome: DataReport | Failed, form: Format, *, strict: bool) -> i
         return {"exit_code": code, "models": [{**report_json(found.report), "data": survey_json(found.survey)}]}
 
     def lines(found: DataReport) -> Iterator[Line]:
-        yield from check_lines(found.report, width_of(sys.stdout))
+        yield from check_lines(found.report, width_of(sys.stdout), verbose=verbose)
         yield line("")
         yield from survey_lines(found.survey)
 
@@ -108,7 +109,8 @@ def print_show(showing: Showing | Failed, form: Format) -> int:
 
 def print_rules(code: str | None, form: Format) -> int:
     """Print the page of one rule, or the table of all."""
-    from template_fix.report.pages import UnknownCodeError, page, page_lines, pages, table_lines
+    from template_fix.options import UnknownCodeError
+    from template_fix.report.pages import page, page_lines, pages, table_lines
 
     try:
         found = [page(code)] if code else pages()
@@ -143,14 +145,14 @@ def complain(message: str) -> None:
     print(f"template-fix: {one_line(message)}", file=sys.stderr)
 
 
-def outcome_lines(outcome: Report | Patched, width: int) -> Iterator[Line]:
+def outcome_lines(outcome: Report | Patched, width: int, verbose: bool = False) -> Iterator[Line]:
     """Yield what is to be said of one model."""
     if isinstance(outcome, Patched):
         return patch_lines(outcome.result, outcome.written, outcome.left, outcome.copied, width)
-    return check_lines(outcome, width)
+    return check_lines(outcome, width, verbose=verbose)
 
 
-def _print_each(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+def _print_each(outcomes: Iterable[Outcome], verbose: bool = False) -> Iterator[Outcome]:
     """Print each outcome as soon as it is there, and hand it on."""
     put, width = printer(sys.stdout), width_of(sys.stdout)
     between: list[Line] = []
@@ -159,7 +161,7 @@ def _print_each(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
             complain(outcome.message)
         else:
             put(between)
-            put(outcome_lines(outcome, width))
+            put(outcome_lines(outcome, width, verbose))
             between = [line("")]
         sys.stdout.flush()
         yield outcome

@@ -13,8 +13,6 @@ from template_fix.text.display import UserError, one_line
 Value = TypeVar("Value")
 
 CLEAN, FINDINGS, FAILED = 0, 1, 2
-# A template that doesn't parse or run can't be looked at: nothing else is known of it.
-UNTRIED = ("TF102", "TF103")
 
 
 def try_each(models: Iterable[str], call: Callable[[str], Value]) -> Iterator[Value | Failed]:
@@ -53,8 +51,12 @@ def exit_code(outcomes: Iterable[Outcome], *, strict: bool = False) -> int:
 def _code(outcome: Outcome, strict: bool) -> int:
     if isinstance(outcome, Failed):
         return FAILED
+    from template_fix.rules import READABLE_RULES, codes
+
     findings = (outcome.result.after if isinstance(outcome, Patched) else outcome).findings
-    if any(finding.code in UNTRIED for finding in findings):
+    # A template that doesn't parse or run can't be looked at: nothing else is known of it.
+    untried = codes(READABLE_RULES)
+    if any(finding.code in untried for finding in findings):
         return FAILED
     unmarked = isinstance(outcome, Patched) and outcome.result.unmarked
     return FINDINGS if unmarked or any(_counts(finding, strict) for finding in findings) else CLEAN

@@ -20,7 +20,9 @@ from template_fix.jinja.renderer import REASONING_FIELDS, Failure, Renderer
 # A token that is longer, or isn't text at all, is no tag.
 _TAG = re.compile(r"[^\ud800-\udfff]{1,100}")
 # Words by which vendors name reasoning; a tag whose name holds one of them delimits it.
-_REASONING = re.compile(r"think|thought|reason|analysis|inner|rationale|scratchpad|reflection", re.IGNORECASE)
+_REASONING = re.compile(r"think|thought|reason|analysis|inner|rationale|scratchpad|reflection|channel", re.IGNORECASE)
+# What a channel for reasoning is called where a template opens none.
+_CHANNEL = "thought"
 # What models use as markup: <x>, </x>, <|x|>, <|x>, <x|>, [X], [/X], and the fullwidth bars of DeepSeek.
 _MARKUP = re.compile(r"<[|｜]?/?[\w:.▁ -]{1,40}[|｜]?>|\[/?[A-Z][A-Z_]{1,30}\]")
 # A tag may be made of several: a mark, the name of what it opens or closes, and a mark (<|open|>think<|sep|>).
@@ -100,11 +102,35 @@ def literals(tree: nodes.Template) -> Iterator[str]:
 def find_in_literals(tree: nodes.Template) -> tuple[str, str] | None:
     """Return the reasoning tags that a template's literals name most often, a closing tag alone being enough."""
     found = Counter(tag for text in literals(tree) for tag in _MARKUP.findall(text) if _REASONING.search(tag))
-    openings = [tag.replace("/", "", 1) for tag in found if re.match(r"[<\[][|｜]?/", tag)]
+    openings = [_opening(tag) for tag in found if _is_closing(tag)]
     complete = [*pairs(found), *((tag, next(closings(tag))) for tag in openings)]
     if not complete:
         return None
-    return max(dict.fromkeys(complete), key=lambda pair: found[pair[0]] + found[pair[1]])
+    opening, closing = max(dict.fromkeys(complete), key=lambda pair: found[pair[0]] + found[pair[1]])
+    if "channel" not in opening or opening.endswith("|>"):
+        return opening, closing
+    # A channel is named behind the tag that opens it: <|channel>thought.
+    words = (re.match(r"\w+", text.partition(opening)[2]) for text in literals(tree) if opening in text)
+    kind = next((word.group() for word in words if word and _REASONING.search(word.group())), _CHANNEL)
+    return opening + kind, closing
+
+
+def find_in_prompt(renderer: Renderer) -> tuple[str, str] | None:
+    """Return the reasoning tags of which a generation prompt ends with the opening one."""
+    asked = renderer([{"role": "user", "content": "Which word comes first?"}], None, True)
+    tags = [] if isinstance(asked, Failure) else list(_MARKUP.finditer(asked.rstrip()))
+    last = tags[-1] if tags else None
+    if last is None or not _REASONING.search(last.group()) or _is_closing(last.group()):
+        return None
+    return (last.group(), next(closings(last.group()))) if last.end() == len(str(asked).rstrip()) else None
+
+
+def _is_closing(tag: str) -> bool:
+    return bool(re.match(r"[<\[][|｜]?/|<[^|>]+\|>$", tag))
+
+
+def _opening(tag: str) -> str:
+    return tag.replace("/", "", 1) if "/" in tag else f"<|{tag[1:-2]}>"
 
 
 def find_in_output(renderer: Renderer, tree: nodes.Template) -> Tags | None:
@@ -196,7 +222,7 @@ def discover(renderer: Renderer, tree: nodes.Template, chosen: tuple[str, str] |
     ``chosen`` overrides what is found.
     """
     field = find_in_output(renderer, tree)
-    named = chosen or find_in_literals(tree)
+    named = chosen or find_in_literals(tree) or find_in_prompt(renderer)
     if field and (not chosen or chosen == (field.open, field.close)):
         return field
     return Tags(*named) if named else None

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
-from template_fix.checkpoint.checkpoint import EDITABLE
+from template_fix.checkpoint.checkpoint import CONFIGS, EDITABLE
 from template_fix.checkpoint.links import is_plain
 from template_fix.checkpoint.template_copies import ADDITIONAL, SUFFIXES
 from template_fix.disk.signature import is_signed, sign
@@ -65,7 +65,7 @@ class Entry(NamedTuple):
 
 def writable(name: str) -> bool:
     """Whether this program ever changes a file of this name, which is relative, with forward slashes."""
-    return name in EDITABLE or (is_plain(name) and _TEMPLATE.fullmatch(name) is not None)
+    return name in (*EDITABLE, *CONFIGS) or (is_plain(name) and _TEMPLATE.fullmatch(name) is not None)
 
 
 def state(directory: Path) -> State:

@@ -1,65 +1,57 @@
-"""Repairs of the tokenizer's own files: reasoning tags that are special, and forms that a release can't load."""
+"""Repairs of a model's own files: reasoning tags that are special, and what the rules on files know to repair."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.options import Options
-from template_fix.results import Finding, Level, Repair
-from template_fix.rules import CHECKPOINT_RULES
-from template_fix.tokens.loadability import FIVE, Obstacle, obstacles
+from template_fix.results import Finding, Level, Repair, Target
+from template_fix.rules import FILE_RULES, TOKEN_RULES, codes
 from template_fix.tokens.reasoning_tokens import unflag
 from template_fix.tokens.tagged_checkpoint import Subject
 
-FLAG_CODES = ("TF301", "TF302", "TF303")
-LOAD_CODE = "TF402"
+_ORDINARY = "Every loader keeps them when it decodes with skip_special_tokens=True, and every id stays as it is."
+_UNFLAGGED = codes(rule for rule in TOKEN_RULES if getattr(rule, "UNFLAGGED", False))
 
 
-def flag_repair(subject: Subject, variables: Iterable[str], options: Options) -> Iterator[tuple[Repair, str]]:
+def token_findings(subject: Subject) -> list[Finding]:
+    """Return what the rules on tokens find. Use it inside `limits.bounded`; raises CheckpointError."""
+    return [finding for rule in TOKEN_RULES for finding in rule.check(subject)]
+
+
+def flag_repair(
+    subject: Subject, found: Sequence[Finding], variables: Iterable[str], options: Options
+) -> Iterator[tuple[Repair, str]]:
     """Yield the repair that makes reasoning tags ordinary in every file, and why it is refused, "" where it stands.
 
-    ``variables`` are what the templates read: a token among them stays listed. The repair is judged by checking its
-    result. Control tokens stay as they are unless a code is selected by name.
+    ``found`` is what `token_findings` gave, ``variables`` are what the templates read: a token among them stays listed.
+    The repair is judged by checking its result. Control tokens stay as they are unless a code is selected by name.
     """
-    named = any(options.names(code) for code in FLAG_CODES)
-    before = [finding for finding in _findings(subject) if options.wants(finding.code)]
-    if not any(named or finding.level is not Level.NOTE for finding in before if finding.code in FLAG_CODES):
+    named = any(map(options.names, _UNFLAGGED))
+    tags_named = "the tokens" if options.plain else "the reasoning tags"
+    before = [finding for finding in found if options.wants(finding.code)]
+    if not any(named or finding.level is not Level.NOTE for finding in before if finding.code in _UNFLAGGED):
         return
     tags = [tag for pair in subject.tags if named or pair not in subject.control_tags for tag in pair]
     unflagged = unflag(subject.checkpoint, tags, frozenset(variables))
-    after = _findings(replace(subject, checkpoint=subject.checkpoint.apply(unflagged.edits)))
+    after = token_findings(replace(subject, checkpoint=subject.checkpoint.apply(unflagged.edits)))
     resolved = {finding.code for finding in before} - {finding.code for finding in after}
-    codes = tuple(sorted(resolved)) or FLAG_CODES
     why = " ".join([_ORDINARY, *unflagged.notes])
-    repair = Repair(codes, "make the reasoning tags ordinary tokens", why, "token flags", unflagged.edits)
-    worse = {finding.code for finding in after} - {finding.code for finding in _findings(subject)}
+    title = f"make {tags_named} ordinary tokens"
+    repair = Repair(tuple(sorted(resolved or _UNFLAGGED)), title, why, "token flags", unflagged.edits, Target.TOKENS)
+    worse = {finding.code for finding in after} - {finding.code for finding in found}
     if not unflagged.edits:
         yield from ((repair, note) for note in unflagged.notes)
     else:
         yield repair, f"it would bring {min(worse)} about" if worse else ""
 
 
-def load_repair(checkpoint: Checkpoint, options: Options) -> Repair | None:
-    """Return the first repair of a form that a release can't load, or None. Make its edits, then ask again.
-
-    What only an older release can't load is repaired where TF402 is selected by name: transformers 5 writes such files
-    whenever it saves.
-    """
-    for obstacle in obstacles(checkpoint) if options.wants(LOAD_CODE) else ():
-        if obstacle.edits and (FIVE in obstacle.releases or options.names(LOAD_CODE)):
-            return _loading(obstacle)
+def file_repair(subject: Subject, options: Options) -> Repair | None:
+    """Return the first repair that a rule on files has for a checkpoint, or None. Make its edits, then ask again."""
+    for rule in FILE_RULES:
+        if hasattr(rule, "repairs") and options.wants(rule.CODE):
+            for repair in rule.repairs(subject, options.names(rule.CODE)):
+                found: Repair = repair
+                return found
     return None
-
-
-def _loading(obstacle: Obstacle) -> Repair:
-    edits = tuple((obstacle.file, edit) for edit in obstacle.edits)
-    return Repair((LOAD_CODE,), obstacle.fix, f"Until then: {obstacle.message}.", "loadable forms", edits)
-
-
-_ORDINARY = "Every loader keeps them when it decodes with skip_special_tokens=True, and every id stays as it is."
-
-
-def _findings(subject: Subject) -> list[Finding]:
-    return [finding for rule in CHECKPOINT_RULES for finding in rule.check(subject)]

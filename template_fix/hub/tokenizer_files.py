@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from fnmatch import fnmatch
 
-from template_fix.checkpoint.checkpoint import EDITABLE, READ_ONLY
+from template_fix.checkpoint.checkpoint import CONFIGS, EDITABLE
 from template_fix.checkpoint.links import is_plain
 from template_fix.checkpoint.template_copies import ADDITIONAL
 
 CARD = "README.md"
 # What a check reads; the templates of a directory are all files in it.
-READ = (*EDITABLE, *READ_ONLY, f"{ADDITIONAL}*.jinja")
+READ = (*EDITABLE, *CONFIGS, f"{ADDITIONAL}*.jinja")
 # Without config.json, transformers may choose another class.
 _OWN = (*EDITABLE, "config.json", f"{ADDITIONAL}*.jinja")
 _VOCABULARIES = (

@@ -57,6 +57,17 @@ def _constants(tree: nodes.Node) -> list[type]:
     return [type(node.value) for node in walk(tree) if isinstance(node, nodes.Const)]
 
 
+def lost_sums(tree: nodes.Node) -> Iterator[nodes.Node]:
+    """Yield what loops over a content set a name to, with that name in it: the sum is lost as an iteration ends."""
+    for loop in tree.find_all(nodes.For):
+        names = (getattr(each, "attr", None) or getattr(each, "value", None) for each in walk(loop.iter))
+        if "content" in names:
+            for each in (node for body in loop.body for node in walk(body) if isinstance(node, nodes.Assign)):
+                name = each.target.name if isinstance(each.target, nodes.Name) else None
+                if any(isinstance(node, nodes.Name) and node.name == name for node in walk(each.node)):
+                    yield each.node
+
+
 def conditions(tree: nodes.Node) -> Iterator[nodes.Node]:
     """Yield every expression of which only the truth matters: each test, and what `operands` yields of it."""
     for node in walk(tree):

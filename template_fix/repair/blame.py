@@ -18,7 +18,9 @@ from template_fix.text.edits import Span
 def cause(search: Search, known: Sequence[Proposal], basis: Basis | None, probe: Probe, part: Part) -> Span | None:
     """Return the expression or test that keeps a text from being printed, None where none is found.
 
-    Of those but for which the text is printed, the first that can be changed without harm counts, else the first.
+    Of those but for which the text is printed, the first that can be changed without harm counts, else the first
+    expression that is given the text and loses it. A test is none: it may be right, and what it leads to where it is
+    forced only happens to print the text.
     """
     blamed: list[Span] = []
     for at, harmless in _causes(search, known, basis, probe, part):
@@ -58,9 +60,12 @@ def _forced(basis: Basis, probe: Probe, part: Part) -> Iterator[tuple[Span, bool
     ]
     flipped = sorted(find_flips(trace, probe), key=lambda flip: not flip[1])
     forced = [(trace.tests[number], trace.forced(tests={number: outcome})) for number, outcome in flipped]
-    for site, renderer in (*fed, *forced):
+    for site, renderer in fed:
         if prints(renderer, probe, part):
             yield site.span, same(renderer, examined, untouched)
+    for test, renderer in forced:
+        if prints(renderer, probe, part) and same(renderer, examined, untouched):
+            yield test.span, True
 
 
 def change(search: Search, known: Sequence[Proposal], basis: Basis | None, seen: Observation) -> Span | None:

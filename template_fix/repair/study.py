@@ -22,7 +22,7 @@ from template_fix.jinja.renderer import Message, Renderer, RenderError, Variable
 from template_fix.jinja.templates import ParseError, Template
 from template_fix.repair.proposers import Basis, Proposal
 from template_fix.repair.search import Search
-from template_fix.results import Evidence
+from template_fix.results import Evidence, Level
 from template_fix.text.edits import Span
 from template_fix.trace.coverage import Coverage, reaching
 from template_fix.trace.recorder import Trace, traced
@@ -37,7 +37,8 @@ class Setting:
 
     ``captured`` has repairs note the switch first of all, for templates that bind it themselves. ``ends`` are the texts
     of the tokens that generation stops at, as far as they are known. ``switch`` is what ``preserve_thinking`` is set
-    to, None where it isn't passed.
+    to, None where it isn't passed. ``assumed`` are the tags of a template that
+    has none, None where it is taken as it is.
     """
 
     variables: tuple[tuple[str, Any], ...] = ()
@@ -46,16 +47,19 @@ class Setting:
     captured: bool = False
     ends: tuple[str, ...] = ()
     switch: Any = None
+    assumed: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a template rule reports: like a finding, with the place as offsets in the template."""
+    """A finding on a template, with offsets as its place; ``sought`` says that one was looked for, found or not."""
 
     message: str
     at: Span | None = None
     evidence: tuple[Evidence, ...] = ()
     fix: str | None = None
+    level: Level | None = None
+    sought: bool = False
 
 
 class Study:
@@ -77,6 +81,7 @@ class Study:
                 self.template = Template(source)
             renderer = Renderer(source, self.variables)
             found = discover(renderer, self.template.tree, setting.tags)
+            found = found or (Tags(*setting.assumed) if setting.assumed else None)
             self.case = self._case(renderer, found or NEUTRAL)
             self.reasoning = found is not None
             _ = self.examined.unsupported  # renders the battery: what goes wrong goes wrong here

@@ -33,8 +33,9 @@ def outcomes_json(outcomes: Sequence[Outcome], exit_code: int) -> dict[str, Any]
 
 
 def report_json(report: Report) -> dict[str, Any]:
-    """Return the findings and templates of one model."""
-    return asdict(replace(report, findings=tuple(map(_finding, report.findings))))
+    """Return the findings and templates of one model, and why there is no verdict on some."""
+    told = asdict(replace(report, findings=tuple(map(_finding, report.findings))))
+    return {**told, "unjudged": list(report.unjudged)}
 
 
 def _finding(finding: Finding) -> Finding:
@@ -136,6 +137,7 @@ def _repair(repair: Repair) -> dict[str, Any]:
         "title": repair.title,
         "why": repair.why,
         "source": repair.source,
+        "target": repair.target.value,
         "edits": [
             {"file": file, "start": edit.span.start, "end": edit.span.end, "text": edit.text}
             for file, edit in repair.edits

@@ -9,7 +9,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from template_fix.repair.loop_leaks import LEAKING
 from template_fix.report.excerpts import edit_line, evidence_lines, source_lines
 from template_fix.report.terminal import WIDEST, Line, Piece, line
-from template_fix.results import Finding, Level, PatchResult, Place, Refusal, Repair, Report, TemplateSummary
+from template_fix.results import (
+    Finding,
+    Level,
+    PatchResult,
+    Place,
+    Refusal,
+    Repair,
+    Target,
+)
+from template_fix.rules import rule_of
 from template_fix.text.display import cut, short
 from template_fix.text.edits import unified_diff
 
@@ -28,21 +37,7 @@ BY_TEXT = (
 )
 _ORDER = tuple(Level)
 _EDITS = 3
-# What no edit of ours mends: `patch` isn't advised for these alone.
-BY_HAND = ("TF101", "TF102", "TF103", "TF304", "TF401", "TF403", "TF503", "TF504")
-MARKERS = ("TF501", "TF502")
-
-
-def check_lines(report: Report, width: int = WIDEST) -> Iterator[Line]:
-    """Yield what ``check`` says of one model: the gravest findings first, then what to do next."""
-    yield line(Piece(short(report.model), "title"), ": ", *tally(report.findings))
-    yield from _templates(report)
-    for finding in by_gravity(report.findings):
-        yield line("")
-        yield from finding_lines(finding, width)
-    if report.findings:
-        yield line("")
-        yield from _next_after_check(report)
+_UNMENDED = "no edit that was tried mends it and harms nothing"
 
 
 def patch_lines(
@@ -71,12 +66,22 @@ def patch_lines(
         yield line(Piece("Remains", "title"))
     for finding in by_gravity(after):
         yield from finding_lines(finding, width, brief=True)
+        yield from _why_it_remains(finding, result)
     yield line("")
     if result.kept:
         yield from proof_lines(result)
     if after:
-        yield _explain(after)
+        yield explain(after)
     yield from _next_after_patch(result, written, left, copied)
+
+
+def _why_it_remains(finding: Finding, result: PatchResult) -> Iterator[Line]:
+    """Yield the conversation that shows a finding, and why nothing was done about it."""
+    for evidence in finding.evidence[:1]:
+        yield line(Piece("in: ", "dim"), short(evidence.subject), indent=2, hang=4)
+    if finding.patch_with == "":
+        refused = [refusal.reason for refusal in result.refused if finding.code in refusal.repair.codes]
+        yield line(Piece("why: ", "dim"), cut((*refused, _UNMENDED)[0]), indent=2, hang=5)
 
 
 def diff_text(result: PatchResult) -> str:
@@ -127,33 +132,12 @@ def finding_lines(finding: Finding, width: int = WIDEST, *, brief: bool = False)
         yield line(Piece("fix: ", "good"), cut(finding.fix), indent=2, hang=5)
 
 
-def _templates(report: Report) -> Iterator[Line]:
-    for template in report.templates:
-        name = f"{short(template.variant)} template in {short(template.file)}"
-        yield line(Piece(f"{name}: {_learned(template)}", "dim"), indent=2, hang=2)
+def explain(findings: Iterable[Finding]) -> Line:
+    """Return where to read on."""
+    return advice("More", f"explain {min(finding.code for finding in findings)}", "tells what a code means.")
 
 
-def _learned(template: TemplateSummary) -> str:
-    if not template.probes:
-        return "could not be tried"
-    tags = ", ".join(f"{short(opening)} … {short(closing)}" for opening, closing in template.tags)
-    known = f"reasoning between {tags}" if template.reasoning else "no reasoning tags found"
-    return f"{known}; it renders {template.accepted} of {template.probes} probe conversations"
-
-
-def _next_after_check(report: Report) -> Iterator[Line]:
-    if any(finding.fix and finding.code not in BY_HAND for finding in report.findings):
-        output = " --output DIR" if report.revision else ""
-        mark = " --mark" if any(finding.code in MARKERS for finding in report.findings) else ""
-        yield _advice("Next", f"patch {shlex.quote(report.model)}{mark}{output}", "repairs what it can.")
-    yield _explain(report.findings)
-
-
-def _explain(findings: Iterable[Finding]) -> Line:
-    return _advice("More", f"explain {min(finding.code for finding in findings)}", "tells what a code means.")
-
-
-def _advice(label: str, command: str, what: str) -> Line:
+def advice(label: str, command: str, what: str) -> Line:
     """Return a command to go on with; it stays on one line, so that it can be copied."""
     return line(f"{label}: ", Piece(f"template-fix {command}", "code"), f" {what}", fixed=True)
 
@@ -169,6 +153,7 @@ def _repaired(result: PatchResult, written: str | None) -> list[Piece]:
         copied = f", copied to {written} as it is" if written not in (None, result.before.model) else ""
         return [
             Piece("nothing repaired") if result.after.findings else Piece("nothing to repair", "good"),
+            Piece("".join(f"; not judged: {why}" for why in result.after.unjudged[:1])),
             Piece(copied),
         ]
     files = ", ".join(sorted(result.changed))
@@ -182,7 +167,8 @@ def _repaired(result: PatchResult, written: str | None) -> list[Piece]:
 
 def concerns(result: PatchResult) -> str:
     """Return whom the losses concern, where they are such as many vendors want for serving."""
-    return CONCERNS if any(finding.code in ("TF202", "TF204") for finding in result.before.findings) else ""
+    on_purpose = (getattr(rule_of(finding.code), "ON_PURPOSE", False) for finding in result.before.findings)
+    return CONCERNS if any(on_purpose) else ""
 
 
 def elsewhere(
@@ -227,7 +213,7 @@ def _served(result: PatchResult) -> Iterator[Line]:
 
 def _trained(result: PatchResult) -> Iterator[Line]:
     """Yield what changes, with a template's text, for those whose trainer knew it by that."""
-    if any(code.startswith(("TF2", "TF5")) for repair in result.kept for code in repair.codes):
+    if result.changes(Target.TEMPLATE, Target.MARKERS):
         yield line("")
         yield line(Piece("Training: ", "title"), BY_TEXT, hang=2)
 
@@ -299,11 +285,11 @@ def _next_after_patch(
             if names:
                 yield line(f"{told}: {_some(names)}.", hang=2)
     if result.changed and result.before.revision:
-        yield _advice("Next", f"push {name} --to {name} --create-pr", "offers the repair to its maintainers.")
+        yield advice("Next", f"push {name} --to {name} --create-pr", "offers the repair to its maintainers.")
     elif result.changed and written is None:
-        yield _advice("Next", f"patch {name}", "writes these changes.")
+        yield advice("Next", f"patch {name}", "writes these changes.")
     elif result.changed and written == model:
-        yield _advice("Undo", f"undo {name}", "restores the former bytes.")
+        yield advice("Undo", f"undo {name}", "restores the former bytes.")
 
 
 def _some(names: Sequence[str], most: int = 8) -> str:

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from template_fix.options import UnknownCodeError, unknown
 from template_fix.report.terminal import Line, Piece, Style, line
-from template_fix.text.display import UserError
 
 _FORMED = re.compile(r" |\||[*-] |\d+\.|```")
 _STYLES: dict[str, Style] = {"error": "error", "warning": "warning", "note": "note"}
@@ -23,10 +23,6 @@ class Page(NamedTuple):
     page: str
 
 
-class UnknownCodeError(UserError, ValueError):
-    """No rule has this code; the message names those that are near."""
-
-
 def pages() -> list[Page]:
     """Return the pages of all rules, in the order of their codes."""
     from template_fix.rules import RULES
@@ -39,27 +35,8 @@ def page(code: str) -> Page:
     """Return the page of one rule; raises UnknownCodeError."""
     found = {page.code: page for page in pages()}
     if code.upper() not in found:
-        raise UnknownCodeError(unknown(code, list(found)))
+        raise UnknownCodeError(unknown(code))
     return found[code.upper()]
-
-
-def known_codes(given: Sequence[str]) -> frozenset[str]:
-    """Return codes and beginnings of codes as the rules write them; raises UnknownCodeError."""
-    codes = [page.code for page in pages()]
-    wanted = [code.strip().upper() for text in given for code in text.split(",") if code.strip()]
-    for code in wanted:
-        if not any(known.startswith(code) for known in codes):
-            raise UnknownCodeError(unknown(code, codes))
-    return frozenset(wanted)
-
-
-def unknown(code: str, codes: Sequence[str]) -> str:
-    """Return what to say of a code that no rule has."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(code.upper(), codes, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else "`template-fix explain` lists all codes"
-    return f"no rule is called {code}; {hint}"
 
 
 def table_lines(pages: Sequence[Page]) -> Iterator[Line]:

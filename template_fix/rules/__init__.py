@@ -1,12 +1,18 @@
 """What can be wrong with a checkpoint: one file a rule, and the rule's docstring is its page.
 
 A rule has ``CODE``, ``LEVEL``, ``SUMMARY`` and ``check``, and is found by the folder that it lies in. Those in
-``readable``, ``template``, ``markers`` and ``engines`` look at a `Study` and yield `Found`; those in ``checkpoint`` and
-``tokens`` look at a `Subject` and yield `Finding`. ``tokens`` belongs inside of `limits.bounded`.
+``readable``, ``template``, ``markers`` and ``engines`` look at a `Study` and yield `Found`; those in ``checkpoint``,
+``files`` and ``tokens`` look at a `Subject` and yield `Finding`. ``tokens`` belongs inside of `limits.bounded`.
+
+What else a rule may say of itself: ``PATCH_WITH``, the options with which ``patch`` looks for a repair of what it finds
+(a `Finding` says so itself); ``repairs``, which yields the repairs of a `Subject`; ``ON_PURPOSE``, where vendors mean
+it so, for serving; ``UNFLAGGED``, where making tags ordinary mends it; and ``ASSUMES_TAGS``, where it can be asked of a
+template without any notion of reasoning.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
@@ -26,15 +32,28 @@ def _rules(folder: str) -> tuple[Any, ...]:
 READABLE_RULES = _rules("readable")
 REPAIRABLE_RULES = (*READABLE_RULES, *_rules("template"))
 # Markers are put in last, and by no proposal.
-TEMPLATE_RULES = (*REPAIRABLE_RULES, *_rules("markers"))
+MARKER_RULES = _rules("markers")
+TEMPLATE_RULES = (*REPAIRABLE_RULES, *MARKER_RULES)
 ENGINE_RULES = _rules("engines")
-FILE_RULES = _rules("checkpoint")
+# How the files of a checkpoint agree, with each other and with what reads them.
+AGREEMENT_RULES = _rules("files")
+FILE_RULES = (*_rules("checkpoint"), *AGREEMENT_RULES)
 TOKEN_RULES = _rules("tokens")
-CHECKPOINT_RULES = (*FILE_RULES, *TOKEN_RULES)
-RULES = tuple(sorted(TEMPLATE_RULES + ENGINE_RULES + CHECKPOINT_RULES, key=lambda rule: str(rule.CODE)))
+RULES = tuple(sorted(TEMPLATE_RULES + ENGINE_RULES + FILE_RULES + TOKEN_RULES, key=lambda rule: str(rule.CODE)))
+_BY_CODE = {str(rule.CODE): rule for rule in RULES}
+
+
+def rule_of(code: str) -> Any:
+    """Return the rule that a code names."""
+    return _BY_CODE[code]
 
 
 def level_of(code: str) -> Level:
     """Return how grave the findings of a rule are."""
-    level: Level = next(rule.LEVEL for rule in RULES if code == rule.CODE)
+    level: Level = rule_of(code).LEVEL
     return level
+
+
+def codes(rules: Iterable[Any]) -> frozenset[str]:
+    """Return the codes of rules."""
+    return frozenset(str(rule.CODE) for rule in rules)

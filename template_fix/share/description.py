@@ -16,7 +16,7 @@ from template_fix.jinja.renderer import RenderError
 from template_fix.report.findings import CHANGED, UNCHANGED, by_gravity, concerns, elsewhere, proof_lines, where
 from template_fix.report.markdown import code, fenced, prose
 from template_fix.report.showing import Showing, Shown, show
-from template_fix.results import Evidence, Finding, PatchResult
+from template_fix.results import Evidence, Finding, PatchResult, Target
 from template_fix.text.edits import differing, unified_diff
 from template_fix.version import version
 
@@ -281,10 +281,9 @@ def _signed(evidence: Evidence) -> Iterator[tuple[str, str]]:
 
 def summary(result: PatchResult) -> str:
     """Return what the repair is, in one line."""
-    codes = {code for repair in result.kept for code in repair.codes}
+    tokens = result.changes(Target.TOKENS)
     if result.asked and has_switch(result):
-        also = " and make the reasoning tags ordinary tokens" * any(code.startswith("TF3") for code in codes)
+        also = " and make the reasoning tags ordinary tokens" * tokens
         return f"Let preserve_thinking=true keep all reasoning in the chat template{also}"
-    parts = ["the chat template"] * any(code < "TF3" for code in codes)
-    parts += ["the reasoning tags"] * any(code.startswith("TF3") for code in codes)
+    parts = ["the chat template"] * result.changes(Target.TEMPLATE) + ["the reasoning tags"] * tokens
     return f"Repair {' and '.join(parts or ['the tokenizer files'])}, so that no reasoning is lost"

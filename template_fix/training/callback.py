@@ -17,8 +17,9 @@ from template_fix.conversations.rows import BrokenRow, Row, row_of
 from template_fix.data.row_check import plain
 from template_fix.data.texts import Pairs
 from template_fix.training.answers import Said, shares
+from template_fix.training.in_memory import PreflightError, first_of_all
 from template_fix.training.labels import Labels, Trained, label_lines, reached
-from template_fix.training.preflight import Mode, PreflightError, PreflightWarning, plain_text, tags_of
+from template_fix.training.preflight import Mode, PreflightWarning, plain_text, tags_of, tell
 
 _log = logging.getLogger(__name__)
 
@@ -92,12 +93,10 @@ class PreflightCallback(TrainerCallback):
             lambda text: str(tokenizer.decode(tokenizer.encode(text, add_special_tokens=False))),
         )
         message = plain_text(label_lines(self.labels))
-        if not trained:
+        if wrong := first_of_all(f"{message}\n{_NEXT}" if trained and self.labels.wrong else ""):
+            tell(wrong, self.mode)
+        elif not trained and state.is_world_process_zero:
             warnings.warn("the batches hold no labels, so nothing is known of them", PreflightWarning, stacklevel=2)
-        elif self.labels.wrong and self.mode == "raise":
-            raise PreflightError(f"{message}\n{_NEXT}")
-        elif self.labels.wrong:
-            warnings.warn(f"{message}\n{_NEXT}", PreflightWarning, stacklevel=2)
         elif state.is_world_process_zero:
             _log.info(message)
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from template_fix.api import patch
-from template_fix.checkpoint.checkpoint import EDITABLE, READ_ONLY, Checkpoint, CheckpointError
+from template_fix.checkpoint.checkpoint import CONFIGS, EDITABLE, Checkpoint, CheckpointError
 from template_fix.cli.main import cli
 from template_fix.hub.companions import sort_companions
 from template_fix.hub.model import open_model, tokenizer_files
@@ -19,7 +19,7 @@ from template_fix.hub.model import open_model, tokenizer_files
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs links")
 
 SECRET = "-----BEGIN OPENSSH PRIVATE KEY-----"
-READ = (*EDITABLE, *READ_ONLY, "additional_chat_templates/rag.jinja")
+READ = (*EDITABLE, *CONFIGS, "additional_chat_templates/rag.jinja")
 COPIED = ("vocab.txt", "spm.model", "qwen.tiktoken", "merges.txt", "README.md", "anything.at.all")
 
 

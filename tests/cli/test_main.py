@@ -14,7 +14,7 @@ from samples import CLEAN, FOUND, LEFT, PATCHED, UNTOUCHED, UNTRIED
 from template_fix.cli.main import main
 from template_fix.engine.patch import Options
 from template_fix.report.terminal import cells
-from template_fix.results import Level, PatchResult, Refusal, Repair, Report
+from template_fix.results import Level, PatchResult, Refusal, Repair, Report, Target
 
 BEFORE = '{"chat_template": "old"}\n'
 
@@ -152,7 +152,9 @@ def test_patch_exits_by_what_is_left(call, engine):
 
 
 def test_patch_that_could_not_mark_is_1_and_says_so_first(call, engine):
-    refused = Refusal(Repair(("TF501",), "mark what the model writes", "", "markers", ()), "a turn is printed twice")
+    refused = Refusal(
+        Repair(("TF501",), "mark what the model writes", "", "markers", (), Target.MARKERS), "a turn is printed twice"
+    )
     engine.results["broken"] = PatchResult(LEFT, LEFT, (), (refused,), {})
     code, out, _ = call("patch", "broken", "--mark")
     assert (code, out.splitlines()[0]) == (1, "broken: not marked; nothing repaired")

@@ -12,6 +12,7 @@ from template_fix.jinja.renderer import Renderer
 from template_fix.jinja.templates import Template
 
 THINK = ("<think>", "</think>")
+CHANNEL = ("<|channel>thought", "<channel|>")
 WORDED = ("<|START_THINKING|>", "<|END_THINKING|>")
 
 
@@ -69,6 +70,18 @@ def test_reasoning_tags_are_paired_by_their_names(names: list[str], found: list[
             id="the pair that is named most often",
         ),
         pytest.param("{{ '<|START_THINKING|>' ~ x ~ '<|END_THINKING|>' }}", WORDED, id="tags in words"),
+        pytest.param("{{ x.split('<channel|>')[-1] }}", CHANNEL, id="the closing tag of a channel alone"),
+        pytest.param(
+            "{% macro cut(x) %}{{ x.split('<channel|>')[-1].split('<|channel>')[0] }}{% endmacro %}{{ cut(x) }}",
+            CHANNEL,
+            id="a macro that cuts channels out",
+        ),
+        pytest.param(
+            "{{ '<|channel>analysis' }}{{ x.split('<channel|>')[-1] }}",
+            ("<|channel>analysis", "<channel|>"),
+            id="a channel with a name of its own",
+        ),
+        pytest.param("{{ '<|turn>' ~ x ~ '<turn|>' }}", None, id="turns that are marked as channels are"),
     ],
 )
 def test_the_literals_of_a_template_name_its_tags(text: str, found: tuple[str, str] | None) -> None:
@@ -175,3 +188,20 @@ def test_a_tag_and_its_partner_are_a_pair_among_any_others(word: str, form: str,
     closing = next(closings(opening))
     assert (opening, closing) in pairs([closing, *others, opening])
     assert opening != closing
+
+
+@pytest.mark.parametrize(
+    ("prompt", "tags"),
+    [
+        pytest.param("<|a|>\n<think>", Tags(*THINK), id="an opening tag at the end"),
+        pytest.param("<|a|>\n<think>\n", Tags(*THINK), id="and white space behind it"),
+        pytest.param("<|a|>", None, id="the header of a turn"),
+        pytest.param("<think><|a|>", None, id="a tag that isn't at the end"),
+    ],
+)
+def test_tags_are_found_that_only_the_generation_prompt_opens(prompt: str, tags: Tags | None) -> None:
+    text = (
+        "{% for m in messages %}{{ m.role ~ m.content }}{% endfor %}"
+        + f"{{% if add_generation_prompt %}}{prompt}{{% endif %}}"
+    )
+    assert discover(Renderer(text), Template(text).tree) == tags

@@ -3,11 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from samples import CLEAN, CONTROL, DROPPED, FOUND, LEFT, PATCHED, PREFILLED, SPECIAL, UNTOUCHED, UNTRIED
+from samples import CLEAN, CONTROL, DROPPED, FOUND, LEFT, PATCHED, PREFILLED, SPECIAL, TEMPLATE, UNTOUCHED, UNTRIED
 
-from template_fix.report.findings import check_lines, diff_text, finding_lines, patch_lines, where
+from template_fix.report.checks import check_lines
+from template_fix.report.findings import diff_text, finding_lines, patch_lines, where
 from template_fix.report.terminal import add_marks, cells, wrap
-from template_fix.results import Evidence, Finding, Level, Place, Report, TemplateSummary
+from template_fix.results import Evidence, Finding, Level, NotRendered, Place, Report, Target, TemplateSummary
 
 
 def drawn(items, width=100):
@@ -37,7 +38,7 @@ error TF301: <think> is special, so decoding skips it.
 
 warning TF205: The generation prompt opens a block that plain turns lack.
 
-Next: template-fix patch models/r1 repairs what it can.
+Next: template-fix patch models/r1 looks for repairs, and makes those that it can prove.
 More: template-fix explain TF201 tells what a code means."""
     )
 
@@ -60,6 +61,45 @@ def test_a_directory_with_a_space_is_quoted_in_commands():
 def test_a_template_without_reasoning_is_said_to_have_none():
     told = drawn(check_lines(Report("m", (), (TemplateSummary("chat_template.jinja", "default", False, (), 9, 9),))))
     assert "default template in chat_template.jinja: no reasoning tags found" in told
+
+
+def test_without_reasoning_tags_there_is_no_verdict_and_a_way_to_one():
+    plain = TemplateSummary("chat_template.jinja", "default", False, (), 9, 9)
+    told = drawn(check_lines(Report("m", (), (plain,))))
+    assert told.startswith("m: not judged: no reasoning tags were found in the template\n")
+    assert "nothing wrong" not in told
+    assert "Next: template-fix check m --tag '<think>' '</think>' judges it" in told
+
+
+def test_a_template_that_refuses_most_conversations_has_no_verdict_and_its_reasons_are_grouped():
+    refused = NotRendered("alternate roles", ("conversation 3",) * 4), NotRendered("no tools", ("conversation 4",))
+    told = drawn(check_lines(Report("m", (), (replace(TEMPLATE, probes=8, accepted=3, refused=refused),))))
+    assert told.startswith("m: not judged: the template refuses most of the conversations\n")
+    assert told.index("refused 4: alternate roles") < told.index("refused 1: no tools")
+    assert "conversation 3" not in told
+
+
+def test_a_verbose_check_lists_the_conversations_that_are_refused_and_why():
+    summary = replace(TEMPLATE, refused=(NotRendered("no tools here", ("question, tool call",)),))
+    assert "refused 1: no tools here\n      question, tool call" in drawn(
+        check_lines(Report("m", (), (summary,)), verbose=True)
+    )
+    assert "refused" not in drawn(check_lines(Report("m", (), (summary,))))
+
+
+def test_what_a_patch_does_when_it_is_asked_is_named_with_its_option():
+    asked = replace(SPECIAL, patch_with="--select TF402")
+    told = drawn(check_lines(Report("m", (asked,), (TEMPLATE,))))
+    assert "Next: template-fix patch m --select TF402 makes the one that it names." in told
+    assert "looks for repairs" not in told
+
+
+def test_what_remains_has_its_conversation_and_the_reason():
+    result = replace(PATCHED, after=replace(LEFT, findings=(replace(DROPPED, code="TF203"),)))
+    told = drawn(patch_lines(result, None))
+    remains = told[told.index("Remains") :]
+    assert "in: a question and a turn that reasons inline" in remains
+    assert "why: It doubles the opening tag." in remains
 
 
 def test_a_template_that_does_not_parse_is_not_said_to_know_nothing():
@@ -120,15 +160,15 @@ Undo: template-fix undo models/r1 restores the former bytes."""
 
 
 @pytest.mark.parametrize(
-    "codes, told",
+    "target, told",
     [
-        pytest.param(("TF202",), True, id="the template is repaired"),
-        pytest.param(("TF501",), True, id="it is only marked"),
-        pytest.param(("TF301", "TF302"), False, id="tokens alone are repaired"),
+        pytest.param(Target.TEMPLATE, True, id="the template is repaired"),
+        pytest.param(Target.MARKERS, True, id="it is only marked"),
+        pytest.param(Target.TOKENS, False, id="tokens alone are repaired"),
     ],
 )
-def test_what_trl_asks_for_is_told_where_the_text_of_a_template_has_changed(codes, told):
-    result = replace(PATCHED, kept=(replace(PATCHED.kept[0], codes=codes),))
+def test_what_trl_asks_for_is_told_where_the_text_of_a_template_has_changed(target, told):
+    result = replace(PATCHED, kept=(replace(PATCHED.kept[0], target=target),))
     assert ("TRL knows" in drawn(patch_lines(result, "models/r1"))) is told
 
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from template_fix.report.pages import Page, UnknownCodeError, known_codes, page, page_lines, pages
+from template_fix.options import UnknownCodeError, known_codes
+from template_fix.report.pages import Page, page, page_lines, pages
 from template_fix.report.terminal import cells, wrap
 
 LONG = "a paragraph that goes on\nand on " * 9

@@ -6,7 +6,8 @@ import pytest
 
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.engine.patch import check, patch
-from template_fix.report.findings import check_lines, patch_lines
+from template_fix.report.checks import check_lines
+from template_fix.report.findings import patch_lines
 from template_fix.results import Finding
 
 HEAD = "{% for m in messages %}<{{ m.role }}>"

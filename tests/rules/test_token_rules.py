@@ -11,7 +11,7 @@ from tiny import TAGS, alphabet, checkpoint, entries, files, tokenizer
 
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError
 from template_fix.results import Finding, Level
-from template_fix.rules.checkpoint import tf401_copies_disagree, tf402_not_loadable
+from template_fix.rules.files import tf401_copies_disagree, tf402_not_loadable
 from template_fix.rules.tokens import (
     tf301_special_tag,
     tf302_flags_disagree,

@@ -15,7 +15,7 @@ from template_fix.data.batches import DataError
 from template_fix.disk.journal import WriteError
 from template_fix.hub.errors import Absent, HubError, Moved, NoRevision, Offline, Unreachable
 from template_fix.jinja.renderer import RenderError
-from template_fix.report.pages import UnknownCodeError
+from template_fix.options import UnknownCodeError
 from template_fix.share.plan import PushError
 from template_fix.text.display import UserError, cut, one_line, presentable, scrubbed, visible
 

@@ -16,7 +16,7 @@ from template_fix.data.check import row_check_of
 from template_fix.engine.patch import check
 from template_fix.options import Options
 from template_fix.report.showing import show
-from template_fix.rules import CHECKPOINT_RULES
+from template_fix.rules import FILE_RULES, TOKEN_RULES
 from template_fix.tokens.loadability import obstacles
 from template_fix.tokens.loaders import skipped_by
 from template_fix.tokens.reasoning_tokens import MOST_PAIRS, listed, recorded_tags, tokens_in, unflag, vocabulary_tags
@@ -117,7 +117,7 @@ CROWDS = [
 def test_crowds_of_tokens_are_few_findings_with_short_messages(found: dict[str, Any]) -> None:
     with within(5):
         subject = Subject(checkpoint(found), (TAGS, *[("<a>", "</a>")] * 8), frozenset(), BASE)
-        findings = [finding for rule in CHECKPOINT_RULES for finding in rule.check(subject)]
+        findings = [finding for rule in (*FILE_RULES, *TOKEN_RULES) for finding in rule.check(subject)]
     assert len(findings) < 12
     assert max(len(finding.message) for finding in findings) < 2500
 

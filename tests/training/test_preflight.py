@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -207,3 +208,54 @@ def test_trl_is_not_asked_where_the_text_stays(monkeypatch: pytest.MonkeyPatch) 
         preflight(Stub(tiny_model.TEMPLATE), mode="warn")
     preflight(Stub("{% for m in messages %}{{ m.content }}{% endfor %}"), fix=True)
     assert trl.asked == 0
+
+
+IN_A_FIELD = {
+    "messages": [PLAIN["messages"][0], {"role": "assistant", "content": "8", "reasoning_content": "2 times 4"}]
+}
+PLAIN_CHAT = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
+
+
+def test_no_file_and_no_line_of_one_is_named_that_the_user_does_not_have() -> None:
+    with pytest.raises(PreflightError) as error:
+        preflight(Stub(tiny_model.TEMPLATE))
+    told = str(error.value)
+    assert "at chat_template:" in told
+    assert ".jinja" not in told and ".json" not in told
+
+
+def test_each_repair_is_logged_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        repaired = preflight(Stub(tiny_model.TEMPLATE), fix=True).repaired
+    told = [record.getMessage() for record in caplog.records]
+    assert told and all(each.startswith("preflight repaired TF") and "\n" not in each for each in told)
+    assert any("TF201" in each for each in told) and "TF201" in repaired
+
+
+def test_the_first_of_several_processes_says_all_and_every_one_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(PreflightError) as error:
+        preflight(Stub(tiny_model.TEMPLATE))
+    assert str(error.value).endswith("(the first process says all of it)") and "\n" not in str(error.value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        preflight(Stub(tiny_model.TEMPLATE), mode="warn")
+
+
+def test_a_repair_is_promised_only_where_it_was_made() -> None:
+    with pytest.raises(PreflightError, match=r"Next: preflight\(tokenizer, fix=True\) repairs .*TF201"):
+        preflight(Stub(tiny_model.TEMPLATE))
+    with pytest.raises(PreflightError) as error:
+        preflight(Stub(PLAIN_CHAT), [IN_A_FIELD])
+    told = " ".join(str(error.value).split())
+    assert "not judged: no reasoning tags were found" in told
+    assert "Options(tags=(('<think>', '</think>'),))) repairs TF203" in told
+    with pytest.raises(PreflightError, match=r"Repaired: nothing\. Next: preflight"):
+        preflight(Stub(PLAIN_CHAT), [IN_A_FIELD], fix=True)
+
+
+def test_what_a_preflight_came_to_is_short_and_a_table_in_notebooks() -> None:
+    found = preflight(Stub(tiny_model.TEMPLATE), [PLAIN])
+    assert repr(found).startswith("<Preflight: ") and "0 of 1 rows in trouble" in repr(found)
+    assert len(repr(found)) < 300
+    assert "<table><tr><td>error</td><td>TF201</td>" in found._repr_html_()

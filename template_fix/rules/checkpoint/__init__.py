@@ -1,1 +1,1 @@
-"""What is wrong between the files of a checkpoint."""
+"""What is wrong with a checkpoint as a whole: what it lacks, and its tokens beside the template."""

@@ -27,6 +27,7 @@ from template_fix.results import Level
 CODE = "TF501"
 LEVEL = Level.NOTE
 SUMMARY = "no generation markers, so assistant_only_loss trains on nothing"
+PATCH_WITH = "--mark"
 
 
 def check(study: Study) -> Iterator[Found]:

@@ -28,6 +28,7 @@ from template_fix.text.edits import Span
 CODE = "TF502"
 LEVEL = Level.WARNING
 SUMMARY = "the generation markers enclose the wrong text"
+PATCH_WITH = "--mark"
 
 
 def check(study: Study) -> Iterator[Found]:

@@ -18,14 +18,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from template_fix.jinja.queries import lost_sums
 from template_fix.repair.study import Found, Study
 from template_fix.results import Level
 
 CODE = "TF201"
 LEVEL = Level.ERROR
 SUMMARY = "the last turn's reasoning is dropped"
+PATCH_WITH = ""
 
-_FIX = "keep it, unless preserve_thinking=false is passed"
+_FIX = "let the template print it"
 
 
 def check(study: Study) -> Iterator[Found]:
@@ -34,9 +36,11 @@ def check(study: Study) -> Iterator[Found]:
     if lost:
         seen, part = lost
         evidence = study.evidence(seen, part.message, [part])
+        sums = lost_sums(study.template.tree) if seen.probe.text_lists else ()
         yield Found(
             "the template drops the reasoning of the last turn",
-            study.cause(seen.probe, part),
+            study.cause(seen.probe, part) or next(map(study.template.span, sums), None),
             (evidence,),
             f"{_FIX}{study.own_way}",
+            sought=True,
         )

@@ -26,8 +26,10 @@ from template_fix.results import Level
 CODE = "TF202"
 LEVEL = Level.ERROR
 SUMMARY = "an earlier turn's reasoning is dropped"
+PATCH_WITH = ""
+ON_PURPOSE = True
 
-_FIX = "print it in every turn, unless preserve_thinking=false is passed"
+_FIX = "let the template print it in every turn"
 
 
 def check(study: Study) -> Iterator[Found]:
@@ -41,4 +43,5 @@ def check(study: Study) -> Iterator[Found]:
             study.cause(seen.probe, part),
             (evidence,),
             f"{_FIX}{study.own_way}",
+            sought=True,
         )

@@ -26,6 +26,8 @@ from template_fix.results import Level
 CODE = "TF203"
 LEVEL = Level.ERROR
 SUMMARY = "reasoning in a field is ignored"
+PATCH_WITH = ""
+ASSUMES_TAGS = True
 
 
 def check(study: Study) -> Iterator[Found]:

@@ -27,6 +27,8 @@ from template_fix.results import Evidence, Level
 CODE = "TF204"
 LEVEL = Level.WARNING
 SUMMARY = "a turn changes once more messages follow it"
+PATCH_WITH = ""
+ON_PURPOSE = True
 
 
 def check(study: Study) -> Iterator[Found]:
@@ -40,6 +42,7 @@ def check(study: Study) -> Iterator[Found]:
                 study.change(seen),
                 _evidence(study, seen, cuts[0]),
                 fix,
+                sought=True,
             )
             return
 

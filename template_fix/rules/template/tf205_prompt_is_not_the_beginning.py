@@ -31,11 +31,13 @@ SUMMARY = "the generation prompt is not how the turn begins"
 
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding for reasoned turns and one for plain turns that follow no prompt of the template."""
-    for shape, what in (("ur", "with reasoning"), ("ua", "without reasoning")):
+    # To a template without any notion of reasoning, a turn is a turn.
+    kinds = (("ur", "a turn with reasoning"), ("ua", "a turn without reasoning"))
+    for shape, what in kinds if study.reasoning else (("ua", "a turn"),):
         seen = [each for each in study.owed() if each.probe.shape == shape and not each.lost]
         follows = any(Held("prompted", 1) in each.held for each in seen)
         if seen and not follows:
-            message = f"a turn {what} doesn't begin as the generation prompt ends"
+            message = f"{what} doesn't begin as the generation prompt ends"
             yield Found(message, None, (_evidence(study, seen[0]),))
 
 

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 
 from template_fix.contract.examination import Observation
 from template_fix.conversations.probe import Part
+from template_fix.jinja.queries import lost_sums
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence, Level
 from template_fix.text.edits import Span
@@ -28,9 +29,12 @@ from template_fix.tokens.reasoning_tokens import listed
 CODE = "TF206"
 LEVEL = Level.WARNING
 SUMMARY = "an answer, a tool call or a tool result is lost"
+PATCH_WITH = ""
 
 _NAMES = {"answer": "an answer", "call": "a tool call", "result": "a tool result", "question": "a question"}
 SEVERAL = "several calls at once"
+# Nearly every template does so, and rows with several blocks in one message are rare: `check --data` tells of those.
+_BLOCKS = "of a message with several reasoning blocks, what stands between the first and the last is lost"
 # A tool call is often printed in some of these forms only.
 _FORMS = {
     "call beside ''": "where the content is empty text",
@@ -53,14 +57,31 @@ def check(study: Study) -> Iterator[Found]:
                 lost.setdefault((what, at), {})[where] = study.evidence(seen, part.message, [part])
     for (what, at), places in lost.items():
         where = f" {listed(list(places))}" if all(places) else ""
-        yield Found(what + where, at, tuple(places.values()), _fix(at is not None))
+        level = Level.NOTE if what == _BLOCKS else None
+        yield Found(what + where, at, tuple(places.values()), _fix(at is not None), level, study.reasoning)
+    yield from _in_lists(study)
+
+
+def _in_lists(study: Study) -> Iterator[Found]:
+    """Yield a finding where answers vanish in lists of text blocks, though the questions in lists are printed."""
+    for seen in study.examined:
+        lost = [part for part in seen.lost if part.kind == "answer"] if seen.probe.text_lists else []
+        asked = [part for part in seen.probe.parts if part.kind == "question" and part not in seen.lost]
+        same = study.examined.probes.get((seen.probe.shape, seen.probe.key._replace(text_lists=False)))
+        if lost and asked and seen.text is not None and same and study.examined.safe(same):
+            at = next((study.template.span(each) for each in lost_sums(study.template.tree)), None)
+            fix = "add up in a namespace: what a set in a loop makes is gone as the iteration ends" if at else None
+            evidence = study.evidence(seen, lost[0].message, lost[:1])
+            message = "the whole answer is lost where contents are lists of text blocks"
+            yield Found(message, at, (evidence,), fix, Level.ERROR, sought=True)
+            return
 
 
 def _what(study: Study, seen: Observation, part: Part) -> str:
     if seen.probe.shape[part.message] == "b" and study.examined.owed(seen.probe):
         # A block that is lost later, but not while its turn stands last, is lost like any other reasoning.
         if study.reasoning and not study.printed_when_last(seen, part):
-            return "of a message with several reasoning blocks, what stands between the first and the last is lost"
+            return _BLOCKS
         return ""
     name = _NAMES.get(part.kind)
     if part.feature == SEVERAL and any(each.message == part.message and each != part for each in seen.lost):
@@ -83,4 +104,4 @@ def _printed_otherwise(study: Study, part: Part) -> bool:
 
 
 def _fix(repairable: bool) -> str | None:
-    return "keep the text, unless preserve_thinking=false is passed" if repairable else None
+    return "let the template print it" if repairable else None

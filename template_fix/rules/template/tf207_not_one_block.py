@@ -17,6 +17,7 @@ A template that prints `<think>` before every turn, and content that brings its 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from template_fix.contract.examination import Observation
 from template_fix.conversations.battery import LONE_CLOSING_TAG
@@ -26,6 +27,7 @@ from template_fix.results import Level
 CODE = "TF207"
 LEVEL = Level.ERROR
 SUMMARY = "reasoning is printed, but not in one block of its own"
+PATCH_WITH = ""
 
 _MESSAGES = {
     "well-formed": "reasoning isn't printed in one block of its own",
@@ -40,11 +42,23 @@ def check(study: Study) -> Iterator[Found]:
     for seen in study.owed() if study.reasoning else ():
         if seen.lost or seen.probe.shape in LONE_CLOSING_TAG:
             continue
+        broken = {held.property for held in seen.breaks(*_MESSAGES)}
         for held in seen.breaks(*_MESSAGES):
-            if held.property not in told:
+            # What isn't in a block of its own is printed otherwise than what is: that is one fault.
+            if held.property not in told and not (held.property == "alike" and "well-formed" in broken):
                 told.add(held.property)
                 evidence = study.evidence(seen, _turn(seen))
-                yield Found(_MESSAGES[held.property], study.change(seen), (evidence,))
+                if held.property == "well-formed":
+                    evidence = replace(evidence, stray=_in_front(study, seen, evidence.printed))
+                yield Found(_MESSAGES[held.property], study.change(seen), (evidence,), sought=True)
+
+
+def _in_front(study: Study, seen: Observation, printed: str) -> tuple[str, ...]:
+    """Return the tags, and what else stands between them and the reasoning, where the block isn't its own."""
+    reasoning = next((part.text for part in seen.probe.parts if part.kind == "reasoning" and part.text in printed), "")
+    front = printed.partition(reasoning)[0] if reasoning else ""
+    _, tag, rest = front.partition(study.tags.open)
+    return (tag + rest,) if tag else ()
 
 
 def _turn(seen: Observation) -> int:

@@ -24,8 +24,9 @@ from template_fix.results import Level
 CODE = "TF208"
 LEVEL = Level.WARNING
 SUMMARY = "text in front of a lone closing tag is lost"
+PATCH_WITH = ""
 
-_FIX = "keep it, unless preserve_thinking=false is passed"
+_FIX = "let the template print it; a tag that answers only mention is none of its own"
 
 
 def check(study: Study) -> Iterator[Found]:
@@ -35,7 +36,7 @@ def check(study: Study) -> Iterator[Found]:
         if lost and not study.printed_when_last(seen, lost[0]):
             message = f"text in front of a lone {study.tags.close} is lost"
             evidence = study.evidence(seen, lost[0].message, lost[:1])
-            yield Found(message, study.cause(seen.probe, lost[0]), (evidence,), _FIX)
+            yield Found(message, study.cause(seen.probe, lost[0]), (evidence,), _FIX, sought=True)
             return
         if seen.probe.shape in ("um", "ul") and not lost and seen.breaks("well-formed"):
             yield Found(f"a lone {study.tags.close} is lost", None, (study.evidence(seen, 1),))

@@ -22,6 +22,8 @@ attribute that the template prints is kept. For families whose delimiters are co
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator, Mapping
 
 from template_fix.results import Evidence, Finding, Level
@@ -32,6 +34,10 @@ from template_fix.tokens.unflag import flag_span
 CODE = "TF301"
 LEVEL = Level.ERROR
 SUMMARY = "a reasoning tag is special: decoding skips it"
+UNFLAGGED = True
+# A tag as in markup; <s> and the like are control tokens.
+_OTHER = re.compile(r"<[A-Za-z][\w-]{2,30}>")
+_BY_DESIGN = ": they are control tokens by design, so read what the model says with skip_special_tokens=False"
 
 
 def check(subject: Subject) -> Iterator[Finding]:
@@ -43,13 +49,42 @@ def check(subject: Subject) -> Iterator[Finding]:
         records = [record for found in causes.values() for loader in LOADERS for record in found[loader]]
         tried = _tried(subject, pair, {loader: {t: bool(causes[t][loader]) for t in tokens} for loader in LOADERS})
         if records and any(evidence.lost for evidence in tried.values()):
+            by_design = pair in subject.control_tags
+            fix, mended = _fix(subject, pair, sorted({told(record) for record in records}))
             yield Finding(
                 CODE,
-                Level.NOTE if pair in subject.control_tags else LEVEL,
-                _message(tried),
+                Level.NOTE if by_design else LEVEL,
+                f"{_message(tried)}{_BY_DESIGN * by_design}",
                 checkpoint.place(records[0].file, flag_span(checkpoint, records[0])),
                 tuple(dict.fromkeys(evidence for evidence in tried.values() if evidence.lost)),
-                _fix(subject, pair, sorted({told(record) for record in records})),
+                None if by_design else fix,
+                "" if mended and not by_design else None,
+            )
+    yield from _others(subject)
+
+
+def _others(subject: Subject) -> Iterator[Finding]:
+    """Yield a note for each other pair of tags, written as in markup, that decoding skips and no template prints."""
+    checkpoint, known = subject.checkpoint, {tag for pair in subject.tags for tag in pair}
+    sources = "".join(copy.source for copy in checkpoint.templates)
+    contents = dict.fromkeys(record.content for record in checkpoint.records if not record.name)
+    for opening in contents:
+        closing = f"</{opening[1:]}"
+        if not _OTHER.fullmatch(opening) or closing not in contents or {opening, closing} & known or opening in sources:
+            continue
+        records = [
+            record for tag in (opening, closing) for found in skipped_by(checkpoint, tag).values() for record in found
+        ]
+        if records:
+            patch_with = f"--plain-token {shlex.quote(opening)}"
+            yield Finding(
+                CODE,
+                Level.NOTE,
+                f"decoding with skip_special_tokens=True drops {opening} and {closing}, too, which name no reasoning: "
+                "rewards and parsers that look for them find nothing",
+                checkpoint.place(records[0].file, flag_span(checkpoint, records[0])),
+                fix=f"where your rows have them, make them ordinary: patch {patch_with} does it",
+                patch_with=patch_with,
             )
 
 
@@ -78,8 +113,10 @@ def _message(tried: Mapping[str, Evidence]) -> str:
     return f"{dropped} in {listed(losing)}, not in {listed(keeping)}" if keeping else f"{dropped} in every loader"
 
 
-def _fix(subject: Subject, pair: tuple[str, str], causes: list[str]) -> str:
+def _fix(subject: Subject, pair: tuple[str, str], causes: list[str]) -> tuple[str, bool]:
+    """Return what is to be done about a pair of tags, and whether an edit does any of it."""
     unflagged = unflag(subject.checkpoint, pair)
     files = sorted({file for file, _ in unflagged.edits})
     steps = [f"make them ordinary added tokens in {listed(files)}, with the same ids"] if files else []
-    return "; ".join([*steps, *unflagged.notes]) or f"undo what makes them special: {listed(causes)}"
+    fix = "; ".join([*steps, *unflagged.notes]) or f"undo what makes them special: {listed(causes)}"
+    return fix, bool(files)

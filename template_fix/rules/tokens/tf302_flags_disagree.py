@@ -30,6 +30,7 @@ from template_fix.tokens.unflag import flag_span
 CODE = "TF302"
 LEVEL = Level.WARNING
 SUMMARY = "the files disagree on whether a tag is special"
+UNFLAGGED = True
 ENTRIES = ("added_tokens", "added_tokens_decoder")
 
 
@@ -81,6 +82,7 @@ def _dispute(subject: Subject, tags: list[str], special: Sequence[str], ordinary
             ),
         ),
         "let all files call it an ordinary added token",
+        "",
     )
 
 

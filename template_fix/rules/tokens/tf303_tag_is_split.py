@@ -31,6 +31,7 @@ from template_fix.tokens.unflag import flag_span
 CODE = "TF303"
 LEVEL = Level.WARNING
 SUMMARY = "a reasoning tag is not one token"
+UNFLAGGED = True
 
 
 def check(subject: Subject) -> Iterator[Finding]:
@@ -55,7 +56,8 @@ def _finding(subject: Subject, loaders: tuple[str, ...], tags: Mapping[str, Sequ
     told = [f"{tag} is split into {listed(map(repr, pieces))}" for tag, pieces in tags.items()]
     evidence = (Evidence(f"encode({tag!r}) in {where}", tag, " | ".join(pieces)) for tag, pieces in tags.items())
     message = f"in {where}, {listed(told)}"
-    return Finding(CODE, LEVEL, message, _place(subject, next(iter(tags))), tuple(evidence), _fix(subject, tags))
+    fix, patch_with = _fix(subject, tags)
+    return Finding(CODE, LEVEL, message, _place(subject, next(iter(tags))), tuple(evidence), fix, patch_with)
 
 
 def _place(subject: Subject, tag: str) -> Place:
@@ -65,7 +67,8 @@ def _place(subject: Subject, tag: str) -> Place:
     return subject.checkpoint.place(record.file, flag_span(subject.checkpoint, record, "content"))
 
 
-def _fix(subject: Subject, tags: Iterable[str]) -> str:
+def _fix(subject: Subject, tags: Iterable[str]) -> tuple[str, str | None]:
+    """Return what is to be done, and the options with which ``patch`` does it."""
     if unflag(subject.checkpoint, tags).edits:
-        return "enter them in added_tokens_decoder of tokenizer_config.json too, with the same ids"
-    return "add them with tokenizer.add_tokens and train their embeddings, or use tags that the vocabulary has"
+        return "enter them in added_tokens_decoder of tokenizer_config.json too, with the same ids", ""
+    return "add them with tokenizer.add_tokens and train their embeddings, or use tags that the vocabulary has", None

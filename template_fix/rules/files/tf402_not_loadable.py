@@ -14,15 +14,16 @@ The model can't be used by whoever has that release, and the errors rarely name 
 ## Fix
 The form that both releases read alike takes its place where there is one: the list is named
 `additional_special_tokens`, the class `PreTrainedTokenizerFast`, the missing `"__type"` is added. What only 4.57 can't
-load is a warning: that release is older, and every directory that transformers 5 saves has such forms.
+load is a warning: that release is older, and every directory that transformers 5 saves has such forms. `patch` changes
+those only with `--select TF402`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.results import Evidence, Finding, Level
-from template_fix.tokens.loadability import FIVE, obstacles
+from template_fix.results import Evidence, Finding, Level, Repair, Target
+from template_fix.tokens.loadability import FIVE, Obstacle, obstacles
 from template_fix.tokens.reasoning_tokens import listed
 from template_fix.tokens.tagged_checkpoint import Subject
 
@@ -34,12 +35,30 @@ SUMMARY = "the tokenizer files can't be loaded by a released transformers"
 def check(subject: Subject) -> Iterator[Finding]:
     """Yield a finding for each form that a released transformers can't load."""
     for found in obstacles(subject.checkpoint):
-        releases = listed(found.releases)
+        releases, by_itself = listed(found.releases), FIVE in found.releases
+        patch_with = ("" if by_itself else f"--select {CODE}") if found.edits else None
         yield Finding(
             CODE,
-            LEVEL if found.grave and FIVE in found.releases else Level.WARNING,
+            LEVEL if found.grave and by_itself else Level.WARNING,
             f"{releases} can't load {found.file}: {found.message}",
             subject.checkpoint.place(found.file, found.span),
             (Evidence(f"AutoTokenizer.from_pretrained in {releases}", printed=found.error, labels=("in", "error")),),
-            found.fix,
+            f"{found.fix}; patch {patch_with} does it" if patch_with else found.fix,
+            patch_with,
         )
+
+
+def repairs(subject: Subject, named: bool) -> Iterator[Repair]:
+    """Yield the repair of each form for which an edit is known; make those of one, then ask again.
+
+    What only an older release can't load is repaired where the rule is ``named``: transformers 5 writes such files
+    whenever it saves.
+    """
+    yield from (
+        _repair(each) for each in obstacles(subject.checkpoint) if each.edits and (named or FIVE in each.releases)
+    )
+
+
+def _repair(found: Obstacle) -> Repair:
+    edits = tuple((found.file, edit) for edit in found.edits)
+    return Repair((CODE,), found.fix, f"Until then: {found.message}.", "loadable forms", edits, Target.FILES)

@@ -20,6 +20,7 @@ repairs every copy by itself. Copies whose texts differ but print the same are n
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from template_fix.bounds.limits import LimitExceeded, in_turn
 from template_fix.checkpoint.checkpoint import Checkpoint, TemplateCopy
@@ -27,7 +28,7 @@ from template_fix.conversations.battery import battery
 from template_fix.conversations.probe import Probe
 from template_fix.conversations.tags import USUAL, Tags
 from template_fix.jinja.renderer import Failure, Renderer, RenderError
-from template_fix.results import Evidence, Finding, Level
+from template_fix.results import Evidence, Finding, Level, compared
 from template_fix.tokens.reasoning_tokens import listed
 from template_fix.tokens.tagged_checkpoint import Subject
 
@@ -36,8 +37,14 @@ LEVEL = Level.WARNING
 SUMMARY = "copies of the template disagree, so engines render differently"
 # Computing time for all copies of a model together.
 SECONDS = 4.0
-# What was tried, and what the first and the second template print.
-Difference = tuple[str, str, str]
+
+
+class Disagreement(NamedTuple):
+    """What was tried, and what the first and the second template print of it."""
+
+    tried: str
+    printed: str
+    instead: str
 
 
 def check(subject: Subject) -> Iterator[Finding]:
@@ -49,9 +56,8 @@ def check(subject: Subject) -> Iterator[Finding]:
     found = _differences(subject, [(first.source, other.source) for _, first, other in pairs])
     for (readers, first, other), difference in zip(pairs, found, strict=True):
         if difference:
-            what, printed, instead = difference
-            subject_of = f"{what}: {first.file}, then {other.file}"
-            yield _finding(readers, first, other, Evidence(subject_of, printed, instead, labels=("first", "second")))
+            tried = f"{difference.tried}: {first.file}, then {other.file}"
+            yield _finding(readers, first, other, compared(tried, *difference[1:], ("first", "second")))
 
 
 def _readers(checkpoint: Checkpoint, variant: str) -> dict[TemplateCopy, list[str]]:
@@ -67,29 +73,32 @@ def _readers(checkpoint: Checkpoint, variant: str) -> dict[TemplateCopy, list[st
     return readers
 
 
-def _differences(subject: Subject, pairs: Sequence[tuple[str, str]]) -> list[Difference | None]:
+def _differences(subject: Subject, pairs: Sequence[tuple[str, str]]) -> list[Disagreement | None]:
     """Return for each pair of templates the first conversation that they print differently."""
     tags = Tags(*(subject.tags or (USUAL,))[0])
     names = {record.name: record.content for record in subject.checkpoint.records if record.name}
     tried = in_turn(_first_difference, [(*pair, tags, names) for pair in pairs], computing=SECONDS)
-    return [("the templates", "", f"it {each}") if isinstance(each, LimitExceeded) else each for each in tried]
+    return [
+        Disagreement("the templates", "", f"it {each}") if isinstance(each, LimitExceeded) else each for each in tried
+    ]
 
 
-def _first_difference(one: str, other: str, tags: Tags, names: dict[str, str]) -> Difference | None:
+def _first_difference(one: str, other: str, tags: Tags, names: dict[str, str]) -> Disagreement | None:
     """Return a conversation that two templates print differently, and what they print."""
     try:
         return _compared(one, other, tags, names)
     except RenderError as error:
-        return "the templates", "", str(error)
+        return Disagreement("the templates", "", str(error))
 
 
-def _compared(one: str, other: str, tags: Tags, names: dict[str, str]) -> Difference | None:
+def _compared(one: str, other: str, tags: Tags, names: dict[str, str]) -> Disagreement | None:
     renderers = Renderer(one, names), Renderer(other, names)
     for probe in battery(tags, dict):
         for prompt in (False, True):
             printed, instead = (_printed(renderer, probe, prompt) for renderer in renderers)
             if printed != instead:
-                return probe.describe() + (", with the generation prompt" if prompt else ""), printed, instead
+                tried = probe.describe() + (", with the generation prompt" if prompt else "")
+                return Disagreement(tried, printed, instead)
     return None
 
 

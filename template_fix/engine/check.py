@@ -1,0 +1,120 @@
+"""Checks a checkpoint: what the studies of its templates and the rules on its files and tokens come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from template_fix.bounds.limits import LimitExceeded, bounded
+from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError, TemplateCopy
+from template_fix.checkpoint.token_records import TOKENIZER
+from template_fix.conversations.tags import closings
+from template_fix.engine.programs import Program, programs
+from template_fix.engine.studies import Studied, studied_in
+from template_fix.engine.token_repair import token_findings
+from template_fix.options import Options
+from template_fix.results import Finding, Place, Report, TemplateSummary
+from template_fix.rules import FILE_RULES, rule_of
+from template_fix.tokens.reasoning_tokens import recorded_tags
+from template_fix.tokens.tagged_checkpoint import Subject
+
+# Computing time for the tokenizer of a model.
+TOKEN_SECONDS = 6.0
+_UNFOUND = "; what in the template does it was looked for, and not found"
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A checkpoint that was looked at: its report, what the rules on files and tokens looked at, and what those on
+    tokens found, wanted or not."""
+
+    report: Report
+    subject: Subject
+    on_tokens: tuple[Finding, ...]
+
+
+def check(checkpoint: Checkpoint, options: Options | None = None) -> Report:
+    """Return what is wrong with a checkpoint. Changes nothing; templates run within limits."""
+    options = options or Options()
+    return checked(checkpoint, studied_in(checkpoint, options, programs(checkpoint), heal=False), options).report
+
+
+def checked(checkpoint: Checkpoint, studied: Mapping[Program, Studied], options: Options) -> Checked:
+    """Return what is wrong with a checkpoint, with what the studies of its templates told."""
+    findings = [finding for program, study in studied.items() for finding in _located(program.copies[0], study)]
+    subject = subject_of(checkpoint, studied.values(), options)
+    findings += [finding for rule in FILE_RULES for finding in rule.check(subject)]
+    tokens = on_tokens(subject, token_findings, subject)
+    wanted = [finding for finding in (*findings, *tokens) if options.wants(finding.code)]
+    summaries = [
+        TemplateSummary(
+            copy.file,
+            copy.variant,
+            study.reasoning,
+            study.tags,
+            study.probes,
+            study.accepted,
+            study.tests,
+            study.exercised,
+            study.not_rendered,
+        )
+        for program, study in studied.items()
+        for copy in program.copies
+    ]
+    report = Report(checkpoint.name, tuple(sorted(wanted, key=_order)), tuple(summaries), checkpoint.revision)
+    return Checked(report, subject, tuple(tokens))
+
+
+def on_tokens(subject: Subject, function: Callable[..., Iterable[Value]], *args: Any) -> list[Value]:
+    """Return all that ``function(*args)`` gives: it runs the tokenizers library, so it runs within limits.
+
+    Raises CheckpointError where it exceeds them. Without reasoning tags there is nothing to look at.
+    """
+    if not subject.tags:
+        return []
+    name = subject.checkpoint.name
+    try:
+        return bounded(_listed, function, args, seconds=10 * TOKEN_SECONDS, computing=TOKEN_SECONDS)
+    except LimitExceeded as error:
+        raise CheckpointError(f"{name}/{TOKENIZER}: was stopped: to try its tokens {error}") from None
+
+
+def _listed(function: Callable[..., Iterable[Value]], args: tuple[Any, ...]) -> list[Value]:
+    return list(function(*args))
+
+
+def _order(finding: Finding) -> tuple[str, str, int, int]:
+    place = finding.place or Place("")
+    return (finding.code, place.file, place.line or 0, place.column or 0)
+
+
+def _located(copy: TemplateCopy, study: Studied) -> Iterator[Finding]:
+    for code, found in study.found:
+        rule = rule_of(code)
+        place = copy.place(*found.at) if found.at else Place(copy.file, template=copy.variant)
+        unfound = _UNFOUND if found.sought and not found.at else ""
+        patch_with = getattr(rule, "PATCH_WITH", None) if study.reasoning else None
+        message, level = f"{found.message}{unfound}", found.level or rule.LEVEL
+        yield Finding(code, level, message, place, found.evidence, found.fix, patch_with)
+
+
+def subject_of(checkpoint: Checkpoint, studied: Iterable[Studied], options: Options) -> Subject:
+    studied = tuple(studied)
+    printed = [pair for study in studied for pair in study.tags]
+    chosen = (*options.tags, *(_plain(checkpoint, token) for token in options.plain))
+    tags = tuple(dict.fromkeys([*chosen, *printed, *recorded_tags(checkpoint, options.tags)]))
+    control = frozenset(pair for pair in tags if _control(pair) and pair not in chosen)
+    return Subject(checkpoint, tags, control, tuple(dict.fromkeys(stop for study in studied for stop in study.stops)))
+
+
+def _plain(checkpoint: Checkpoint, token: str) -> tuple[str, str]:
+    """Return a token that decoding shall keep with the one that closes it, or with itself where there is none."""
+    return token, next((each for each in closings(token) if checkpoint.records_of(each)), token)
+
+
+def _control(pair: tuple[str, str]) -> bool:
+    """Whether a pair of tags is spelled like control tokens, which are special by design: ``[THINK]``, ``<|x|>``."""
+    return pair[0].startswith("[") or "|" in pair[0]

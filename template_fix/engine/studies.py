@@ -1,0 +1,169 @@
+"""Studies each different template of a checkpoint, within limits: what is wrong with it, and what would repair it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from template_fix.bounds.limits import LimitExceeded, in_turn
+from template_fix.checkpoint.checkpoint import Checkpoint
+from template_fix.checkpoint.stop_tokens import ends
+from template_fix.conversations.tags import USUAL
+from template_fix.engine.programs import Program
+from template_fix.jinja.folding import SWITCH
+from template_fix.jinja.queries import undeclared
+from template_fix.options import Options
+from template_fix.repair.proposers import Proposal
+from template_fix.repair.study import Found, Setting, Study
+from template_fix.results import NotRendered
+from template_fix.rules import ENGINE_RULES, READABLE_RULES, REPAIRABLE_RULES, TEMPLATE_RULES, codes
+from template_fix.text.display import cut
+from template_fix.text.edits import Edit, Span
+from template_fix.tokens.reasoning_tokens import vocabulary_tags
+
+# Computing time for all templates of a model together.
+CHECK_SECONDS, PATCH_SECONDS = 12.0, 20.0
+# How much is kept of a template's reason for refusing conversations.
+_REASON = 200
+# Rules that, selected by name, look at templates without any notion of reasoning, too.
+_ASSUMING = codes(rule for rule in TEMPLATE_RULES if getattr(rule, "ASSUMES_TAGS", False))
+
+
+@dataclass(frozen=True)
+class Studied:
+    """What the study of one template came to, in a form that leaves the child process.
+
+    ``found`` pairs each finding with its code; ``kept`` has each proposal that stands with the codes that it resolves
+    and its final edits, ``refused`` each other one with the reason. ``variables`` are what the template reads and
+    doesn't set, ``stops`` what it prints at the end of a turn.
+    """
+
+    found: tuple[tuple[str, Found], ...]
+    reasoning: bool = False
+    tags: tuple[tuple[str, str], ...] = ()
+    probes: int = 0
+    accepted: int = 0
+    not_rendered: tuple[NotRendered, ...] = ()
+    tests: int = 0
+    exercised: int = 0
+    variables: frozenset[str] = frozenset()
+    kept: tuple[tuple[Proposal, tuple[str, ...], tuple[Edit, ...]], ...] = ()
+    refused: tuple[tuple[Proposal, str], ...] = ()
+    stops: tuple[str, ...] = ()
+
+
+def special_tokens(checkpoint: Checkpoint) -> dict[str, str]:
+    """Return the named special tokens that a template can print, such as ``bos_token``.
+
+    Without any tokenizer configuration their names stand for unknown texts, since the template may need them.
+    """
+    named = {record.name: record.content for record in checkpoint.records if record.name.endswith("_token")}
+    configured = checkpoint.files.keys() & {"tokenizer_config.json", "special_tokens_map.json"}
+    return named if configured else {"bos_token": "<s>", "eos_token": "</s>", **named}
+
+
+def studied_in(
+    checkpoint: Checkpoint, options: Options, found: Sequence[Program], *, heal: bool
+) -> dict[Program, Studied]:
+    """Return the study of each different template, made in a child process of its own; with ``heal``, its repair, too.
+
+    The tokenizers library is loaded meanwhile.
+    """
+    setting = setting_for(checkpoint, options)
+
+    def load() -> None:
+        if vocabulary_tags(checkpoint):
+            import tokenizers  # noqa: F401 - the rules on tokens are going to need it
+
+    tried = in_turn(
+        _study,
+        [(program.source, setting, options, heal) for program in found],
+        computing=PATCH_SECONDS if heal else CHECK_SECONDS,
+        meanwhile=load,
+    )
+    found_in = {
+        program: _stopped(study) if isinstance(study, LimitExceeded) else study
+        for program, study in zip(found, tried, strict=True)
+    }
+    wanted = [rule for rule in ENGINE_RULES if options.wants(rule.CODE)]
+    return _in_engines(found_in, wanted, setting, options) if wanted else found_in
+
+
+def _in_engines(
+    studied: dict[Program, Studied], rules: Sequence[Any], setting: Setting, options: Options
+) -> dict[Program, Studied]:
+    """Return studies with what other engines make of their templates, each tried in a child process of its own."""
+    tried = in_turn(_ask, [(program.source, setting, options) for program in studied], computing=CHECK_SECONDS)
+    return {
+        program: replace(
+            study, found=(*study.found, *(_unknown(rules, told) if isinstance(told, LimitExceeded) else told))
+        )
+        for (program, study), told in zip(studied.items(), tried, strict=True)
+    }
+
+
+def _ask(source: str, setting: Setting, options: Options) -> list[tuple[str, Found]]:
+    study, rules = Study(source, setting), [rule for rule in ENGINE_RULES if options.wants(rule.CODE)]
+    return [] if study.unreadable else [(rule.CODE, each) for rule in rules for each in rule.check(study)]
+
+
+def _unknown(rules: Sequence[Any], error: LimitExceeded) -> list[tuple[str, Found]]:
+    return [(rule.CODE, Found(f"what other engines print could not be tried: it {error}")) for rule in rules]
+
+
+def setting_for(checkpoint: Checkpoint, options: Options) -> Setting:
+    """Return how the templates of a checkpoint are studied."""
+    tags = options.tags[0] if options.tags else None
+    preserve = options.default == "preserve"
+    passed = dict(options.flags)
+    # Candidates are tried with it and without: it isn't theirs for good, as other variables are.
+    switch = passed.pop(SWITCH, None)
+    variables = {**special_tokens(checkpoint), **passed}
+    assumed = (*vocabulary_tags(checkpoint), USUAL)[0] if _ASSUMING & {*options.select} else None
+    return Setting(tuple(variables.items()), tags, preserve, ends=ends(checkpoint), switch=switch, assumed=assumed)
+
+
+def _stopped(error: LimitExceeded) -> Studied:
+    return Studied((("TF103", Found(f"the template was stopped: it {error}", Span(0, 0))),))
+
+
+def _not_rendered(study: Study) -> tuple[NotRendered, ...]:
+    """Return the conversations that a template refuses, by the reason, the commonest first."""
+    by_reason: dict[str, list[str]] = {}
+    for seen in study.examined:
+        if seen.text is None:
+            by_reason.setdefault(cut(seen.failure, _REASON), []).append(seen.probe.describe())
+    refused = (NotRendered(reason, tuple(conversations)) for reason, conversations in by_reason.items())
+    return tuple(sorted(refused, key=lambda each: -len(each.conversations)))
+
+
+def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studied:
+    study = Study(source, setting)
+    if study.unreadable is not None:
+        return Studied(tuple((rule.CODE, each) for rule in READABLE_RULES for each in rule.check(study)))
+    from template_fix.markers.mark_template import stops_of
+
+    studied = Studied(
+        found=tuple((rule.CODE, each) for rule in TEMPLATE_RULES for each in rule.check(study)),
+        reasoning=study.reasoning,
+        tags=((study.tags.open, study.tags.close),) if study.reasoning else (),
+        probes=len(study.examined.probes),
+        accepted=study.accepted(),
+        not_rendered=_not_rendered(study),
+        variables=undeclared(source),
+        stops=stops_of(study),
+    )
+    if not heal or not study.reasoning:
+        return studied
+    # Imported where it is needed: a check never is, and shall be fast.
+    from template_fix.repair.heal import find_repair
+
+    repairable = {rule.CODE for rule in REPAIRABLE_RULES}
+    found = tuple(each for each in studied.found if each[0] in repairable)
+    made = find_repair(study, found, options, REPAIRABLE_RULES)
+    tests, exercised = (len(made.coverage.outcomes), made.coverage.both) if made.coverage else (0, 0)
+    if not made.whole and study.binds_switch:
+        captured = find_repair(Study(source, replace(setting, captured=True)), found, options, REPAIRABLE_RULES)
+        made = captured if captured.whole or not made.refused else made
+    return replace(studied, kept=made.kept, refused=made.refused, tests=tests, exercised=exercised)

@@ -1,0 +1,187 @@
+"""A tokenizer or processor in memory: what it would save, and the repair of the object itself."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from template_fix.checkpoint.checkpoint import Checkpoint
+from template_fix.data.row_check import plain
+from template_fix.engine.patch import patch
+from template_fix.options import Options
+from template_fix.results import Evidence, Finding, Report, Target
+from template_fix.rules.tokens import tf301_special_tag
+from template_fix.tokens.reasoning_tokens import listed
+from template_fix.training.answer_parsing import keep_parsing
+
+_log = logging.getLogger(__name__)
+# What is kept about tokens beside the backend, by transformers 4.57 and 5.
+_TOKEN_STATE = (
+    "_special_tokens_map",
+    "_extra_special_tokens",
+    "extra_special_tokens",
+    "SPECIAL_TOKENS_ATTRIBUTES",
+    "_added_tokens_decoder",
+    "_added_tokens_encoder",
+    "tokens_trie",
+    "total_vocab_size",
+)
+
+
+class PreflightError(ValueError):
+    """Training as it is set up would lose what is in the rows; the message lists what, and what to do about it."""
+
+
+@contextmanager
+def saved(tokenizer: Any) -> Iterator[tuple[Path, Checkpoint]]:
+    """Give what ``save_pretrained`` writes of a tokenizer or processor, in a directory that lasts as long."""
+    if not (hasattr(tokenizer, "save_pretrained") and hasattr(tokenizer, "chat_template")):
+        raise TypeError(f"preflight takes what AutoTokenizer or AutoProcessor returns, not {type(tokenizer).__name__}")
+    with tempfile.TemporaryDirectory() as name:
+        tokenizer.save_pretrained(name)
+        yield Path(name), Checkpoint.read(name, getattr(inner(tokenizer), "name_or_path", "") or "the tokenizer")
+
+
+def inner(tokenizer: Any) -> Any:
+    """Return the tokenizer of a processor, or the tokenizer itself."""
+    return getattr(tokenizer, "tokenizer", tokenizer)
+
+
+def repaired(tokenizer: Any, folder: Path, checkpoint: Checkpoint, options: Options) -> tuple[str, ...]:
+    """Repair the object and return the codes of what was wrong."""
+    result = patch(checkpoint, options)
+    after = checkpoint.after(result.changed)
+    dropped = {finding.code for finding in dropped_here(tokenizer, result.before)}
+    if dropped or result.changes(Target.TOKENS):
+        for name, (_, text) in result.changed.items():
+            (folder / name).write_bytes(text.encode())
+        _set_tokens(inner(tokenizer), folder, after)
+    _set_templates(tokenizer, checkpoint, after)
+    for repair in result.kept if first_rank() else ():
+        _log.warning("preflight repaired %s: %s", ", ".join(repair.codes), repair.title)
+    return tuple(sorted(dropped.union(*(repair.codes for repair in result.kept))))
+
+
+def _set_templates(tokenizer: Any, before: Checkpoint, repaired: Checkpoint) -> None:
+    """Put repaired templates in the place of those that they were made of, on a processor and on its tokenizer."""
+    pairs = zip(before.templates, repaired.templates, strict=True)
+    after = {_lf(old.source): _lf(new.source) for old, new in pairs if old.source != new.source}
+    if after:
+        keep_parsing(tokenizer, inner(tokenizer))
+    for owner in {id(each): each for each in (tokenizer, inner(tokenizer))}.values():
+        template = owner.chat_template
+        if isinstance(template, dict):
+            owner.chat_template = {name: after.get(_lf(text), text) for name, text in template.items()}
+        elif isinstance(template, str):
+            owner.chat_template = after.get(_lf(template), template)
+
+
+def _lf(template: str) -> str:
+    """Return a template as it is whether or not its file was written with this platform's ends of line."""
+    return template.replace("\r\n", "\n")
+
+
+def _set_tokens(tokenizer: Any, folder: Path, repaired: Checkpoint) -> None:
+    """Give a tokenizer the added tokens of its repaired files, and nothing else: settings of the run stay.
+
+    The backend keeps whatever was once special in a set that can't be taken back, so it is built anew, from its own
+    text with the flags changed. The lists beside it are those that its class reads from the repaired files.
+    """
+    before = _encoded(tokenizer)
+    kept = dict(tokenizer.__dict__)
+    fresh = type(tokenizer).from_pretrained(folder)
+    tokenizer.__dict__.update({name: vars(fresh)[name] for name in _TOKEN_STATE if name in vars(fresh)})
+    tokenizer.init_kwargs = {
+        **{name: value for name, value in kept.get("init_kwargs", {}).items() if not _is_of_tokens(name)},
+        **{name: value for name, value in fresh.init_kwargs.items() if _is_of_tokens(name)},
+    }
+    if "_tokenizer" in kept:
+        from tokenizers import Tokenizer
+
+        tokenizer._tokenizer = Tokenizer.from_str(repaired.files["tokenizer.json"])
+    if _encoded(tokenizer) != before:
+        tokenizer.__dict__.update(kept)
+        raise PreflightError(
+            "the special flags of this tokenizer can't be changed in memory without changing how it encodes; "
+            "repair its files with template-fix patch, and load it again"
+        )
+
+
+def _is_of_tokens(name: str) -> bool:
+    return name.endswith(("_token", "special_tokens")) or name == "added_tokens_decoder"
+
+
+def _encoded(tokenizer: Any) -> tuple[object, ...]:
+    """Return how a tokenizer encodes a text with all of its added tokens, and how large it is."""
+    text = " so it is:\n".join(sorted(tokenizer.get_added_vocab()))
+    return len(tokenizer), tuple(tokenizer.encode(text, add_special_tokens=False)), tuple(tokenizer.encode("so it is"))
+
+
+def dropped_here(tokenizer: Any, report: Report) -> Iterator[Finding]:
+    """Yield a finding for tags that this object skips in decoding although what it saves doesn't say so."""
+    if any(finding.code == tf301_special_tag.CODE for finding in report.findings):
+        return
+    tokenizer = inner(tokenizer)
+    for opening, closing in dict.fromkeys(pair for template in report.templates for pair in template.tags):
+        given = f"{opening}\n6 times 7\n{closing}\n\n42"
+        printed = tokenizer.decode(tokenizer.encode(given, add_special_tokens=False), skip_special_tokens=True)
+        lost = tuple(tag for tag in (opening, closing) if tag not in printed)
+        if lost and set(lost) <= set(tokenizer.get_added_vocab()):
+            yield Finding(
+                tf301_special_tag.CODE,
+                tf301_special_tag.LEVEL,
+                f"decoding with skip_special_tokens=True drops {listed(lost)} in this process",
+                evidence=(Evidence("decode(encode(…), skip_special_tokens=True)", given, printed, lost),),
+                fix="make them ordinary added tokens, with the same ids",
+            )
+
+
+def keeps_ends(tokenizer: Any, collator: Any) -> bool:
+    """Whether a collator leaves the label of the padding token where it stands in the middle of a row."""
+    end = inner(tokenizer).pad_token_id
+    ids = [*_ids(tokenizer), end, *_ids(tokenizer)]
+    row = {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": list(ids)}
+    for names in (("input_ids", "attention_mask", "labels"), ("input_ids", "attention_mask")):
+        try:
+            labels = plain(collator([{name: row[name] for name in names}])["labels"])
+        except Exception:  # whatever a stranger's collator asks of a row: nothing is shown by it then
+            continue
+        return end in list(labels[0])
+    return False
+
+
+def _ids(tokenizer: Any) -> list[int]:
+    """Return the ids of a short text without special tokens."""
+    ids: list[int] = inner(tokenizer).encode("so it is", add_special_tokens=False)
+    return ids
+
+
+def first_rank() -> bool:
+    """Whether this is the first of the processes that train together, or the only one."""
+    distributed = _distributed()
+    return distributed.get_rank() == 0 if distributed else os.environ.get("RANK", "0") == "0"
+
+
+def first_of_all(message: str) -> str:
+    """Return what the first of the processes that train together has to say, of those that have anything.
+
+    Each of them has to call it, since it waits for all.
+    """
+    distributed = _distributed()
+    messages = [message]
+    if distributed:
+        messages = [""] * distributed.get_world_size()
+        distributed.all_gather_object(messages, message)
+    return next(filter(None, messages), "")
+
+
+def _distributed() -> Any:
+    """Return what processes that train together talk by, None where there is but one, or they don't talk yet."""
+    found = getattr(sys.modules.get("torch"), "distributed", None)
+    return found if found and found.is_available() and found.is_initialized() else None
