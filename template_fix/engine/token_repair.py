@@ -29,7 +29,7 @@ def flag_repair(
     The repair is judged by checking its result. Control tokens stay as they are unless a code is selected by name.
     """
     named = any(map(options.names, _UNFLAGGED))
-    tags_named = "the tokens" if options.plain else "the reasoning tags"
+    tags_named = "the tags" if options.plain else "the reasoning tags"
     before = [finding for finding in found if options.wants(finding.code)]
     if not any(named or finding.level is not Level.NOTE for finding in before if finding.code in _UNFLAGGED):
         return
