@@ -474,7 +474,7 @@ import os, signal, sys, threading, time
 sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(HELPERS)!r}]
 if {threads!r} == "blocked signals":
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - {{signal.SIGTERM}})
-from template_fix.bounds.limits import started
+from template_fix.bounds.limits import start
 from test_limits import {work}, noted
 if {threads!r} == "two threads":
     threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
