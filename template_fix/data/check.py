@@ -18,6 +18,7 @@ from template_fix.data.rewrite import Rewriter
 from template_fix.data.row_check import RowCheck
 from template_fix.data.sources import Source
 from template_fix.data.survey import Found, Survey, surveyed
+from template_fix.data.troubles.kinds import OF_REASONING
 from template_fix.engine.patch import check, patch, special_tokens
 from template_fix.jinja.renderer import Renderer, RenderError
 from template_fix.jinja.templates import ParseError, Template
@@ -137,6 +138,8 @@ def check_data(
         survey = surveyed(now, batches, wish.processes, told, repair.made, listed)
         if not survey.before.rows:
             raise DataError(f"{', '.join(source.names)}: holds no rows")
+        if out and repair.result is None and any(map(survey.before.having, OF_REASONING)):
+            repair.made()  # rows that lose nothing as they stand may need it once their reasoning is moved
         done = Rewriter(now, repair.check).written(source.batches(), out) if out else None
     report = repair.result.before if repair.result else check(checkpoint, options)
     return DataReport(report, replace(survey, names=source.names, rewritten=done))

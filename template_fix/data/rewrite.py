@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple, TextIO
 
 from template_fix.conversations.rows import MESSAGES, BrokenRow, Row, names_reasoning, parsed, rows_of, with_messages
+from template_fix.conversations.tags import closings
 from template_fix.data.batches import Batch
 from template_fix.data.losses import Verdict
 from template_fix.data.row_check import RowCheck, in_parts
@@ -23,12 +24,16 @@ Form = Callable[[Message, str], Message]
 
 
 class Rewritten(NamedTuple):
-    """What became of rows: how many were ``rewritten``, ``left`` in trouble as they were, or not read at all."""
+    """What became of rows: how many were ``rewritten``, ``left`` in trouble as they were, or not read at all.
+
+    ``repaired`` are those of the rewritten that only the repaired templates print right.
+    """
 
     rows: int = 0
     rewritten: int = 0
     left: int = 0
     unread: int = 0
+    repaired: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,8 @@ class Rewriter:
             for part in in_parts(self.within, list(batch.rows), _untried):
                 for text, fate in part:
                     out.write(f"{text}\n" if text else "")
-                    counts = (1, fate == "rewritten", fate == "left", fate == "unread")
+                    done = fate in ("rewritten", "repaired")
+                    counts = (1, done, fate == "left", fate == "unread", fate == "repaired")
                     total = Rewritten(*(old + new for old, new in zip(total, counts, strict=True)))
         return total
 
@@ -65,14 +71,16 @@ class Rewriter:
         for check in filter(None, (self.now, self.repaired)):
             for changed in self._forms(row, conversations, check.own):
                 if _right(check, changed, before):
-                    return _line(changed), "rewritten"
+                    return _line(changed), "rewritten" if check is self.now else "repaired"
         return _line(row), "left"
 
     def _forms(self, row: Mapping[str, Any], conversations: list[Row], own: Pairs) -> Iterator[dict[str, Any]]:
         """Yield a row with its reasoning in each of the places where a template may print it."""
         columns = dict(self.now.columns)
         row = _joined(row, columns, [each.shown for each in conversations[0].troubles if each.kind == "column_unread"])
-        forms = (*(partial(_in_field, name) for name in REASONING_FIELDS), *(partial(_inline, pair) for pair in own))
+        # A closing tag that ends other things too (`<|end|>`) would end the turn that holds it.
+        paired = [(opening, closing) for opening, closing in own if closing in closings(opening)]
+        forms = (*(partial(_in_field, name) for name in REASONING_FIELDS), *(partial(_inline, pair) for pair in paired))
         for form in forms:
             yield with_messages(row, columns, partial(_moved, form=form, tags=(*own, *self.now.tags)))
 

@@ -188,7 +188,8 @@ def _worst(found: Found) -> Iterator[Line]:
 
 def _rewritten(told: Rewritten) -> Line:
     """Say how many rows were rewritten; each of them was rendered, and shows its reasoning as such."""
-    rest = [f"; {_rows(told.left)} left unchanged, as no form shows the reasoning"] if told.left else []
+    rest = [f"; {_rows(told.repaired)} of these for the repaired template: patch first"] if told.repaired else []
+    rest += [f"; {_rows(told.left)} left unchanged, as no form shows the reasoning"] if told.left else []
     rest += [f"; {_rows(told.unread)} can't be read"] if told.unread else []
     return line(Piece("Rewritten", "title"), f": {told.rewritten:,} of {_rows(told.rows)}", *rest, hang=2)
 

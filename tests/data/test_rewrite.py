@@ -18,6 +18,14 @@ from template_fix.data.row_check import RowCheck
 
 CHECK = RowCheck((("default", TEMPLATE),), (), (OWN, ("<think>", "</think>")), (), 5, (OWN,))
 NO_FIELD = RowCheck((("default", TEMPLATE.replace("m.reasoning_content", "m.none")),), (), CHECK.tags, (), 5, (OWN,))
+# Prints the reasoning of the last turn alone, and ends reasoning by the tag that ends all messages.
+LAST_ALONE = (
+    "{% for m in messages %}{% if m.role == 'assistant' %}"
+    "{% if m.thinking and loop.last %}{{ '<|go|>assistant<|way|>reason<|say|>' + m.thinking + '<|end|>' }}{% endif %}"
+    "{{ '<|go|>assistant<|way|>reply<|say|>' + m.content + '<|end|>' }}"
+    "{% else %}{{ '<|go|>' + m.role + '<|say|>' + m.content + '<|end|>' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|go|>assistant' }}{% endif %}"
+)
 RIGHT = {"content": ANSWER, "reasoning_content": THOUGHT}
 
 
@@ -53,6 +61,16 @@ def test_reasoning_goes_between_the_models_tags_where_no_field_is_printed() -> N
     assert told.rewritten == 1
 
 
+def test_no_tag_that_ends_a_turn_as_well_goes_into_an_answer() -> None:
+    turn = "<a>say<m>{{ m.content }}<end>"
+    source = f"{{% for m in messages %}}{{% if m.role != 'user' %}}{turn}{{% else %}}<u>{{% endif %}}{{% endfor %}}"
+    ends = ("<a>think<m>", "<end>")
+    check = RowCheck((("default", source),), (), (ends, ("<think>", "</think>")), (), 5, (ends,))
+    made, told = rewritten({"content": f"<think>{THOUGHT}</think>{ANSWER}"}, check)
+    assert made == {"role": "assistant", "content": f"<think>{THOUGHT}</think>{ANSWER}"}
+    assert told == Rewritten(1, 0, 1, 0)
+
+
 def test_a_column_of_reasoning_goes_into_the_last_turn() -> None:
     made, _ = rewritten({"content": ANSWER}, reasoning=THOUGHT, id=7)
     assert made == {"role": "assistant", "id": 7, **RIGHT}
@@ -86,6 +104,24 @@ def test_the_command_writes_rows_and_lists_those_in_trouble(
     assert (bad["file"], bad["number"], bad["kind"], bad["message"]) == ("rows.jsonl", 1, "reasoning_as_text", 2)
     assert main(["check", "model", "--data", "out.jsonl", "--select", "TF101"]) == 0
     assert main([*command, "--rewrite", "rows.jsonl"]) == 2
+
+
+def test_a_row_that_is_right_with_the_repaired_template_alone_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny_model.written(tmp_path / "model", LAST_ALONE)
+    turn = {"role": "assistant", "content": f"<think>\n{THOUGHT}\n</think>\n\n{ANSWER}"}
+    row = {"messages": [{"role": "user", "content": "6*7?"}, turn, {"role": "user", "content": "Why?"}, turn]}
+    Path("rows.jsonl").write_text(json.dumps(row) + "\n")
+    main(["check", "model", "--data", "rows.jsonl", "--select", "TF202", "--rewrite", "out.jsonl"])
+    out = " ".join(capfd.readouterr().out.split())
+    assert "Rewritten: 1 of 1 row; 1 row of these for the repaired template: patch first" in out
+    main(["check", "model", "--data", "out.jsonl", "--select", "TF101"])
+    assert "1 of 1 row lose some" in capfd.readouterr().out
+    main(["patch", "model"])
+    main(["check", "model", "--data", "out.jsonl", "--select", "TF101"])
+    assert "reasoning: all kept, in 1 row that has some" in capfd.readouterr().out
 
 
 def test_the_answer_in_json_counts_by_kind(
