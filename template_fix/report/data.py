@@ -14,6 +14,11 @@ from template_fix.report.terminal import Line, Piece, Style, line
 from template_fix.text.display import cut, short
 
 _EXAMPLES = 3
+# The way on where no repair keeps the reasoning of these rows.
+_PLACE = (
+    "--rewrite OUT.jsonl writes the rows with their reasoning where this template prints it; "
+    "patch --select TF203 gives a template a place for reasoning that has none"
+)
 _VERSIONS = {4: "4.57", 5: "5"}
 _STYLES: dict[str, Style] = {"error": "error", "warning": "warning", "note": ""}
 # Verbs for one row that aren't made by a letter.
@@ -35,6 +40,8 @@ def survey_lines(survey: Survey) -> Iterator[Line]:
         yield line(Piece("Most is lost in", "title"))
     for found in tally.worst:
         yield from _worst(found)
+    if tally.reasoning_rows_lost and (survey.after is None or survey.after.reasoning_rows_lost):
+        yield line("next: ", _PLACE, indent=2, hang=2)
     if survey.after is not None and survey.after.rows:
         yield line("")
         yield from _after(survey.after)

@@ -64,6 +64,16 @@ def test_what_is_lost_is_told_in_rows_and_characters_and_what_a_repair_leaves(to
     assert "With the repaired template, of the 3 rows in trouble:\n  reasoning: all kept, in 2 rows" in text
 
 
+def test_where_no_repair_keeps_reasoning_the_way_on_is_said_and_works(told: Any) -> None:
+    said = tiny_model.asked("Why?", {"content": "It is so.", "cot": tiny_model.QUESTIONS[0][1]})
+    code, out, _ = told("keeps", [said])
+    assert code == 1
+    assert "next: --rewrite OUT.jsonl" in out
+    told("keeps", [said], "--rewrite", "moved.jsonl")
+    assert "reasoning: all kept" in told("keeps", Path("moved.jsonl").read_text())[1]
+    assert "next: " not in told("cuts", [ROW])[1]
+
+
 def test_a_template_that_keeps_all_is_clean(told: Any) -> None:
     code, out, _ = told("keeps", [ROW])
     assert "reasoning: all kept, in 1 row that has some" in out

@@ -332,3 +332,41 @@ def test_an_answer_in_a_list_that_is_added_up_in_a_loop_is_lost_where_it_is_set(
 def test_an_answer_in_a_list_that_is_added_up_in_a_namespace_is_kept() -> None:
     source = in_lists("ns.all", "(text or ns.all)")
     assert not [each for each in findings("TF206", {FILE: source}) if "lists of text blocks" in each.message]
+
+
+PARTS_ALONE = """\
+{%- for m in messages %}
+    {{- m.role ~ ': ' }}
+    {%- for part in m.content %}{%- if part.type == 'text' %}{{- part.text }}{%- endif %}{%- endfor %}
+    {{- ';\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- 'assistant: ' }}{%- endif %}
+"""
+
+
+def test_a_template_that_takes_lists_alone_is_told_once_and_loses_nothing_else() -> None:
+    [found] = findings("TF206", {FILE: PARTS_ALONE})
+    assert "only where they are lists of text blocks" in found.message
+    assert '[{"type": "text"' in (found.fix or "")
+
+
+def test_a_template_that_takes_text_as_well_is_no_finding() -> None:
+    both = PARTS_ALONE.replace(
+        "{%- for part in m.content %}",
+        "{%- for part in (m.content if m.content is not string else [{'type': 'text', 'text': m.content}]) %}",
+    )
+    assert both != PARTS_ALONE
+    assert findings("TF206", {FILE: both}) == []
+
+
+def test_a_sum_that_is_lost_in_every_message_is_found_by_its_set() -> None:
+    summed = PARTS_ALONE.replace(
+        "{%- for part in m.content %}{%- if part.type == 'text' %}{{- part.text }}{%- endif %}{%- endfor %}",
+        "{%- set all = '' %}{%- if m.content is string %}{%- set all = m.content %}{%- else %}"
+        "{%- for part in m.content %}{%- set all = all ~ part.text %}{%- endfor %}{%- endif %}{{- all }}",
+    )
+    [found] = findings("TF206", {FILE: summed})
+    assert (found.level, "lists of text blocks" in found.message) == (Level.ERROR, True)
+    assert found.place is not None
+    assert found.place.source is not None
+    assert "set all = all ~ part.text" in found.place.source

@@ -46,6 +46,12 @@ _FORMS = {
 
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding for each kind of text that is lost somewhere and printed elsewhere."""
+    if _takes_lists_alone(study):
+        lost_whole = next(seen for seen in study.examined if seen.lost and seen.probe.ordinary)
+        evidence = study.evidence(lost_whole, lost_whole.lost[0].message, lost_whole.lost[:1])
+        message = "contents are printed only where they are lists of text blocks: as text they are lost"
+        yield Found(message, None, (evidence,), 'give each content as [{"type": "text", "text": …}]')
+        return
     lost: dict[tuple[str, Span | None], dict[str, Evidence]] = {}
     told: set[tuple[str, str]] = set()
     for seen in study.examined:
@@ -62,14 +68,24 @@ def check(study: Study) -> Iterator[Found]:
     yield from _in_lists(study)
 
 
+def _takes_lists_alone(study: Study) -> bool:
+    """Whether questions are printed where contents are lists of text blocks, and never where they are text."""
+    printed: dict[bool, set[bool]] = {True: set(), False: set()}
+    for seen in study.examined:
+        if seen.text is not None:
+            asked = {part not in seen.lost for part in seen.probe.parts if part.kind == "question"}
+            printed[seen.probe.text_lists] |= asked
+    return printed == {True: {True}, False: {False}}
+
+
 def _in_lists(study: Study) -> Iterator[Found]:
-    """Yield a finding where answers vanish in lists of text blocks, though the questions in lists are printed."""
+    """Yield a finding where answers vanish in lists of text blocks that the template prints, or means to."""
     for seen in study.examined:
         lost = [part for part in seen.lost if part.kind == "answer"] if seen.probe.text_lists else []
         asked = [part for part in seen.probe.parts if part.kind == "question" and part not in seen.lost]
         same = study.examined.probes.get((seen.probe.shape, seen.probe.key._replace(text_lists=False)))
-        if lost and asked and seen.text is not None and same and study.examined.safe(same):
-            at = next((study.template.span(each) for each in lost_sums(study.template.tree)), None)
+        at = next((study.template.span(each) for each in lost_sums(study.template.tree)), None) if lost else None
+        if lost and (asked or at) and seen.text is not None and same and study.examined.safe(same):
             fix = "add up in a namespace: what a set in a loop makes is gone as the iteration ends" if at else None
             evidence = study.evidence(seen, lost[0].message, lost[:1])
             message = "the whole answer is lost where contents are lists of text blocks"
