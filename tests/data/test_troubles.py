@@ -87,6 +87,15 @@ def test_reasoning_in_other_tags_names_both_pairs() -> None:
     assert told.troubles[0].shown == "between <think> and </think>; the model's tags are [IN] and [/IN]"
 
 
+def test_a_block_of_one_turn_was_not_added_to_another_with_the_same_answer() -> None:
+    assert kinds(TEMPLATE, {"content": ANSWER}, RIGHT) == []
+
+
+def test_a_tag_that_has_no_closing_tag_is_told() -> None:
+    told = judged(TEMPLATE, {"content": f"<thinking>\n{THOUGHT}\n[/IN]{ANSWER}"}).troubles
+    assert [(each.kind, each.shown[:31]) for each in told] == [("unclosed", "<thinking> has no closing tag: ")]
+
+
 @pytest.mark.parametrize("trained", [True, False])
 def test_a_block_that_is_added_says_whether_it_is_trained_on(trained: bool) -> None:
     template = ADDS if trained else ADDS.replace("<a>{% endif %}", "<a>[IN][/IN]{% endif %}")

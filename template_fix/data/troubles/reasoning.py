@@ -144,13 +144,16 @@ def _unclosed(view: View, printed: str, reasoning: Iterable[Text]) -> Iterator[T
 
 
 def _opened_otherwise(view: View, printed: str, reasoning: Iterable[Text]) -> Iterator[Trouble]:
-    """Find reasoning that begins with a tag like those of reasoning, which has no closing tag of its own."""
-    for each in reasoning:
-        mark = _NEAR.match(each.text)
-        if mark and mark.group() in printed and not any(end in each.text for end in closings(mark.group())):
-            known = {tag for pair in (*view.own, *view.tags) for tag in pair}
-            if mark.group() not in known:
-                yield Trouble("unclosed", each.message + 1, f"{mark.group()} has no closing tag: {each.text[:_SHOWN]}")
+    """Find turns that begin with a tag like those of reasoning, which is no tag of the model's and is never closed."""
+    known = {tag for pair in (*view.own, *view.tags) for tag in pair}
+    for number in dict.fromkeys(each.message for each in reasoning):
+        for text, field in view.fields[number]:
+            mark = None if field else _NEAR.match(text.lstrip())
+            if mark is None or mark.group() in known or mark.group() not in printed:
+                continue
+            if not any(end in text for end in closings(mark.group())):
+                shown = f"{mark.group()} has no closing tag: {text.strip()[:_SHOWN]}"
+                yield Trouble("unclosed", number + 1, shown)
 
 
 def closed_otherwise(text: str, tags: Pairs) -> Iterator[tuple[str, str]]:
