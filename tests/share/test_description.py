@@ -142,7 +142,7 @@ def hostile(text: str) -> tuple[PatchResult, Checkpoint, Checkpoint]:
     result, before, after = repaired({FILE: source("strip")})
     evidence = Evidence(text, text, text, (text[:9],), (text,), (text, text))
     found = tuple(
-        Finding(f"TF2{n:02}", Level.ERROR, text, Place(text, 1, 1, text), (evidence,), text) for n in range(99)
+        Finding(f"TF20{1 + n % 8}", Level.ERROR, text, Place(text, 1, 1, text), (evidence,), text) for n in range(99)
     )
     kept = tuple(replace(repair, title=text, why=text) for repair in result.kept) * 99
     changed = {f"{n}{text}.jinja": (text, text * 2) for n in range(99)}

@@ -25,6 +25,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 from template_fix.results import Evidence, Finding, Level
 from template_fix.tokens.reasoning_tokens import LOADERS, Vocabulary, listed, skipped_by, tokens_in, told, unflag
@@ -37,6 +38,8 @@ SUMMARY = "a reasoning tag is special: decoding skips it"
 UNFLAGGED = True
 # A tag as in markup; <s> and the like are control tokens.
 _OTHER = re.compile(r"<[A-Za-z][\w-]{2,30}>")
+# Of more pairs than these, no model makes use.
+_MOST = 8
 _BY_DESIGN = ": they are control tokens by design, so read what the model says with skip_special_tokens=False"
 
 
@@ -64,28 +67,31 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 
 def _others(subject: Subject) -> Iterator[Finding]:
-    """Yield a note for each other pair of tags, written as in markup, that decoding skips and no template prints."""
+    """Yield a note for the other pairs of tags, written as in markup, that decoding skips and no template prints."""
     checkpoint, known = subject.checkpoint, {tag for pair in subject.tags for tag in pair}
     sources = "".join(copy.source for copy in checkpoint.templates)
     contents = dict.fromkeys(record.content for record in checkpoint.records if not record.name)
-    for opening in contents:
-        closing = f"</{opening[1:]}"
-        if not _OTHER.fullmatch(opening) or closing not in contents or {opening, closing} & known or opening in sources:
-            continue
-        records = [
-            record for tag in (opening, closing) for found in skipped_by(checkpoint, tag).values() for record in found
-        ]
-        if records:
-            patch_with = f"--plain-token {shlex.quote(opening)}"
-            yield Finding(
-                CODE,
-                Level.NOTE,
-                f"decoding with skip_special_tokens=True drops {opening} and {closing}, too, which name no reasoning: "
-                "rewards and parsers that look for them find nothing",
-                checkpoint.place(records[0].file, flag_span(checkpoint, records[0])),
-                fix=f"where your rows have them, make them ordinary: patch {patch_with} does it",
-                patch_with=patch_with,
-            )
+    pairs = [(opening, f"</{opening[1:]}") for opening in contents if _OTHER.fullmatch(opening)]
+    unknown = [pair for pair in pairs if pair[1] in contents and not {*pair} & known and pair[0] not in sources]
+    skipping = (
+        (pair, record)
+        for pair in unknown
+        for record in [each for tag in pair for found in skipped_by(checkpoint, tag).values() for each in found][:1]
+    )
+    some = list(islice(skipping, _MOST))
+    if some:
+        tags = [tag for pair, _ in some for tag in pair]
+        patch_with = " ".join(f"--plain-token {shlex.quote(opening)}" for (opening, _), _ in some)
+        first = some[0][1]
+        yield Finding(
+            CODE,
+            Level.NOTE,
+            f"decoding with skip_special_tokens=True drops {listed(tags)}, too, which name no reasoning: "
+            "rewards and parsers that look for them find nothing",
+            checkpoint.place(first.file, flag_span(checkpoint, first)),
+            fix=f"where your rows have them, make them ordinary: patch {patch_with} does it",
+            patch_with=patch_with,
+        )
 
 
 def _tried(subject: Subject, pair: tuple[str, str], special: Mapping[str, Mapping[str, bool]]) -> dict[str, Evidence]:
