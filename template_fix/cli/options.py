@@ -96,12 +96,18 @@ _DATA = (
         type=click.Choice(["4.57", "5"]),
         help="Render as this version does.  [default: 5]",
     ),
-    click.option("--rows", "listing", type=FILLED, metavar="OUT", help="Write a line for each row in trouble to OUT."),
+    click.option(
+        "--rows",
+        "listing",
+        type=FILLED,
+        metavar="OUT",
+        help="Write a line for each row in trouble to OUT, a new file.",
+    ),
     click.option(
         "--rewrite",
         type=FILLED,
         metavar="OUT",
-        help="Write all rows to OUT, with reasoning where it is printed as such.",
+        help="Write all rows to OUT, a new file, with reasoning where it is printed as such.",
     ),
     click.option("--processes", type=click.IntRange(1), metavar="N", help="How many at once.  [default: one a CPU]"),
 )

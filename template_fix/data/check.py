@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TextIO
 
@@ -129,7 +129,7 @@ def check_data(
     batches = source.batches()
     now = row_check_of(checkpoint, options, wish.columns, wish.release)
     repair = _Repair(checkpoint, options, wish, now)
-    with _writing(wish.listing, source) as lines, _writing(wish.rewrite, source) as out:
+    with _writing(wish.listing) as lines, _writing(wish.rewrite) as out:
 
         def listed(found: Found) -> None:
             if lines:
@@ -146,16 +146,24 @@ def check_data(
 
 
 @contextmanager
-def _writing(name: str | None, source: Source) -> Iterator[TextIO | None]:
-    """Give a file to write to, None without a name. Raises DataError where it can't be written, or holds the data."""
+def _writing(name: str | None) -> Iterator[TextIO | None]:
+    """Give a new file to write to, None without a name; where the work isn't finished, it is gone again.
+
+    Raises DataError where it can't be written, or where something of that name is there, be it the data itself.
+    """
     if name is None:
         yield None
         return
-    if any(os.path.exists(name) and os.path.exists(each) and os.path.samefile(name, each) for each in source.names):
-        raise DataError(f"{name}: is the data itself; name another file")
-    with ExitStack() as stack:
+    try:
+        file = open(name, "x", encoding="utf-8")  # noqa: SIM115 - what fails from here on isn't the opening
+    except FileExistsError:
+        raise DataError(f"{name}: is there already, and is left as it is; name another file") from None
+    except OSError as error:
+        raise DataError(f"{name}: {error.strerror or error}") from None
+    with file:
         try:
-            file = stack.enter_context(open(name, "w", encoding="utf-8"))
-        except OSError as error:
-            raise DataError(f"{name}: {error.strerror or error}") from None
-        yield file
+            yield file
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(name)
+            raise
