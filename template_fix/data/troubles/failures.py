@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from template_fix.conversations.rows import ROLES, BrokenRow, parsed
@@ -18,6 +18,11 @@ class _Change(NamedTuple):
 
     says: str
     messages: list[dict[str, Any]]
+
+
+_Guess = Callable[[Messages], _Change | None]
+# What is wrong with a message, from its place on, and the message changed; None where it needs no change.
+_Told = tuple[str, dict[str, Any]] | None
 
 
 def explained(view: View, failure: Failure) -> str:
@@ -60,25 +65,27 @@ def _needed(view: View, made: list[_Change]) -> list[_Change]:
     return made
 
 
-def _same(guess: Callable[[Messages], _Change | None], view: View, change: _Change) -> bool:
+def _same(guess: _Guess, view: View, change: _Change) -> bool:
     told = guess(view.row.messages)
     return told is not None and told.says == change.says
 
 
-def _each(
-    messages: Messages, change: Callable[[Mapping[str, Any]], tuple[str, dict[str, Any]] | None]
-) -> _Change | None:
-    """Return the messages with one change made to all that need it; the first is told, with its place."""
-    says, changed = "", []
-    for number, message in enumerate(messages):
-        told = change(message)
-        if told and not says:
-            says = f"messages[{number}]{told[0]}"
-        changed.append(told[1] if told else dict(message))
-    return _Change(says, changed) if says else None
+def _in_each_message(change: Callable[[Mapping[str, Any]], _Told]) -> _Guess:
+    """Return the guess that makes one change to all messages that need it; the first is told, with its place."""
+
+    def guess(messages: Messages) -> _Change | None:
+        says, changed = "", []
+        for number, message in enumerate(messages):
+            told = change(message)
+            if told and not says:
+                says = f"messages[{number}]{told[0]}"
+            changed.append(told[1] if told else dict(message))
+        return _Change(says, changed) if says else None
+
+    return guess
 
 
-def _calls(message: Mapping[str, Any], change: Callable[[Any], Any], says: str) -> tuple[str, dict[str, Any]] | None:
+def _calls(message: Mapping[str, Any], change: Callable[[Any], Any], says: str) -> _Told:
     """Return a message with ``change`` made to the arguments of its calls; None where that changes nothing."""
     calls = message.get("tool_calls")
     first, made = "", []
@@ -108,45 +115,40 @@ def _text(arguments: Any) -> Any:
     return json.dumps(arguments) if isinstance(arguments, Mapping) else None
 
 
-def _arguments_are_text(messages: Messages) -> _Change | None:
-    return _each(messages, lambda each: _calls(each, _object, "is text; parse it (json.loads)"))
+@_in_each_message
+def _arguments_are_text(message: Mapping[str, Any]) -> _Told:
+    return _calls(message, _object, "is text; parse it (json.loads)")
 
 
-def _arguments_are_objects(messages: Messages) -> _Change | None:
-    return _each(messages, lambda each: _calls(each, _text, "is an object; write it as text (json.dumps)"))
+@_in_each_message
+def _arguments_are_objects(message: Mapping[str, Any]) -> _Told:
+    return _calls(message, _text, "is an object; write it as text (json.dumps)")
 
 
-def _no_arguments(messages: Messages) -> _Change | None:
-    return _each(
-        messages, lambda each: _calls(each, lambda value: {} if value is None else None, "is missing; give {}")
-    )
+@_in_each_message
+def _no_arguments(message: Mapping[str, Any]) -> _Told:
+    return _calls(message, lambda value: {} if value is None else None, "is missing; give {}")
 
 
-def _no_calls(messages: Messages) -> _Change | None:
-    def change(message: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-        if "tool_calls" not in message or message["tool_calls"]:
-            return None
-        said = "null" if message["tool_calls"] is None else "an empty list"
-        return f".tool_calls is {said}; leave the key out", {k: v for k, v in message.items() if k != "tool_calls"}
-
-    return _each(messages, change)
+@_in_each_message
+def _no_calls(message: Mapping[str, Any]) -> _Told:
+    if "tool_calls" not in message or message["tool_calls"]:
+        return None
+    said = "null" if message["tool_calls"] is None else "an empty list"
+    return f".tool_calls is {said}; leave the key out", {k: v for k, v in message.items() if k != "tool_calls"}
 
 
-def _nulls(messages: Messages) -> _Change | None:
-    def change(message: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-        null = [key for key, value in message.items() if value is None and key != "content"]
-        kept = {key: value for key, value in message.items() if key not in null}
-        return (f".{null[0]} is null; leave the key out", kept) if null else None
-
-    return _each(messages, change)
+@_in_each_message
+def _nulls(message: Mapping[str, Any]) -> _Told:
+    null = [key for key, value in message.items() if value is None and key != "content"]
+    kept = {key: value for key, value in message.items() if key not in null}
+    return (f".{null[0]} is null; leave the key out", kept) if null else None
 
 
-def _null_keys(messages: Messages) -> _Change | None:
-    def change(message: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-        kept = dict(_full(message))
-        return (".tool_calls has keys that are null; leave them out", kept) if kept != dict(message) else None
-
-    return _each(messages, change)
+@_in_each_message
+def _null_keys(message: Mapping[str, Any]) -> _Told:
+    kept = dict(_full(message))
+    return (".tool_calls has keys that are null; leave them out", kept) if kept != dict(message) else None
 
 
 def _full(value: Any) -> Any:
@@ -155,51 +157,43 @@ def _full(value: Any) -> Any:
     return [_full(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
-def _no_content(messages: Messages) -> _Change | None:
-    def change(message: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-        if message.get("content") is not None:
-            return None
-        said = "is null" if "content" in message else "is missing"
-        return f'.content {said}; give ""', {**message, "content": ""}
-
-    return _each(messages, change)
+@_in_each_message
+def _no_content(message: Mapping[str, Any]) -> _Told:
+    if message.get("content") is not None:
+        return None
+    said = "is null" if "content" in message else "is missing"
+    return f'.content {said}; give ""', {**message, "content": ""}
 
 
-def _content_is_a_list(messages: Messages) -> _Change | None:
-    def change(message: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-        content = message.get("content")
-        if not isinstance(content, list):
-            return None
-        texts = [each.get("text") for each in content if isinstance(each, Mapping)]
-        joined = "".join(text for text in texts if isinstance(text, str))
-        return ".content is a list; the template takes text", {**message, "content": joined}
-
-    return _each(messages, change)
+@_in_each_message
+def _content_is_a_list(message: Mapping[str, Any]) -> _Told:
+    content = message.get("content")
+    if not isinstance(content, list):
+        return None
+    texts = [each.get("text") for each in content if isinstance(each, Mapping)]
+    joined = "".join(text for text in texts if isinstance(text, str))
+    return ".content is a list; the template takes text", {**message, "content": joined}
 
 
-def _content_is_text(messages: Messages) -> _Change | None:
-    def change(message: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-        content = message.get("content")
-        if not isinstance(content, str):
-            return None
-        blocks = [{"type": "text", "text": content}]
-        return '.content is text; the template takes a list: [{"type": "text", "text": …}]', {
-            **message,
-            "content": blocks,
-        }
-
-    return _each(messages, change)
+@_in_each_message
+def _content_is_text(message: Mapping[str, Any]) -> _Told:
+    content = message.get("content")
+    if not isinstance(content, str):
+        return None
+    blocks = [{"type": "text", "text": content}]
+    return '.content is text; the template takes a list: [{"type": "text", "text": …}]', {
+        **message,
+        "content": blocks,
+    }
 
 
-def _content_beside_reasoning(messages: Messages) -> _Change | None:
-    def change(message: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-        reasons = [key for key in message if key in REASONING_FIELDS and message[key]]
-        if not (message.get("tool_calls") and message.get("content") and reasons):
-            return None
-        says = f" has content and {reasons[0]} beside tool_calls; the template takes one of the two"
-        return says, {**message, "content": ""}
-
-    return _each(messages, change)
+@_in_each_message
+def _content_beside_reasoning(message: Mapping[str, Any]) -> _Told:
+    reasons = [key for key in message if key in REASONING_FIELDS and message[key]]
+    if not (message.get("tool_calls") and message.get("content") and reasons):
+        return None
+    says = f" has content and {reasons[0]} beside tool_calls; the template takes one of the two"
+    return says, {**message, "content": ""}
 
 
 def _call_ids(messages: Messages) -> _Change | None:
@@ -219,13 +213,11 @@ def _call_ids(messages: Messages) -> _Change | None:
     return _Change(first, changed) if first else None
 
 
-def _names(messages: Messages) -> _Change | None:
-    def change(message: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-        if message["role"] != "tool" or message.get("name"):
-            return None
-        return ".name is missing; give the name of the tool", {**message, "name": "tool"}
-
-    return _each(messages, change)
+@_in_each_message
+def _names(message: Mapping[str, Any]) -> _Told:
+    if message["role"] != "tool" or message.get("name"):
+        return None
+    return ".name is missing; give the name of the tool", {**message, "name": "tool"}
 
 
 def _no_question(messages: Messages) -> _Change | None:
@@ -239,17 +231,15 @@ def _no_question(messages: Messages) -> _Change | None:
     )
 
 
-def _odd_roles(messages: Messages) -> _Change | None:
-    def change(message: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-        role = message["role"]
-        if role in ROLES:
-            return None
-        return f".role is {role}, which the template doesn't take", {**message, "role": "user"}
-
-    return _each(messages, change)
+@_in_each_message
+def _odd_roles(message: Mapping[str, Any]) -> _Told:
+    role = message["role"]
+    if role in ROLES:
+        return None
+    return f".role is {role}, which the template doesn't take", {**message, "role": "user"}
 
 
-def _left_out(roles: frozenset[str]) -> Callable[[Messages], _Change | None]:
+def _left_out(roles: frozenset[str]) -> _Guess:
     def guess(messages: Messages) -> _Change | None:
         odd = [number for number, each in enumerate(messages) if each["role"] in roles]
         kept = [dict(each) for each in messages if each["role"] not in roles]
@@ -280,11 +270,9 @@ def _same_role_in_turn(messages: Messages) -> _Change | None:
     return _Change(first, changed) if first else None
 
 
-def _all_guesses() -> Iterator[Callable[[Messages], _Change | None]]:
-    yield from (_arguments_are_text, _no_calls, _nulls, _null_keys, _no_arguments, _no_content)
-    yield from (_content_is_a_list, _content_is_text, _content_beside_reasoning, _names, _call_ids)
-    yield from (_arguments_are_objects, _odd_roles, _no_question, _same_role_in_turn)
-    yield from (_left_out(frozenset({"system", "developer"})), _left_out(frozenset({"tool"})))
-
-
-_GUESSES = tuple(_all_guesses())
+_GUESSES: tuple[_Guess, ...] = (
+    *(_arguments_are_text, _no_calls, _nulls, _null_keys, _no_arguments, _no_content),
+    *(_content_is_a_list, _content_is_text, _content_beside_reasoning, _names, _call_ids),
+    *(_arguments_are_objects, _odd_roles, _no_question, _same_role_in_turn),
+    *(_left_out(frozenset({"system", "developer"})), _left_out(frozenset({"tool"}))),
+)
