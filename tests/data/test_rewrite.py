@@ -139,28 +139,30 @@ def test_the_answer_in_json_counts_by_kind(
     assert (told["kind"], told["rows"], told["examples"][0]["message"]) == ("versions_differ", 1, 2)
 
 
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tiny_model.written(tmp_path / "model")
+
+
 @pytest.mark.parametrize("option", ["--rewrite", "--rows"])
 def test_a_file_that_is_there_is_left_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], option: str
+    tmp_path: Path, model: Path, capfd: pytest.CaptureFixture[str], option: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    tiny_model.written(tmp_path / "model")
     data = tmp_path / "data"
     data.mkdir()
     rows = json.dumps(tiny_model.inline(*tiny_model.QUESTIONS[0])) + "\n"
     (data / "train.jsonl").write_text(rows)
-    assert main(["check", "model", "--data", "data", option, "data/train.jsonl"]) == 2
+    assert main(["check", str(model), "--data", "data", option, "data/train.jsonl"]) == 2
     assert "data/train.jsonl: is there already, and is left as it is; name another file" in capfd.readouterr().err
     assert (data / "train.jsonl").read_text() == rows
 
 
 @pytest.mark.parametrize("option", ["--rewrite", "--rows"])
 def test_a_run_that_fails_leaves_no_part_of_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], option: str
+    tmp_path: Path, model: Path, capfd: pytest.CaptureFixture[str], option: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    tiny_model.written(tmp_path / "model")
     (tmp_path / "train.jsonl").write_text("")
-    assert main(["check", "model", "--data", "train.jsonl", option, "out.jsonl"]) == 2
+    assert main(["check", str(model), "--data", "train.jsonl", option, "out.jsonl"]) == 2
     assert "holds no rows" in capfd.readouterr().err
     assert not (tmp_path / "out.jsonl").exists()
