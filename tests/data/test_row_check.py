@@ -77,7 +77,7 @@ def test_keys_without_a_value_are_there_in_older_releases_alone(release: int, fa
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A forked child gives a rendering less time."""
+    """A forked child gives a rendering less time; where other tests have left threads, it takes what users wait for."""
     monkeypatch.setattr("template_fix.jinja.renderer.step", lambda what: step(what, 0.2))
 
 
@@ -86,7 +86,7 @@ def test_a_row_that_hangs_is_stopped_and_the_others_are_checked(impatient: None)
     hang = [{"role": "user", "content": "hang"}, ROW["messages"][1]]
     told = check(hanging)({"messages": [ROW["messages"], hang, ROW["messages"]]})
     assert [bool(failure) for failure in told["failure"]] == [False, True, False]
-    assert told["failure"][1] == "the template was stopped: rendering the template takes more than 0.2 s"
+    assert told["failure"][1].startswith("the template was stopped: rendering the template takes more than ")
 
 
 def test_a_template_that_always_hangs_is_given_up(impatient: None) -> None:
