@@ -78,7 +78,19 @@ def _rebinds(tree: nodes.Template, switch: str, value: bool) -> bool:
     return any(name.name == switch and name.ctx != "load" and id(name) not in to_itself for name in names)
 
 
-class _Folder(NodeTransformer):
+class OutputJoiner(NodeTransformer):
+    """Joins outputs that stand side by side in every body of a tree, once their parts are visited."""
+
+    def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> nodes.Node:
+        super().generic_visit(node, *args, **kwargs)
+        for name in ("body", "else_"):
+            body = getattr(node, name, None)
+            if isinstance(body, list):
+                setattr(node, name, _joined(body))
+        return node
+
+
+class _Folder(OutputJoiner):
     def __init__(self, switch: str, value: bool, tests: frozenset[int]) -> None:
         self.switch, self.value, self.tests = switch, value, tests
 
@@ -159,16 +171,8 @@ class _Folder(NodeTransformer):
         first, *rest = reached
         return nodes.If(first.test, first.body, rest, otherwise)
 
-    def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> nodes.Node:
-        super().generic_visit(node, *args, **kwargs)
-        for name in ("body", "else_"):
-            body = getattr(node, name, None)
-            if isinstance(body, list):
-                setattr(node, name, join_outputs(body))
-        return node
 
-
-def join_outputs(body: list[nodes.Node]) -> list[nodes.Node]:
+def _joined(body: list[nodes.Node]) -> list[nodes.Node]:
     """Join outputs that stand side by side, as the parser would have, and the texts in them.
 
     A string constant that is printed is text like that of the template: without autoescaping they compile alike.

@@ -15,7 +15,7 @@ from jinja2 import TemplateSyntaxError, nodes
 from jinja2.visitor import NodeTransformer
 
 from template_fix.jinja.environment import environment
-from template_fix.jinja.folding import join_outputs
+from template_fix.jinja.folding import OutputJoiner
 from template_fix.jinja.queries import alike, is_marker, names_in, names_read, names_stored, walk
 from template_fix.markers.captured_turn import NAMES, is_capture, restore_captures
 from template_fix.markers.output_trace import escapes_sums, take_apart
@@ -69,7 +69,7 @@ class _Bare(NodeTransformer):
         return node.body if is_marker(node) else node
 
 
-class _Parts(NodeTransformer):
+class _Parts(OutputJoiner):
     """Takes outputs apart in a tree, but for ``whole`` ones, and joins those that stand side by side."""
 
     def __init__(self, whole: bool) -> None:
@@ -79,14 +79,6 @@ class _Parts(NodeTransformer):
         self.generic_visit(node)
         parts = [part for each in node.nodes for part in take_apart(each, self.whole) if part != nodes.Const("")]
         return nodes.Output(parts) if parts else []
-
-    def generic_visit(self, node: nodes.Node, *args: object, **kwargs: object) -> nodes.Node:
-        super().generic_visit(node, *args, **kwargs)
-        for name in ("body", "else_"):
-            body = getattr(node, name, None)
-            if isinstance(body, list):
-                setattr(node, name, join_outputs(body))
-        return node
 
 
 def _renamed(statements: Sequence[nodes.Node], front: Names, behind: Sequence[nodes.Node], macros: Names) -> bool:
