@@ -154,8 +154,8 @@ class Report:
     def verdict(self) -> str:
         """What it comes to: ``2 errors, 1 note``."""
         counts = [(sum(finding.level is level for finding in self.findings), level.value) for level in Level]
-        told = [f"{number} {noun}{'s' * (number != 1)}" for number, noun in counts if number]
-        return ", ".join([*told, *(f"not judged: {why}" for why in self.unjudged)]) or "nothing wrong"
+        parts = [f"{number} {noun}{'s' * (number != 1)}" for number, noun in counts if number]
+        return ", ".join([*parts, *(f"not judged: {why}" for why in self.unjudged)]) or "nothing wrong"
 
     def __repr__(self) -> str:
         return f"<Report of {self.model}: {self.verdict}>"

@@ -76,12 +76,12 @@ def _forked(function: Function, args: tuple[Any, ...], speaks: bool) -> Wait:
 
     def wait(deadline: float) -> bytes | None:
         try:
-            told = _read(reader, deadline, lambda _: os.kill(child, signal.SIGKILL))
+            received = _read(reader, deadline, lambda _: os.kill(child, signal.SIGKILL))
         finally:
             os.close(reader)
             with suppress(ChildProcessError):  # the caller's program may reap all children, or have them reaped
                 os.waitpid(child, 0)
-        return _framed(told)
+        return _framed(received)
 
     return wait
 
@@ -91,34 +91,34 @@ def _read(reader: int, deadline: float, kill: Callable[[bytes], None]) -> bytes:
 
     What lies there is read even after the deadline: this process may have waited for another child.
     """
-    told = bytearray()
+    received = bytearray()
     poll = select.poll()
     poll.register(reader, select.POLLIN)
     try:
         while poll.poll(1000 * max(deadline - time.monotonic(), _GRACE)):
             part = os.read(reader, 1 << 20)
-            told += part
+            received += part
             if not part:
-                return bytes(told)
-            if len(told) > _LARGEST:
+                return bytes(received)
+            if len(received) > _LARGEST:
                 break
         else:
             raise TimeoutError
     except BaseException:
         with suppress(ProcessLookupError):
-            kill(bytes(told))
+            kill(bytes(received))
         raise
     with suppress(ProcessLookupError):
-        kill(bytes(told))
+        kill(bytes(received))
     return b""
 
 
-def _framed(told: bytes) -> bytes | None:
+def _framed(received: bytes) -> bytes | None:
     """Return the answer that a child has written behind its number, None where it isn't whole."""
     start = 2 * _NUMBER.size
-    if len(told) < start or len(told) - start != _NUMBER.unpack_from(told, _NUMBER.size)[0]:
+    if len(received) < start or len(received) - start != _NUMBER.unpack_from(received, _NUMBER.size)[0]:
         return None
-    return told[start:]
+    return received[start:]
 
 
 class _Nursery:
@@ -162,14 +162,14 @@ def _from_nursery(function: Function, args: tuple[Any, ...], speaks: bool) -> Wa
     with suppress(OSError):  # a child that died tells so by its answer
         ours.sendall(_NUMBER.pack(len(request)) + request)
 
-    def kill(told: bytes) -> None:
-        if len(told) >= _NUMBER.size:
-            os.kill(_NUMBER.unpack_from(told)[0], signal.SIGKILL)
+    def kill(received: bytes) -> None:
+        if len(received) >= _NUMBER.size:
+            os.kill(_NUMBER.unpack_from(received)[0], signal.SIGKILL)
 
     def wait(deadline: float) -> bytes | None:
         with ours:
-            told = _read(ours.fileno(), deadline, kill)
-        return _framed(told)
+            received = _read(ours.fileno(), deadline, kill)
+        return _framed(received)
 
     return wait
 
@@ -182,9 +182,9 @@ def _spawned(function: Function, args: tuple[Any, ...], speaks: bool) -> Wait:
         stderr=None if speaks else subprocess.DEVNULL,
     )
     assert child.stdin is not None and child.stdout is not None
-    told = bytearray()
+    received = bytearray()
     # Its input stays open: that it closes tells the child that this process is gone.
-    listening = threading.Thread(target=lambda: told.extend(child.stdout.read(_LARGEST)), daemon=True)  # type: ignore[union-attr]
+    listening = threading.Thread(target=lambda: received.extend(child.stdout.read(_LARGEST)), daemon=True)  # type: ignore[union-attr]
     with suppress(OSError):
         child.stdin.write(pickle.dumps((function, args)))
         child.stdin.flush()
@@ -198,7 +198,7 @@ def _spawned(function: Function, args: tuple[Any, ...], speaks: bool) -> Wait:
         finally:
             child.kill()
             child.communicate()
-        return _framed(bytes(told))
+        return _framed(bytes(received))
 
     return wait
 
@@ -238,10 +238,10 @@ def serve(control: int, parent: int, modules: list[str]) -> None:
     while _lives(parent):
         if poll.poll(1000 * _LOOK):
             try:
-                told, descriptors, _, _ = socket.recv_fds(asked, 1, 1)
+                received, descriptors, _, _ = socket.recv_fds(asked, 1, 1)
             except ConnectionError:
                 return
-            if not told:
+            if not received:
                 return
             for end in descriptors:
                 _fork_for(end, asked)
@@ -298,7 +298,7 @@ def _leave_the_caller_alone(speaks: bool) -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, lambda number, frame: die_with_parent())
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # what the caller has blocked would never be told here
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # what the caller has blocked would never arrive here
     signal.setitimer(signal.ITIMER_REAL, _LOOK, _LOOK)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1) if speaks else (0, 1, 2):

@@ -29,8 +29,8 @@ def try_one(model: str, call: Callable[[], Value]) -> Value | Failed:
     except UserError as error:
         return Failed(model, str(error))
     except ChildError as error:
-        said = f"{model}: template-fix itself failed on this {_fault(str(error))}; please report it"
-        return Failed(model, one_line(said))
+        message = f"{model}: template-fix itself failed on this {_fault(str(error))}; please report it"
+        return Failed(model, one_line(message))
 
 
 def _fault(trace: str) -> str:

@@ -301,8 +301,8 @@ def _error(error: BaseException, repo: str, revision: str, conflict: str, below:
         return _absent(repo)
     # Not of HfHubHTTPError alone: before 1.0 a token that isn't accepted raises its base class.
     if (response := getattr(error, "response", None)) is not None:
-        said = " ".join((getattr(error, "server_message", None) or "").split())[:_LONGEST]
-        return _refusal(response.status_code, said, repo, revision, conflict)
+        message = " ".join((getattr(error, "server_message", None) or "").split())[:_LONGEST]
+        return _refusal(response.status_code, message, repo, revision, conflict)
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
         return HubError(
             f"{repo}: file too large: {_api().endpoint} sends more than it listed, or this process may write no more"
@@ -323,10 +323,10 @@ def _error(error: BaseException, repo: str, revision: str, conflict: str, below:
     )
 
 
-def _refusal(status: int, said: str, repo: str, revision: str, conflict: str) -> HubError:
-    because = f" ({said})" if said else ""
+def _refusal(status: int, message: str, repo: str, revision: str, conflict: str) -> HubError:
+    because = f" ({message})" if message else ""
     # The client knows a hidden repository by this where it speaks https only.
-    if status == 401 and said and "credentials" not in said:
+    if status == 401 and message and "credentials" not in message:
         return _absent(repo)
     if status == 401:
         return HubError(f"{repo}: the Hub doesn't accept the token; log in anew with `hf auth login`, or set HF_TOKEN")

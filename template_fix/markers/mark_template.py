@@ -122,8 +122,8 @@ def _refused(before: str, after: str, mask: Mask, renderer: Renderer) -> str:
     examined = mask.examined
     for probe in examined.probes.values():
         for prompt in (False, True):
-            told = renderer(probe.messages, probe.tools, prompt, **examined.set_for(probe))
-            if not _alike(examined.text(probe, prompt=prompt), told):
+            text = renderer(probe.messages, probe.tools, prompt, **examined.set_for(probe))
+            if not _alike(examined.text(probe, prompt=prompt), text):
                 return f"it would print another text ({probe.describe()})"
     for probe, spans in _generated(mask, renderer):
         if any(span.start == span.end for span in spans):
@@ -163,9 +163,9 @@ def _differ(wanted: tuple[Span, ...] | None, spans: Iterable[Span]) -> bool:
 
 def _generated(mask: Mask, renderer: Renderer) -> Iterator[tuple[Probe, tuple[Span, ...]]]:
     for probe in mask.examined.probes.values():
-        told = renderer.generated(probe.messages, probe.tools, **mask.examined.set_for(probe))
-        if not isinstance(told, Failure):
-            yield probe, told[1]
+        rendered = renderer.generated(probe.messages, probe.tools, **mask.examined.set_for(probe))
+        if not isinstance(rendered, Failure):
+            yield probe, rendered[1]
 
 
 def merge_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
@@ -192,7 +192,7 @@ def stops_of(study: Study) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def mask_of(study: Study) -> Mask:
-    """Return what the model has to write of each conversation, as the markers should tell."""
+    """Return what the model has to write of each conversation, as the markers should enclose it."""
     return wanted_masks(study.template, study.examined, study.arguments, study.setting.ends)
 
 

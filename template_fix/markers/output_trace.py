@@ -121,8 +121,8 @@ class OutputTrace:
 
     def run(self, probe: Probe, flags: Variables) -> tuple[str, Execution] | None:
         """Return what is printed of a conversation, and what printed it; None where it fails, or can't be traced."""
-        told = self._renderer(probe.messages, probe.tools, **flags)
-        return self.execution(told) if isinstance(told, str) else None
+        text = self._renderer(probe.messages, probe.tools, **flags)
+        return self.execution(text) if isinstance(text, str) else None
 
     def execution(self, marked: str) -> tuple[str, Execution] | None:
         """Return the text of a rendering without its marks, and what printed it; None where the marks don't add up."""

@@ -107,21 +107,21 @@ class Mask:
 
     def _prompt(self, seen: Observation, turn: int, before: int, first: int) -> int:
         """Return how much of what stands behind the last text before a turn is what the model is prompted with."""
-        told = (seen.text or "")[before:]
+        printed = (seen.text or "")[before:]
         shorter, asked = (self._behind(seen.probe, turn, prompt) for prompt in (False, True))
         if shorter is None or asked is None or asked == shorter[: len(asked)]:
-            return self._through_header(told[: first - before], shorter or "", self._header)
+            return self._through_header(printed[: first - before], shorter or "", self._header)
         kept = common_prefix(shorter, asked)
         own = self._asked(seen.probe, turn, asked[kept:])
         if not own:  # it is only prompted with where thinking is set one way
-            return self._through_header(told[: first - before], shorter, self._header)
-        shared = _whole(asked[:kept] + own, told)
+            return self._through_header(printed[: first - before], shorter, self._header)
+        shared = _whole(asked[:kept] + own, printed)
         # A turn that doesn't follow its prompt may have the prompt's own part all the same, if with other space around.
         if shared < kept + len(own.rstrip()):
             # White space alone tells nothing: the header may stand behind other space, and have other space in it.
-            blank = not told[:shared].strip()
+            blank = not printed[:shared].strip()
             for part in filter(None, (own, own.strip(), *(own.split()[:1] if blank else ()))):
-                elsewhere = told.find(part, 0, first - before)
+                elsewhere = printed.find(part, 0, first - before)
                 if elsewhere >= 0:
                     return elsewhere + len(part)
         return shared
@@ -144,18 +144,18 @@ class Mask:
             return ""
         return self._asked(plain, 1, asked[common_prefix(shorter, asked) :])
 
-    def _through_header(self, told: str, shorter: str, header: str) -> int:
+    def _through_header(self, printed: str, shorter: str, header: str) -> int:
         """Return how much of what stands in front of a turn's first text is no part of it: where none is prompted with.
 
         ``shorter`` is what stands there where the conversation ends before the turn.
         """
-        kept = _whole(shorter, told)
-        if (bare := header.strip()) and told[kept:].lstrip().startswith(bare):  # with other space in front of it
-            rest = told[kept:].lstrip()
-            return told.index(bare, kept) + max(
+        kept = _whole(shorter, printed)
+        if (bare := header.strip()) and printed[kept:].lstrip().startswith(bare):  # with other space in front of it
+            rest = printed[kept:].lstrip()
+            return printed.index(bare, kept) + max(
                 len(bare), *(_whole(each.lstrip(), rest) for each in (header, self._usual))
             )
-        shared = _whole(header, told[kept:])
+        shared = _whole(header, printed[kept:])
         return kept + (shared if shared == len(header) or header[:shared].strip() else 0)
 
     @cached_property
@@ -166,8 +166,8 @@ class Mask:
         if not plain or not plain.text or not own:
             return ""
         before = max((span.end for span in _placed(plain, 0, 1)), default=0)
-        told, shorter = plain.text[before : own[0].start], self._behind(plain.probe, 1, prompt=False) or ""
-        header = told[_whole(shorter, told) :]
+        printed, shorter = plain.text[before : own[0].start], self._behind(plain.probe, 1, prompt=False) or ""
+        header = printed[_whole(shorter, printed) :]
         return min((header.partition(tag)[0] for tag in (self.examined.tags.open, self.examined.tags.close)), key=len)
 
     def _behind(self, probe: Probe, turn: int, prompt: bool) -> str | None:
@@ -201,20 +201,20 @@ class Mask:
         if not one or not two or not one.text or not two.text or None in (*one.spans, *two.spans):
             return ""
         shorter, asked = (self._behind(one.probe, 1, prompt) for prompt in (False, True))
-        told, more = _placed(one, 0, 2), _placed(two, 0, 4)
-        tail, between = one.text[told[1].end :], two.text[more[1].end : more[2].start]
-        always = shorter and shorter == asked and tail.endswith(shorter) and one.text.startswith(shorter, told[0].end)
+        spans, longer = _placed(one, 0, 2), _placed(two, 0, 4)
+        tail, between = one.text[spans[1].end :], two.text[longer[1].end : longer[2].start]
+        always = shorter and shorter == asked and tail.endswith(shorter) and one.text.startswith(shorter, spans[0].end)
         # What a turn ends with whatever follows is no prompt.
         return shorter[_whole(shorter, between) :] if shorter and always and not between.startswith(tail) else ""
 
     def _own_tail(self, seen: Observation, turn: int, last: Span, behind: str) -> str:
         """Return what stands behind a text of a turn whatever follows the turn: what closes a call, for one."""
-        told = last.of(seen.text or "")
+        text = last.of(seen.text or "")
         shorter, asked = (self.examined.text(seen.probe, turn + 1, prompt=prompt) for prompt in (False, True))
         whole = asked if turn + 1 == len(seen.probe.messages) or isinstance(shorter, Failure) else shorter
-        if isinstance(whole, Failure) or told not in whole:
+        if isinstance(whole, Failure) or text not in whole:
             return behind
-        return behind[: _whole(whole[whole.rfind(told) + len(told) :], behind)]
+        return behind[: _whole(whole[whole.rfind(text) + len(text) :], behind)]
 
     @cached_property
     def stops(self) -> tuple[str, ...]:
@@ -290,8 +290,8 @@ def _others(seen: Observation, turn: int) -> list[Span]:
 def _silenced(seen: Observation, turn: int) -> bool:
     """Whether of all that a turn says besides its calls nothing is printed."""
     parts = zip(seen.probe.parts, seen.spans, strict=True)
-    said = [span for part, span in parts if part.message == turn and part.kind not in ("call", "result")]
-    return bool(said) and not any(said)
+    own = [span for part, span in parts if part.message == turn and part.kind not in ("call", "result")]
+    return bool(own) and not any(own)
 
 
 def _without(probe: Probe, name: str) -> Iterable[tuple[str, object]]:
