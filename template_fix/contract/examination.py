@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
-from template_fix.conversations.probe import IN_FIELDS, REASONS, Form, Key, Part, Probe
+from template_fix.conversations.probe import IN_FIELDS, REASONS, Form, Key, Part, Probe, ProbeId
 from template_fix.conversations.tags import Tags
 from template_fix.jinja.renderer import Failure, Renderer, Variables
 from template_fix.text.edits import Span, common_prefix
@@ -92,8 +92,8 @@ class Examination:
         self.probes = {(probe.shape, probe.key): probe for probe in battery}
         self.tags = tags
         self.flags = dict(flags or {})
-        self._texts: dict[tuple[Any, ...], str | Failure] = {}
-        self._seen: dict[tuple[Any, ...], Observation] = {}
+        self._texts: dict[tuple[str, Key, bool, bool], str | Failure] = {}
+        self._seen: dict[ProbeId, Observation] = {}
 
     def enlarged(self, probes: Iterable[Probe]) -> Examination:
         """Return the same examination over a larger battery; what was rendered isn't rendered again."""

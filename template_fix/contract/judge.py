@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from template_fix.contract.examination import (
     SAFE,
@@ -22,7 +21,7 @@ from template_fix.contract.examination import (
     locate,
     printed_in_front,
 )
-from template_fix.conversations.probe import CALLS, Part, Probe
+from template_fix.conversations.probe import CALLS, Key, Part, Probe, ProbeId
 from template_fix.jinja.renderer import Failure
 
 
@@ -37,18 +36,18 @@ class Verdict:
 
     reason: str
     hopeless: bool = False
-    gained: frozenset[tuple[Any, ...]] = frozenset()
+    gained: frozenset[tuple[str, Key, Held]] = frozenset()
     compared: int = 0
-    harmed: tuple[Any, ...] | None = None
+    harmed: ProbeId | None = None
 
 
-def judge(before: Case, after: Case, first: Iterable[tuple[Any, ...]] = ()) -> Verdict:
+def judge(before: Case, after: Case, first: Iterable[ProbeId] = ()) -> Verdict:
     """Compare a template with its candidate repair over the whole battery.
 
     The first conversation in which anything is lost ends the comparison and becomes the reason; those with the keys
     ``first`` are asked before the others. Whether a turn follows the generation prompt (TF205) is never a reason.
     """
-    gained: set[tuple[Any, ...]] = set()
+    gained: set[tuple[str, Key, Held]] = set()
     battery = before.itself.probes
     for key in dict.fromkeys([*first, *battery]):
         probe = battery[key]

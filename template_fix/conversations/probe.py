@@ -59,6 +59,10 @@ class Key(NamedTuple):
     special: str = ""
 
 
+# What tells a probe from every other: its shape and its key.
+ProbeId = tuple[str, Key]
+
+
 @dataclass(frozen=True)
 class Probe:
     """One conversation as a template gets it.

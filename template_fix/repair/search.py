@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
 
 from template_fix.contract.examination import SAFE, SAMPLE, Case, Examination
 from template_fix.contract.judge import Verdict, judge
+from template_fix.conversations.probe import ProbeId
 from template_fix.jinja.engines import unknown_elsewhere
 from template_fix.jinja.folding import SWITCH, equal_when_off
 from template_fix.jinja.renderer import Variables
@@ -47,7 +47,7 @@ class Search:
         self._choices: dict[frozenset[Proposal], Choice] = {}
         self._folding: dict[Proposal, bool] = {}
         self._elsewhere: dict[Proposal, str | None] = {}
-        self._harmed: Counter[tuple[Any, ...]] = Counter()
+        self._harmed: Counter[ProbeId] = Counter()
 
     def best(self, proposals: Iterable[Proposal], base: Choice | None = None) -> Choice | None:
         """Return the best set of proposals beside those of ``base``, or ``base`` where no other mends more."""
@@ -150,7 +150,7 @@ class Search:
             self._harmed.update([harmed] if harmed else [])
         return self._choices[key]
 
-    def _tried(self, chosen: tuple[Proposal, ...], first: Sequence[tuple[Any, ...]]) -> Choice:
+    def _tried(self, chosen: tuple[Proposal, ...], first: Sequence[ProbeId]) -> Choice:
         source, case = self.candidates.edited(chosen), self.candidates.case(chosen)
         if isinstance(case, str):
             return Choice(chosen, Verdict(case, hopeless=True), source, self.before)

@@ -78,7 +78,7 @@ def show(
     conversation: Conversation | None,
     tags: tuple[str, str] | None,
     variant: str | None = None,
-    flags: Mapping[str, Any] | None = None,
+    flags: Mapping[str, object] | None = None,
 ) -> Showing:
     """Return what a checkpoint's template makes of a conversation, and its tags' tokens; ``flags`` are its variables.
 
@@ -124,7 +124,7 @@ def _tokens_of(checkpoint: Checkpoint, tags: Sequence[str]) -> tuple[tuple[TagTo
 
 def render_all(
     source: str,
-    variables: Mapping[str, Any],
+    variables: Mapping[str, object],
     conversation: Conversation | None = None,
     tags: tuple[str, str] | None = None,
     others: Sequence[tuple[str, str]] = (USUAL,),
@@ -143,7 +143,7 @@ def render_all(
 
 def _render_here(
     source: str,
-    variables: Mapping[str, Any],
+    variables: Mapping[str, object],
     conversation: Conversation | None,
     tags: tuple[str, str] | None,
     other: tuple[str, str],
@@ -172,7 +172,9 @@ def _align(renderer: Renderer, conversation: Conversation) -> Shown:
     return Shown(conversation.title, tuple(Turn(role, tuple(runs)) for role, runs in zip(roles, regions, strict=True)))
 
 
-def _print(renderer: Renderer, messages: Sequence[Mapping[str, Any]], conversation: Conversation) -> _Printed | Failure:
+def _print(
+    renderer: Renderer, messages: Sequence[Mapping[str, object]], conversation: Conversation
+) -> _Printed | Failure:
     ready = prepared(messages)
     text = renderer(ready, conversation.tools)
     if isinstance(text, Failure):
@@ -181,7 +183,7 @@ def _print(renderer: Renderer, messages: Sequence[Mapping[str, Any]], conversati
     return _Printed(text, [ending if isinstance(ending, str) else "" for ending in endings])
 
 
-def _text_of(message: Mapping[str, Any]) -> str:
+def _text_of(message: Mapping[str, object]) -> str:
     """Return all that a message says, in the order in which templates print it: reasoning, content, tool calls."""
     texts: list[str] = []
 
@@ -193,7 +195,7 @@ def _text_of(message: Mapping[str, Any]) -> str:
     return "\n".join(texts)
 
 
-def _with_texts(message: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+def _with_texts(message: Mapping[str, object], change: Callable[[str], str]) -> dict[str, object]:
     """Return the message with ``change`` made to each text in it, called in the order in which templates print them."""
     fields = [name for name in REASONING_FIELDS if message.get(name) is not None][:1]
     changed = {name: _change(message[name], change) for name in (*fields, "content", "tool_calls") if name in message}

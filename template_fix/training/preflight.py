@@ -81,8 +81,8 @@ def preflight(
     limit: int | None = None,
     options: Options | None = None,
     columns: Mapping[str, str] | None = None,
-    chat_template_kwargs: Mapping[str, Any] | None = None,
-    collator: Callable[[list[dict[str, Any]]], Any] | None = None,
+    chat_template_kwargs: Mapping[str, object] | None = None,
+    collator: Callable[[list[dict[str, object]]], Any] | None = None,
 ) -> Preflight:
     """Say what a tokenizer or processor in memory loses, or repair it, before anything is trained with it.
 
@@ -168,7 +168,7 @@ def _release(tokenizer: Any) -> int:
     return 5 if told == "passed" else 4
 
 
-def _batches(name: str, rows: Iterable[Any], limit: int | None) -> Iterator[Batch]:
+def _batches(name: str, rows: Iterable[object], limit: int | None) -> Iterator[Batch]:
     if hasattr(rows, "__next__"):
         raise TypeError("the rows can be read only once, and then training would find none; give a list or a Dataset")
     taken = islice(iter(rows), limit)
