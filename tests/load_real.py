@@ -28,6 +28,7 @@ def _loaded(job: dict[str, Any]) -> dict[str, Any]:
         "skipped": [tokenizer.decode(each, skip_special_tokens=True) for each in ids],
         "kept": [tokenizer.decode(each) for each in ids],
         "special": list(tokenizer.all_special_tokens),
+        "whole": [sorted(tokenizer("hello")), tokenizer.padding_side, tokenizer.encode("hello")],
         "vocab": {token: number for token, number in tokenizer.get_vocab().items() if number > 255},
     }
 

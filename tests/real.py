@@ -43,7 +43,8 @@ def load(loader: str, checkpoints: Iterable[dict[str, Any]], texts: Sequence[str
     """Load checkpoints, files by their names, and encode texts.
 
     Each result has ``error``, or ``ids`` (of each text), ``skipped`` and ``kept`` (decoded with and without special
-    tokens), ``special`` (all special tokens) and ``vocab`` (the added tokens' ids).
+    tokens), ``special`` (all special tokens), ``whole`` (what a call gives, the padding side and the ids with special
+    tokens) and ``vocab`` (the added tokens' ids).
     """
     release, kind, beside = KINDS[loader]
     named = [_named(found, kind, beside) for found in checkpoints]

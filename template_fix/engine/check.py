@@ -46,7 +46,7 @@ def checked(checkpoint: Checkpoint, studied: Mapping[Program, Studied], options:
     """Return what is wrong with a checkpoint, with what the studies of its templates told."""
     findings = [finding for program, study in studied.items() for finding in _located(program.copies[0], study)]
     subject = subject_of(checkpoint, studied.values(), options)
-    findings += [finding for rule in FILE_RULES for finding in rule.check(subject)]
+    findings += [finding for rule in FILE_RULES if options.wants(rule.CODE) for finding in rule.check(subject)]
     tokens = on_tokens(subject, token_findings, subject)
     wanted = [finding for finding in (*findings, *tokens) if options.wants(finding.code)]
     summaries = [

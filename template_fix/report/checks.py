@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from template_fix.conversations.tags import USUAL
-from template_fix.report.findings import advice, by_gravity, counted, explain, finding_lines, tally
+from template_fix.report.findings import advice, by_gravity, counted, explain, finding_lines, verdict
 from template_fix.report.terminal import WIDEST, Line, Piece, line
 from template_fix.results import Report, TemplateSummary
 from template_fix.text.display import cut, short
@@ -30,16 +30,6 @@ def check_lines(report: Report, width: int = WIDEST, *, verbose: bool = False) -
     if following:
         yield line("")
         yield from following
-
-
-def verdict(report: Report) -> list[Piece]:
-    """Return what a check came to; nothing is called right that was not tried."""
-    unjudged = " and ".join(report.unjudged)
-    if not unjudged:
-        return tally(report.findings)
-    if not report.findings:
-        return [Piece("not judged", "warning"), Piece(f": {unjudged}")]
-    return [*tally(report.findings), Piece("; the rest "), Piece("not judged", "warning"), Piece(f": {unjudged}")]
 
 
 def _template(template: TemplateSummary, verbose: bool) -> Iterator[Line]:

@@ -16,6 +16,7 @@ from template_fix.results import (
     Place,
     Refusal,
     Repair,
+    Report,
     Target,
 )
 from template_fix.rules import rule_of
@@ -102,6 +103,16 @@ def tally(findings: Iterable[Finding]) -> list[Piece]:
         if counts[level]:
             pieces += [Piece(", ")] * bool(pieces) + [Piece(counted(counts[level], level.value), level.value)]
     return pieces or [Piece("nothing wrong", "good")]
+
+
+def verdict(report: Report) -> list[Piece]:
+    """Return what a check came to; nothing is called right that was not tried."""
+    unjudged = " and ".join(report.unjudged)
+    if not unjudged:
+        return tally(report.findings)
+    if not report.findings:
+        return [Piece("not judged", "warning"), Piece(f": {unjudged}")]
+    return [*tally(report.findings), Piece("; the rest "), Piece("not judged", "warning"), Piece(f": {unjudged}")]
 
 
 def counted(number: int, noun: str) -> str:
@@ -258,7 +269,8 @@ def proof_lines(result: PatchResult) -> Iterator[Line]:
     if result.asked:
         asked = ", ".join(f"{name}={str(value).lower()}" for name, value in result.asked)
         yield line(f"The template does what it used to until it is asked; what follows was checked with {asked}.")
-    yield line("Proof: before: ", *tally(before), "; after: ", *tally(after), f"; {_rendered(result)}.", hang=7)
+    compared = (*verdict(result.before), Piece("; after: "), *verdict(result.after))
+    yield line("Proof: before: ", *compared, f"; {_rendered(result)}.", hang=7)
     tests, exercised = (sum(getattr(t, name) for t in result.before.templates) for name in ("tests", "exercised"))
     if tests:
         yield line(f"The conversations took {exercised} of the template's {counted(tests, 'test')} both ways.", hang=7)

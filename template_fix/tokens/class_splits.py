@@ -7,14 +7,17 @@ the tokenizers library on texts in which such rules differ: the words first, the
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.checkpoint.template_copies import CONFIG
-from template_fix.checkpoint.token_records import TOKENIZER
+from template_fix.checkpoint.token_records import MAP, TOKENIZER
 from template_fix.jinja.tables import table
+from template_fix.text.edits import Edit, Span
 from template_fix.tokens.stub_tokenizer import Vocabulary
 
 # Each holds what rules to split text treat apart: digits, contractions, blanks, line ends, marks, scripts, signs.
@@ -50,14 +53,11 @@ def otherwise(checkpoint: Checkpoint) -> Otherwise | None:
 
     Raises CheckpointError where the tokenizers library can't read the file.
     """
-    document = checkpoint.document(TOKENIZER)
-    name = _class_of(checkpoint)
-    if document is None or name is None:
+    name, document = class_of(checkpoint), checkpoint.document(TOKENIZER)
+    if name is None or document is None:
         return None
     form = _classes()["classes"][name]
-    stored, built = ({part: source.get(part) for part in PARTS} for source in (dict(document.plain()), form))
-    if stored == built or (not form.get("today", True) and not _is_byte_level(stored["pre_tokenizer"])):
-        return None
+    stored, built = ({part: source.get(part) for part in PARTS} for source in (document.plain(), form))
     vocabulary = Vocabulary(checkpoint)
     for text in SAMPLES:
         if vocabulary.words(text, stored) == vocabulary.words(text, built):
@@ -68,13 +68,8 @@ def otherwise(checkpoint: Checkpoint) -> Otherwise | None:
     return None
 
 
-def takes_file_as_it_is(checkpoint: Checkpoint) -> bool:
-    """Whether transformers 5 would go by tokenizer.json if tokenizer_class were PreTrainedTokenizerFast."""
-    return checkpoint.value("config.json", "model_type") not in _classes()["model_types"]
-
-
-def _class_of(checkpoint: Checkpoint) -> str | None:
-    """Return the class that builds its own rules, None where none does, or where more would have to be known."""
+def class_of(checkpoint: Checkpoint) -> str | None:
+    """Return the class that builds other rules than tokenizer.json has, None where none does, or none is known."""
     kind = checkpoint.value("config.json", "model_type")
     named = checkpoint.value(CONFIG, "tokenizer_class")
     if any(checkpoint.value(CONFIG, key) is not None for key in ("auto_map", "add_prefix_space")):
@@ -82,9 +77,58 @@ def _class_of(checkpoint: Checkpoint) -> str | None:
     table = _classes()
     if kind in table["stored"]:
         return None
-    forced: str | None = table["model_types"].get(kind)
     own = named.removesuffix("Fast") if isinstance(named, str) else None
-    return forced or (own if own in table["classes"] else None)
+    name: str | None = table["model_types"].get(kind, own)
+    document, form = checkpoint.document(TOKENIZER), table["classes"].get(name)
+    if document is None or form is None:
+        return None
+    stored = {part: dict(document.plain()).get(part) for part in PARTS}
+    same = stored == {part: form.get(part) for part in PARTS}
+    return None if same or not (form.get("today", True) or _is_byte_level(stored["pre_tokenizer"])) else name
+
+
+def renamed(checkpoint: Checkpoint, name: str) -> Edit | str:
+    """Return the edit of tokenizer_config.json that names PreTrainedTokenizerFast, or why none does.
+
+    That class goes by tokenizer.json in every release. What the class ``name`` has by itself is written beside it, so
+    that nothing else changes. Raises CheckpointError where the tokenizers library can't read tokenizer.json.
+    """
+    kind = checkpoint.value("config.json", "model_type")
+    if kind in _classes()["model_types"]:
+        return f"the model type {kind} stands for {name}"
+    document = checkpoint.document(CONFIG)
+    node = document.get("tokenizer_class") if document else None
+    if document is None or node is None:
+        return f"{CONFIG} names no tokenizer_class"
+    own, named = _classes()["classes"][name], document.plain()
+    tokens = {key: token for key, token in own["tokens"].items() if key not in named}
+    for key, token in tokens.items():
+        if any(each.name == key for each in checkpoint.records if each.file == MAP):
+            return f"{MAP} alone names {key}"
+        if not any(each.where == "added_tokens" for each in checkpoint.records_of(token)):
+            return f"{name} has {token} as its {key}, which {TOKENIZER} lacks: name {key} in {CONFIG} first"
+    if "adds_bos" in own and not _goes_by_switches(checkpoint, named, own):
+        return "add_bos_token and add_eos_token, by which 4.57 goes, say otherwise than its post_processor"
+    side = {"padding_side": own["padding_side"]} if "padding_side" in own else {}
+    members = {"model_input_names": ["input_ids", "attention_mask"], **side, **tokens}
+    added = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in members.items() if key not in named]
+    return Edit(node.span, _between(document.text, node.span).join(['"PreTrainedTokenizerFast"', *added]))
+
+
+def _goes_by_switches(checkpoint: Checkpoint, named: Mapping[str, object], own: Mapping[str, Any]) -> bool:
+    """Whether tokenizer.json puts those tokens round a text that 4.57 puts there as the class, by its switches."""
+    bare, whole = (list(Vocabulary(checkpoint).encoded("a", {}, special)) for special in (False, True))
+    names = {**own["tokens"], **{each.name: each.content for each in checkpoint.records if each.file == CONFIG}}
+    front = [names["bos_token"]] if named.get("add_bos_token", own["adds_bos"]) else []
+    return whole == [*front, *bare, *([names["eos_token"]] if named.get("add_eos_token") else [])]
+
+
+def _between(text: str, at: Span) -> str:
+    """Return what stands between two members of an object, in the layout of the one whose value is at a place."""
+    line = text[text.rfind("\n", 0, at.start) + 1 : at.start]
+    indent = line[: len(line) - len(line.lstrip())]
+    newline = "\r\n" if "\r\n" in text else "\n"
+    return f",{newline}{indent}" if line.lstrip().startswith('"') else ", "
 
 
 def _is_byte_level(pre_tokenizer: object) -> bool:

@@ -89,11 +89,12 @@ class Vocabulary:
                 tokenizer = self._tokenizer(lambda model: self._entries_of(token, model), token, {}, hidden=token)
             return tuple(tokenizer.encode(token, add_special_tokens=False).tokens)
 
-    def encoded(self, text: str, parts: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the tokens of a text where some parts of tokenizer.json are others. Raises as ``round_trip``."""
+    def encoded(self, text: str, parts: Mapping[str, Any], special: bool = False) -> tuple[str, ...]:
+        """Return the tokens of a text where some parts of tokenizer.json are others, with those that are put round it
+        where ``special`` asks for them. Raises as ``round_trip``."""
         with self._library():
             tokenizer = self._tokenizer(lambda model: self._entries_of(text, model), text, {}, parts=parts)
-            return tuple(tokenizer.encode(text, add_special_tokens=False).tokens)
+            return tuple(tokenizer.encode(text, add_special_tokens=special).tokens)
 
     def words(self, text: str, parts: Mapping[str, Any]) -> tuple[str, ...]:
         """Return what a text is split into before it is encoded, as ``encoded`` does, without a vocabulary."""

@@ -11,13 +11,12 @@ from tiny import TAGS, alphabet, checkpoint, entries, files, tokenizer
 
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError
 from template_fix.results import Finding, Level
-from template_fix.rules.files import tf401_copies_disagree, tf402_not_loadable
+from template_fix.rules.files import tf305_encodes_otherwise, tf401_copies_disagree, tf402_not_loadable
 from template_fix.rules.tokens import (
     tf301_special_tag,
     tf302_flags_disagree,
     tf303_tag_is_split,
     tf304_swallows_whitespace,
-    tf305_encodes_otherwise,
 )
 from template_fix.tokens.loaders import LOADERS
 from template_fix.tokens.reasoning_tokens import tokens_in, unflag, vocabulary_tags
