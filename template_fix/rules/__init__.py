@@ -1,8 +1,9 @@
 """What can be wrong with a checkpoint: one file a rule, and the rule's docstring is its page.
 
 A rule has ``CODE``, ``LEVEL``, ``SUMMARY`` and ``check``, and is found by the folder that it lies in. Those in
-``readable``, ``template``, ``markers`` and ``engines`` look at a `Study` and yield `Found`; those in ``checkpoint``,
-``files`` and ``tokens`` look at a `Subject` and yield `Finding`. ``tokens`` belongs inside of `limits.bounded`.
+``readable``, ``template``, ``whole``, ``markers`` and ``engines`` look at a `Study` and yield `Found`; those in
+``checkpoint``, ``files`` and ``tokens`` look at a `Subject` and yield `Finding`. ``tokens`` belongs inside of
+`limits.bounded`.
 
 What else a rule may say of itself: ``PATCH_WITH``, the options with which ``patch`` looks for a repair of what it finds
 (a `Finding` says so itself); ``repairs``, which yields the repairs of a `Subject`; ``ON_PURPOSE``, where vendors mean
@@ -31,9 +32,11 @@ def _rules(folder: str) -> tuple[Any, ...]:
 
 READABLE_RULES = _rules("readable")
 REPAIRABLE_RULES = (*READABLE_RULES, *_rules("template"))
+# What they find concerns every template, and no proposal mends it yet.
+WHOLE_RULES = _rules("whole")
 # Markers are put in last, and by no proposal.
 MARKER_RULES = _rules("markers")
-TEMPLATE_RULES = (*REPAIRABLE_RULES, *MARKER_RULES)
+TEMPLATE_RULES = (*REPAIRABLE_RULES, *WHOLE_RULES, *MARKER_RULES)
 ENGINE_RULES = _rules("engines")
 # How the files of a checkpoint agree, with each other and with what reads them.
 AGREEMENT_RULES = _rules("files")

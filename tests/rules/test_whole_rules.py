@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import pytest
+from shelf import FILE
+
+from template_fix.checkpoint.checkpoint import Checkpoint
+from template_fix.engine.patch import Options, check
+from template_fix.results import Finding, Level
+from template_fix.rules import WHOLE_RULES
+
+# Headers and ends as two families have them; ``TURN`` and ``RESULT`` are what a turn prints behind its header.
+CHATML = """\
+{%- if tools %}{{- '<|im_start|>tools\\n' ~ (tools | tojson) ~ '<|im_end|>\\n' }}{%- endif %}
+{%- for m in messages %}
+    {{- '<|im_start|>' ~ m.role ~ '\\n' ~ (m.content or '') }}
+    {%- for call in m.tool_calls or [] %}{{- '<tool_call>' ~ (call.function | tojson) ~ '</tool_call>' }}{%- endfor %}
+    {{- '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}
+"""
+# Calls and their results are one turn with the answer.
+ONE_TURN = """\
+{%- set ns = namespace(open=false) %}
+{%- for m in messages %}
+    {%- if m.role in ('assistant', 'tool') %}
+        {%- if not ns.open %}{{- '<turn>model\\n' }}{%- endif %}
+        {%- set ns.open = true %}
+        {%- if m.role == 'tool' %}{{- '<result>' ~ m.content ~ '</result>' }}{%- else %}{{- m.content or '' }}{%- endif %}
+        {%- for call in m.tool_calls or [] %}{{- '<call>' ~ (call.function | tojson) ~ '</call>' }}{%- endfor %}
+        {%- if m.role == 'assistant' and not m.tool_calls %}
+            {{- '<end_of_turn>\\n' }}
+            {%- set ns.open = false %}
+        {%- endif %}
+    {%- else %}
+        BREAK{{- '<turn>' ~ m.role ~ '\\n' ~ m.content ~ '<end_of_turn>\\n' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt and not ns.open %}{{- '<turn>model\\n' }}{%- endif %}
+"""
+CLOSE = "{%- if ns.open %}{{- '<end_of_turn>\\n' }}{%- set ns.open = false %}{%- endif %}"
+HEADERS = """\
+{{- '[gMASK]<sop>' }}
+{%- for m in messages %}{{- '<|' ~ m.role ~ '|>\\n' ~ m.content }}{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|assistant|>\\n' }}{%- endif %}
+"""
+PAIRS = """\
+{%- for m in messages %}
+    {%- if m.role == 'user' %}{{- bos_token ~ '[INST] ' ~ m.content ~ ' [/INST]' }}
+    {%- else %}{{- ' ' ~ m.content ~ ' ' ~ eos_token }}{%- endif %}
+{%- endfor %}
+"""
+ENDED_ONCE = "{%- for m in messages %}{{- '<|' ~ m.role ~ '|>' ~ m.content }}{%- endfor %}{{- eos_token }}"
+PLAIN = """\
+{%- for m in messages %}{{- '### ' ~ m.role ~ ':\\n' ~ m.content ~ '\\n\\n' }}{%- endfor %}
+{%- if add_generation_prompt %}{{- '### assistant:\\n' }}{%- endif %}
+"""
+END = "    {{- '<|im_end|>\\n' }}\n"
+UNENDED = CHATML.replace(END, "    {%- if not loop.last %}{{- '<|im_end|>\\n' }}{%- endif %}\n")
+JOINED = """\
+{%- for m in messages %}
+    {%- if loop.previtem %}{{- eos_token ~ '\\n' }}{%- endif %}
+    {{- m.role ~ ': ' ~ m.content }}
+{%- endfor %}
+"""
+OTHER_END = CHATML.replace(END, "    {{- '<|return|>' if loop.last else '<|im_end|>\\n' }}\n")
+DEFAULT_SYSTEM = "{%- if messages[0].role != 'system' %}{{- '<|im_start|>system\\nHelp.<|im_end|>\\n' }}{%- endif %}\n"
+
+
+def findings(code: str, template: str, **others: str) -> list[Finding]:
+    files = {FILE: template, "tokenizer_config.json": '{"bos_token": "<s>", "eos_token": "</s>"}', **others}
+    return list(check(Checkpoint("model", files), Options(select=frozenset({code}))).findings)
+
+
+# What is wrong, what of the template is at fault, and what the evidence shows.
+WRONG = [
+    pytest.param("TF209", ONE_TURN.replace("BREAK", ""), "", "<end_of_turn>", id="TF209: a question behind a result"),
+    pytest.param("TF209", ENDED_ONCE, "", "</s>", id="TF209: an end behind the last turn alone"),
+    pytest.param(
+        "TF209",
+        CHATML.replace(END, "{%- if not m.tool_calls and m.role != 'tool' %}{{- '<|im_end|>\\n' }}{%- endif %}"),
+        "",
+        "<|im_end|>",
+        id="TF209: neither calls nor results are ended",
+    ),
+    pytest.param("TF210", UNENDED, "not loop.last", "<|im_end|>", id="TF210: an end in front of others alone"),
+    pytest.param("TF210", DEFAULT_SYSTEM + UNENDED, "not loop.last", "<|im_end|>", id="TF210: a system text, ended"),
+    pytest.param("TF210", JOINED, "", "</s>", id="TF210: an end that joins"),
+]
+
+
+@pytest.mark.parametrize(("code", "template", "at", "lost"), WRONG)
+def test_a_defect_of_the_whole_template_is_found_and_shown(code: str, template: str, at: str, lost: str) -> None:
+    [found, *_] = findings(code, template)
+    assert found.place is not None
+    assert not at or (found.place.source or "")[(found.place.template_column or 0) - 1 :].startswith(at)
+    assert not lost or lost in found.evidence[0].lost or lost in found.evidence[0].printed
+
+
+RIGHT = [
+    *(
+        pytest.param(code, template, id=f"{code}: {name}")
+        for code in ("TF209", "TF210")
+        for name, template in (
+            ("an end behind each message", CHATML),
+            ("calls, results and an answer are one turn", ONE_TURN.replace("BREAK", CLOSE)),
+            ("headers alone", HEADERS),
+            ("pairs of questions and answers", PAIRS),
+            ("no tokens at all", PLAIN),
+            ("another end behind the last turn", OTHER_END),
+            ("a system text of its own", DEFAULT_SYSTEM + CHATML),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("code", "template"), RIGHT)
+def test_a_template_that_is_right_has_no_such_finding(code: str, template: str) -> None:
+    assert findings(code, template) == []
+
+
+def test_every_rule_on_the_whole_template_is_tried_on_what_is_wrong_and_on_what_is_right() -> None:
+    codes = {rule.CODE for rule in WHOLE_RULES}
+    assert {param.values[0] for param in WRONG} == {param.values[0] for param in RIGHT} == codes
+
+
+def test_what_only_a_rare_conversation_shows_is_a_warning() -> None:
+    [found] = findings("TF209", ONE_TURN.replace("BREAK", ""))
+    assert found.level is Level.WARNING
+    assert "tool result, question" in found.evidence[0].subject
