@@ -25,7 +25,8 @@ ONE_TURN = """\
     {%- if m.role in ('assistant', 'tool') %}
         {%- if not ns.open %}{{- '<turn>model\\n' }}{%- endif %}
         {%- set ns.open = true %}
-        {%- if m.role == 'tool' %}{{- '<result>' ~ m.content ~ '</result>' }}{%- else %}{{- m.content or '' }}{%- endif %}
+        {%- if m.role == 'tool' %}{{- '<result>' ~ m.content ~ '</result>' }}
+        {%- else %}{{- m.content or '' }}{%- endif %}
         {%- for call in m.tool_calls or [] %}{{- '<call>' ~ (call.function | tojson) ~ '</call>' }}{%- endfor %}
         {%- if m.role == 'assistant' and not m.tool_calls %}
             {{- '<end_of_turn>\\n' }}
