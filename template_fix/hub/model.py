@@ -14,6 +14,7 @@ from template_fix.disk.store import state
 from template_fix.hub.client import looks_like_repo
 from template_fix.hub.companions import Companions, sort_companions
 from template_fix.hub.own_code import find_modules
+from template_fix.hub.page import parse_page
 from template_fix.hub.tokenizer_files import READ, belongs, is_read
 
 if TYPE_CHECKING:
@@ -34,12 +35,14 @@ class Model:
 
 
 def is_repo(name: str) -> bool:
-    """Whether ``name`` is that of a repository: it looks like one, and nothing on the disk is called so."""
-    return looks_like_repo(name) and not os.path.lexists(name)
+    """Whether ``name`` is that of a repository, or of its page, and nothing on the disk is called so."""
+    return looks_like_repo(parse_page(name)[0]) and not os.path.lexists(name)
 
 
 def open_model(name: str, revision: str | None = None) -> Model:
-    """Return the model of this name; ``revision`` is a branch, tag or commit of a repository.
+    """Return the model of this name, or with its page at this address.
+
+    ``revision`` is a branch, tag or commit of a repository, and goes before the one in an address.
 
     Raises CheckpointError where it can't be read, and HubError where the Hub doesn't hand it out.
     """
@@ -50,6 +53,8 @@ def open_model(name: str, revision: str | None = None) -> Model:
             raise CheckpointError(f"{name}: is no repository on the Hub, so it has no revision {revision}")
         folder = folder_of(name)
         return Model(replace(Checkpoint.read(name), store=_store(folder)), folder)
+    name, shown = parse_page(name)
+    revision = revision or shown
     from template_fix.hub.client import look
     from template_fix.hub.errors import Absent, Offline, Unreachable
 
