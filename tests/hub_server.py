@@ -332,6 +332,23 @@ class _Handler(BaseHTTPRequestHandler):
         told = {"id": repo.name, "modelId": repo.name, "sha": oid, "private": repo.private, "siblings": siblings}
         self._json({**told, "tags": [], "downloads": 0, "likes": 0})
 
+    def models(self) -> None:
+        """List an owner's models, one a page, as the real Hub gives a thousand."""
+        [owner], user = self.query["author"], self._user()
+        theirs = [
+            repo
+            for repo in self.hub.repos.values()
+            if repo.owner == owner and not repo.hidden and (not repo.private or (user and user.name == owner))
+        ]
+        page = int(self.query.get("page", ["0"])[0])
+        shown = [
+            {"id": repo.name, "siblings": [{"rfilename": name} for name in repo.files()]}
+            for repo in theirs[page : page + 1]
+        ]
+        following = f"{self.hub.endpoint}/api/models?author={owner}&page={page + 1}"
+        more = {"Link": f'<{following}>; rel="next"'} if page + 1 < len(theirs) else {}
+        self._send(200, json.dumps(shown).encode(), **more)
+
     def _blob(self, content: bytes) -> dict[str, Any]:
         size, git = len(content), hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
         if size <= LARGE:
@@ -478,6 +495,7 @@ _ROUTES: tuple[tuple[str, str, Callable[..., None]], ...] = (
     ("GET", "/api/whoami-v2", _Handler.whoami),
     ("POST", "/api/repos/create", _Handler.create),
     ("POST", "/api/validate-yaml", _Handler.validate),
+    ("GET", "/api/models", _Handler.models),
     ("GET", f"/api/models/{_NAME}", _Handler.info),
     ("GET", f"/api/models/{_NAME}/revision/{_REVISION}", _Handler.info),
     ("GET", f"/api/models/{_NAME}/tree/{_REVISION}(?:/(?P<folder>.+))?", _Handler.tree),

@@ -13,8 +13,11 @@ import click
 from template_fix.cli.options import (
     FILLED,
     Data,
+    Models,
     check_options,
+    checked,
     data_options,
+    manner,
     models,
     pairs,
     patch_options,
@@ -25,7 +28,8 @@ from template_fix.cli.options import (
 from template_fix.text.display import one_line
 
 if TYPE_CHECKING:
-    from template_fix.cli.output import Format
+    from template_fix.cli.output import Format, Manner
+    from template_fix.data.check import DataReport
     from template_fix.options import Options
     from template_fix.share.plan import Plan, PushRequest
     from template_fix.share.push import Pushed
@@ -82,22 +86,12 @@ def cli() -> None:
 
 
 @cli.command(epilog=EXIT_CODES)
-@models
+@checked
 @revision
 @check_options
-@click.option("--strict", is_flag=True, help="Let warnings count as well as errors.")
-@click.option("-v", "--verbose", is_flag=True, help="List the conversations that a template refuses, with its reasons.")
+@manner
 @data_options
-@report_format("text", "json", "sarif")
-def check(
-    models: tuple[str, ...],
-    revision: str | None,
-    options: Options,
-    strict: bool,
-    verbose: bool,
-    rows: Data,
-    form: Format,
-) -> int:
+def check(models: Models, revision: str | None, options: Options, manner: Manner, rows: Data) -> int:
     """Say what is wrong with models, and change nothing.
 
     With --data, say what a model's template loses of training data as well: of JSONL, JSON, Parquet and Arrow files,
@@ -110,16 +104,28 @@ def check(
     """
     from template_fix import api
     from template_fix.cli import output, run
+    from template_fix.cli.models import find_models
+    from template_fix.results import Failed
 
     if not rows.data and rows.needs_data:
         raise click.UsageError(
             "--column, --subset, --limit, --sample, --transformers, --rows, --rewrite and --processes go with --data"
         )
+    if not any(models):
+        raise click.UsageError("Name a MODEL, a list of models (--from), or whose models (--org).")
+    found = run.try_one(", ".join(models.lists + models.owners), lambda: find_models(*models))
+    if isinstance(found, Failed):
+        return output.print_check([found], manner)
     if not rows.data:
         call = partial(api.check, options=options, revision=revision)
-        return output.print_check(run.try_each(models, call), form, strict=strict, verbose=verbose)
-    if len(models) > 1 or form == "sarif":
+        return output.print_check(run.try_each(found, call), manner)
+    if len(found) > 1 or manner.form not in ("text", "json"):
         raise click.UsageError("--data takes one MODEL, and reports as text or json")
+    return output.print_data(run.try_one(found[0], lambda: _check_rows(found[0], revision, options, rows)), manner)
+
+
+def _check_rows(model: str, revision: str | None, options: Options, rows: Data) -> DataReport:
+    from template_fix import api
     from template_fix.data.check import DataWish
     from template_fix.data.sources import Source
     from template_fix.report.progress import progress
@@ -127,9 +133,7 @@ def check(
     source = Source(rows.data, rows.split, rows.subset, rows.limit, rows.sample, tuple(rows.columns.values()))
     wish = DataWish(rows.columns, rows.release, rows.listing, rows.rewrite, rows.processes or _count_processors())
     with progress() as on_batch:
-        settings = partial(api.check_data, revision=revision, wish=wish, told=on_batch)
-        checked = run.try_one(models[0], lambda: settings(models[0], source, options))
-    return output.print_data(checked, form, strict=strict, verbose=verbose)
+        return api.check_data(model, source, options, revision=revision, wish=wish, told=on_batch)
 
 
 def _count_processors() -> int:
@@ -141,6 +145,7 @@ def _count_processors() -> int:
 @revision
 @patch_options
 @click.option("--diff", is_flag=True, help="Print the changes as a unified diff, and write nothing.")
+@click.option("--check", "dry", is_flag=True, help="Write nothing, and exit with 1 where something would change.")
 @click.option(
     "--output",
     type=FILLED,
@@ -149,21 +154,27 @@ def _count_processors() -> int:
 )
 @report_format("text", "json")
 def patch(
-    models: tuple[str, ...], revision: str | None, options: Options, diff: bool, output: str | None, form: Format
+    models: tuple[str, ...],
+    revision: str | None,
+    options: Options,
+    diff: bool,
+    dry: bool,
+    output: str | None,
+    form: Format,
 ) -> int:
     """Repair models in place; what is not proved is not kept.
 
     The former files are kept for `template-fix undo`. The exit code goes by the errors that remain. Some engines' Jinja
     doesn't know generation markers, so they are only put in with --mark.
     """
-    if output is not None and (diff or len(models) > 1):
-        raise click.UsageError(f"--output takes {'no --diff' if diff else 'one MODEL only'}")
+    if output is not None and (diff or dry or len(models) > 1):
+        raise click.UsageError(f"--output takes {'no --diff and no --check' if diff or dry else 'one MODEL only'}")
     from template_fix import api
     from template_fix.cli import run
     from template_fix.cli.output import print_patch
 
-    call = partial(api.patch, options=options, revision=revision, output=output, write=not diff)
-    return print_patch(run.try_each(models, call), form, diff=diff)
+    call = partial(api.patch, options=options, revision=revision, output=output, write=not (diff or dry))
+    return print_patch(run.try_each(models, call), form, diff=diff, unchanged=dry)
 
 
 @cli.command(epilog=EXIT_CODES)

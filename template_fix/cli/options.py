@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from template_fix.cli.output import Manner
     from template_fix.options import Options
     from template_fix.share.plan import PushRequest
 
@@ -56,6 +57,25 @@ def pairs(_: click.Context, param: click.Parameter, given: Any) -> Any:
 
 
 models = click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=FILLED)
+_CHECKED = (
+    click.argument("named", metavar="MODEL...", nargs=-1, type=FILLED),
+    click.option(
+        "--from",
+        "lists",
+        multiple=True,
+        type=FILLED,
+        metavar="FILE",
+        help="The models in FILE, one a line.",
+    ),
+    click.option(
+        "--org",
+        "owners",
+        multiple=True,
+        type=FILLED,
+        metavar="NAME",
+        help="All models that a user or an organisation has on the Hub.",
+    ),
+)
 tags = click.option(
     "--tag",
     "tags",
@@ -136,6 +156,14 @@ _PUSH = (
 )
 
 
+class Models(NamedTuple):
+    """Which models to check: those named, those in lists, and all of users or organisations."""
+
+    named: tuple[str, ...]
+    lists: tuple[str, ...]
+    owners: tuple[str, ...]
+
+
 class Data(NamedTuple):
     """Which training data to look at, and how much of it."""
 
@@ -213,6 +241,12 @@ def _make_options(**given: Any) -> Options:
     return Options(**given)
 
 
+def _make_manner(**given: Any) -> Manner:
+    from template_fix.cli.output import Manner
+
+    return Manner(**given)
+
+
 def _make_request(**given: Any) -> PushRequest:
     from template_fix.options import Options, shared_default
     from template_fix.share.plan import PushRequest
@@ -246,8 +280,23 @@ def _name_of(option: Callable[[Any], Any]) -> str:
     return str(decorated.__click_params__[0].name)
 
 
+# Which models to check.
+checked = _gather("models", Models, *_CHECKED)
 # What to check, as one `Options` value.
 check_options = _gather("options", _make_options, select, ignore, tags, _plain, _set, engines)
+# How to report, as one `Manner` value.
+manner = _gather(
+    "manner",
+    _make_manner,
+    click.option("--strict", is_flag=True, help="Let warnings count as well as errors."),
+    click.option("--exit-zero", is_flag=True, help="Let no finding count: the exit code is 0 where all was checked."),
+    click.option(
+        "-v", "--verbose", is_flag=True, help="List the conversations that a template refuses, with its reasons."
+    ),
+    click.option("-q", "--quiet", is_flag=True, help="Print the verdict on each model alone."),
+    click.option("--statistics", is_flag=True, help="Print how often each code was found, and nothing else."),
+    report_format("text", "concise", "github", "json", "sarif"),
+)
 # How to repair, as one `Options` value.
 patch_options = _gather("options", _make_options, select, ignore, tags, _plain, _default, mark, engines)
 # Which training data to look at, as one `Data` value.

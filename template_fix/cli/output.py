@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-from template_fix.cli.run import CLEAN, FAILED, exit_code
-from template_fix.report.checks import check_lines
+from template_fix.cli.run import CLEAN, FAILED, FINDINGS, exit_code
+from template_fix.report.checks import check_lines, concise_lines, summary_lines, verdict_line, workflow_commands
 from template_fix.report.findings import diff_text, patch_lines
 from template_fix.report.terminal import Line, line, printer, width_of
 from template_fix.results import Failed, Outcome, Patched, Report
-from template_fix.text.display import one_line, presentable, scrubbed_all, short
+from template_fix.text.display import one_line, presentable, scrubbed, scrubbed_all, short
 
 if TYPE_CHECKING:
     from template_fix.data.check import DataReport
@@ -19,33 +19,68 @@ if TYPE_CHECKING:
     from template_fix.share.plan import Plan
     from template_fix.share.push import Pushed
 
-Format = Literal["text", "json", "sarif"]
+Format = Literal["text", "concise", "github", "json", "sarif"]
 Value = TypeVar("Value")
 AnyOutcome = TypeVar("AnyOutcome", bound=Outcome)
 
 
-def print_check(outcomes: Iterable[Report | Failed], form: Format, *, strict: bool, verbose: bool) -> int:
-    """Print the reports of ``check``; a ``verbose`` text lists the conversations that templates refuse."""
-    if form == "text":
-        return exit_code(list(_print_each(outcomes, verbose)), strict=strict)
-    reports = _complain_of_failures(outcomes)
-    code = exit_code(reports, strict=strict)
-    if form == "json":
-        _print_outcomes("check", reports, code)
-    else:
-        _print_sarif(reports)
+class Manner(NamedTuple):
+    """How ``check`` reports, and whether its findings count in the exit code."""
+
+    form: Format = "text"
+    strict: bool = False
+    exit_zero: bool = False
+    verbose: bool = False
+    quiet: bool = False
+    statistics: bool = False
+
+    def exit_code(self, outcomes: Iterable[Outcome], more: int = CLEAN) -> int:
+        """Return the exit code of outcomes, or ``more`` where that is higher; see `run.exit_code`."""
+        code = max(exit_code(outcomes, strict=self.strict), more)
+        return CLEAN if self.exit_zero and code == FINDINGS else code
+
+
+def print_check(outcomes: Iterable[Report | Failed], manner: Manner) -> int:
+    """Print the reports of ``check``, in text each as soon as it is there and then what all came to."""
+    seen = list(_print_reports(outcomes, manner))
+    code = manner.exit_code(seen)
+    if manner.form == "json":
+        _print_outcomes("check", seen, code)
+    elif manner.form == "sarif":
+        _print_sarif(seen)
+    elif manner.statistics or (manner.form == "text" and len(seen) > 1):
+        printer(sys.stdout)([*[line("")] * (not manner.statistics), *summary_lines(seen)])
     return code
 
 
-def print_data(outcome: DataReport | Failed, form: Format, *, strict: bool, verbose: bool) -> int:
+def _print_reports(outcomes: Iterable[Report | Failed], manner: Manner) -> Iterable[Report | Failed]:
+    if manner.statistics or manner.form in ("json", "sarif"):
+        return _complain_of_failures(outcomes)
+    if manner.form == "text":
+        return _print_each(outcomes, quiet=manner.quiet, verbose=manner.verbose)
+    return _print_single_lines(outcomes, workflow_commands if manner.form == "github" else concise_lines)
+
+
+def _print_single_lines(
+    outcomes: Iterable[Report | Failed], lines: Callable[[Report | Failed], Iterable[str]]
+) -> Iterator[Report | Failed]:
+    for outcome in outcomes:
+        if isinstance(outcome, Failed):
+            complain(outcome.message)
+        for text in lines(outcome):
+            print(scrubbed(text), flush=True)
+        yield outcome
+
+
+def print_data(outcome: DataReport | Failed, manner: Manner) -> int:
     """Print the report of ``check`` with training data, whose losses count as findings do."""
     from template_fix.report.data import survey_json, survey_lines
 
     code = FAILED
     if not isinstance(outcome, Failed):
         tally = outcome.survey.before
-        lost = int(bool(tally.harmed or (strict and tally.prompt_differs)))
-        code = max(exit_code([outcome.report], strict=strict), lost)
+        lost = bool(tally.harmed or (manner.strict and tally.prompt_differs))
+        code = manner.exit_code([outcome.report], FINDINGS if lost else CLEAN)
 
     def content(found: DataReport) -> dict[str, Any]:
         from template_fix.report.as_json import report_json
@@ -53,20 +88,27 @@ def print_data(outcome: DataReport | Failed, form: Format, *, strict: bool, verb
         return {"exit_code": code, "models": [{**report_json(found.report), "data": survey_json(found.survey)}]}
 
     def lines(found: DataReport) -> Iterator[Line]:
-        yield from check_lines(found.report, width_of(sys.stdout), verbose=verbose)
+        yield from _report_lines(found.report, width_of(sys.stdout), quiet=manner.quiet, verbose=manner.verbose)
         yield line("")
         yield from survey_lines(found.survey)
 
-    print_one("check", outcome, form, content, lines)
+    print_one("check", outcome, manner.form, content, lines)
     return code
 
 
-def print_patch(outcomes: Iterable[Patched | Failed], form: Format, *, diff: bool) -> int:
-    """Print the results of ``patch``; for a ``diff`` in text, that alone is on stdout and the rest on stderr."""
-    if form == "text":
-        return exit_code(list(_print_diffs(outcomes) if diff else _print_each(outcomes)))
-    results = _complain_of_failures(outcomes)
-    _print_outcomes("patch", results, code := exit_code(results))
+def print_patch(outcomes: Iterable[Patched | Failed], form: Format, *, diff: bool, unchanged: bool) -> int:
+    """Print the results of ``patch``; for a ``diff`` in text, that alone is on stdout and the rest on stderr.
+
+    Where models are to be ``unchanged``, a change counts in the exit code as an error does.
+    """
+    if form == "json":
+        results = _complain_of_failures(outcomes)
+    else:
+        results = list(_print_diffs(outcomes) if diff else _print_each(outcomes))
+    changed = any(isinstance(each, Patched) and each.result.changed for each in results)
+    code = max(exit_code(results), FINDINGS if unchanged and changed else CLEAN)
+    if form == "json":
+        _print_outcomes("patch", results, code)
     return code
 
 
@@ -145,14 +187,17 @@ def complain(message: str) -> None:
     print(f"template-fix: {one_line(message)}", file=sys.stderr)
 
 
-def outcome_lines(outcome: Report | Patched, width: int, verbose: bool = False) -> Iterator[Line]:
-    """Yield what is to be said of one model."""
+def _report_lines(report: Report, width: int, *, quiet: bool, verbose: bool) -> Iterable[Line]:
+    return [verdict_line(report)] if quiet else check_lines(report, width, verbose=verbose)
+
+
+def _outcome_lines(outcome: Report | Patched, width: int, *, quiet: bool, verbose: bool) -> Iterable[Line]:
     if isinstance(outcome, Patched):
         return patch_lines(outcome.result, outcome.written, outcome.left, outcome.copied, width)
-    return check_lines(outcome, width, verbose=verbose)
+    return _report_lines(outcome, width, quiet=quiet, verbose=verbose)
 
 
-def _print_each(outcomes: Iterable[Outcome], verbose: bool = False) -> Iterator[Outcome]:
+def _print_each(outcomes: Iterable[AnyOutcome], *, quiet: bool = False, verbose: bool = False) -> Iterator[AnyOutcome]:
     """Print each outcome as soon as it is there, and hand it on."""
     put, width = printer(sys.stdout), width_of(sys.stdout)
     between: list[Line] = []
@@ -161,8 +206,8 @@ def _print_each(outcomes: Iterable[Outcome], verbose: bool = False) -> Iterator[
             complain(outcome.message)
         else:
             put(between)
-            put(outcome_lines(outcome, width, verbose))
-            between = [line("")]
+            put(_outcome_lines(outcome, width, quiet=quiet, verbose=verbose))
+            between = [line("")] * (not quiet)
         sys.stdout.flush()
         yield outcome
 
@@ -174,7 +219,7 @@ def _print_diffs(outcomes: Iterable[Patched | Failed]) -> Iterator[Patched | Fai
             complain(outcome.message)
         else:
             _write_exactly(diff_text(outcome.result))
-            put(outcome_lines(outcome, width))
+            put(patch_lines(outcome.result, outcome.written, outcome.left, outcome.copied, width))
         yield outcome
 
 

@@ -1,30 +1,22 @@
-"""The Hugging Face Hub: looking at a repository, fetching files, committing, and what to do where that fails.
-
-The only module that knows huggingface_hub; it is imported when a function is called, since that takes half a second.
-Tokens are huggingface_hub's business: none is read here, and no message quotes what was sent.
-"""
+"""The Hugging Face Hub: looking at a repository, fetching files, listing models and committing."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial, wraps
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from template_fix.bounds.limits import LimitExceeded, bounded
-from template_fix.version import version
+from template_fix.checkpoint.checkpoint import EDITABLE
+from template_fix.hub.errors import HubError, Moved
+from template_fix.hub.session import api, hub_errors
 
-if TYPE_CHECKING:
-    from huggingface_hub import HfApi
-from template_fix.hub.errors import Absent, HubError, Moved, NoRevision, Offline, Unreachable
-
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 _LONGEST, _MOST_PULL_REQUESTS = 200, 100
 # An answer may take so long, and more where files are many: so many bytes a second have to come.
 _SECONDS, _SLOWEST = 60.0, 100_000
@@ -38,7 +30,6 @@ _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_BUSY = "somebody else is writing there; run the same command again"
 
 
 class RemoteFile(NamedTuple):
@@ -90,13 +81,13 @@ def _in_child(size: Callable[..., int] = lambda *_, **__: 0) -> Callable[[Callab
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
-            _api()  # what is imported here needn't be in each child
+            api()  # what is imported here needn't be in each child
             seconds = _SECONDS + size(*args, **kwargs) / _SLOWEST
             call = (_call_here, function.__name__, args, kwargs)
             try:
                 return bounded(*call, seconds=seconds, megabytes=_MEGABYTES, speaks=True)  # type: ignore[no-any-return]
             except LimitExceeded as error:
-                message = f"{_api().endpoint}: what was asked of it {error}; run the same command again"
+                message = f"{api().endpoint}: what was asked of it {error}; run the same command again"
                 raise HubError(message) from None
 
         return run
@@ -112,8 +103,8 @@ def _call_here(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 @_in_child()
 def look(repo: str, revision: str | None = None) -> Remote:
     """Return a repository as it is at ``revision``, by default its main branch. Raises HubError."""
-    with _hub_errors(repo, revision):
-        info = _api().model_info(repo, revision=revision, files_metadata=True)
+    with hub_errors(repo, revision):
+        info = api().model_info(repo, revision=revision, files_metadata=True)
         files = {
             each.rfilename: RemoteFile(each.size or 0, (each.lfs.sha256 if each.lfs else each.blob_id) or "")
             for each in info.siblings or ()
@@ -140,8 +131,8 @@ def fetch(remote: Remote, names: Sequence[str]) -> Path:
 
     _bound_files(max((remote.files[name].size for name in names if name in remote.files), default=0))
     first, *others = names
-    with _hub_errors(remote.repo, remote.revision), ThreadPoolExecutor(8) as pool:
-        download = partial(_api().hf_hub_download, remote.repo)
+    with hub_errors(remote.repo, remote.revision), ThreadPoolExecutor(8) as pool:
+        download = partial(api().hf_hub_download, remote.repo)
         # By its revision, so that the cache knows offline which commit that was; the others by the commit.
         path = Path(download(first, revision=remote.revision))
         list(pool.map(partial(download, revision=remote.commit), others))
@@ -163,35 +154,49 @@ def _bound_files(size: int) -> None:
         )
 
 
+@_in_child()
+def list_models(owner: str) -> list[str]:
+    """Return the models of a user or an organisation that have a tokenizer, in the order of their names.
+
+    Raises HubError.
+    """
+    with hub_errors(owner):
+        found = api().list_models(author=owner, expand=["siblings"])
+        names = [each.id for each in found if any(file.rfilename in EDITABLE for file in each.siblings or ())]
+        if not all(isinstance(name, str) and looks_like_repo(name) for name in names):
+            raise ValueError("an answer of another shape")
+        return sorted(names)
+
+
 def find_cached(repo: str, revision: str | None, patterns: Sequence[str]) -> Path:
     """Return the folder of the Hub's cache, named by the commit, with what was fetched of ``revision`` before.
 
     Raises HubError where nothing was, or not all that ``patterns`` match, as far as huggingface_hub knows.
     """
-    with _hub_errors(repo, revision):
-        folder = _api().snapshot_download(repo, revision=revision, allow_patterns=list(patterns), local_files_only=True)
+    with hub_errors(repo, revision):
+        folder = api().snapshot_download(repo, revision=revision, allow_patterns=list(patterns), local_files_only=True)
     return Path(folder)
 
 
 @_in_child()
 def user() -> str:
     """Return the name of the user whose token it is. Raises HubError where there is no token."""
-    with _hub_errors(_api().endpoint):
-        return str(_api().whoami()["name"])
+    with hub_errors(api().endpoint):
+        return str(api().whoami()["name"])
 
 
 @_in_child()
 def create_repo(repo: str, *, private: bool) -> None:
     """Make a repository for a model. Raises HubError where the name is taken."""
-    with _hub_errors(repo, conflict="the name is taken; choose another"):
-        _api().create_repo(repo, private=private)
+    with hub_errors(repo, conflict="the name is taken; choose another"):
+        api().create_repo(repo, private=private)
 
 
 @_in_child()
 def create_branch(repo: str, branch: str, commit: str) -> None:
     """Make a branch that begins at ``commit``. Raises HubError."""
-    with _hub_errors(repo, commit):
-        _api().create_branch(repo, branch=branch, revision=commit)
+    with hub_errors(repo, commit):
+        api().create_branch(repo, branch=branch, revision=commit)
 
 
 @_in_child(lambda repo, files, *_, **__: sum(map(len, files.values())))
@@ -214,12 +219,12 @@ def commit(
     from huggingface_hub import CommitOperationAdd
 
     # The client shows how far it is with what it reads from the disk, and not with what it is handed as bytes.
-    with _hub_errors(repo, branch), TemporaryDirectory() as folder:
+    with hub_errors(repo, branch), TemporaryDirectory() as folder:
         for name, content in files.items():
             path = Path(folder, name)
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)
-        info = _api().create_commit(
+        info = api().create_commit(
             repo,
             [CommitOperationAdd(path_in_repo=name, path_or_fileobj=Path(folder, name)) for name in files],
             commit_message=message,
@@ -234,8 +239,8 @@ def commit(
 @_in_child()
 def pull_requests(repo: str, author: str) -> list[tuple[str, str]]:
     """Return the revision and the address of each open pull request that ``author`` has made. Raises HubError."""
-    with _hub_errors(repo):
-        found = _api().get_repo_discussions(
+    with hub_errors(repo):
+        found = api().get_repo_discussions(
             repo, author=author, discussion_type="pull_request", discussion_status="open"
         )
         return [(str(each.git_reference), each.url) for each in islice(found, _MOST_PULL_REQUESTS)]
@@ -246,105 +251,3 @@ def card(text: str, **metadata: object) -> str:
     from huggingface_hub import ModelCard, ModelCardData
 
     return str(ModelCard(f"---\n{ModelCardData(**metadata).to_yaml()}\n---\n\n{text}"))  # type: ignore[arg-type]
-
-
-def address(repo: str) -> str:
-    """Return where a repository is on the web."""
-    return f"{_api().endpoint}/{repo}"
-
-
-def _api() -> HfApi:
-    from huggingface_hub import HfApi
-
-    return HfApi(library_name="template-fix", library_version=version())
-
-
-# What goes wrong
-
-
-@contextmanager
-def _hub_errors(repo: str, revision: str | None = None, conflict: str = _BUSY) -> Iterator[None]:
-    """Turn whatever huggingface_hub and what is below it raise into a HubError; ``conflict`` is what a 409 means."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    # Its base is what the HTTP library below raises: requests before 1.0, httpx since.
-    below = cast("type[Exception]", HfHubHTTPError.__bases__[0])
-    try:
-        yield
-    except (MemoryError, HubError):
-        raise
-    except Exception as error:  # an answer of a strange shape fails anywhere in the client
-        # No chain: an error of the HTTP library may quote the token.
-        raise _error(error, repo, revision or "main", conflict, below) from None
-
-
-def _error(error: BaseException, repo: str, revision: str, conflict: str, below: type[Exception]) -> HubError:
-    from huggingface_hub import errors
-
-    while isinstance(error, (errors.LocalEntryNotFoundError, RuntimeError)) and error.__cause__ is not None:
-        error = error.__cause__
-    if isinstance(error, errors.OfflineModeIsEnabled):
-        return Offline(f"{repo}: HF_HUB_OFFLINE is set, so the Hub can't be asked; unset it")
-    if isinstance(error, errors.LocalEntryNotFoundError):
-        return HubError(f"{repo}: HF_HUB_OFFLINE is set, and {revision} isn't whole in the Hub's cache; unset it")
-    if isinstance(error, errors.LocalTokenNotFoundError):
-        return HubError(f"{repo}: there is no token; log in with `hf auth login`, or set HF_TOKEN")
-    if isinstance(error, errors.HFValidationError):
-        return HubError(f"{repo}: this is not a repository's name; it should be like user/model")
-    if isinstance(error, errors.GatedRepoError):
-        return HubError(
-            f"{repo}: is gated; ask for access at {address(repo)} and log in with `hf auth login`, or set HF_TOKEN"
-        )
-    if isinstance(error, errors.RevisionNotFoundError):
-        return NoRevision(f"{repo}: has no branch, tag or commit {revision}")
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return _absent(repo)
-    # Not of HfHubHTTPError alone: before 1.0 a token that isn't accepted raises its base class.
-    if (response := getattr(error, "response", None)) is not None:
-        message = " ".join((getattr(error, "server_message", None) or "").split())[:_LONGEST]
-        return _refusal(response.status_code, message, repo, revision, conflict)
-    if isinstance(error, OSError) and error.errno == errno.EFBIG:
-        return HubError(
-            f"{repo}: file too large: {_api().endpoint} sends more than it listed, or this process may write no more"
-        )
-    if isinstance(error, OSError) and error.errno in _DISK:
-        return HubError(
-            f"{error.filename or repo}: {str(error.strerror).lower()}; make room for the Hub's cache, or set HF_HOME "
-            "to where it may be written"
-        )
-    if isinstance(error, errors.FileMetadataError) or not isinstance(error, (below, OSError, RuntimeError)):
-        return HubError(
-            f"{repo}: {_api().endpoint} doesn't answer as the Hub does; check HF_ENDPOINT, and whether a proxy wants "
-            "you to log in"
-        )
-    return Unreachable(
-        f"{repo}: the connection to {_api().endpoint} failed ({type(error).__name__}); check the network and run the "
-        "same command again"
-    )
-
-
-def _refusal(status: int, message: str, repo: str, revision: str, conflict: str) -> HubError:
-    because = f" ({message})" if message else ""
-    # The client knows a hidden repository by this where it speaks https only.
-    if status == 401 and message and "credentials" not in message:
-        return _absent(repo)
-    if status == 401:
-        return HubError(f"{repo}: the Hub doesn't accept the token; log in anew with `hf auth login`, or set HF_TOKEN")
-    if status == 403:
-        return HubError(f"{repo}: the token may not do this{because}; make one with write access and log in with it")
-    if status == 409:
-        return HubError(f"{repo}: {conflict}{because}")
-    if status == 412:
-        return Moved(f"{repo}: {revision} has moved on since it was checked, and nothing was written; check it again")
-    if status == 429:
-        return HubError(f"{repo}: the Hub asks to slow down (429); wait a few minutes and run the same command again")
-    if status >= 500:
-        return HubError(f"{repo}: the Hub failed ({status}); run the same command again later")
-    return HubError(f"{repo}: the Hub refused ({status}){because}")
-
-
-def _absent(repo: str) -> Absent:
-    return Absent(
-        f"{repo}: no such repository on {_api().endpoint}, or a private one that needs another token; "
-        "check the name, or log in with `hf auth login`"
-    )

@@ -1,15 +1,18 @@
-"""What a check came to, as text: the verdict, what was tried, the findings, and what to do next."""
+"""What checks came to, as text: the verdict, what was tried, the findings, what to do next, and all in a few lines."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
+from template_fix.checkpoint.checkpoint import folder_of
 from template_fix.conversations.tags import USUAL
 from template_fix.report.findings import advice, by_gravity, counted, explain, finding_lines, verdict
 from template_fix.report.terminal import WIDEST, Line, Piece, line
-from template_fix.results import Report, TemplateSummary
-from template_fix.text.display import cut, short
+from template_fix.results import Failed, Finding, Level, Report, TemplateSummary
+from template_fix.rules import rule_of
+from template_fix.text.display import cut, one_line, short
 
 # How many reasons are told for which conversations are refused.
 _REASONS = 3
@@ -20,7 +23,7 @@ def check_lines(report: Report, width: int = WIDEST, *, verbose: bool = False) -
 
     A ``verbose`` one lists the conversations that templates refuse.
     """
-    yield line(Piece(short(report.model), "title"), ": ", *verdict(report))
+    yield verdict_line(report)
     for template in report.templates:
         yield from _template(template, verbose)
     for finding in by_gravity(report.findings):
@@ -30,6 +33,11 @@ def check_lines(report: Report, width: int = WIDEST, *, verbose: bool = False) -
     if following:
         yield line("")
         yield from following
+
+
+def verdict_line(report: Report) -> Line:
+    """Return the verdict on one model, by its name."""
+    return line(Piece(short(report.model), "title"), ": ", *verdict(report))
 
 
 def _template(template: TemplateSummary, verbose: bool) -> Iterator[Line]:
@@ -66,3 +74,77 @@ def _next_after_check(report: Report) -> Iterator[Line]:
         yield advice("Next", f"check {name} --tag {opening} {closing}", "judges it with these tags, or others.")
     if report.findings:
         yield explain(report.findings)
+
+
+def concise_lines(outcome: Report | Failed) -> Iterator[str]:
+    """Yield a line for each finding as compilers write it, ``file:line:column: code level message``."""
+    if isinstance(outcome, Failed):
+        return
+    for finding in by_gravity(outcome.findings):
+        place = finding.place
+        numbers = (place.line, place.column) if place else ()
+        where = ":".join(str(part) for part in (_path(outcome, finding), *numbers) if part is not None)
+        yield one_line(f"{where}: {finding.code} {finding.level.value} {cut(finding.message)}")
+    for why in outcome.unjudged:
+        yield one_line(f"{outcome.model}: not judged: {cut(why)}")
+
+
+def workflow_commands(outcome: Report | Failed) -> Iterator[str]:
+    """Yield the findings in a model as workflow commands, which GitHub shows beside the lines at fault.
+
+    Their form: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands.
+    """
+    if isinstance(outcome, Failed):
+        yield _command("error", {"title": "template-fix"}, outcome.message)
+        return
+    for finding in by_gravity(outcome.findings):
+        place = finding.place
+        at = {"line": place.line, "col": place.column} if place else {}
+        level = "notice" if finding.level is Level.NOTE else finding.level.value
+        fix = f" Fix: {cut(finding.fix)}" if finding.fix else ""
+        properties = {"file": _path(outcome, finding), **at, "title": finding.code}
+        yield _command(level, properties, f"{cut(finding.message)}{fix}")
+    for why in outcome.unjudged:
+        yield _command("warning", {"title": "not judged"}, f"{outcome.model}: {cut(why)}")
+
+
+def _path(report: Report, finding: Finding) -> str:
+    return (folder_of(report.model) / finding.place.file).as_posix() if finding.place else report.model
+
+
+def _command(name: str, properties: dict[str, str | int | None], message: str) -> str:
+    """Return a workflow command; what would end a part of it is escaped."""
+
+    def escaped(text: str, more: str) -> str:
+        return "".join(f"%{ord(each):02X}" if each in f"%\r\n{more}" else each for each in one_line(text))
+
+    given = ",".join(f"{key}={escaped(str(value), ':,')}" for key, value in properties.items() if value is not None)
+    return f"::{name} {given}::{escaped(message, '')}"
+
+
+def summary_lines(outcomes: Sequence[Report | Failed]) -> Iterator[Line]:
+    """Yield what many checks came to: how many models are how, and how often each code was found, and in how many."""
+    reports = [outcome for outcome in outcomes if isinstance(outcome, Report)]
+    how = Counter(_state(outcome) for outcome in outcomes)
+    parts = [f"{how[state]} {state}" for state in _STATES if how[state]]
+    yield line(Piece(counted(len(outcomes), "model"), "title"), f": {', '.join(parts)}")
+    found = [(finding, number) for number, report in enumerate(reports) for finding in report.findings]
+    for code in sorted({finding.code for finding, _ in found}):
+        times = [number for finding, number in found if finding.code == code]
+        rule, where = rule_of(code), f"{len(times)} in {counted(len(set(times)), 'model')}"
+        yield line(
+            Piece(f"{rule.LEVEL.value} {code}", rule.LEVEL.value), f": {where}: {rule.SUMMARY}", indent=2, hang=4
+        )
+
+
+_STATES = ("with errors", "with warnings", "with notes", "with nothing wrong", "not judged", "not read")
+
+
+def _state(outcome: Report | Failed) -> str:
+    if isinstance(outcome, Failed):
+        return "not read"
+    levels = {finding.level for finding in outcome.findings}
+    if not levels:
+        return "not judged" if outcome.unjudged else "with nothing wrong"
+    gravest = next(level for level in Level if level in levels)
+    return f"with {gravest.value}s"

@@ -84,13 +84,15 @@ def call(engine, models, capfd):
         pytest.param(["warned"], 0, id="warnings are 0"),
         pytest.param(["warned", "--strict"], 1, id="warnings are 1 with --strict"),
         pytest.param(["broken"], 1, id="errors are 1"),
+        pytest.param(["broken", "warned", "--strict", "--exit-zero"], 0, id="nothing found counts with --exit-zero"),
+        pytest.param(["broken", "nowhere", "--exit-zero"], 2, id="what could not be done is 2 with --exit-zero, too"),
         pytest.param(["fine", "broken"], 1, id="one model with errors is 1"),
         pytest.param(["unparsed"], 2, id="a template that can't be tried is 2"),
         pytest.param(["nowhere"], 2, id="a model that can't be read is 2"),
         pytest.param(["nowhere", "broken"], 2, id="a failure is 2 whatever else is found"),
     ],
 )
-@pytest.mark.parametrize("form", ["text", "json", "sarif"])
+@pytest.mark.parametrize("form", ["text", "concise", "github", "json", "sarif"])
 def test_exit_codes_of_check(call, arguments, code, form):
     assert call("check", *arguments, "--format", form)[0] == code
 
@@ -99,6 +101,51 @@ def test_a_model_that_cannot_be_read_stops_no_other(call):
     _, out, err = call("check", "nowhere", "fine")
     assert err == "template-fix: nowhere: no such directory\n"
     assert out.startswith("models/ok: nothing wrong")
+
+
+def test_several_models_end_with_what_all_came_to(call):
+    _, out, _ = call("check", "nowhere", "broken", "warned", "fine")
+    assert [each.split(": ")[:2] for each in out.splitlines()[-3:]] == [
+        ["  error TF201", "1 in 1 model"],
+        ["  warning TF205", "2 in 2 models"],
+        ["  error TF301", "1 in 1 model"],
+    ]
+    assert out.splitlines()[-4] == "4 models: 1 with errors, 1 with warnings, 1 with nothing wrong, 1 not read"
+
+
+def test_statistics_are_that_alone(call):
+    code, out, _ = call("check", "broken", "--statistics")
+    assert code == 1
+    assert out.splitlines()[0] == "1 model: 1 with errors"
+    assert len(out.splitlines()) == 4
+
+
+def test_quiet_is_a_line_for_each_model(call):
+    _, out, err = call("check", "nowhere", "broken", "fine", "-q")
+    assert out.splitlines()[:3] == ["models/r1: 2 errors, 1 warning", "models/ok: nothing wrong", ""]
+    assert err == "template-fix: nowhere: no such directory\n"
+
+
+def test_concise_is_a_line_for_each_finding(call):
+    _, out, err = call("check", "nowhere", "broken", "fine", "--format", "concise")
+    assert out.splitlines() == [
+        "models/r1/tokenizer_config.json:2:40: TF201 error The last turn's reasoning is dropped.",
+        "models/r1/tokenizer.json:7:5: TF301 error <think> is special, so decoding skips it.",
+        "models/r1: TF205 warning The generation prompt opens a block that plain turns lack.",
+    ]
+    assert err == "template-fix: nowhere: no such directory\n"
+
+
+def test_github_shows_findings_and_failures_beside_the_lines(call):
+    _, out, _ = call("check", "nowhere", "broken", "--format", "github")
+    assert out.splitlines() == [
+        "::error title=template-fix::nowhere: no such directory",
+        "::error file=models/r1/tokenizer_config.json,line=2,col=40,title=TF201::The last turn's reasoning is dropped."
+        " Fix: Print the content as it is.",
+        "::error file=models/r1/tokenizer.json,line=7,col=5,title=TF301::<think> is special, so decoding skips it."
+        " Fix: Flag it as an ordinary added token.",
+        "::warning file=models/r1,title=TF205::The generation prompt opens a block that plain turns lack.",
+    ]
 
 
 def test_check_in_json_is_one_document(call):
@@ -178,6 +225,14 @@ def test_a_diff_is_alone_on_stdout_and_writes_nothing(call, models):
     assert (models / "broken" / "tokenizer_config.json").read_text() == BEFORE
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("more", [[], ["--diff"]])
+@pytest.mark.parametrize("model, expected", [("broken", 1), ("fine", 0), ("nowhere", 2)])
+def test_patch_check_writes_nothing_and_is_1_where_it_would(call, models, model, expected, form, more):
+    assert call("patch", model, "--check", "--format", form, *more)[0] == expected
+    assert (models / "broken" / "tokenizer_config.json").read_text() == BEFORE
+
+
 def test_output_takes_the_repaired_files_and_leaves_the_model(call, models):
     code, out, _ = call("patch", "broken", "--output", "repaired")
     assert code == 0
@@ -191,6 +246,7 @@ def test_output_takes_the_repaired_files_and_leaves_the_model(call, models):
     [
         pytest.param(["fine", "broken", "--output", "x"], id="several models into one directory"),
         pytest.param(["broken", "--output", "x", "--diff"], id="a diff that is to be written"),
+        pytest.param(["broken", "--output", "x", "--check"], id="nothing that is to be written"),
     ],
 )
 def test_output_that_makes_no_sense_is_refused(call, models, arguments):
