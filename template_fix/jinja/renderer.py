@@ -7,7 +7,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
-from jinja2 import Environment, TemplateSyntaxError, nodes
+from jinja2 import Environment, TemplateError, TemplateSyntaxError, nodes
 from jinja2 import Template as Compiled
 
 from template_fix.bounds.limits import LimitExceeded, step
@@ -29,10 +29,14 @@ class RenderError(UserError, ValueError):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a rendering failed: the message of the template or of Jinja, in one line, and the template's line, or 0."""
+    """Why a rendering failed: the message of the template or of Jinja, in one line, and the template's line, or 0.
+
+    ``raised`` says that the template refused with ``raise_exception``: what it says is meant for people.
+    """
 
     reason: str
     line: int = field(default=0, compare=False)
+    raised: bool = field(default=False, compare=False)
 
 
 class Renderer:
@@ -106,7 +110,7 @@ class Renderer:
             except RecursionError:
                 return Failure("the template calls itself without end")
             except Exception as error:  # whatever a template's own operations raise is that template's failure
-                return Failure(_one_line(error), self._line(error))
+                return Failure(_one_line(error), self._line(error), type(error) is TemplateError)
 
     def _line(self, error: Exception) -> int:
         """Return the line of the template at which an error was raised, 0 where none is known."""

@@ -19,7 +19,7 @@ from template_fix.conversations.tags import USUAL, Tags, asked_for, discover
 from template_fix.jinja.folding import CAPTURED, SWITCH, guard
 from template_fix.jinja.queries import optional, undeclared
 from template_fix.jinja.renderer import Message, Renderer, RenderError, Variables
-from template_fix.jinja.templates import ParseError, Template
+from template_fix.jinja.templates import NEWLINE, ParseError, Template
 from template_fix.repair.proposers import Basis, Proposal
 from template_fix.repair.search import Search
 from template_fix.repair.trials import find_flips
@@ -250,6 +250,22 @@ class Study:
         from template_fix.repair import blame
 
         return blame.change(self.search, self.known, self.basis, seen) if self.blames else None
+
+    def prints(self, asked: Probe, *kinds: str) -> bool:
+        """Whether a conversation is printed with all its texts, or with all texts of some kinds."""
+        text = self.examined.text(asked)
+        return isinstance(text, str) and all(
+            part.text in text for part in asked.parts if part.kind in kinds or not kinds
+        )
+
+    def line(self, number: int) -> Span | None:
+        """Return the text of a line of the template, by its number, None for 0."""
+        lines = [match.end() for match in NEWLINE.finditer(self.source)]
+        if not 0 < number <= len(lines) + 1:
+            return None
+        start = [0, *lines][number - 1]
+        text = NEWLINE.split(self.source[start:], maxsplit=1)[0]
+        return Span(start + len(text) - len(text.lstrip()), start + len(text.rstrip()))
 
     def test_at_fault(self, asked: Probe, right: Callable[[str], bool]) -> Span | None:
         """Return the test with whose other outcome a conversation would be printed right, None where there is none."""

@@ -65,6 +65,8 @@ JOINED = """\
 """
 OTHER_END = CHATML.replace(END, "    {{- '<|return|>' if loop.last else '<|im_end|>\\n' }}\n")
 DEFAULT_SYSTEM = "{%- if messages[0].role != 'system' %}{{- '<|im_start|>system\\nHelp.<|im_end|>\\n' }}{%- endif %}\n"
+CONTENT = "(m.content or '')"
+DECLARED = "(tools | tojson)"
 
 
 def findings(code: str, template: str, **others: str) -> list[Finding]:
@@ -86,6 +88,48 @@ WRONG = [
     pytest.param("TF210", UNENDED, "not loop.last", "<|im_end|>", id="TF210: an end in front of others alone"),
     pytest.param("TF210", DEFAULT_SYSTEM + UNENDED, "not loop.last", "<|im_end|>", id="TF210: a system text, ended"),
     pytest.param("TF210", JOINED, "", "</s>", id="TF210: an end that joins"),
+    pytest.param(
+        "TF211",
+        CHATML.replace(CONTENT, "m.content.split('</x>')[-1]"),
+        "{{- '<|im_start|>' ~ m.role",
+        "'dict object' has no attribute 'content'",
+        id="TF211: a method of what isn't there",
+    ),
+    pytest.param(
+        "TF211",
+        CHATML.replace(CONTENT, "('' if 'hidden' in m.content else m.content)"),
+        "{{- '<|im_start|>' ~ m.role",
+        "'NoneType' is not iterable",
+        id="TF211: a look into None",
+    ),
+    pytest.param(
+        "TF212",
+        CHATML.replace(DECLARED, "(tools | map(attribute='function') | tojson)"),
+        "{%- if tools %}",
+        "generator is not JSON serializable",
+        id="TF212: tools that are no list",
+    ),
+    pytest.param(
+        "TF212",
+        CHATML.replace("{%- for call in", "{%- if m.tool_calls %}{%- set m.open = true %}{%- endif %}{%- for call in"),
+        "{%- if m.tool_calls",
+        "non-namespace object",
+        id="TF212: a value in a message",
+    ),
+    pytest.param(
+        "TF212", CHATML.replace("if tools %}", "if tools | length %}"), "", "has no len", id="TF212: no tools"
+    ),
+    pytest.param(
+        "TF212",
+        CHATML.replace(
+            CONTENT, "(m.content if m.content is string else m.content[0].text if m.content else '')"
+        ).replace(
+            "{%- for m", "{%- if messages[0].role == 'system' %}{{- 'x' + messages[0].content }}{%- endif %}{%- for m"
+        ),
+        "",
+        "can only concatenate str",
+        id="TF212: a system text in a list",
+    ),
 ]
 
 
@@ -111,6 +155,19 @@ RIGHT = [
             ("a system text of its own", DEFAULT_SYSTEM + CHATML),
         )
     ),
+    pytest.param("TF211", CHATML, id="TF211: an empty text in its place"),
+    pytest.param("TF211", PLAIN.replace("m.content", "m.content[:]"), id="TF211: a template without tools"),
+    pytest.param(
+        "TF211",
+        CHATML.replace(CONTENT, "(m.content if m.content is string else raise_exception('no text'))"),
+        id="TF211: a template that refuses",
+    ),
+    pytest.param("TF212", CHATML, id="TF212: tools and none"),
+    pytest.param("TF212", PLAIN.replace("m.content", "m.content[:]"), id="TF212: a template without tools"),
+    pytest.param("TF212", CHATML.replace(CONTENT, "(m.content or '' + '')"), id="TF212: texts alone"),
+    pytest.param(
+        "TF212", "{%- if tools %}{{- raise_exception('no tools') }}{%- endif %}" + CHATML, id="TF212: a refusal"
+    ),
 ]
 
 
@@ -128,3 +185,23 @@ def test_what_only_a_rare_conversation_shows_is_a_warning() -> None:
     [found] = findings("TF209", ONE_TURN.replace("BREAK", ""))
     assert found.level is Level.WARNING
     assert "tool result, question" in found.evidence[0].subject
+
+
+def test_what_only_transformers_4_meets_is_a_note() -> None:
+    [found] = findings("TF211", CHATML.replace(CONTENT, "('' if 'hidden' in m.content else m.content)"))
+    assert (found.level, "content is None" in found.message) == (Level.NOTE, True)
+    assert "as transformers 4 passes it" in found.evidence[0].subject
+    [found] = findings("TF211", CHATML.replace(CONTENT, "m.content.strip()"))
+    assert (found.level, "isn't there or is None" in found.message) == (Level.WARNING, True)
+
+
+def test_what_fails_is_grouped_by_its_line_and_reason() -> None:
+    [found] = findings("TF212", CHATML.replace(DECLARED, "(tools | map(attribute='function') | tojson)"))
+    assert "with tools or with tool calls" in found.message
+
+
+def test_tools_that_are_printed_as_bare_functions_are_a_note() -> None:
+    told = "{%- for tool in tools or [] %}{{- tool.name ~ (tool.parameters | tojson) }}{%- endfor %}\n"
+    bare = CHATML.partition("\n")[2].replace("call.function", "call.arguments")
+    [found] = findings("TF212", told + bare)
+    assert (found.level, found.fix) == (Level.NOTE, "bring tools and calls as bare functions, which it prints")
