@@ -25,6 +25,7 @@ from template_fix.cli.options import (
     report_format,
     revision,
 )
+from template_fix.cli.settings import Configured, settings_lines
 from template_fix.text.display import one_line
 
 if TYPE_CHECKING:
@@ -75,8 +76,18 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         ctx.exit()
 
 
+def _settings(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        for text in settings_lines():
+            click.echo(one_line(text))
+        ctx.exit()
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+@click.option(
+    "--show-settings", is_flag=True, expose_value=False, callback=_settings, help="Show what pyproject.toml settles."
+)
 def cli() -> None:
     """Find and repair chat templates and tokenizers that lose the reasoning of reasoning models.
 
@@ -85,7 +96,7 @@ def cli() -> None:
     """
 
 
-@cli.command(epilog=EXIT_CODES)
+@cli.command(cls=Configured, epilog=EXIT_CODES)
 @checked
 @revision
 @check_options
@@ -140,7 +151,7 @@ def _count_processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@cli.command(epilog=EXIT_CODES)
+@cli.command(cls=Configured, epilog=EXIT_CODES)
 @models
 @revision
 @patch_options
@@ -177,7 +188,7 @@ def patch(
     return print_patch(run.try_each(models, call), form, diff=diff, unchanged=dry)
 
 
-@cli.command(epilog=EXIT_CODES)
+@cli.command(cls=Configured, epilog=EXIT_CODES)
 @push_options
 @report_format("text", "json")
 def push(request: PushRequest, dry_run: bool, yes: bool, form: Format) -> int:

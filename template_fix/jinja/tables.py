@@ -14,4 +14,9 @@ else:
 
 def table(name: str, package: str = "template_fix.jinja") -> dict[str, Any]:
     """Return a TOML file of a package as a mapping."""
-    return tomllib.loads(files(package).joinpath(name).read_text(encoding="utf-8"))
+    return parse_toml(files(package).joinpath(name).read_text(encoding="utf-8"))
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Return what a text in TOML holds; raises ValueError where it is none."""
+    return tomllib.loads(text)

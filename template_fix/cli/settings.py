@@ -1,0 +1,124 @@
+"""What a project has settled for its checks and patches: ``[tool.template-fix]`` in its pyproject.toml."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from template_fix.text.display import one_line
+
+FILE, TABLE = "pyproject.toml", "tool.template-fix"
+_LARGEST = 1 << 20
+
+
+class _Setting(NamedTuple):
+    """A setting: the parameter that it gives a default, and the form that its value has in TOML."""
+
+    parameter: str
+    form: str
+
+
+_TEXTS, _PAIRS, _SWITCH, _TABLE = "a list of texts", "a list of pairs of texts", "true or false", "a table"
+_SETTINGS = {
+    "select": _Setting("select", _TEXTS),
+    "ignore": _Setting("ignore", _TEXTS),
+    "tag": _Setting("tags", _PAIRS),
+    "plain-token": _Setting("plain", _TEXTS),
+    "set": _Setting("flags", _TABLE),
+    "column": _Setting("columns", _TABLE),
+    "strict": _Setting("strict", _SWITCH),
+}
+
+
+class Configured(click.Command):
+    """A command whose options have the defaults that the project has settled."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Return the context of the command; raises UsageError for settings that can't be read."""
+        path = find_settings(Path.cwd())
+        if path is None:
+            return super().make_context(info_name, args, parent, **extra)
+        try:
+            return super().make_context(info_name, args, parent, default_map=read_settings(path), **extra)
+        except click.BadParameter as error:
+            name = error.param.name if error.param else None
+            if error.ctx and name and error.ctx.get_parameter_source(name) is click.core.ParameterSource.DEFAULT_MAP:
+                raise _error(path, error.message) from None
+            raise
+
+
+def find_settings(folder: Path) -> Path | None:
+    """Return the nearest pyproject.toml in a folder or above it with settings in it, no further than its repository.
+
+    What lies beside the files of a tokenizer is a model's, and a stranger's: a model doesn't say how it is checked.
+    """
+    from template_fix.checkpoint.checkpoint import EDITABLE
+
+    for each in (folder, *folder.parents):
+        path = each / FILE
+        if path.is_file() and not any((each / name).exists() for name in EDITABLE) and _settled(path) is not None:
+            return path
+        if (each / ".git").exists():
+            break
+    return None
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return the defaults of parameters that a file settles; raises UsageError, which names the file and the key."""
+    defaults = {}
+    for key, value in (_settled(path) or {}).items():
+        if key not in _SETTINGS:
+            raise _error(path, f"no setting is called {key}; there are {', '.join(_SETTINGS)}")
+        parameter, form = _SETTINGS[key]
+        if not _has_form(value, form):
+            raise _error(path, f"{key} should be {form}")
+        given = value
+        if form == _TABLE:
+            given = [f"{name}={part if isinstance(part, str) else json.dumps(part)}" for name, part in value.items()]
+        defaults[parameter] = given
+    return defaults
+
+
+def settings_lines() -> list[str]:
+    """Return what is settled for the working directory, and where, in words; raises UsageError as `read_settings`."""
+    path = find_settings(Path.cwd())
+    if path is None:
+        return [f"no {FILE} here or above has [{TABLE}]"]
+    read_settings(path)
+    settled = (_settled(path) or {}).items()
+    return [f"{path}: [{TABLE}]", *(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in settled)]
+
+
+def _settled(path: Path) -> Mapping[str, Any] | None:
+    from template_fix.jinja.tables import parse_toml
+
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LARGEST).decode()
+        table: Any = parse_toml(text) if TABLE in text else {}
+    except (OSError, ValueError) as error:
+        raise _error(path, f"can't be read: {error}") from None
+    for name in TABLE.split("."):
+        table = table.get(name) if isinstance(table, dict) else None
+    return table if isinstance(table, dict) else None
+
+
+def _has_form(value: object, form: str) -> bool:
+    if form == _SWITCH:
+        return isinstance(value, bool)
+    if form == _TABLE:
+        return isinstance(value, dict)
+    parts = value if isinstance(value, list) else [None]
+    if form == _PAIRS:
+        return all(isinstance(pair, list) and len(pair) == 2 and _has_form(pair, _TEXTS) for pair in parts)
+    return all(isinstance(part, str) for part in parts)
+
+
+def _error(path: Path, message: str) -> click.UsageError:
+    return click.UsageError(one_line(f"{path}: [{TABLE}]: {message}"))
