@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from template_fix.checkpoint.checkpoint import CheckpointError, folder_of
 from template_fix.disk.store import ORIGIN, WriteError
-from template_fix.hub.model import Model, find_companions, is_repo, open_model
+from template_fix.hub.model import STDIN, Model, find_companions, is_repo, open_model
 from template_fix.options import Options, shared_default
 from template_fix.results import Patched, Report
 
@@ -83,6 +83,8 @@ def patch(
 ) -> Patched:
     """Repair a model: in place, or into the directory ``output``, or in memory alone where ``write`` is false.
 
+    A template that stdin holds (``-``) has no place: it is repaired in memory, and counts as written.
+
     Raises CheckpointError and HubError as `check` does, and WriteError where the files can't be written.
     """
     options, model = options or Options(), os.fspath(model)
@@ -92,6 +94,13 @@ def patch(
         from template_fix.engine.patch import patch as patch_one
 
         return Patched(patch_one(open_model(model, revision).checkpoint, options), None)
+    if model == STDIN and output is None:
+        from template_fix.engine.patch import patch as patch_one
+
+        checkpoint = open_model(model, revision).checkpoint
+        result = patch_one(checkpoint, options)
+        [text] = checkpoint.after(result.changed).files.values()
+        return Patched(result, model, text=text)
     if output is not None:
         return _copied(open_model(model, revision), options, os.fspath(output))
     return _replaced(model, revision, options)

@@ -260,13 +260,15 @@ class Patched:
     """What became of a model's patch.
 
     ``written`` is the directory that it was written to, None where nothing was to be written. Where that isn't the
-    model's own, ``left`` are the files that stayed behind, ``copied`` those that went along unchanged.
+    model's own, ``left`` are the files that stayed behind, ``copied`` those that went along unchanged. ``text`` is what
+    becomes of a template that came from stdin.
     """
 
     result: PatchResult
     written: str | None
     left: tuple[str, ...] = ()
     copied: tuple[str, ...] = ()
+    text: str = ""
 
     def __repr__(self) -> str:
         written = f"written to {self.written}" if self.written else "nothing written"

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 from template_fix.checkpoint.json_file import CheckpointError, Document, value_of
 from template_fix.checkpoint.links import refuse_outside
@@ -71,9 +72,7 @@ class Checkpoint:
         if is_template_file(root):
             if not os.path.lexists(root):
                 raise CheckpointError(f"{name}: no such file")
-            checkpoint = cls(name, {root.name: _read(root.parent, root.name, str(root.parent))})
-            checkpoint._read_all()
-            return checkpoint
+            return cls.of_template(name, root.name, _read(root.parent, root.name, str(root.parent)))
         present = _listing(root, name)
         wanted = [*(file for file in (*EDITABLE, *CONFIGS) if file in present), *_additional(root, name)]
         files = {file: _read(root, file, name) for file in wanted}
@@ -86,6 +85,21 @@ class Checkpoint:
         checkpoint = cls(name, files, present - files.keys())
         checkpoint._read_all()
         return checkpoint
+
+    @classmethod
+    def of_template(cls, name: str, file: str, text: str) -> Checkpoint:
+        """Return the checkpoint that has nothing but one template in a file. Raises CheckpointError."""
+        checkpoint = cls(name, {file: text})
+        checkpoint._read_all()
+        return checkpoint
+
+    @classmethod
+    def of_stream(cls, name: str, file: str, stream: BinaryIO) -> Checkpoint:
+        """Return the checkpoint of a template that comes from a stream, as from a file. Raises CheckpointError."""
+        raw = stream.read(LARGEST_OTHER + 1)
+        if len(raw) > LARGEST_OTHER:
+            raise CheckpointError(f"{name}: no more than {LARGEST_OTHER // 2**20} MB are read, and there are more")
+        return cls.of_template(name, file, _decoded(raw, name))
 
     def _read_all(self) -> None:
         for file in self.files:

@@ -180,12 +180,16 @@ def patch(
     """
     if output is not None and (diff or dry or len(models) > 1):
         raise click.UsageError(f"--output takes {'no --diff and no --check' if diff or dry else 'one MODEL only'}")
+    if "-" in models and len(models) > 1:
+        raise click.UsageError("- is a template on stdin, and the only MODEL")
     from template_fix import api
     from template_fix.cli import run
     from template_fix.cli.output import print_patch
 
     call = partial(api.patch, options=options, revision=revision, output=output, write=not (diff or dry))
-    return print_patch(run.try_each(models, call), form, diff=diff, unchanged=dry)
+    return print_patch(
+        run.try_each(models, call), form, diff=diff, unchanged=dry, piped=models == ("-",) and not (dry or output)
+    )
 
 
 @cli.command(cls=Configured, epilog=EXIT_CODES)

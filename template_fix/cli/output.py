@@ -96,15 +96,17 @@ def print_data(outcome: DataReport | Failed, manner: Manner) -> int:
     return code
 
 
-def print_patch(outcomes: Iterable[Patched | Failed], form: Format, *, diff: bool, unchanged: bool) -> int:
-    """Print the results of ``patch``; for a ``diff`` in text, that alone is on stdout and the rest on stderr.
+def print_patch(
+    outcomes: Iterable[Patched | Failed], form: Format, *, diff: bool, unchanged: bool, piped: bool = False
+) -> int:
+    """Print the results of ``patch``; a ``diff``, or templates that are ``piped``, are alone on stdout in text.
 
     Where models are to be ``unchanged``, a change counts in the exit code as an error does.
     """
     if form == "json":
         results = _complain_of_failures(outcomes)
     else:
-        results = list(_print_diffs(outcomes) if diff else _print_each(outcomes))
+        results = list(_print_apart(outcomes, diff) if diff or piped else _print_each(outcomes))
     changed = any(isinstance(each, Patched) and each.result.changed for each in results)
     code = max(exit_code(results), FINDINGS if unchanged and changed else CLEAN)
     if form == "json":
@@ -212,13 +214,14 @@ def _print_each(outcomes: Iterable[AnyOutcome], *, quiet: bool = False, verbose:
         yield outcome
 
 
-def _print_diffs(outcomes: Iterable[Patched | Failed]) -> Iterator[Patched | Failed]:
+def _print_apart(outcomes: Iterable[Patched | Failed], diff: bool) -> Iterator[Patched | Failed]:
+    """Print diffs, or else templates, on stdout, and what came of them on stderr."""
     put, width = printer(sys.stderr), width_of(sys.stderr)
     for outcome in outcomes:
         if isinstance(outcome, Failed):
             complain(outcome.message)
         else:
-            _write_exactly(diff_text(outcome.result))
+            _write_exactly(diff_text(outcome.result) if diff else outcome.text)
             put(patch_lines(outcome.result, outcome.written, outcome.left, outcome.copied, width))
         yield outcome
 

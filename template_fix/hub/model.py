@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,6 +20,9 @@ from template_fix.hub.tokenizer_files import READ, belongs, is_read
 
 if TYPE_CHECKING:
     from template_fix.hub.client import Remote
+
+
+STDIN = "-"
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ def is_repo(name: str) -> bool:
 
 
 def open_model(name: str, revision: str | None = None) -> Model:
-    """Return the model of this name, or with its page at this address.
+    """Return the model of this name, or with its page at this address; ``-`` is a template that stdin holds.
 
     ``revision`` is a branch, tag or commit of a repository, and goes before the one in an address.
 
@@ -48,6 +52,8 @@ def open_model(name: str, revision: str | None = None) -> Model:
     """
     if not name:
         raise CheckpointError("the name of the model is empty; is a variable unset?")
+    if name == STDIN and revision is None:
+        return Model(Checkpoint.of_stream(name, "stdin.jinja", sys.stdin.buffer), Path())
     if not is_repo(name):
         if revision is not None:
             raise CheckpointError(f"{name}: is no repository on the Hub, so it has no revision {revision}")

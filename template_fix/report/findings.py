@@ -300,7 +300,7 @@ def _next_after_patch(
         yield advice("Next", f"push {name} --to {name} --create-pr", "offers the repair to its maintainers.")
     elif result.changed and written is None:
         yield advice("Next", f"patch {name}", "writes these changes.")
-    elif result.changed and written == model:
+    elif result.changed and written == model != "-":
         yield advice("Undo", f"undo {name}", "restores the former bytes.")
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -433,3 +434,69 @@ def test_every_model_of_the_corpus_is_told_in_lines_that_fit(shared, tmp_path, c
     told = [line.replace(str(tmp_path), "") for line in err.splitlines()]
     assert [line for line in told if cells(line) > 100 and "template-fix" not in line] == []
     assert all(row[0] in "-+@ \\" for row in out.splitlines())
+
+
+@pytest.fixture
+def pipe(capfd, monkeypatch):
+    """The command line with a template on stdin."""
+
+    def pipe(template, *arguments):
+        content = template if isinstance(template, bytes) else template.encode()
+        monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=io.BytesIO(content), isatty=lambda: False))
+        return main(arguments), *capfd.readouterr()
+
+    return pipe
+
+
+LOSSY = (
+    "{% for m in messages %}<|{{ m.role }}|>{{ m.content.split('</think>')[-1] }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+def test_a_template_on_stdin_is_checked(pipe):
+    code, out, _ = pipe(LOSSY, "check", "-", "--format", "json")
+    assert code == 1
+    assert "TF201" in [finding["code"] for finding in json.loads(out)["models"][0]["findings"]]
+
+
+def test_a_template_on_stdin_comes_out_repaired_alone_on_stdout(pipe):
+    code, out, err = pipe(LOSSY, "patch", "-")
+    assert (code, out.count("preserve_thinking") > 0) == (0, True)
+    assert "Repaired: " in err
+    assert "undo" not in err
+    code, again, _ = pipe(out, "patch", "-")
+    assert (code, again) == (0, out)
+
+
+@pytest.mark.parametrize(
+    "arguments, starts",
+    [
+        pytest.param(["--diff"], "--- a/stdin.jinja", id="its diff"),
+        pytest.param(["--check"], "-: 2 repairs would change stdin.jinja; nothing was written", id="what would change"),
+        pytest.param(["--format", "json"], "{", id="JSON"),
+    ],
+)
+def test_what_is_asked_for_of_a_template_on_stdin_is_what_stands_on_stdout(pipe, arguments, starts):
+    _, out, _ = pipe(LOSSY, "patch", "-", *arguments)
+    assert out.startswith(starts)
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        pytest.param(b"\xff", "-:1: this is not UTF-8", id="no text"),
+        pytest.param(b" " * (16 * 2**20 + 1), "-: no more than 16 MB are read, and there are more", id="no end"),
+    ],
+)
+def test_what_is_no_template_on_stdin_is_one_line_and_nothing_comes_out(pipe, content, message):
+    code, out, err = pipe(content, "patch", "-")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"template-fix: {message}")
+    assert err.count("\n") == 1
+
+
+def test_stdin_stands_alone(pipe):
+    code, _, err = pipe(LOSSY, "patch", "-", "other")
+    assert code == 2
+    assert "- is a template on stdin, and the only MODEL" in err
