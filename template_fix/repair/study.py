@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import nodes
 
 from template_fix.bounds.limits import LimitExceeded, step
-from template_fix.contract.examination import Case, Examination, Observation, locate
+from template_fix.contract.examination import Case, Examination, Observation
 from template_fix.conversations.battery import LONE_CLOSING_TAG, SEVERAL_BLOCKS, battery
 from template_fix.conversations.growth import unusual, with_switch
 from template_fix.conversations.probe import Part, Probe, probe
@@ -19,10 +19,9 @@ from template_fix.conversations.tags import USUAL, Tags, asked_for, discover
 from template_fix.jinja.folding import CAPTURED, SWITCH, guard
 from template_fix.jinja.queries import optional, undeclared
 from template_fix.jinja.renderer import Message, Renderer, RenderError, Variables
-from template_fix.jinja.templates import NEWLINE, ParseError, Template
+from template_fix.jinja.templates import ParseError, Template
 from template_fix.repair.proposers import Basis, Proposal
 from template_fix.repair.search import Search
-from template_fix.repair.trials import find_flips
 from template_fix.results import Evidence, Level
 from template_fix.text.edits import Span
 from template_fix.trace.coverage import Coverage, reaching
@@ -257,25 +256,6 @@ class Study:
         return isinstance(text, str) and all(
             part.text in text for part in asked.parts if part.kind in kinds or not kinds
         )
-
-    def line(self, number: int) -> Span | None:
-        """Return the text of a line of the template, by its number, None for 0."""
-        lines = [match.end() for match in NEWLINE.finditer(self.source)]
-        if not 0 < number <= len(lines) + 1:
-            return None
-        start = [0, *lines][number - 1]
-        text = NEWLINE.split(self.source[start:], maxsplit=1)[0]
-        return Span(start + len(text) - len(text.lstrip()), start + len(text.rstrip()))
-
-    def test_at_fault(self, asked: Probe, right: Callable[[str], bool]) -> Span | None:
-        """Return the test with whose other outcome a conversation would be printed right, None where there is none."""
-        if not self.blames or self.trace is None:
-            return None
-        for number, outcome in find_flips(self.trace, asked):
-            text = self.trace.forced(tests={number: outcome})(asked.messages, asked.tools, **dict(asked.flags))
-            if isinstance(text, str) and None not in locate(asked.parts, text) and right(text):
-                return self.trace.tests[number].span
-        return None
 
     def evidence(self, seen: Observation, message: int, lost: Sequence[Part] = ()) -> Evidence:
         """Return one turn of a conversation as it went in and as it came out."""

@@ -67,6 +67,11 @@ OTHER_END = CHATML.replace(END, "    {{- '<|return|>' if loop.last else '<|im_en
 DEFAULT_SYSTEM = "{%- if messages[0].role != 'system' %}{{- '<|im_start|>system\\nHelp.<|im_end|>\\n' }}{%- endif %}\n"
 CONTENT = "(m.content or '')"
 DECLARED = "(tools | tojson)"
+CALLS = "(call.function | tojson)"
+PARAMETERS = """\
+{%- for name, value in call.function.arguments.items() %}
+    {{- '<parameter=' ~ name ~ '>' ~ (value | tojson if value is mapping else value | string) ~ '</parameter>' }}
+{%- endfor %}{{- '' """
 
 
 def findings(code: str, template: str, **others: str) -> list[Finding]:
@@ -130,6 +135,27 @@ WRONG = [
         "can only concatenate str",
         id="TF212: a system text in a list",
     ),
+    pytest.param(
+        "TF213",
+        CHATML.replace(CALLS, "call.function.name }}" + PARAMETERS),
+        "'<parameter=' ~ name",
+        "None",
+        id="TF213: parameters as texts",
+    ),
+    pytest.param(
+        "TF213",
+        CHATML.replace(CALLS, "call.function.name ~ ': ' ~ call.function.arguments"),
+        "'<tool_call>' ~ call",
+        "None",
+        id="TF213: a mapping as it is",
+    ),
+    pytest.param(
+        "TF213",
+        CHATML.replace(DECLARED, "tools"),
+        "'<|im_start|>tools",
+        "'name': 'look_up'",
+        id="TF213: tools as they are",
+    ),
 ]
 
 
@@ -154,6 +180,20 @@ RIGHT = [
             ("another end behind the last turn", OTHER_END),
             ("a system text of its own", DEFAULT_SYSTEM + CHATML),
         )
+    ),
+    pytest.param("TF213", CHATML, id="TF213: JSON"),
+    pytest.param("TF213", PLAIN, id="TF213: a template without tools"),
+    pytest.param(
+        "TF213",
+        CHATML.replace(
+            CALLS,
+            "call.function.name ~ '(' }}{%- for name, value in call.function.arguments.items() %}"
+            "{{- name ~ '=' ~ value }}{%- endfor %}{{- ')'",
+        ),
+        id="TF213: a call of Python's own",
+    ),
+    pytest.param(
+        "TF213", CHATML.replace(CALLS, "(call.function.arguments + '')"), id="TF213: arguments that come as texts alone"
     ),
     pytest.param("TF211", CHATML, id="TF211: an empty text in its place"),
     pytest.param("TF211", PLAIN.replace("m.content", "m.content[:]"), id="TF211: a template without tools"),

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from template_fix.contract.examination import Observation, locate
 from template_fix.contract.turn_ends import TurnEnds, pieces, turn_ends
 from template_fix.conversations.probe import Probe, probe
+from template_fix.repair import places
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence, Level
 
@@ -82,7 +83,7 @@ def _found(study: Study, seen: Observation, ends: TurnEnds, level: Level | None)
     closed = (pieces(study.examined, "uaua") or ["", "", ""])[2]
     evidence = Evidence(seen.probe.describe(), closed, unclosed, (ends.between,), labels=("answer", "here"))
     message = f"a question follows a turn that {ends.between} doesn't end, as it ends answers"
-    at = study.test_at_fault(seen.probe, lambda text: not _unclosed(_observed(seen.probe, text), ends))
+    at = places.test(study, seen.probe, lambda text: not _unclosed(_observed(seen.probe, text), ends))
     return Found(message, at, (evidence,), f"print {ends.between} before it", level)
 
 

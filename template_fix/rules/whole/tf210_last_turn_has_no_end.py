@@ -21,6 +21,7 @@ from collections.abc import Iterator
 
 from template_fix.contract.turn_ends import around, pieces, turn_ends
 from template_fix.conversations.probe import Key
+from template_fix.repair import places
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence, Level
 
@@ -36,7 +37,7 @@ def check(study: Study) -> Iterator[Found]:
         return
     behind = (pieces(study.examined, "ua") or [""])[-1]
     asked = study.examined.probes["ua", Key("plain")]
-    at = study.test_at_fault(asked, lambda text: ends.between in (around(asked, text) or [""])[-1])
+    at = places.test(study, asked, lambda text: ends.between in (around(asked, text) or [""])[-1])
     followed = (pieces(study.examined, "uaua") or ["", "", ""])[2]
     evidence = Evidence(asked.describe(), followed, behind, (ends.between,), labels=("followed", "last"))
     message = f"{ends.between} ends a turn where another message follows, and the last turn has no end"

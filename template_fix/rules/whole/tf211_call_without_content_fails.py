@@ -24,6 +24,7 @@ from collections.abc import Iterator
 
 from template_fix.conversations.probe import Probe, probe
 from template_fix.jinja.renderer import Failure
+from template_fix.repair import places
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence, Level
 from template_fix.tokens.reasoning_tokens import listed
@@ -59,7 +60,11 @@ def check(study: Study) -> Iterator[Found]:
     level = Level.NOTE if all(asked.legacy for _, asked, _ in failed) else None
     fix = "let the template read `content or ''`, or give calls an empty text as content"
     yield Found(
-        f"a tool call fails where its content {where}: {first.reason}", study.line(first.line), evidence, fix, level
+        f"a tool call fails where its content {where}: {first.reason}",
+        places.line(study, first.line),
+        evidence,
+        fix,
+        level,
     )
 
 

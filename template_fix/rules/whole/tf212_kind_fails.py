@@ -25,6 +25,7 @@ from typing import NamedTuple
 from template_fix.conversations.growth import bare
 from template_fix.conversations.probe import Probe, probe
 from template_fix.jinja.renderer import Failure
+from template_fix.repair import places
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence, Level
 from template_fix.tokens.reasoning_tokens import listed
@@ -58,7 +59,7 @@ def check(study: Study) -> Iterator[Found]:
         evidence = tuple(Evidence(kind.probes[0].describe(), printed=reason, labels=("in", "fails")) for kind in kinds)
         message = f"every conversation {listed([kind.name for kind in kinds], 'or')} fails: {reason}"
         fix = "bring tools and calls as bare functions, which it prints" if otherwise else None
-        yield Found(message, study.line(line), evidence, fix, Level.NOTE if otherwise else None)
+        yield Found(message, places.line(study, line), evidence, fix, Level.NOTE if otherwise else None)
 
 
 def _kinds(study: Study) -> Iterator[_Kind]:

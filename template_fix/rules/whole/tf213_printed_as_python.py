@@ -1,0 +1,88 @@
+"""Values are printed as Python and not as JSON.
+
+## What
+A tool call's arguments, or a tool's declaration, hold null, true, an object or a list, and the template prints `None`,
+`True`, `{'key': 'value'}` or `['one', 'two']`. Formats that are Python, `look_up(word=None)`, are no finding.
+
+## Why
+The model learns to write what no JSON parser reads. What reads `None` back takes it for a text: the call that comes out
+isn't the one that went in, and `true` in one place and `True` in another are two spellings of one value.
+
+## Example
+`{{- value | tojson if value is mapping else value | string }}` prints objects as JSON, and `True` for true.
+
+## Fix
+`{{- value if value is string else value | tojson }}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from template_fix.conversations.probe import Probe, probe
+from template_fix.repair import places
+from template_fix.repair.study import Found, Study
+from template_fix.results import Evidence, Level
+from template_fix.text.edits import Span, differing
+from template_fix.tokens.reasoning_tokens import listed
+
+CODE = "TF213"
+LEVEL = Level.WARNING
+SUMMARY = "values are printed as Python and not as JSON"
+
+_FIX = "print what is no text with the filter tojson"
+# What a value is called, the value, and how Python spells it; in its place stands a text of the same kind of call.
+_VALUES = (
+    ("null", None, "None"),
+    ("true", True, "True"),
+    ("an object", {"key": "one"}, "{'key': 'one'}"),
+    ("a list", ["one", "two"], "['one', 'two']"),
+)
+_TEXT = "zigzag"
+_DECLARED = ("'name': 'look_up'", "['word']")
+
+
+def check(study: Study) -> Iterator[Found]:
+    """Yield a finding where arguments of calls are printed as Python, and one where declarations are."""
+    yield from _in_calls(study)
+    asked = replace(probe("ua", study.tags, "plain", arguments=study.arguments), offered=True)
+    text = study.examined.text(asked)
+    as_python = [spelt for spelt in _DECLARED if isinstance(text, str) and spelt in text and "look_up(" not in text]
+    if as_python:
+        evidence = Evidence(asked.describe(), "", str(text), stray=tuple(as_python[:1]))
+        message = f"tools are declared as Python, and not as JSON: {as_python[0]}"
+        yield Found(message, places.output(study, asked, as_python[0]), (evidence,), _FIX, Level.NOTE)
+
+
+def _in_calls(study: Study) -> Iterator[Found]:
+    plain = _calling(study, _TEXT)
+    told = study.examined.renderer(plain.messages, plain.tools, **study.examined.set_for(plain))
+    if study.arguments is not dict or not isinstance(told, str) or told.count(_TEXT) != 1:
+        return
+    if told.partition(_TEXT)[0].rpartition("look_up")[2].startswith("("):  # a call of Python's own
+        return
+    found: list[tuple[str, str, Evidence, Span | None]] = []
+    for name, value, spelt in _VALUES:
+        asked = _calling(study, value)
+        text = study.examined.renderer(asked.messages, asked.tools, **study.examined.set_for(asked))
+        if isinstance(text, str) and differing(told, text)[1].of(text) == spelt:
+            at = places.output(study, asked, spelt) if not found else None
+            evidence = Evidence(
+                f"a tool call with {name} in its arguments", f'"value": {value!r}', text, stray=(spelt,)
+            )
+            found.append((name, spelt, evidence, at))
+    if found:
+        values = listed([f"{spelt} for {name}" for name, spelt, *_ in found])
+        shown = tuple(each for _, _, each, _ in found)
+        yield Found(f"arguments are printed as Python, and not as JSON: {values}", found[0][3], shown, _FIX)
+
+
+def _calling(study: Study, value: Any) -> Probe:
+    """Return a conversation whose call has an argument of this value, beside one that is text."""
+    called = probe("ucta", study.tags, "plain")
+    user, turn, *rest = called.messages
+    function = {"name": "look_up", "arguments": {"word": "word1", "value": value}}
+    calls = [{**call, "function": function} for call in turn["tool_calls"]]
+    return replace(called, messages=(user, {**turn, "tool_calls": calls}, *rest), special="a value")
