@@ -12,11 +12,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from template_fix.api import check, check_data, patch, push, row_check
+    from template_fix.api import check, check_data, compare, patch, push, row_check
     from template_fix.bounds.limits import ChildError
     from template_fix.checkpoint.checkpoint import CheckpointError
     from template_fix.data.batches import DataError
     from template_fix.disk.store import WriteError
+    from template_fix.engine.compare import Comparison
     from template_fix.hub.errors import HubError, Moved
     from template_fix.jinja.renderer import RenderError
     from template_fix.options import Options, UnknownCodeError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CheckpointError",
     "ChildError",
+    "Comparison",
     "DataError",
     "HubError",
     "Moved",
@@ -49,6 +51,7 @@ __all__ = [
     "WriteError",
     "check",
     "check_data",
+    "compare",
     "patch",
     "preflight",
     "push",
@@ -58,6 +61,7 @@ __all__ = [
 _HOMES = {
     "CheckpointError": "checkpoint.checkpoint",
     "ChildError": "bounds.limits",
+    "Comparison": "engine.compare",
     "DataError": "data.batches",
     "HubError": "hub.errors",
     "Moved": "hub.errors",
@@ -76,6 +80,7 @@ _HOMES = {
     "WriteError": "disk.store",
     "check": "api",
     "check_data": "api",
+    "compare": "api",
     "patch": "api",
     "preflight": "training.preflight",
     "push": "api",

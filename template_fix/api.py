@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from template_fix.data.check import DataReport, DataWish
     from template_fix.data.row_check import RowCheck
     from template_fix.data.sources import Source
+    from template_fix.engine.compare import Comparison
     from template_fix.report.showing import Showing
     from template_fix.share.plan import Plan
     from template_fix.share.push import Pushed
@@ -31,6 +32,24 @@ def check(model: str | os.PathLike[str], options: Options | None = None, *, revi
     from template_fix.engine.patch import check as check_one
 
     return check_one(open_model(os.fspath(model), revision).checkpoint, options)
+
+
+def compare(
+    base: str | os.PathLike[str],
+    tuned: str | os.PathLike[str],
+    options: Options | None = None,
+    *,
+    revisions: tuple[str | None, str | None] = (None, None),
+) -> Comparison:
+    """Return what two models do otherwise, each named as in `check`: conversations, tokens, and what is wrong.
+
+    ``revisions`` are those of repositories on the Hub. Raises as `check` does.
+    """
+    from template_fix.engine.compare import compare as compare_both
+
+    named = zip((base, tuned), revisions, strict=True)
+    one, other = (open_model(os.fspath(model), revision).checkpoint for model, revision in named)
+    return compare_both(one, other, options)
 
 
 def row_check(

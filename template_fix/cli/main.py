@@ -137,9 +137,9 @@ def check(models: Models, revision: str | None, options: Options, manner: Manner
 
 def _check_rows(model: str, revision: str | None, options: Options, rows: Data) -> DataReport:
     from template_fix import api
+    from template_fix.cli.progress import progress
     from template_fix.data.check import DataWish
     from template_fix.data.sources import Source
-    from template_fix.report.progress import progress
 
     source = Source(rows.data, rows.split, rows.subset, rows.limit, rows.sample, tuple(rows.columns.values()))
     wish = DataWish(rows.columns, rows.release, rows.listing, rows.rewrite, rows.processes or _count_processors())
@@ -149,6 +149,36 @@ def _check_rows(model: str, revision: str | None, options: Options, rows: Data) 
 
 def _count_processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cli.command()
+@click.argument("base", type=FILLED)
+@click.argument("tuned", required=False, type=FILLED)
+@click.option(
+    "--revision",
+    "revisions",
+    type=FILLED,
+    multiple=True,
+    metavar="REV",
+    help="The branch, tag or commit of BASE and, once more, that of TUNED.",
+)
+@check_options
+@report_format("text", "json")
+def compare(base: str, tuned: str | None, revisions: tuple[str, ...], options: Options, form: Format) -> int:
+    """Say what two models do otherwise: a base and what was made of it.
+
+    Their templates render the same conversations, and what their files record of tokens is held side by side: what is
+    wrong with both was inherited. Two revisions of one model are compared with --revision twice. The exit code is 0
+    where they do the same, 1 where they differ, 2 where one can't be read.
+    """
+    if len(revisions) > 2 or (tuned is None and len(revisions) < 2):
+        raise click.UsageError("compare takes two models, or one with --revision twice")
+    from template_fix import api
+    from template_fix.cli import output, run
+
+    first, second = (*revisions, None, None)[:2]
+    call = partial(api.compare, base, tuned or base, options, revisions=(first, second))
+    return output.print_comparison(run.try_one(f"{base}, {tuned or base}", call), form)
 
 
 @cli.command(cls=Configured, epilog=EXIT_CODES)

@@ -15,6 +15,7 @@ from template_fix.text.display import one_line, presentable, scrubbed, scrubbed_
 
 if TYPE_CHECKING:
     from template_fix.data.check import DataReport
+    from template_fix.engine.compare import Comparison
     from template_fix.report.showing import Showing
     from template_fix.share.plan import Plan
     from template_fix.share.push import Pushed
@@ -111,6 +112,15 @@ def print_patch(
     code = max(exit_code(results), FINDINGS if unchanged and changed else CLEAN)
     if form == "json":
         _print_outcomes("patch", results, code)
+    return code
+
+
+def print_comparison(outcome: Comparison | Failed, form: Format) -> int:
+    """Print what two models do otherwise; that they do is 1, and an error alone that both have is none."""
+    from template_fix.report.comparison import comparison_json, comparison_lines
+
+    code = FAILED if isinstance(outcome, Failed) else FINDINGS if outcome.differs else CLEAN
+    print_one("compare", outcome, form, lambda found: comparison_json(found, code), comparison_lines)
     return code
 
 

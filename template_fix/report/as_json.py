@@ -48,6 +48,11 @@ def _finding(finding: Finding) -> Finding:
     )
 
 
+def evidence_json(evidence: Evidence) -> dict[str, Any]:
+    """Return one experiment."""
+    return asdict(_bounded(evidence))
+
+
 def _bounded(evidence: Evidence) -> Evidence:
     """Return an experiment with its texts around what they lose, and as many losses as fit into them."""
     lost, stray = _fitting(evidence.lost), _fitting(evidence.stray)
@@ -120,7 +125,7 @@ def repaired_json(result: PatchResult) -> dict[str, Any]:
         "after": report_json(result.after),
         "asked": dict(result.asked),
         "elsewhere": None if result.elsewhere is None else asdict(result.elsewhere),
-        "served": None if result.served is None else asdict(_bounded(result.served)),
+        "served": None if result.served is None else evidence_json(result.served),
         "kept": [_repair(repair) for repair in result.kept],
         "refused": [_refusal(refusal) for refusal in result.refused],
         "diff": diff_text(result),
