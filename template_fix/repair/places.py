@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from template_fix.contract.examination import locate
+from template_fix.contract.examination import Observation, locate
 from template_fix.conversations.probe import Probe
 from template_fix.jinja.templates import NEWLINE
 from template_fix.repair.study import Study
@@ -42,3 +42,8 @@ def test(study: Study, asked: Probe, right: Callable[[str], bool]) -> Span | Non
         if isinstance(text, str) and None not in locate(asked.parts, text) and right(text):
             return trace.tests[number].span
     return None
+
+
+def observed(asked: Probe, text: str) -> Observation:
+    """Return where the texts of a conversation are printed, without holding it against the contract."""
+    return Observation(asked, text, "", locate(asked.parts, text), frozenset(), frozenset())

@@ -72,6 +72,17 @@ PARAMETERS = """\
 {%- for name, value in call.function.arguments.items() %}
     {{- '<parameter=' ~ name ~ '>' ~ (value | tojson if value is mapping else value | string) ~ '</parameter>' }}
 {%- endfor %}{{- '' """
+ROLE = "'<|im_start|>' ~ m.role ~ '\\n' ~ (m.content or '')"
+PRINTED = "{{- " + ROLE + " }}"
+ANSWERS = "{%- if m.role in ('user', 'assistant') %}" + PRINTED + "{%- endif %}"
+AT_FIRST = "{%- if m.role != 'system' or loop.first %}" + PRINTED + "{%- endif %}"
+LATE_SYSTEM = """\
+{%- for m in messages %}
+    {%- if m.role != 'system' %}
+        {{- '[' ~ m.role ~ ']' ~ (messages[0].content if loop.last and m.role == 'user') ~ m.content }}
+    {%- endif %}
+{%- endfor %}
+"""
 
 
 def findings(code: str, template: str, **others: str) -> list[Finding]:
@@ -156,6 +167,29 @@ WRONG = [
         "'name': 'look_up'",
         id="TF213: tools as they are",
     ),
+    pytest.param(
+        "TF214", CHATML.replace(PRINTED, ANSWERS), "", "Answer shortly, rule 1.", id="TF214: two roles that are known"
+    ),
+    pytest.param(
+        "TF214", CHATML.replace(PRINTED, AT_FIRST), "", "Answer shortly, rule 1.", id="TF214: a system text at first"
+    ),
+    pytest.param("TF214", LATE_SYSTEM, "", "Answer shortly, rule 1.", id="TF214: a system text in front of a question"),
+    pytest.param(
+        "TF214",
+        CHATML.replace("{%- for m in messages %}", "{%- for m in (messages[-2:] if tools else messages) %}"),
+        "",
+        "Answer shortly, rule 1.",
+        id="TF214: a system text with tools",
+    ),
+    pytest.param("TF215", CHATML.partition("\n")[2], "", "question 1", id="TF215: tools that aren't declared"),
+    pytest.param("TF215", CHATML.replace("m.tool_calls or []", "[]"), "", "word1", id="TF215: calls that are left out"),
+    pytest.param(
+        "TF215",
+        CHATML.replace(CONTENT, "('' if m.role == 'tool' else m.content or '')"),
+        "",
+        "Found entry 1.",
+        id="TF215: results that are left out",
+    ),
 ]
 
 
@@ -180,6 +214,23 @@ RIGHT = [
             ("another end behind the last turn", OTHER_END),
             ("a system text of its own", DEFAULT_SYSTEM + CHATML),
         )
+    ),
+    pytest.param("TF214", CHATML, id="TF214: a system text as any other"),
+    pytest.param("TF214", DEFAULT_SYSTEM + CHATML, id="TF214: a system text in the place of another"),
+    pytest.param(
+        "TF214",
+        CHATML.replace(
+            "{{- '<|im_end|>",
+            "{%- if m.role == 'system' %}{{- raise_exception('no rules') }}{%- endif %}{{- '<|im_end|>",
+        ),
+        id="TF214: a refusal",
+    ),
+    pytest.param("TF215", CHATML, id="TF215: tools, calls and results"),
+    pytest.param("TF215", PLAIN, id="TF215: results as any other message"),
+    pytest.param(
+        "TF215",
+        "{%- if tools %}{{- raise_exception('no tools') }}{%- endif %}" + CHATML.partition("\n")[2],
+        id="TF215: tools that are refused",
     ),
     pytest.param("TF213", CHATML, id="TF213: JSON"),
     pytest.param("TF213", PLAIN, id="TF213: a template without tools"),
@@ -245,3 +296,15 @@ def test_tools_that_are_printed_as_bare_functions_are_a_note() -> None:
     bare = CHATML.partition("\n")[2].replace("call.function", "call.arguments")
     [found] = findings("TF212", told + bare)
     assert (found.level, found.fix) == (Level.NOTE, "bring tools and calls as bare functions, which it prints")
+
+
+def test_a_system_text_is_an_error_at_the_beginning_and_a_warning_further_on() -> None:
+    [found] = findings("TF214", CHATML.replace(PRINTED, ANSWERS))
+    assert (found.level, found.message) == (Level.ERROR, "a system text at the beginning is dropped")
+    [found] = findings("TF214", CHATML.replace(PRINTED, AT_FIRST))
+    assert (found.level, "in the middle" in found.message) == (Level.WARNING, True)
+
+
+def test_a_template_that_leaves_out_all_of_tools_is_a_note() -> None:
+    [found] = findings("TF215", CHATML.partition("\n")[2].replace(PRINTED, ANSWERS).replace("m.tool_calls", "[]"))
+    assert (found.level, found.message) == (Level.NOTE, "tool calls and tool results are dropped")

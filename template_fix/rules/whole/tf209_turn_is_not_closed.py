@@ -20,9 +20,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.contract.examination import Observation, locate
+from template_fix.contract.examination import Observation
 from template_fix.contract.turn_ends import TurnEnds, pieces, turn_ends
-from template_fix.conversations.probe import Probe, probe
+from template_fix.conversations.probe import probe
 from template_fix.repair import places
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence, Level
@@ -51,14 +51,9 @@ def _interrupted(study: Study) -> Iterator[Observation]:
     for empty, legacy in (("", False), (None, False), (None, True)):
         asked = probe("uctua", study.tags, "plain", arguments=study.arguments, empty=empty, legacy=legacy)
         text = study.examined.text(asked)
-        if isinstance(text, str) and not _observed(asked, text).lost:
-            yield _observed(asked, text)
+        if isinstance(text, str) and not places.observed(asked, text).lost:
+            yield places.observed(asked, text)
             return
-
-
-def _observed(asked: Probe, text: str) -> Observation:
-    """Return where the texts of a conversation are printed, without holding it against the contract."""
-    return Observation(asked, text, "", locate(asked.parts, text), frozenset(), frozenset())
 
 
 def _unclosed(seen: Observation, ends: TurnEnds) -> str:
@@ -83,7 +78,7 @@ def _found(study: Study, seen: Observation, ends: TurnEnds, level: Level | None)
     closed = (pieces(study.examined, "uaua") or ["", "", ""])[2]
     evidence = Evidence(seen.probe.describe(), closed, unclosed, (ends.between,), labels=("answer", "here"))
     message = f"a question follows a turn that {ends.between} doesn't end, as it ends answers"
-    at = places.test(study, seen.probe, lambda text: not _unclosed(_observed(seen.probe, text), ends))
+    at = places.test(study, seen.probe, lambda text: not _unclosed(places.observed(seen.probe, text), ends))
     return Found(message, at, (evidence,), f"print {ends.between} before it", level)
 
 

@@ -17,6 +17,7 @@ isn't the one that went in, and `true` in one place and `True` in another are tw
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -70,7 +71,7 @@ def _in_calls(study: Study) -> Iterator[Found]:
         if isinstance(text, str) and differing(told, text)[1].of(text) == spelt:
             at = places.output(study, asked, spelt) if not found else None
             evidence = Evidence(
-                f"a tool call with {name} in its arguments", f'"value": {value!r}', text, stray=(spelt,)
+                f"a tool call with {name} in its arguments", f'"value": {json.dumps(value)}', text, stray=(spelt,)
             )
             found.append((name, spelt, evidence, at))
     if found:
