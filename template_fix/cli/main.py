@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -185,7 +185,8 @@ def compare(base: str, tuned: str | None, revisions: tuple[str, ...], options: O
 @models
 @revision
 @patch_options
-@click.option("--diff", is_flag=True, help="Print the changes as a unified diff, and write nothing.")
+@click.option("--diff", "diff", flag_value="diff", help="Print the changes as a diff, and write nothing.")
+@click.option("--raw-diff", "diff", flag_value="raw", help="The same, of the files as they are, for git apply.")
 @click.option("--check", "dry", is_flag=True, help="Write nothing, and exit with 1 where something would change.")
 @click.option(
     "--output",
@@ -198,7 +199,7 @@ def patch(
     models: tuple[str, ...],
     revision: str | None,
     options: Options,
-    diff: bool,
+    diff: Literal["diff", "raw"] | None,
     dry: bool,
     output: str | None,
     form: Format,
@@ -216,10 +217,9 @@ def patch(
     from template_fix.cli import run
     from template_fix.cli.output import print_patch
 
+    piped: Literal["template"] | None = "template" if models == ("-",) and not (dry or output) else None
     call = partial(api.patch, options=options, revision=revision, output=output, write=not (diff or dry))
-    return print_patch(
-        run.try_each(models, call), form, diff=diff, unchanged=dry, piped=models == ("-",) and not (dry or output)
-    )
+    return print_patch(run.try_each(models, call), form, alone=diff or piped, unchanged=dry)
 
 
 @cli.command(cls=Configured, epilog=EXIT_CODES)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from template_fix.cli.run import CLEAN, FAILED, FINDINGS, exit_code
 from template_fix.report.checks import check_lines, concise_lines, summary_lines, verdict_line, workflow_commands
-from template_fix.report.findings import diff_text, patch_lines
+from template_fix.report.diffs import raw_diff, readable_diff
+from template_fix.report.findings import patch_lines
 from template_fix.report.terminal import Line, line, printer, width_of
 from template_fix.results import Failed, Outcome, Patched, Report
 from template_fix.text.display import one_line, presentable, scrubbed, scrubbed_all, short
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
 Format = Literal["text", "concise", "github", "json", "sarif"]
 Value = TypeVar("Value")
 AnyOutcome = TypeVar("AnyOutcome", bound=Outcome)
+
+
+# What can stand alone on stdout after a patch: its diff, as git takes it or easier to read, or a template from stdin.
+Alone = Literal["diff", "raw", "template"]
+_ALONE: dict[Alone, Callable[[Patched], str]] = {
+    "diff": lambda patched: readable_diff(patched.result),
+    "raw": lambda patched: raw_diff(patched.result),
+    "template": lambda patched: patched.text,
+}
 
 
 class Manner(NamedTuple):
@@ -97,17 +107,15 @@ def print_data(outcome: DataReport | Failed, manner: Manner) -> int:
     return code
 
 
-def print_patch(
-    outcomes: Iterable[Patched | Failed], form: Format, *, diff: bool, unchanged: bool, piped: bool = False
-) -> int:
-    """Print the results of ``patch``; a ``diff``, or templates that are ``piped``, are alone on stdout in text.
+def print_patch(outcomes: Iterable[Patched | Failed], form: Format, *, alone: Alone | None, unchanged: bool) -> int:
+    """Print the results of ``patch``; in text, what is wanted ``alone`` is on stdout, and the rest on stderr.
 
     Where models are to be ``unchanged``, a change counts in the exit code as an error does.
     """
     if form == "json":
         results = _complain_of_failures(outcomes)
     else:
-        results = list(_print_apart(outcomes, diff) if diff or piped else _print_each(outcomes))
+        results = list(_print_apart(outcomes, _ALONE[alone]) if alone else _print_each(outcomes))
     changed = any(isinstance(each, Patched) and each.result.changed for each in results)
     code = max(exit_code(results), FINDINGS if unchanged and changed else CLEAN)
     if form == "json":
@@ -224,14 +232,14 @@ def _print_each(outcomes: Iterable[AnyOutcome], *, quiet: bool = False, verbose:
         yield outcome
 
 
-def _print_apart(outcomes: Iterable[Patched | Failed], diff: bool) -> Iterator[Patched | Failed]:
-    """Print diffs, or else templates, on stdout, and what came of them on stderr."""
+def _print_apart(outcomes: Iterable[Patched | Failed], text_of: Callable[[Patched], str]) -> Iterator[Patched | Failed]:
+    """Print a text of each outcome, such as its diff, alone on stdout, and what came of it on stderr."""
     put, width = printer(sys.stderr), width_of(sys.stderr)
     for outcome in outcomes:
         if isinstance(outcome, Failed):
             complain(outcome.message)
         else:
-            _write_exactly(diff_text(outcome.result) if diff else outcome.text)
+            _write_exactly(text_of(outcome))
             put(patch_lines(outcome.result, outcome.written, outcome.left, outcome.copied, width))
         yield outcome
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from template_fix.report.findings import diff_text
+from template_fix.report.diffs import raw_diff
 from template_fix.results import Evidence, Failed, Finding, Outcome, Patched, PatchResult, Refusal, Repair, Report
 from template_fix.text.display import cut, masked, scrubbed_all
 from template_fix.version import version
@@ -128,7 +128,7 @@ def repaired_json(result: PatchResult) -> dict[str, Any]:
         "served": None if result.served is None else evidence_json(result.served),
         "kept": [_repair(repair) for repair in result.kept],
         "refused": [_refusal(refusal) for refusal in result.refused],
-        "diff": diff_text(result),
+        "diff": raw_diff(result),
     }
 
 

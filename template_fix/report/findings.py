@@ -21,7 +21,6 @@ from template_fix.results import (
 )
 from template_fix.rules import rule_of
 from template_fix.text.display import cut, short
-from template_fix.text.edits import unified_diff
 
 # Whom losses concern, and what a repair changes for those who pass nothing.
 CONCERNS = (
@@ -83,11 +82,6 @@ def _why_it_remains(finding: Finding, result: PatchResult) -> Iterator[Line]:
     if finding.patch_with == "":
         refused = [refusal.reason for refusal in result.refused if finding.code in refusal.repair.codes]
         yield line(Piece("why: ", "dim"), cut((*refused, _UNMENDED)[0]), indent=2, hang=5)
-
-
-def diff_text(result: PatchResult) -> str:
-    """Return all changes of a patch as one unified diff."""
-    return "".join(unified_diff(before, after, file) for file, (before, after) in sorted(result.changed.items()))
 
 
 def by_gravity(findings: Iterable[Finding]) -> list[Finding]:

@@ -9,15 +9,16 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
-from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError, TemplateCopy
+from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError
 from template_fix.conversations.builtin import unusual
 from template_fix.conversations.tags import USUAL
 from template_fix.jinja.renderer import RenderError
+from template_fix.report.diffs import readable_diff
 from template_fix.report.findings import CHANGED, UNCHANGED, by_gravity, concerns, elsewhere, proof_lines, where
-from template_fix.report.markdown import code, fenced, prose
 from template_fix.report.showing import Showing, Shown, show
 from template_fix.results import Evidence, Finding, PatchResult, Target
-from template_fix.text.edits import differing, unified_diff
+from template_fix.share.markdown import code, fenced, prose
+from template_fix.text.edits import differing
 from template_fix.version import version
 
 # Nobody reads more, and the Hub may not take it: of all, of a list, of what shows something, and of one of its texts.
@@ -39,7 +40,7 @@ def describe(repo: str, result: PatchResult, default: str, before: Checkpoint, a
     again = fenced(f"pip install template-fix\ntemplate-fix check {repo} --revision refs/pr/NUMBER{asked}", "sh")
     sections = {
         **_findings(result, before, after),
-        "What changes": changes(result, before, after),
+        "What changes": changes(result),
         "How it was verified": f"{_proof(result)}\n\nTo see for yourself, with this pull request's number:\n\n{again}",
         "How to get the old behaviour back": way_back(result, default),
     }
@@ -69,7 +70,7 @@ def card(repo: str, base: str | None, result: PatchResult, default: str, before:
     if result.kept:
         sections |= {
             **_findings(result, before, after),
-            "What changed": changes(result, before, after),
+            "What changed": changes(result),
             "How to get the old behaviour back": way_back(result, default),
         }
     sections["How it was verified"] = _proof(result)
@@ -179,10 +180,10 @@ def _example(evidence: Evidence) -> str:
     return f"{prose(evidence.subject)}:\n\n{fenced(shown)}"
 
 
-def changes(result: PatchResult, before: Checkpoint, after: Checkpoint) -> str:
+def changes(result: PatchResult) -> str:
     """Return what each repair does, and the diff, with templates as their own text wherever they are stored."""
     made = _items(dict.fromkeys(f"{prose(repair.title)}: {prose(repair.why)}" for repair in result.kept))
-    diff = changed_rows("".join([*_template_diffs(before, after), *_file_diffs(result, before, after)]))
+    diff = changed_rows(readable_diff(result))
     return f"{made}\n\n{fenced(diff, 'diff', rest='the commit shows the rest')}"
 
 
@@ -206,31 +207,6 @@ def _around(old: str, new: str) -> tuple[str, str]:
 def _part(row: str, start: int, end: int) -> str:
     first, last = max(start - _BESIDE, 1), min(end + _BESIDE, len(row))
     return f"{row[0]}{'… ' if first > 1 else ''}{row[first:last]}{' …' if last < len(row) else ''}"
-
-
-def _template_diffs(before: Checkpoint, after: Checkpoint) -> Iterator[str]:
-    for one, other in zip(before.templates, after.templates, strict=True):
-        if one.source != other.source:
-            name = one.file if one.literal is None else f"{one.file}, its {one.variant} template"
-            yield unified_diff(one.source, other.source, name)
-
-
-def _file_diffs(result: PatchResult, before: Checkpoint, after: Checkpoint) -> Iterator[str]:
-    for file in sorted(result.changed):
-        if not file.endswith(".jinja"):
-            yield unified_diff(_without_templates(before, file), _without_templates(after, file), file)
-
-
-def _without_templates(checkpoint: Checkpoint, file: str) -> str:
-    text = checkpoint.files[file]
-    for copy in sorted((each for each in checkpoint.templates if each.file == file), key=_start, reverse=True):
-        if copy.literal is not None:
-            text = f'{text[: copy.literal.span.start]}"…"{text[copy.literal.span.end :]}'
-    return text
-
-
-def _start(copy: TemplateCopy) -> int:
-    return copy.literal.span.start if copy.literal else 0
 
 
 def _proof(result: PatchResult) -> str:

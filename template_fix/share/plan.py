@@ -21,9 +21,9 @@ from template_fix.hub.model import Model, fetch_model, is_repo, open_model, toke
 from template_fix.hub.origin import Origin, find_origin
 from template_fix.hub.tokenizer_files import CARD, belongs
 from template_fix.options import Options
-from template_fix.report.markdown import code
 from template_fix.results import Level, PatchResult
 from template_fix.share.description import card, describe, summary
+from template_fix.share.markdown import code
 from template_fix.text.display import one_line
 
 _LONGEST_TITLE = 200

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from template_fix.hub.tokenizer_files import CARD
-from template_fix.report.findings import counted, diff_text, tally
+from template_fix.report.diffs import raw_diff
+from template_fix.report.findings import counted, tally
 from template_fix.report.terminal import Line, Piece, line
 from template_fix.share.plan import Plan
 from template_fix.share.push import Pushed
@@ -69,7 +70,7 @@ def summary_lines(plan: Plan) -> Iterator[Line]:
 def _texts(plan: Plan) -> Iterator[Line]:
     yield from _text("Message", plan.message)
     yield from _text("Description", plan.description)
-    yield from _text("Diff", diff_text(plan.result))
+    yield from _text("Diff", raw_diff(plan.result))
     if CARD in plan.files:
         yield from _text(CARD, plan.files[CARD].decode())
 

@@ -215,13 +215,18 @@ def test_patch_of_a_clean_model_writes_nothing(call, models):
     assert os.listdir(models / "fine") == ["tokenizer_config.json"]
 
 
-def test_a_diff_is_alone_on_stdout_and_writes_nothing(call, models):
-    code, out, err = call("patch", "broken", "fine", "--diff")
+@pytest.mark.parametrize(
+    "option, name, signed",
+    [
+        ("--diff", "tokenizer_config.json, its default template", "old{0}\n+new{0}"),
+        ("--raw-diff", "tokenizer_config.json", '{{"chat_template": "old"}}\n+{{"chat_template": "new"}}'),
+    ],
+)
+def test_a_diff_is_alone_on_stdout_and_writes_nothing(call, models, option, name, signed):
+    code, out, err = call("patch", "broken", "fine", option)
     assert code == 0
-    assert out == (
-        "--- a/tokenizer_config.json\n+++ b/tokenizer_config.json\n@@ -1 +1 @@\n"
-        '-{"chat_template": "old"}\n+{"chat_template": "new"}\n'
-    )
+    changed = signed.format("\n\\ No newline at end of file")
+    assert out == f"--- a/{name}\n+++ b/{name}\n@@ -1 +1 @@\n-{changed}\n"
     assert "would change tokenizer_config.json; nothing was written" in err
     assert (models / "broken" / "tokenizer_config.json").read_text() == BEFORE
 

@@ -6,7 +6,7 @@ import pytest
 from samples import CLEAN, CONTROL, DROPPED, FOUND, LEFT, PATCHED, PREFILLED, SPECIAL, TEMPLATE, UNTOUCHED, UNTRIED
 
 from template_fix.report.checks import check_lines
-from template_fix.report.findings import diff_text, finding_lines, patch_lines, where
+from template_fix.report.findings import finding_lines, patch_lines, where
 from template_fix.report.terminal import add_marks, cells, wrap
 from template_fix.results import Evidence, Finding, Level, NotRendered, Place, Report, Target, TemplateSummary
 
@@ -197,13 +197,6 @@ def test_a_patch_written_elsewhere_names_the_place_and_what_was_not_copied():
 def test_nothing_to_repair():
     told = drawn(patch_lines(UNTOUCHED, "models/ok"))
     assert told.strip() == "models/ok: nothing to repair"
-
-
-def test_the_diff_is_of_the_files():
-    diff = diff_text(PATCHED)
-    assert diff.startswith("--- a/tokenizer_config.json\n+++ b/tokenizer_config.json\n@@ ")
-    assert diff.count("\n+ ") == 1
-    assert diff_text(UNTOUCHED) == ""
 
 
 def test_text_from_a_file_cannot_steer_the_terminal():

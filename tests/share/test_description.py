@@ -83,24 +83,24 @@ def test_what_the_built_in_conversations_do_not_show_is_shown_as_the_rules_saw_i
 
 def test_a_template_inside_a_config_is_diffed_as_its_own_text():
     config = json.dumps({"chat_template": source("ignores_field"), "model_max_length": 1}, indent=2)
-    told = description.changes(*repaired({"tokenizer_config.json": config}))
+    told = description.changes(repaired({"tokenizer_config.json": config})[0])
     assert "--- a/tokenizer_config.json, its default template\n" in told
     assert "+++ b/tokenizer_config.json\n" not in told
 
 
 def test_a_fence_is_longer_than_any_in_the_text():
-    told = description.changes(*repaired({FILE: "{# ````` #}" + source("ignores_field")}))
+    told = description.changes(repaired({FILE: "{# ````` #}" + source("ignores_field")})[0])
     assert "\n``````diff\n" in told and told.endswith("\n``````")
 
 
 def test_characters_that_would_hide_or_move_are_spelled():
-    told = description.changes(*repaired({FILE: "{# \x1b[31m\u202e\t #}" + source("ignores_field")}))
+    told = description.changes(repaired({FILE: "{# \x1b[31m\u202e\t #}" + source("ignores_field")})[0])
     assert "\x1b" not in told and "\u202e" not in told and "\\x1b[31m\\u202e\t" in told
 
 
 def test_a_file_on_one_long_line_is_cut():
     compact = json.dumps(json.loads(model_files()["tokenizer.json"]))
-    told = description.changes(*repaired({"tokenizer.json": compact}))
+    told = description.changes(repaired({"tokenizer.json": compact})[0])
     assert max(map(len, told.splitlines())) < 500
 
 

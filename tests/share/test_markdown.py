@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from template_fix.report.markdown import code, fenced, prose
+from template_fix.share.markdown import code, fenced, prose
 from template_fix.text.display import one_line, presentable
 
 # rich brings it.
