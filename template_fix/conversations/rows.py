@@ -71,6 +71,11 @@ class Row(NamedTuple):
     troubles: tuple[Trouble, ...] = ()
 
     @property
+    def is_prompt(self) -> bool:
+        """Whether the row is a prompt alone."""
+        return self.prompt == len(self.messages)
+
+    @property
     def media(self) -> bool:
         """Whether any message has an image or another medium, so that a processor renders it."""
         contents = [message.get("content") for message in self.messages]

@@ -17,7 +17,8 @@ from template_fix.data.batches import Batch, DataError
 from template_fix.data.rewrite import Rewriter
 from template_fix.data.row_check import RowCheck
 from template_fix.data.sources import Source
-from template_fix.data.survey import Found, Survey, surveyed
+from template_fix.data.survey import Survey, surveyed
+from template_fix.data.tally import Found
 from template_fix.data.troubles.kinds import OF_REASONING
 from template_fix.engine.patch import check, patch, special_tokens
 from template_fix.jinja.renderer import Renderer, RenderError
@@ -109,7 +110,7 @@ class _Repair:
         if self.result.changed:
             after = self._checkpoint.after(self.result.changed)
             then = row_check_of(after, self._options, self._wish.columns, self._wish.release)
-            self.check = then if then.rendering != self._now.rendering else None
+            self.check = then if (then.templates, then.media) != (self._now.templates, self._now.media) else None
         return self.check
 
 

@@ -10,17 +10,16 @@ nowhere count as lost.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from template_fix.conversations.rows import ROLES, Row
-from template_fix.data.texts import Pairs, Text, mapped, spans, texts_of, whole_of
+from template_fix.data.texts import Text, mapped, spans
 from template_fix.data.troubles.calls import troubles_of_calls
-from template_fix.data.troubles.failures import explained
 from template_fix.data.troubles.kinds import KINDS, Trouble
 from template_fix.data.troubles.reasoning import troubles_of_reasoning
 from template_fix.data.troubles.view import View
-from template_fix.jinja.renderer import Failure, Message, Renderer
+from template_fix.jinja.renderer import Message
 
 # Shorter texts are found in others by chance.
 _TELLING = 16
@@ -59,24 +58,26 @@ class Verdict(NamedTuple):
         return not (self.reasoning_lost or self.answer_lost or self.failure or self.broken)
 
     @property
-    def kinds(self) -> tuple[str, ...]:
-        """The names of all kinds of trouble that the row has, each once."""
-        own = (
-            ("failed", self.failure),
-            ("broken", self.broken),
-            ("lost", self.reasoning_lost or self.answer_lost),
-        )
-        found = dict.fromkeys(each.kind for each in self.troubles)
-        return (*found, *(kind for kind, there in own if there and not (kind == "broken" and "layout" in found)))
+    def all_troubles(self) -> tuple[Trouble, ...]:
+        """All that is wrong with the row, as troubles: what loses, fails or is broken as well."""
+        if self.lossless:
+            return self.troubles
+        found = [*self.troubles]
+        if self.failure:
+            found.append(Trouble("failed", 0, self.failure))
+        if self.broken and not any(each.kind == "layout" for each in found):
+            found.append(Trouble("broken", 0, self.broken))
+        if self.reasoning_lost or self.answer_lost:
+            found.append(Trouble("lost", self.cut_from, self.cut))
+        return tuple(found)
 
     @property
     def harmed(self) -> bool:
         """Whether the row isn't trained on as it is."""
-        return bool(self.troubles or not self.lossless) and any(KINDS[kind].level == "error" for kind in self.kinds)
+        return any(KINDS[each.kind].level == "error" for each in self.all_troubles)
 
-    def __add__(self, other: Any) -> Verdict:
+    def joined(self, other: Verdict) -> Verdict:
         """Return the verdict on both sides of a pair of rows."""
-        assert isinstance(other, Verdict)
         first = max(self, other, key=lambda each: len(each.cut))
         return Verdict(
             self.reasoning + other.reasoning,
@@ -92,89 +93,65 @@ class Verdict(NamedTuple):
         )
 
 
-def verdict(
-    row: Row,
-    renderer: Renderer,
-    source: str,
-    tags: Pairs,
-    prepare: Callable[[Any], list[Any]],
-    own: Pairs = (),
-    other: Callable[[Any], list[Any]] | None = None,
-) -> Verdict:
-    """Return what a template makes of a row. ``source`` is its text, ``prepare`` what is done to messages before.
-
-    ``own`` are the tags that this model's reasoning stands between, ``tags`` all that delimit reasoning in rows.
-    ``other`` is what another version of transformers does to messages. A `Renderer` runs within limits alone, and so
-    does this; raises LimitExceeded.
-    """
-    view = View(row, renderer, source, tags, own, prepare, other)
-    if isinstance(view.printed, Failure):
-        return Verdict(failure=explained(view, view.printed), troubles=row.troubles)
-    fields = list(view.fields.items())
-    texts = [text for number, each in fields for text in texts_of(each, number, tags)]
-    whole = [text for _, each in fields for text in whole_of(each)]
-    others = list(_doubtful(row, view.printed))
-    plain = not others and _plain(whole, row, view.printed, source)
-    said = [*texts, *others]
-    losses = [0] * len(said) if plain else _losses(view, said, view.printed)
-    gone = [(lost, each) for lost, each in zip(losses, said, strict=True) if lost and each.part != "message"]
-    longest = max(gone, key=lambda pair: pair[0])[1] if gone else None
-    missing = [
-        each for lost, each in zip(losses, said, strict=True) if each.part == "message" and 2 * lost > _size(each)
-    ]
+def verdict(view: View) -> Verdict:
+    """Return what a template makes of a row. Works inside of `limits.bounded` alone; raises LimitExceeded."""
+    row, printed = view.row, view.printed
+    others = _doubtful(row, printed)
+    texts = [*view.texts, *others]
+    losses = [0] * len(texts) if not others and _plain(view, printed) else _losses(view, texts, printed)
+    sizes, gone = {"reasoning": 0, "answer": 0}, {"reasoning": 0, "answer": 0}
+    troubles, worst, cut = [*row.troubles], 0, None
+    for each, lost in zip(texts, losses, strict=True):
+        if each.part == "message":
+            if 2 * lost > len(each.text) - each.text.count("\n"):
+                said = f"{row.messages[each.message]['role']}: {each.text}"
+                troubles.append(Trouble("message_lost", each.message + 1, said))
+            continue
+        sizes[each.part] += len(each.text)
+        gone[each.part] += lost
+        if lost > worst:
+            worst, cut = lost, each
+    if not view.turns:
+        troubles.append(Trouble("no_turn", 0, "a prompt alone" if row.is_prompt else "no message of the assistant"))
+    troubles += troubles_of_reasoning(view, printed)
+    troubles += troubles_of_calls(view, printed)
     return Verdict(
-        reasoning=sum(len(each.text) for each in texts if each.part == "reasoning"),
-        reasoning_lost=sum(lost for lost, each in gone if each.part == "reasoning"),
-        answer=sum(len(each.text) for each in texts if each.part == "answer"),
-        answer_lost=sum(lost for lost, each in gone if each.part == "answer"),
-        prompt_differs=view.prompt_differs,
-        cut=longest.text if longest else "",
-        cut_from=longest.message + 1 if longest else 0,
-        troubles=(
-            *row.troubles,
-            *(Trouble("message_lost", each.message + 1, f"{_role(row, each)}: {each.text}") for each in missing),
-            *troubles_of_reasoning(view, view.printed, texts),
-            *troubles_of_calls(view, view.printed),
-        ),
+        sizes["reasoning"],
+        gone["reasoning"],
+        sizes["answer"],
+        gone["answer"],
+        view.prompt_differs,
+        cut.text if cut else "",
+        cut.message + 1 if cut else 0,
+        troubles=tuple(troubles),
     )
 
 
-def _role(row: Row, text: Text) -> str:
-    return str(row.messages[text.message]["role"])
-
-
-def _size(text: Text) -> int:
-    return len(text.text) - text.text.count("\n")
-
-
-def _doubtful(row: Row, printed: str) -> Iterator[Text]:
-    """Yield what messages of others than the model say, where it isn't sure that it is printed."""
+def _doubtful(row: Row, printed: str) -> list[Text]:
+    """Return what messages of others than the model say, where it isn't sure that it is printed."""
+    found: dict[Text, None] = {}
     for number, message in enumerate(row.messages):
         role, content = message["role"], message.get("content")
         if role != "assistant" and content:
-            for text in _said(content):
+            for text in [content.strip()] if isinstance(content, str) else _blocks(content):
                 if text and (text not in printed or role not in ROLES):
-                    yield Text("message", text, number)
+                    found[Text("message", text, number)] = None
+    return list(found)
 
 
-def _said(content: object) -> Iterator[str]:
-    if isinstance(content, str):
-        yield content.strip()
-    elif isinstance(content, list):
-        for block in content:
-            if isinstance(block, Mapping) and isinstance(block.get("text"), str):
-                yield block["text"].strip()
+def _blocks(content: list[Any]) -> Iterator[str]:
+    for block in content:
+        if isinstance(block, Mapping) and isinstance(block.get("text"), str):
+            yield block["text"].strip()
 
 
-def _plain(whole: Sequence[str], row: Row, printed: str, source: str) -> bool:
+def _plain(view: View, printed: str) -> bool:
     """Whether every text of the turns is printed as it stands, as often as the row has it, and by chance of none."""
-    if any(len(text) < _TELLING or text in source for text in whole):
+    whole = dict.fromkeys(text.strip() for fields in view.fields.values() for text, _ in fields)
+    whole.pop("", None)
+    if any(len(text) < _TELLING or text in view.template.source for text in whole):
         return False
-    strings: list[str] = []
-    _gather(row.messages, strings)
-    _gather(row.tools, strings)
-    said = "\0".join(strings)
-    return all(_count(printed, text) >= _count(said, text) for text in whole)
+    return all(_count(printed, text) >= _count(view.said, text) for text in whole)
 
 
 def _count(where: str, text: str) -> int:
@@ -189,38 +166,23 @@ def _count(where: str, text: str) -> int:
     return where.count(text)
 
 
-def _gather(value: object, strings: list[str]) -> None:
-    """Add all texts within a value to those found before."""
-    if isinstance(value, str):
-        strings.append(value)
-    elif isinstance(value, dict):
-        for each in value.values():
-            _gather(each, strings)
-    elif isinstance(value, (list, tuple)):
-        for each in value:
-            _gather(each, strings)
-
-
 def _losses(view: View, texts: Sequence[Text], printed: str) -> list[int]:
     """Return how many characters of each text aren't printed."""
     if len(texts) <= _LAST - _FIRST:
         letters = {each: chr(_FIRST + number) for number, each in enumerate(texts)}
-        told = view.render(_disguised(view.row, letters, view.tags))
+        told = view.render([_disguised(number, each, letters, view) for number, each in enumerate(view.row.messages)])
         if isinstance(told, str) and _alike(told, printed, {letter: each.text for each, letter in letters.items()}):
             return [_missing(each.text, told.count(letter)) for each, letter in letters.items()]
     words = set(_WORD.findall(printed.casefold()))
     return [sum(len(word) for word in _WORD.findall(each.text.casefold()) if word not in words) for each in texts]
 
 
-def _disguised(row: Row, letters: Mapping[Text, str], tags: Pairs) -> list[dict[str, Any]]:
-    """Return the messages with each text that has a letter spelled in it."""
-    return [_one_disguised(number, message, letters, tags) for number, message in enumerate(row.messages)]
+def _disguised(number: int, message: Message, letters: Mapping[Text, str], view: View) -> dict[str, Any]:
+    """Return a message with each text that has a letter spelled in it."""
 
-
-def _one_disguised(number: int, message: Message, letters: Mapping[Text, str], tags: Pairs) -> dict[str, Any]:
     def put_on(text: str, field: bool) -> str:
         parts, done = [], 0
-        for inner, start, end in spans(text, tags):
+        for inner, start, end in spans(text, view.template.tags):
             letter = letters[Text("reasoning" if field or inner else "answer", text[start:end], number)]
             parts += [text[done:start], _spelled(text[start:end], letter)]
             done = end

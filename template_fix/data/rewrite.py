@@ -16,7 +16,8 @@ from template_fix.data.losses import Verdict
 from template_fix.data.row_check import RowCheck, in_parts
 from template_fix.data.texts import Pairs, reasoning_of, turns
 from template_fix.data.troubles.kinds import OF_REASONING
-from template_fix.data.troubles.reasoning import between, closed_otherwise, pairs_in
+from template_fix.data.troubles.reasoning import between, open_blocks, pairs_in
+from template_fix.data.verdicts import verdict_on
 from template_fix.jinja.renderer import REASONING_FIELDS
 
 Message = dict[str, Any]
@@ -65,8 +66,8 @@ class Rewriter:
             conversations = rows_of(row, dict(self.now.columns))
         except BrokenRow:
             return _kept(value), "unread"
-        before = [self.now.judged(each) for each in conversations]
-        if not any(each.reasoning_lost or set(each.kinds) & set(OF_REASONING) for each in before):
+        before = [verdict_on(each, self.now.template(each)) for each in conversations]
+        if not any(_moves(each) for each in before):
             return _line(row), "same"
         for check in filter(None, (self.now, self.repaired)):
             for changed in self._forms(row, conversations, check.own):
@@ -83,6 +84,11 @@ class Rewriter:
         forms = (*(partial(_in_field, name) for name in REASONING_FIELDS), *(partial(_inline, pair) for pair in paired))
         for form in forms:
             yield with_messages(row, columns, partial(_moved, form=form, tags=(*own, *self.now.tags)))
+
+
+def _moves(told: Verdict) -> bool:
+    """Whether reasoning isn't printed as such, so that it might be somewhere else."""
+    return told.reasoning_lost > 0 or any(each.kind in OF_REASONING for each in told.troubles)
 
 
 def _untried(rows: list[Any], _: str) -> list[tuple[str, str]]:
@@ -153,7 +159,8 @@ def _block(block: Any, tags: Pairs) -> Any:
 def _parted(text: str, tags: Pairs) -> tuple[list[str], str]:
     """Return the reasoning in a text, and the text without it."""
     found: list[str] = []
-    for opening, closing in dict.fromkeys((*pairs_in(text, tags), *closed_otherwise(text, tags))):
+    otherwise = ((opening, near) for opening, _, near in open_blocks(text, tags) if near not in ("", opening))
+    for opening, closing in dict.fromkeys((*pairs_in(text, tags), *otherwise)):
         if opening not in text and closing in text:
             text = opening + text  # it was opened in the prompt
         pattern = re.compile(rf"{re.escape(opening)}(.*?){re.escape(closing)}\s*", re.DOTALL)
@@ -178,10 +185,11 @@ def _right(check: RowCheck, changed: Mapping[str, Any], before: list[Verdict]) -
     """Whether a changed row is rendered with all of its reasoning between the model's own tags, and its answers."""
     rows = rows_of(changed, dict(check.columns))
     for row, old in zip(rows, before, strict=True):
-        told = check.judged(row)
-        if not told.lossless or set(told.kinds) & set(OF_REASONING) or told.answer < old.answer:
+        template = check.template(row)
+        told = verdict_on(row, template)
+        if not told.lossless or _moves(told) or told.answer < old.answer:
             return False
-        printed = check.printed(row)
+        printed = str(template.print(row))
         texts = [text for number in turns(row) for text in reasoning_of(row.messages[number], check.tags)]
         if not texts or not all(any(between(a, text, b, printed) for a, b in check.own) for text in texts):
             return False

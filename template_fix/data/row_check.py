@@ -13,9 +13,11 @@ from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
 from template_fix.bounds.limits import LimitExceeded, TimeExceeded, bounded, sparing, tried_before
-from template_fix.conversations.rows import BrokenRow, Row, Trouble, UnknownLayout, rows_of
-from template_fix.data.losses import Verdict, verdict
-from template_fix.jinja.renderer import Renderer, RenderError, prepared
+from template_fix.conversations.rows import Row
+from template_fix.data.losses import Verdict
+from template_fix.data.troubles.view import RowTemplate
+from template_fix.data.verdicts import NOT_TRIED, PATIENCE, STOPPED, verdicts
+from template_fix.jinja.renderer import RenderError
 
 Rows = TypeVar("Rows", bound="Sliceable")
 Value = TypeVar("Value")
@@ -32,11 +34,7 @@ class Sliceable(Protocol):
 BATCH = 1000
 # Computing time; a batch takes a hundredth of it.
 BATCH_SECONDS = 15.0
-# A template that exceeds its limits on that many rows isn't tried on the others.
-PATIENCE = 3
 _WARM_MEGABYTES = 128
-STOPPED = "the template was stopped: "
-NOT_TRIED = f"not tried: the template had exceeded its limits on {PATIENCE} rows before it"
 
 
 @dataclass(frozen=True)
@@ -78,51 +76,13 @@ class RowCheck:
 
     def within(self, rows: Iterable[Any]) -> list[Verdict]:
         """Return the same inside of `limits.bounded`; raises LimitExceeded where a child process dies of a row."""
-        columns, told, stopped = dict(self.columns), list[Verdict](), 0
-        for value in rows:
-            try:
-                told.append(self._verdict(value, columns) if stopped < PATIENCE else Verdict(failure=NOT_TRIED))
-            except LimitExceeded as error:
-                stopped += 1
-                told.append(Verdict(failure=f"{STOPPED}{error}"))
-        return told
+        return verdicts(rows, dict(self.columns), self.template)
 
-    def _verdict(self, value: object, columns: Mapping[str, str]) -> Verdict:
-        try:
-            rows = rows_of(value, columns)
-        except UnknownLayout as error:
-            return Verdict(broken=str(error), troubles=(Trouble("layout", 0, str(error)),))
-        except BrokenRow as error:
-            return Verdict(broken=str(error))
-        told = self.judged(rows[0])
-        for row in rows[1:]:
-            told += self.judged(row)
-        return told
-
-    def judged(self, row: Row) -> Verdict:
-        """Return the verdict on one conversation. Works inside of `limits.bounded` alone; raises LimitExceeded."""
-        source = self.template(bool(row.tools), bool(self.media) and row.media)
-        prepare, other = (prepared, list) if self.release >= 5 else (list, prepared)
-        return verdict(row, _renderer(source, self.variables), source, self.tags, prepare, self.own, other)
-
-    def printed(self, row: Row) -> str:
-        """Return what is printed of a conversation, "" where it isn't. Works inside of `limits.bounded` alone."""
-        source = self.template(bool(row.tools), bool(self.media) and row.media)
-        messages = prepared(row.messages) if self.release >= 5 else row.messages
-        printed = _renderer(source, self.variables)(messages, row.tools, **row.flags)
-        return printed if isinstance(printed, str) else ""
-
-    @property
-    def rendering(self) -> tuple[tuple[tuple[str, str], ...], ...]:
-        """All templates that rows are rendered with."""
-        return self.templates, self.media
-
-    def template(self, tools: bool, media: bool = False) -> str:
-        """Return the template that transformers takes for a conversation with or without tools, or images."""
-        templates = self.media if media and self.media else self.templates
-        named = dict(templates)
-        wanted = "tool_use" if tools and "tool_use" in named else "default"
-        return named.get(wanted) or templates[0][1]
+    def template(self, row: Row) -> RowTemplate:
+        """Return the template that a conversation is rendered with: one for tools, where it has some, or for images."""
+        templates = dict(self.media if self.media and row.media else self.templates)
+        source = templates.get("tool_use" if row.tools else "default") or templates.get("default")
+        return _template(source or next(iter(templates.values())), self.variables, self.tags, self.own, self.release)
 
     def warm(self) -> None:
         """Compile the templates here, for the child processes to inherit.
@@ -132,12 +92,10 @@ class RowCheck:
         """
         with suppress(RenderError, MemoryError), sparing(_WARM_MEGABYTES), tried_before():
             for _, source in self.templates:
-                _renderer(source, self.variables)
+                _template(source, self.variables, self.tags, self.own, self.release)
 
 
-@lru_cache(maxsize=8)
-def _renderer(source: str, variables: tuple[tuple[str, Any], ...]) -> Renderer:
-    return Renderer(source, dict(variables))
+_template = lru_cache(maxsize=8)(RowTemplate)
 
 
 def in_parts(work: Callable[[Rows], Value], rows: Rows, stopped: Callable[[Rows, str], Value]) -> list[Value]:

@@ -12,6 +12,8 @@ from template_fix.conversations.tags import pairs
 from template_fix.jinja.renderer import Message
 
 Pairs = Sequence[tuple[str, str]]
+# A text of a turn as it stands, and whether it is reasoning by the name of its field.
+Field = tuple[str, bool]
 # Two patterns, each with a first character that can be looked for fast: texts are long, and marks are few.
 _ANGULAR, _SQUARE = re.compile(r"<[^\s<>]{1,60}>"), re.compile(r"\[/?[A-Z_]{2,30}\]")
 # Where text stands within what is called as reasoning is, in a list of details or an object.
@@ -43,9 +45,20 @@ def answers_of(message: Message, tags: Pairs) -> list[str]:
     return [each.text for each in texts_of(fields_of(message), 0, tags) if each.part == "answer"]
 
 
-def fields_of(message: Message) -> list[tuple[str, bool]]:
-    """Return the texts of a turn as they stand, and whether they are reasoning by the name of their field."""
-    found: list[tuple[str, bool]] = []
+def fields_of(message: Message) -> list[Field]:
+    """Return the texts of a turn's reasoning and content."""
+    found: list[Field] = []
+    for field, value in message.items():
+        if isinstance(value, str):
+            if field == "content":
+                found.append((value, False))
+            elif value and field not in _OTHER_FIELDS and names_reasoning(field):
+                found.append((value, True))
+        elif value and field != "tool_calls":
+            break
+    else:
+        return found
+    found = []
 
     def note(text: str, reasoning: bool) -> str:
         found.append((text, reasoning))
@@ -55,12 +68,7 @@ def fields_of(message: Message) -> list[tuple[str, bool]]:
     return found
 
 
-def whole_of(fields: Iterable[tuple[str, bool]]) -> Iterable[str]:
-    """Return the texts of a turn uncut: those of its reasoning fields, each once, and of its content."""
-    return filter(None, dict.fromkeys(text.strip() for text, _ in fields))
-
-
-def texts_of(fields: Iterable[tuple[str, bool]], number: int, tags: Pairs) -> Iterable[Text]:
+def texts_of(fields: Iterable[Field], number: int, tags: Pairs) -> Iterable[Text]:
     """Return the stretches of a turn's texts, each once."""
     return dict.fromkeys(
         Text("reasoning" if field or inner else "answer", text[start:end], number)
@@ -75,7 +83,7 @@ def mapped(message: Message, change: Callable[[str, bool], str]) -> dict[str, An
     for field, value in message.items():
         if field == "content":
             changed[field] = _content(value, change)
-        elif field not in _OTHER_FIELDS and value:
+        elif value and field not in _OTHER_FIELDS:
             changed[field] = _within(value, names_reasoning(field), change)
     return changed
 
@@ -119,7 +127,7 @@ def spans(text: str, tags: Pairs) -> list[tuple[bool, int, int]]:
     white space belongs to no stretch.
     """
     marks = marks_of(text)
-    known = _known(tuple(dict.fromkeys(mark for mark, _, _ in marks)), tuple(tags))
+    known = _known(tuple(dict.fromkeys([mark for mark, _, _ in marks])), tuple(tags))
     if known.odd:
         marks = _in_order([*marks, *_placed(text, known.odd)])
     reasoning = next((mark in known.closing for mark, _, _ in marks if mark in known.either), False)
@@ -154,7 +162,7 @@ def _known(marks: tuple[str, ...], tags: tuple[tuple[str, str], ...]) -> _Known:
 
 def marks_of(text: str) -> list[tuple[str, int, int]]:
     """Return what looks like markup in a text, and where it stands; what one holds is none of its own."""
-    angular = [(mark.group(), mark.start(), mark.end()) for mark in _ANGULAR.finditer(text)]
+    angular = [(mark.group(), mark.start(), mark.end()) for mark in _ANGULAR.finditer(text)] if "<" in text else []
     square = [(mark.group(), mark.start(), mark.end()) for mark in _SQUARE.finditer(text)] if "[" in text else []
     if not angular or not square:
         return angular or square

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from template_fix.data.rewrite import Rewritten
-from template_fix.data.survey import COUNTS, SHOWN, Counted, Found, Reason, Survey, Tally
-from template_fix.data.troubles.kinds import COUNTED, KINDS
+from template_fix.data.survey import Survey
+from template_fix.data.tally import COUNTS, Counted, Found, Tally
+from template_fix.data.troubles.kinds import KINDS
 from template_fix.report.excerpts import shorten_pieces
 from template_fix.report.findings import counted
 from template_fix.report.terminal import Line, Piece, Style, line
 from template_fix.text.display import cut, short
 
-_EXAMPLES = 3
+_SHOWN = 3
 # The way on where no repair keeps the reasoning of these rows.
 _PLACE = (
     "--rewrite OUT.jsonl writes the rows with their reasoning where this template prints it; "
@@ -22,7 +23,10 @@ _PLACE = (
 _VERSIONS = {4: "4.57", 5: "5"}
 _STYLES: dict[str, Style] = {"error": "error", "warning": "warning", "note": ""}
 # Verbs for one row that aren't made by a letter.
-_ONE = {"have": "has", "are": "is", "hold": "holds"}
+_ONE = {"have": "has", "are": "is", "hold": "holds", "aren't": "isn't"}
+# JSON has other keys for these.
+_REASONS = {"why_broken": ("layout", "broken"), "why_failed": ("failed",)}
+_APART = ("broken", "failed")
 
 
 def survey_lines(survey: Survey) -> Iterator[Line]:
@@ -30,11 +34,10 @@ def survey_lines(survey: Survey) -> Iterator[Line]:
     tally = survey.before
     version = f", rendered as transformers {_VERSIONS[survey.release]} does" if tally.rendered else ""
     yield line(Piece(short(", ".join(survey.names)), "title"), f": {_rows(tally.rows)}{version}", hang=2)
-    yield from tally_lines(tally)
-    for counted_rows in tally.troubles:
-        yield from _trouble(counted_rows)
-    for title, reasons in (("Not rendered", tally.why_failed), ("Broken", tally.why_broken)):
-        yield from _reasons(title, reasons)
+    yield from _kept_lines(tally)
+    for each in tally.troubles:
+        yield line("")
+        yield from _trouble(each)
     if tally.worst:
         yield line("")
         yield line(Piece("Most is lost in", "title"))
@@ -50,70 +53,66 @@ def survey_lines(survey: Survey) -> Iterator[Line]:
         yield _rewritten(survey.rewritten)
 
 
-def tally_lines(tally: Tally) -> Iterator[Line]:
-    """Yield the counts: what is lost in rows and characters."""
-    if tally.rendered:
+def _kept_lines(tally: Tally) -> Iterator[Line]:
+    """Yield what is kept and lost, in rows and characters."""
+    if tally.judged:
         yield _kept(
             "reasoning", tally.reasoning_rows, tally.reasoning_rows_lost, tally.reasoning, tally.reasoning_lost, tally
         )
         yield _kept("answers", tally.answer_rows, tally.answer_rows_lost, tally.answer, tally.answer_lost, tally)
     elif tally.rows:
-        yield line("reasoning and answers: not judged, as no row was rendered", indent=2)
+        why = "has a turn of the model" if tally.rendered else "was rendered"
+        yield line(f"reasoning and answers: not judged, as no row {why}", indent=2)
     if tally.prompt_differs:
-        yield _count(tally.prompt_differs, "not beginning with the generation prompt", "warning")
-    if tally.failed:
-        yield _count(tally.failed, "not rendered", "error")
-    if tally.broken > tally.layout:
-        yield _count(tally.broken - tally.layout, "broken", "error")
-    if tally.layout:
-        yield _count(tally.layout, "without a conversation, by their columns", "error")
-    for each in tally.troubles:
-        if each.kind not in COUNTED:
-            yield _count(each.rows, _says(each), _STYLES[KINDS[each.kind].level])
+        rows = Piece(_rows(tally.prompt_differs), "warning")
+        yield line(rows, " not beginning with the generation prompt", indent=2)
 
 
 def _kept(what: str, rows: int, lost: int, size: int, gone: int, tally: Tally) -> Line:
-    if not rows and what == "answers" and (open_rows := tally.having("unclosed")):
-        return line(f"{what}: none, as {_rows(open_rows)} never {_close(open_rows)} the reasoning", indent=2)
+    if not rows and what == "answers" and (unclosed := tally.having("unclosed")):
+        return line(f"{what}: none, as {_rows(unclosed)} never {_verb('close', unclosed)} the reasoning", indent=2)
     if not rows:
-        whole = tally.rendered == tally.rows
+        whole = tally.judged == tally.rows and not tally.having("column_unread")
         return line(
-            f"{what}: no row has any" if whole else f"{what}: none in the {_rows(tally.rendered)} rendered", indent=2
+            f"{what}: no row has any" if whole else f"{what}: none in the turns of {_rows(tally.judged)}", indent=2
         )
     if lost:
         share = f"{gone:,} of {size:,} characters"
         return line(f"{what}: ", Piece(f"{lost:,} of {_rows(rows)}", "error"), f" lose some, {share}", indent=2, hang=2)
+    some = f"{_rows(rows)} that {_verb('have', rows)} some"
     if what == "reasoning" and (wrong := tally.having("reasoning_as_text")):
-        rest = Piece(f"printed as plain text in {_rows(wrong)}", "error")
-        return line(f"{what}: ", rest, f", of {_rows(rows)} that {_have(rows)} some", indent=2, hang=2)
-    return line(f"{what}: ", Piece("all kept", "good"), f", in {_rows(rows)} that {_have(rows)} some", indent=2)
+        plain = Piece(f"printed as plain text in {_rows(wrong)}", "error")
+        return line(f"{what}: ", plain, f", of {some}", indent=2, hang=2)
+    return line(f"{what}: ", Piece("all kept", "good"), f", in {some}", indent=2)
 
 
-def _close(number: int) -> str:
-    return "closes" if number == 1 else "close"
+def _verb(verb: str, number: int) -> str:
+    """Return a verb for so many rows."""
+    return verb if number != 1 else _ONE.get(verb, f"{verb}s")
 
 
-def _says(counted_rows: Counted) -> str:
-    """Return the sentence of a kind, for one row or several."""
-    says = KINDS[counted_rows.kind].says
-    if counted_rows.rows > 1:
-        return says
-    verb, _, rest = says.partition(" ")
-    return f"{_ONE.get(verb, verb + 's')} {rest}"
+def _headline(each: Counted, indent: int = 0) -> Line:
+    """Return the sentence on all rows with a kind of trouble."""
+    kind = KINDS[each.kind]
+    verb, _, rest = kind.says.partition(" ")
+    rows = Piece(_rows(each.rows), "title" if not indent else _STYLES[kind.level])
+    return line(rows, f" {_verb(verb, each.rows)} {rest}", indent=indent, hang=2)
 
 
-def _trouble(counted_rows: Counted) -> Iterator[Line]:
-    """Show the first rows with a kind of trouble, and say what to do."""
-    if counted_rows.kind in COUNTED:
-        return
-    kind = KINDS[counted_rows.kind]
-    yield line("")
-    yield line(Piece(_rows(counted_rows.rows), "title"), f" {_says(counted_rows)}", hang=2)
-    for each in counted_rows.examples[:_EXAMPLES]:
-        message = f", message {each.message}" if each.message else ""
-        yield line(Piece(f"{short(each.file)}:{each.number}{message}: ", "dim"), cut(each.shown), indent=2, hang=2)
-    if kind.do:
-        yield line("next: ", kind.do, indent=2, hang=2)
+def _trouble(each: Counted) -> Iterator[Line]:
+    """Show the rows with a kind of trouble, those first of which most show the same, and say what to do."""
+    yield _headline(each)
+    examples = sorted((example for example in each.examples if example.file), key=lambda example: -example.rows)
+    for example in examples[:_SHOWN]:
+        message = f", message {example.message}" if example.message else ""
+        more = f" (and {counted(example.rows - 1, 'more row')})" if example.rows > 1 else ""
+        where = Piece(f"{short(example.file)}:{example.number}{message}: ", "dim")
+        yield line(where, cut(example.shown), more, indent=2, hang=2)
+    rest = each.rows - sum(example.rows for example in examples[:_SHOWN])
+    if rest:
+        yield line(f"and {counted(rest, 'other row')}", indent=2)
+    if KINDS[each.kind].do:
+        yield line("next: ", KINDS[each.kind].do, indent=2, hang=2)
 
 
 def survey_json(survey: Survey) -> dict[str, Any]:
@@ -122,60 +121,41 @@ def survey_json(survey: Survey) -> dict[str, Any]:
     return {
         "names": list(survey.names),
         "transformers": _VERSIONS[survey.release],
-        "before": tally_json(survey.before),
-        "after": tally_json(after) if after is not None else None,
+        "before": _tally_json(survey.before),
+        "after": _tally_json(after) if after is not None else None,
         "rewritten": survey.rewritten._asdict() if survey.rewritten else None,
     }
 
 
-def tally_json(tally: Tally) -> dict[str, Any]:
-    """Return the counts, the worst rows, and the reasons of those that are broken or fail."""
-    reasons = {name: [each._asdict() for each in getattr(tally, name)] for name in ("why_broken", "why_failed")}
-    troubles = [_counted_json(each) for each in tally.troubles]
+def _tally_json(tally: Tally) -> dict[str, Any]:
+    reasons = {
+        name: [
+            {"reason": each.shown or "for other reasons", "rows": each.rows, "file": each.file, "number": each.number}
+            for counted_rows in tally.troubles
+            if counted_rows.kind in kinds
+            for each in counted_rows.examples
+        ]
+        for name, kinds in _REASONS.items()
+    }
+    troubles = [_counted_json(each) for each in tally.troubles if each.kind not in _APART]
     counts = {name: getattr(tally, name) for name in COUNTS}
-    return {**counts, "worst": list(map(found_json, tally.worst)), **reasons, "troubles": troubles}
+    return {**counts, "worst": list(map(_found_json, tally.worst)), **reasons, "troubles": troubles}
 
 
-def found_json(found: Found) -> dict[str, Any]:
-    """Return a row in a report for programs."""
+def _found_json(found: Found) -> dict[str, Any]:
     columns = {name: value for name, value in found.verdict._asdict().items() if name != "troubles"}
     return {"file": found.file, "number": found.number, **columns}
 
 
 def _counted_json(each: Counted) -> dict[str, Any]:
     kind = KINDS[each.kind]
-    told = {
-        "kind": kind.name,
-        "level": kind.level,
-        "rows": each.rows,
-        "message": f"rows {kind.says}",
-        "fix": kind.do or None,
-    }
-    return {**told, "examples": [example._asdict() for example in each.examples]}
-
-
-def _count(rows: int, what: str, style: Style) -> Line:
-    return line(Piece(_rows(rows), style), f" {what}", indent=2)
+    told = {"kind": kind.name, "level": kind.level, "rows": each.rows, "message": f"rows {kind.says}"}
+    examples = [example._asdict() for example in each.examples if example.file]
+    return {**told, "fix": kind.do or None, "examples": examples}
 
 
 def _rows(number: int) -> str:
     return f"{number:,} row" if number == 1 else f"{number:,} rows"
-
-
-def _have(number: int) -> str:
-    return "has" if number == 1 else "have"
-
-
-def _reasons(title: str, reasons: Iterable[Reason]) -> Iterator[Line]:
-    most = sorted(reasons, key=lambda each: -each.rows)
-    if most:
-        yield line("")
-        yield line(Piece(title, "title"))
-    for each in most[:SHOWN]:
-        first = "" if each.rows == 1 else f" (and {counted(each.rows - 1, 'more row')})"
-        yield line(Piece(f"{short(each.file)}:{each.number}: ", "dim"), cut(each.reason), first, indent=2, hang=2)
-    if len(most) > SHOWN:
-        yield line(f"and for {counted(len(most) - SHOWN, 'other reason')}", indent=2)
 
 
 def _worst(found: Found) -> Iterator[Line]:
@@ -204,6 +184,6 @@ def _rewritten(told: Rewritten) -> Line:
 def _after(after: Tally) -> Iterator[Line]:
     """Say what is left of the trouble once the templates are repaired."""
     yield line(Piece("With the repaired template", "title"), f", of the {_rows(after.rows)} in trouble:", hang=2)
-    yield from tally_lines(after)
-    for title, reasons in (("Still not rendered", after.why_failed),):
-        yield from _reasons(title, reasons)
+    yield from _kept_lines(after)
+    for each in after.troubles:
+        yield from _trouble(each) if each.kind == "failed" else [_headline(each, indent=2)]

@@ -20,7 +20,8 @@ from rendering import render
 
 from template_fix.bounds.limits import ChildError
 from template_fix.cli.main import main
-from template_fix.data.survey import Survey, Tally
+from template_fix.data.survey import Survey
+from template_fix.data.tally import Tally
 from template_fix.jinja.renderer import RenderError
 from template_fix.report.as_json import document, report_json
 from template_fix.report.checks import check_lines
@@ -327,12 +328,11 @@ def test_a_directory_whose_name_is_no_text_has_an_address(tmp_path: Path, capfd:
 
 
 def test_a_survey_of_hostile_data_is_short() -> None:
-    from template_fix.data.survey import Reason
+    from template_fix.data.tally import Counted, Example
     from template_fix.report.data import survey_lines
 
     long = f"{CLEAR}{TOKEN}" + "é" * 10**6
-    tally = Tally(
-        rows=1, failed=1, broken=1, why_failed=(Reason(long, 1, long, 1),), why_broken=(Reason(long, 1, long, 1),)
-    )
+    kinds = tuple(Counted(kind, 1, (Example(long, 1, 1, long),)) for kind in ("failed", "broken", "nulls"))
+    tally = Tally(rows=1, failed=1, broken=1, troubles=kinds)
     told = plain_text(survey_lines(Survey((long,), tally)))
     assert harmless(told.replace("\n", "")) and len(told) < 5000

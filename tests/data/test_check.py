@@ -14,7 +14,8 @@ import tiny_model
 from template_fix.cli.main import main
 from template_fix.data.batches import Batch
 from template_fix.data.row_check import RowCheck
-from template_fix.data.survey import SHOWN, Survey, Tally, surveyed
+from template_fix.data.survey import surveyed
+from template_fix.data.tally import WORST, Counted, Example, Tally
 
 pytestmark = pytest.mark.usefixtures("remembered")
 
@@ -28,6 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     tiny_model.written(folder / "cuts")
     tiny_model.written(folder / "keeps", KEEPS)
+    tiny_model.written(folder / "reads", KEEPS.replace("{{ m.content", "{{ m.reasoning_content }}</think>{{ m.content"))
     return folder
 
 
@@ -84,7 +86,7 @@ def test_broken_rows_end_no_run(told: Any) -> None:
     code, out, _ = told("keeps", json.dumps(ROW) + '\n{"messages"\n{"text": 1}\n' + json.dumps(ROW) + "\n")
     assert code == 1
     assert "train.jsonl: 4 rows" in out
-    assert "  2 rows broken" in out
+    assert "2 rows are broken" in out
     assert "train.jsonl:2: not JSON: Expecting ':' delimiter" in out
     assert "train.jsonl:3: no messages, conversations, or prompt and completion; the row has text" in out
 
@@ -96,11 +98,76 @@ def test_a_file_that_is_broken_says_so(folder: Path, monkeypatch: pytest.MonkeyP
     assert "cut.json:2: the file can't be read from here on: not JSON: " in capfd.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "row, said",
+    [
+        pytest.param(
+            {"instruction": "Why?", "input": "", "output": "So."},
+            "--column prompt=instruction --column completion=output reads them",
+            id="alpaca",
+        ),
+        pytest.param(
+            {"question": "Why?", "thinking": "So it is.", "answer": "So."},
+            "--column prompt=question --column completion=answer --column reasoning=thinking",
+            id="question and answer",
+        ),
+        pytest.param({"text": "Once upon a time."}, "text is plain text, which trainers take as it is", id="text"),
+        pytest.param({"dialog": ROW["messages"]}, "--column messages=dialog reads that", id="another name"),
+    ],
+)
+def test_columns_of_another_layout_are_told_once_with_the_way_on(told: Any, row: dict[str, Any], said: str) -> None:
+    code, out, _ = told("keeps", [row] * 30)
+    flat = " ".join(out.split())
+    assert code == 1 and "reasoning and answers: not judged, as no row was rendered" in flat
+    assert "30 rows hold no conversation, by their columns" in flat and "are broken" not in flat
+    assert flat.count(said) == 1 and "(and 29 more rows)" in flat
+
+
+def test_columns_of_plain_text_are_read_where_they_are_named(told: Any) -> None:
+    rows = [{"question": "Why?", "thinking": tiny_model.QUESTIONS[0][1], "answer": "It is just so."}]
+    named = ["--column", "prompt=question", "--column", "completion=answer", "--column", "reasoning=thinking"]
+    _, out, _ = told("cuts", rows, *named)
+    assert f"reasoning: 1 of 1 row lose some, {LOST} of {LOST} characters" in out
+
+
+def test_reasoning_of_a_column_is_that_of_the_last_answer(told: Any) -> None:
+    row = {**tiny_model.asked("Why?", {"content": "It is just so."}), "notes": tiny_model.QUESTIONS[0][1]}
+    _, out, _ = told("cuts", [row], "--column", "reasoning=notes")
+    assert f"{LOST} of {LOST} characters of reasoning, in message 2" in out
+
+
+def test_nothing_is_said_of_the_reasoning_of_prompts_alone(told: Any) -> None:
+    _, out, _ = told("keeps", [{"prompt": [{"role": "user", "content": "Which one is it?"}]}] * 3)
+    assert "not judged, as no row has a turn of the model" in out and "no row has any" not in out
+    assert "3 rows have no turn of the model" in out and "a prompt alone (and 2 more rows)" in out
+    _, out, _ = told("keeps", [{"prompt": [{"role": "user", "content": "Which?"}]}, {"messages": ROW["messages"][:1]}])
+    assert "no row has any" not in out
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+def test_both_sides_of_a_preference_pair_are_rendered(told: Any, explicit: bool) -> None:
+    question, answer = ROW["messages"]
+    before = [] if explicit else [question]
+    row = {"chosen": [*before, {"role": "assistant", "content": "It is so."}], "rejected": [*before, answer]}
+    _, out, _ = told("cuts", [{**row, "prompt": [question]} if explicit else row])
+    assert f"reasoning: 1 of 1 row lose some, {LOST} of {LOST} characters" in out
+    assert "in message 2:" in out and "answers: all kept, in 1 row" in out
+
+
+@pytest.mark.parametrize("release, lost", [("4.57", True), ("5", False)])
+def test_rows_are_rendered_as_the_version_does_that_was_named(told: Any, release: str, lost: bool) -> None:
+    row = tiny_model.asked("Why?", {"content": "It is so.", "reasoning": tiny_model.QUESTIONS[0][1]})
+    _, out, _ = told("reads", [row], "--transformers", release)
+    assert f"rendered as transformers {release} does" in out
+    assert ("1 of 1 row lose some" in out) is lost
+    assert "1 row is printed otherwise by transformers 4.57 than by 5" in out
+
+
 def test_rows_that_fail_are_counted_by_their_reason(told: Any) -> None:
     bad = {"messages": [{"role": "user", "content": None}]}
     code, out, _ = told("cuts", [bad] * 3 + [ROW])
     assert code == 1
-    assert "  3 rows not rendered" in out
+    assert "3 rows aren't rendered" in out
     assert "(and 2 more rows)" in out
 
 
@@ -110,7 +177,7 @@ def test_the_answer_in_json_has_all_counts(told: Any) -> None:
     assert json.loads(out)["exit_code"] == code == 1
     assert data["before"]["reasoning_rows_lost"] == data["after"]["rows"] == 7
     assert data["after"]["reasoning_lost"] == 0
-    assert len(data["before"]["worst"]) == SHOWN
+    assert len(data["before"]["worst"]) == WORST
     assert data["before"]["worst"][0]["number"] == 1
 
 
@@ -161,11 +228,17 @@ def test_what_cannot_be_done_is_one_line(
     assert why in err.splitlines()[-1]
 
 
-def test_surveys_add_up() -> None:
-    one = Survey(("a",), Tally(rows=2, lossy=1), Tally(rows=1))
-    two = one + Survey((), Tally(rows=3, failed=1, broken=1), Tally(rows=2))
-    assert (two.names, two.before.rows, two.before.harmed) == (("a",), 5, 3)
-    assert two.after is not None and two.after.rows == 3
+def test_tallies_add_up_and_rows_that_show_the_same_are_one_example() -> None:
+    ones = [Counted("nulls", 1, (Example("a", n, 1, f"messages[{n}].x is null"),)) for n in (1, 2)]
+    both = Tally(rows=2, lossy=1, troubles=(ones[0],)) + Tally(rows=3, failed=1, broken=1, troubles=(ones[1],))
+    assert (both.rows, both.harmed) == (5, 3)
+    assert both.troubles == (Counted("nulls", 2, (Example("a", 1, 1, "messages[1].x is null", 2),)),)
+
+
+def test_examples_beyond_so_many_are_counted_alone() -> None:
+    told = sum((Tally(troubles=(Counted("nulls", 1, (Example("a", n, 0, "x" * n),)),)) for n in range(70)), Tally())
+    [nulls] = told.troubles
+    assert nulls.rows == 70 and len(nulls.examples) == 51 and nulls.examples[-1].rows == 20
 
 
 def test_data_that_is_kept_whole_does_not_wait_for_a_repair() -> None:

@@ -15,7 +15,9 @@ from tiny_model import TEMPLATE
 from template_fix.bounds.limits import bounded
 from template_fix.conversations.rows import row_of
 from template_fix.conversations.tags import discover
-from template_fix.data.losses import Verdict, _count, spans, verdict
+from template_fix.data.losses import Verdict, _count, spans
+from template_fix.data.troubles.view import RowTemplate
+from template_fix.data.verdicts import verdict_on
 from template_fix.jinja.renderer import Renderer, prepared
 from template_fix.jinja.templates import Template
 
@@ -32,7 +34,7 @@ INLINE = f"<think>\n{REASONING}\n</think>\n\n{ANSWER}"
 def judged(template: str, *turns: dict[str, Any], question: str = "6*7?", **columns: Any) -> Verdict:
     messages = [{"role": "user", "content": question}, *({"role": "assistant", **turn} for turn in turns)]
     row = row_of({"messages": messages, **columns}, {})
-    return verdict(row, Renderer(template, {"bos_token": "<s>"}), template, TAGS, prepared)
+    return verdict_on(row, RowTemplate(template, (("bos_token", "<s>"),), TAGS))
 
 
 @pytest.mark.parametrize(
@@ -155,6 +157,7 @@ def _of_real(source: str) -> list[tuple[str, bool, bool]]:
     renderer = Renderer(source, {"bos_token": "<s>", "eos_token": "</s>"})
     found = discover(renderer, Template(source).tree)
     tags = [(found.open, found.close)] if found else list(TAGS)
+    template = RowTemplate(source, tuple(renderer.variables.items()), tags)
     told = []
     for form, turns in product(("inline", "reasoning_content", "plain"), (1, 2)):
         messages: list[dict[str, Any]] = []
@@ -167,7 +170,7 @@ def _of_real(source: str) -> list[tuple[str, bool, bool]]:
             turn = {"role": "assistant", "content": content, **field}
             messages += {"role": "user", "content": f"Who{number}?"}, turn
         printed = renderer(prepared(messages))
-        seen = verdict(row_of({"messages": messages}, {}), renderer, source, tags, prepared)
+        seen = verdict_on(row_of({"messages": messages}, {}), template)
         assert bool(seen.failure) == (not isinstance(printed, str))
         if isinstance(printed, str):
             bare = "".join(printed.split())  # a template may print letter by letter

@@ -93,14 +93,37 @@ def test_a_block_of_one_turn_was_not_added_to_another_with_the_same_answer() -> 
 
 def test_a_tag_that_has_no_closing_tag_is_told() -> None:
     told = judged(TEMPLATE, {"content": f"<thinking>\n{THOUGHT}\n[/IN]{ANSWER}"}).troubles
-    assert [(each.kind, each.shown[:31]) for each in told] == [("unclosed", "<thinking> has no closing tag: ")]
+    assert [(each.kind, each.shown[:27]) for each in told] == [("unclosed", "<thinking> is never closed:")]
 
 
-@pytest.mark.parametrize("trained", [True, False])
-def test_a_block_that_is_added_says_whether_it_is_trained_on(trained: bool) -> None:
-    template = ADDS if trained else ADDS.replace("<a>{% endif %}", "<a>[IN][/IN]{% endif %}")
-    [trouble] = judged(template, {"content": ANSWER}).troubles
-    assert trouble.shown.startswith("trained on" if trained else "in the prompt, so not trained on")
+@pytest.mark.parametrize(
+    "prompt, found",
+    [
+        pytest.param("<a>", [("block_added", "[IN][/IN]")], id="no prompt has it"),
+        pytest.param("<a>[IN][/IN]", [], id="the prompt has it, so nobody learns it"),
+        pytest.param("<a>[IN]", [("closed_at_once", "[IN][/IN]")], id="the prompt opens it"),
+        pytest.param(
+            "<a>{% if enable_thinking is false %}[IN]\n[/IN]{% endif %}",
+            [("block_unasked", "[IN][/IN]")],
+            id="the prompt has it where no reasoning is asked for",
+        ),
+    ],
+)
+def test_a_block_that_the_template_adds_is_judged_by_its_prompts(prompt: str, found: list[tuple[str, str]]) -> None:
+    template = ADDS.replace("<a>{% endif %}", f"{prompt}{{% endif %}}")
+    assert [(each.kind, each.shown) for each in judged(template, {"content": ANSWER}).troubles] == found
+
+
+def test_a_block_in_an_earlier_turn_is_told_as_such() -> None:
+    template = ADDS.replace("elif loop.last", "else")
+    turns = {"content": f"{ANSWER} At last."}, {"content": ANSWER, "reasoning_content": THOUGHT}
+    [told] = judged(template, *turns).troubles
+    assert (told.kind, told.message, told.shown) == ("block_added", 2, "in an earlier turn: [IN][/IN]")
+
+
+def test_rows_that_ask_for_no_reasoning_are_right() -> None:
+    off = ADDS.replace("<a>{% endif %}", "<a>{% if enable_thinking is false %}[IN][/IN]{% endif %}{% endif %}")
+    assert kinds(off, {"content": ANSWER}, chat_template_kwargs={"enable_thinking": False}) == []
 
 
 @pytest.mark.parametrize("role, lost", [("usr", True), ("system", True), ("user", False)])

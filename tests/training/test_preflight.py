@@ -123,7 +123,7 @@ def test_a_warning_says_the_same() -> None:
 
 
 def test_rows_that_are_broken_count() -> None:
-    with pytest.raises(PreflightError, match="1 row broken"):
+    with pytest.raises(PreflightError, match="1 row is broken"):
         preflight(Stub(KEEPS), [{"title": "what is this?"}])
 
 
@@ -137,8 +137,8 @@ def test_rows_that_can_be_read_once_are_left_alone() -> None:
 @pytest.mark.parametrize(
     "template, told",
     [
-        pytest.param("{{ raise_exception('\x1b[2J' ~ 'é' * 1000000) }}", "1 row not rendered", id="rows are refused"),
-        pytest.param("{{ messages[9].content.x.y }}", "1 row not rendered", id="rows can't be rendered"),
+        pytest.param("{{ raise_exception('\x1b[2J' ~ 'é' * 1000000) }}", "1 row isn't rendered", id="rows are refused"),
+        pytest.param("{{ messages[9].content.x.y }}", "1 row isn't rendered", id="rows can't be rendered"),
         pytest.param("{% if", "rows can't be rendered with it: line 1:", id="the template doesn't parse"),
         pytest.param("{% break %}", "rows can't be rendered with it: Python can't", id="the template isn't compiled"),
         pytest.param("{{ 'x' * 900000000 }}", "rows can't be rendered with it", id="the template is stopped"),

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from template_fix.data.texts import fields_of
 from template_fix.data.troubles.kinds import Trouble
 from template_fix.data.troubles.view import View
-from template_fix.jinja.renderer import Renderer
+from template_fix.jinja.renderer import REASONING_FIELDS, Message
 
 _SHOWN = 200
 # Shorter names are found in other words by chance.
@@ -20,51 +16,73 @@ _TELLING = 5
 _PLAIN_KEYS = frozenset({"role", "content"})
 # So many rows of one shape that two versions print alike speak for all of that shape.
 _ENOUGH = 20
+# The names by which transformers 5 passes reasoning on, whichever it came by.
+_ADDED = frozenset({"reasoning_content", "thinking"})
 # Whose content is the result of a call.
 _RESULTS = ("tool", "function")
 # A null has a meaning of its own there.
 _NO_NULL = ("default", "enum", "const", "examples")
-# Letters of the second plane for private use, which no text has by itself.
-_FIRST = 0x100000
+
+
+class Call(NamedTuple):
+    """One tool call of a message: its place among the calls, all of it, and its name and arguments."""
+
+    at: int
+    whole: Mapping[str, Any]
+    told: Mapping[str, Any]
+
+    def changed(self, **values: Any) -> Message:
+        """Return the call with another name, or other arguments."""
+        if self.told is self.whole:
+            return {**self.whole, **values}
+        return {**self.whole, "function": {**self.told, **values}}
+
+    @property
+    def path(self) -> str:
+        """Where its name and arguments stand in the message."""
+        return f".tool_calls[{self.at}]{'' if self.told is self.whole else '.function'}"
+
+
+def calls_of(message: Message) -> Iterator[Call]:
+    """Yield the tool calls of a message."""
+    calls = message.get("tool_calls")
+    for at, call in enumerate(calls if isinstance(calls, (list, tuple)) else ()):
+        told = call.get("function", call) if isinstance(call, Mapping) else None
+        if isinstance(told, Mapping):
+            yield Call(at, call, told)
+
+
+def with_calls(message: Message, changed: Mapping[int, Message]) -> Message:
+    """Return a message with some of its calls, by their places, in another form."""
+    if not changed:
+        return message
+    return {**message, "tool_calls": [changed.get(at, call) for at, call in enumerate(message["tool_calls"])]}
 
 
 def troubles_of_calls(view: View, printed: str) -> Iterator[Trouble]:
     """Yield what is wrong with a row's calls, and with keys that versions of transformers treat differently."""
-    messages = view.row.messages
-    rich = any(not message.keys() <= _PLAIN_KEYS for message in messages)
-    if any(message.get("tool_calls") is not None or message["role"] in _RESULTS for message in messages):
-        yield from _calls(view, printed)
+    rich, calls, results = False, list[tuple[int, Call]](), list[tuple[int, Message]]()
+    for number, message in enumerate(view.row.messages):
+        rich = rich or not message.keys() <= _PLAIN_KEYS
+        if message.get("tool_calls") is not None:
+            calls += [(number, call) for call in calls_of(message)]
+            if not message["tool_calls"]:
+                yield from _empty_calls(view, printed, number)
+        if message["role"] in _RESULTS:
+            results.append((number, message))
+    for number, call in calls:
+        if _escaped(text := call.told.get("arguments"), printed):
+            shown = f"messages[{number}]{call.path}.arguments is text: {str(text)[:_SHOWN]}"
+            yield Trouble("encoded_twice", number + 1, shown)
+    for number, result in results:
+        if _escaped(text := result.get("content"), printed):
+            yield Trouble("encoded_twice", number + 1, f"messages[{number}].content is text: {str(text)[:_SHOWN]}")
+    if calls:
+        yield from _unprinted(view, printed, calls, [message.get("name") for _, message in results])
     if rich:
         yield from _versions(view, printed)
-    if rich or view.row.tools:
+    if (rich or view.row.tools) and ("null" in printed or "None" in printed):
         yield from _nulls(view, printed)
-
-
-def _calls(view: View, printed: str) -> Iterator[Trouble]:
-    """Find calls that aren't printed, and arguments and results that are printed as JSON within JSON."""
-    named: list[tuple[int, int, str]] = []
-    for number, message in enumerate(view.row.messages):
-        calls = message.get("tool_calls")
-        for at, call in enumerate(calls if isinstance(calls, (list, tuple)) else ()):
-            told = call.get("function", call) if isinstance(call, Mapping) else None
-            if not isinstance(told, Mapping):
-                continue
-            if isinstance(told.get("name"), str):
-                named.append((number, at, told["name"]))
-            if _escaped(told.get("arguments"), printed):
-                path = f"messages[{number}].tool_calls[{at}].function.arguments is text"
-                yield Trouble("encoded_twice", number + 1, f"{path}: {told['arguments'][:_SHOWN]}")
-        if message["role"] in _RESULTS and _escaped(message.get("content"), printed):
-            yield Trouble(
-                "encoded_twice", number + 1, f"messages[{number}].content is text: {message['content'][:_SHOWN]}"
-            )
-        if isinstance(calls, (list, tuple)) and not calls and "tool_calls" in view.messages[number]:
-            without = [
-                _without(each, "tool_calls") if not each.get("tool_calls") else each for each in view.row.messages
-            ]
-            if view.render(without) != printed:
-                yield Trouble("empty_calls", number + 1, f"messages[{number}].tool_calls is []")
-    yield from _unprinted(view, printed, named)
 
 
 def _escaped(text: object, printed: str) -> bool:
@@ -76,76 +94,69 @@ def _escaped(text: object, printed: str) -> bool:
     )
 
 
-def _without(message: Mapping[str, Any], key: str) -> dict[str, Any]:
-    return {name: value for name, value in message.items() if name != key}
+def _empty_calls(view: View, printed: str, number: int) -> Iterator[Trouble]:
+    """Find an empty list of calls that makes a difference."""
+    without: list[Message] = [
+        {key: value for key, value in message.items() if key != "tool_calls" or value} for message in view.row.messages
+    ]
+    if view.render(without) != printed:
+        yield Trouble("empty_calls", number + 1, f"messages[{number}].tool_calls is []")
 
 
-def _unprinted(view: View, printed: str, named: Sequence[tuple[int, int, str]]) -> Iterator[Trouble]:
-    """Find the calls whose names don't come out; where they can be meant by others, each gets a letter for a name."""
-    if not named:
-        return
-    tools = json.dumps(view.row.tools, default=str) if view.row.tools else ""
-    names = [name for _, _, name in named]
-    content = "\0".join(text for message in view.row.messages for text, _ in fields_of(message))
+def _unprinted(
+    view: View, printed: str, calls: Sequence[tuple[int, Call]], results: Sequence[object]
+) -> Iterator[Trouble]:
+    """Find the calls whose names don't come out; where others can be meant, each call gets a name of its own.
+
+    ``results`` are the names that results of calls have.
+    """
     if all(
         len(name) >= _TELLING
-        and printed.count(name) >= names.count(name) + tools.count(name) + content.count(name)
-        and name not in view.source
-        for name in set(names)
+        and printed.count(name) >= view.said.count(name) - results.count(name)
+        and not view.template.has(name)
+        for name in {str(call.told.get("name") or "") for _, call in calls}
     ):
         return
-    told = view.render([_renamed(number, message) for number, message in enumerate(view.row.messages)])
-    if not isinstance(told, str):
-        return
-    for number, at, name in named:
-        if name and _letter(number, at) not in told:
-            yield Trouble("call_lost", number + 1, f"messages[{number}].tool_calls[{at}]: {name}")
+    renamed: list[Message] = [
+        with_calls(message, {call.at: call.changed(name=_own_name(at, call)) for at, call in calls if at == number})
+        for number, message in enumerate(view.row.messages)
+    ]
+    told = view.render(renamed)
+    for number, call in calls if isinstance(told, str) else ():
+        if call.told.get("name") and _own_name(number, call) not in str(told):
+            shown = f"messages[{number}].tool_calls[{call.at}]: {call.told['name']}"
+            yield Trouble("call_lost", number + 1, shown)
 
 
-def _letter(number: int, at: int) -> str:
-    return chr(_FIRST + (number * 64 + at) % 0xFFFD)
-
-
-def _renamed(number: int, message: Mapping[str, Any]) -> dict[str, Any]:
-    calls = message.get("tool_calls")
-    if not isinstance(calls, (list, tuple)):
-        return dict(message)
-    changed: list[Any] = []
-    for at, call in enumerate(calls):
-        if isinstance(call, Mapping) and isinstance(call.get("function"), Mapping):
-            changed.append({**call, "function": {**call["function"], "name": _letter(number, at)}})
-        else:
-            changed.append({**call, "name": _letter(number, at)} if isinstance(call, Mapping) else call)
-    return {**message, "tool_calls": changed}
+def _own_name(number: int, call: Call) -> str:
+    """Return a name that is printed as it stands, and stands nowhere else."""
+    return f"zq{number}x{call.at}zq"
 
 
 def _nulls(view: View, printed: str) -> Iterator[Trouble]:
     """Find keys without a value, in tools and in arguments, that are printed."""
-    if "null" not in printed and "None" not in printed:
-        return
-    found = [*_null_keys(view.row.tools, "tools", frozenset())]
     declared = _declared(view.row.tools)
+    found = [(0, path) for path in _null_keys(view.row.tools, "tools", frozenset())]
     for number, message in enumerate(view.row.messages):
-        found += _null_keys(message.get("tool_calls"), f"messages[{number}].tool_calls", declared)
-    if (
-        found
-        and view.render([_full(each, declared) for each in view.row.messages], _full(view.row.tools, declared))
-        != printed
-    ):
-        number = int(found[0].partition("[")[2].partition("]")[0]) + 1 if found[0].startswith("messages") else 0
-        yield Trouble("nulls", number, f"{found[0]} is null")
+        paths = _null_keys(message.get("tool_calls"), f"messages[{number}].tool_calls", declared)
+        found += [(number + 1, path) for path in paths]
+    full: list[Message] = [
+        {key: filled(each, declared) if key == "tool_calls" else each for key, each in message.items()}
+        for message in view.row.messages
+    ]
+    if found and view.render(full, filled(view.row.tools, declared)) != printed:
+        yield Trouble("nulls", found[0][0], f"{found[0][1]} is null")
 
 
 def _declared(tools: Any) -> frozenset[str]:
-    """Return the names of all parameters that tools declare: a null for one of them may be meant."""
-    names: set[str] = set()
-    for tool in tools or ():
-        function = tool.get("function", tool) if isinstance(tool, Mapping) else {}
-        parameters = function.get("parameters") if isinstance(function, Mapping) else None
-        properties = parameters.get("properties") if isinstance(parameters, Mapping) else None
-        if isinstance(properties, Mapping) and len(tools) == 1:
-            names.update(name for name, value in properties.items() if value is not None)
-    return frozenset(names)
+    """Return the names of the parameters of a lone tool: a null for one of them may be meant."""
+    if not tools or len(tools) > 1 or not isinstance(tools[0], Mapping):
+        return frozenset()
+    function = tools[0].get("function", tools[0])
+    parameters = function.get("parameters") if isinstance(function, Mapping) else None
+    properties = parameters.get("properties") if isinstance(parameters, Mapping) else None
+    named = properties.items() if isinstance(properties, Mapping) else ()
+    return frozenset(name for name, value in named if value is not None)
 
 
 def _null_keys(value: Any, path: str, meant: frozenset[str]) -> Iterator[str]:
@@ -161,45 +172,41 @@ def _null_keys(value: Any, path: str, meant: frozenset[str]) -> Iterator[str]:
             yield from _null_keys(each, f"{path}[{at}]", meant)
 
 
-def _full(value: Any, meant: frozenset[str]) -> Any:
-    """Return a value without the keys that have none, but for those that may be meant."""
+def filled(value: Any, meant: frozenset[str] = frozenset()) -> Any:
+    """Return a value without the keys that have none, but for those where that may be meant."""
     if isinstance(value, Mapping):
         kept = ((key, each) for key, each in value.items() if each is not None or key in _NO_NULL or key in meant)
-        return {key: _full(each, meant) for key, each in kept}
-    return [_full(each, meant) for each in value] if isinstance(value, (list, tuple)) else value
+        return {key: filled(each, meant) for key, each in kept}
+    return [filled(each, meant) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def _versions(view: View, printed: str) -> Iterator[Trouble]:
     """Find rows that another version of transformers prints otherwise: it is given other keys."""
-    if view.other is None:
-        return
-    other = view.other(view.row.messages)
-    named = _names(view.source)
-    for number, (here, there) in enumerate(zip(view.messages, other, strict=True)):
-        keys = {key for key in here.keys() ^ there.keys() if key in named}
-        if keys:
-            shape, agreed = _shape(other), _agreed(view.source, view.renderer)
-            if agreed[shape] < _ENOUGH:
-                agreed[shape] += 1
-                if view.renderer(other, view.row.tools, view.asks, **view.row.flags) != printed:
-                    agreed[shape] = 0
-                    yield Trouble("versions_differ", number + 1, f"messages[{number}]: {', '.join(sorted(keys))}")
+    template = view.template
+    for number, message in enumerate(view.row.messages):
+        if keys := _touched(message) & template.words:
+            shape = _shape(view.row.messages)
+            template.alike[shape] += 1
+            known = template.alike[shape] > _ENOUGH
+            if not known and template.print(view.row, otherwise=True) != printed:
+                template.alike[shape] = 0
+                yield Trouble("versions_differ", number + 1, f"messages[{number}]: {', '.join(sorted(keys))}")
             return
 
 
-def _shape(messages: Sequence[Mapping[str, Any]]) -> tuple[tuple[Any, ...], ...]:
+def _touched(message: Message) -> set[str]:
+    """Return the keys of a message that `renderer.prepared` drops or adds."""
+    keys = {key for key, value in message.items() if value is None}
+    if any(message.get(name) is not None for name in REASONING_FIELDS):
+        keys |= _ADDED - message.keys()
+    return keys
+
+
+def _shape(messages: Sequence[Message]) -> tuple[object, ...]:
     """Return which keys messages have, and which of them are empty or null: what versions treat differently."""
     return tuple(
-        (message["role"], *((key, value is None, not value) for key, value in message.items())) for message in messages
+        [
+            (message["role"], *[(key, value is None, not value) for key, value in message.items()])
+            for message in messages
+        ]
     )
-
-
-@lru_cache(maxsize=8)
-def _agreed(_: str, __: Renderer) -> Counter[tuple[tuple[Any, ...], ...]]:
-    """Return how many rows of each shape both versions have printed alike; after enough, no more are compared."""
-    return Counter()
-
-
-@lru_cache(maxsize=8)
-def _names(source: str) -> frozenset[str]:
-    return frozenset(re.findall(r"\w+", source))

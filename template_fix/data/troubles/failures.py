@@ -6,101 +6,76 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from template_fix.conversations.rows import ROLES, BrokenRow, parsed
-from template_fix.data.troubles.view import View
-from template_fix.jinja.renderer import REASONING_FIELDS, Failure
+from template_fix.conversations.rows import ROLES, BrokenRow, Row, parsed
+from template_fix.data.troubles.calls import calls_of, filled, with_calls
+from template_fix.data.troubles.view import RowTemplate
+from template_fix.jinja.renderer import REASONING_FIELDS, Failure, Message
 
-Messages = Sequence[Mapping[str, Any]]
+Messages = Sequence[Message]
 
 
 class _Change(NamedTuple):
-    """A row changed, and what was wrong at its first changed place."""
+    """What was wrong with a message, from its place on, or with a row; and the message, or all of them, changed."""
 
     says: str
-    messages: list[dict[str, Any]]
+    changed: Any
 
 
 _Guess = Callable[[Messages], _Change | None]
-# What is wrong with a message, from its place on, and the message changed; None where it needs no change.
-_Told = tuple[str, dict[str, Any]] | None
+_MessageGuess = Callable[[Message], _Change | None]
 
 
-def explained(view: View, failure: Failure) -> str:
+def explained(row: Row, template: RowTemplate, failure: Failure) -> str:
     """Return why a row fails, with the template's line, and the change after which it doesn't."""
     where = f" (line {failure.line} of the template)" if failure.line else ""
-    said = [change.says for change in _causes(view)]
-    return "; ".join([f"{failure.reason}{where}", *said])
+    return "; ".join([f"{failure.reason}{where}", *_causes(row, template)])
 
 
-def _causes(view: View) -> list[_Change]:
-    """Return the change that is enough, or the fewest of them in a row that are, or none."""
-    found: list[_Change] = []
-    for guess in _GUESSES:
-        change = guess(view.row.messages)
-        if change is not None:
-            if isinstance(view.render(change.messages), str):
-                return [change]
-            found.append(change)
-    messages: Messages = view.row.messages
-    made: list[_Change] = []
-    for guess in _GUESSES if len(found) > 1 else ():
-        if change := guess(messages):
-            messages = change.messages
-            made.append(change)
-            if isinstance(view.render(messages), str):
-                return _needed(view, made)
-    return []
+def _causes(row: Row, template: RowTemplate) -> list[str]:
+    """Return what to change: one thing that is enough, or else several of which none can be left out, or nothing."""
+
+    def renders(guesses: Sequence[_Guess]) -> bool:
+        messages: Messages = row.messages
+        for guess in guesses:
+            change = guess(messages)
+            messages = change.changed if change else messages
+        return isinstance(template.print(row._replace(messages=[*map(dict, messages)])), str)
+
+    found = [(guess, change.says) for guess in _GUESSES if (change := guess(row.messages))]
+    for guess, says in found:
+        if renders([guess]):
+            return [says]
+    all_of = [guess for guess, _ in found]
+    needed = next((all_of[:number] for number in range(2, len(found) + 1) if renders(all_of[:number])), [])
+    for guess in list(needed):
+        without = [each for each in needed if each is not guess]
+        needed = without if renders(without) else needed
+    return [says for guess, says in found if guess in needed]
 
 
-def _needed(view: View, made: list[_Change]) -> list[_Change]:
-    """Return those of some changes without which the row still fails."""
-    guesses = {each.says: guess for each in made for guess in _GUESSES if _same(guess, view, each)}
-    for each in list(made):
-        messages: Messages = view.row.messages
-        for other in made:
-            change = guesses[other.says](messages) if other is not each and other.says in guesses else None
-            messages = change.messages if change else messages
-        if isinstance(view.render(messages), str):
-            made = [other for other in made if other is not each]
-    return made
+def _in_each_message(guess: _MessageGuess) -> _Guess:
+    """Return the guess that changes all messages that need it; the first is told, with its place."""
 
-
-def _same(guess: _Guess, view: View, change: _Change) -> bool:
-    told = guess(view.row.messages)
-    return told is not None and told.says == change.says
-
-
-def _in_each_message(change: Callable[[Mapping[str, Any]], _Told]) -> _Guess:
-    """Return the guess that makes one change to all messages that need it; the first is told, with its place."""
-
-    def guess(messages: Messages) -> _Change | None:
-        says, changed = "", []
-        for number, message in enumerate(messages):
-            told = change(message)
-            if told and not says:
-                says = f"messages[{number}]{told[0]}"
-            changed.append(told[1] if told else dict(message))
+    def in_all(messages: Messages) -> _Change | None:
+        told = [guess(message) for message in messages]
+        says = next((f"messages[{number}]{each.says}" for number, each in enumerate(told) if each), "")
+        changed = [each.changed if each else message for each, message in zip(told, messages, strict=True)]
         return _Change(says, changed) if says else None
 
+    return in_all
+
+
+def _arguments(change: Callable[[Any], Any], says: str) -> _Guess:
+    """Return the guess that arguments of calls have to be others; ``change`` gives None for those that are right."""
+
+    @_in_each_message
+    def guess(message: Message) -> _Change | None:
+        new = [(call, change(call.told.get("arguments"))) for call in calls_of(message)]
+        made = {call.at: call.changed(arguments=value) for call, value in new if value is not None}
+        paths = [f"{call.path}.arguments {says}" for call, value in new if value is not None]
+        return _Change(paths[0], with_calls(message, made)) if made else None
+
     return guess
-
-
-def _calls(message: Mapping[str, Any], change: Callable[[Any], Any], says: str) -> _Told:
-    """Return a message with ``change`` made to the arguments of its calls; None where that changes nothing."""
-    calls = message.get("tool_calls")
-    first, made = "", []
-    for at, call in enumerate(calls if isinstance(calls, (list, tuple)) else ()):
-        told = call.get("function", call) if isinstance(call, Mapping) else {}
-        arguments = told.get("arguments") if isinstance(told, Mapping) else None
-        new = change(arguments)
-        if new is None or new is arguments:
-            made.append(call)
-            continue
-        wrapped = isinstance(call.get("function"), Mapping)
-        path = ".function.arguments" if wrapped else ".arguments"
-        first = first or f".tool_calls[{at}]{path} {says}"
-        made.append({**call, "function": {**told, "arguments": new}} if wrapped else {**call, "arguments": new})
-    return (first, {**message, "tool_calls": made}) if first else None
 
 
 def _object(arguments: Any) -> Any:
@@ -116,163 +91,129 @@ def _text(arguments: Any) -> Any:
 
 
 @_in_each_message
-def _arguments_are_text(message: Mapping[str, Any]) -> _Told:
-    return _calls(message, _object, "is text; parse it (json.loads)")
-
-
-@_in_each_message
-def _arguments_are_objects(message: Mapping[str, Any]) -> _Told:
-    return _calls(message, _text, "is an object; write it as text (json.dumps)")
-
-
-@_in_each_message
-def _no_arguments(message: Mapping[str, Any]) -> _Told:
-    return _calls(message, lambda value: {} if value is None else None, "is missing; give {}")
-
-
-@_in_each_message
-def _no_calls(message: Mapping[str, Any]) -> _Told:
-    if "tool_calls" not in message or message["tool_calls"]:
+def _keys_without_value(message: Message) -> _Change | None:
+    empty = [key for key, value in message.items() if value is None and key != "content"]
+    if message.get("tool_calls") == []:
+        empty.insert(0, "tool_calls")
+    if not empty:
         return None
-    said = "null" if message["tool_calls"] is None else "an empty list"
-    return f".tool_calls is {said}; leave the key out", {k: v for k, v in message.items() if k != "tool_calls"}
+    says = "null" if message[empty[0]] is None else "an empty list"
+    kept = {key: value for key, value in message.items() if key not in empty}
+    return _Change(f".{empty[0]} is {says}; leave the key out", kept)
 
 
 @_in_each_message
-def _nulls(message: Mapping[str, Any]) -> _Told:
-    null = [key for key, value in message.items() if value is None and key != "content"]
-    kept = {key: value for key, value in message.items() if key not in null}
-    return (f".{null[0]} is null; leave the key out", kept) if null else None
+def _nulls_in_calls(message: Message) -> _Change | None:
+    calls = message.get("tool_calls")
+    kept = filled(calls)
+    says = ".tool_calls has keys that are null; leave them out"
+    return _Change(says, {**message, "tool_calls": kept}) if kept != calls else None
 
 
 @_in_each_message
-def _null_keys(message: Mapping[str, Any]) -> _Told:
-    kept = dict(_full(message))
-    return (".tool_calls has keys that are null; leave them out", kept) if kept != dict(message) else None
-
-
-def _full(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _full(each) for key, each in value.items() if each is not None}
-    return [_full(each) for each in value] if isinstance(value, (list, tuple)) else value
-
-
-@_in_each_message
-def _no_content(message: Mapping[str, Any]) -> _Told:
+def _content_is_missing(message: Message) -> _Change | None:
     if message.get("content") is not None:
         return None
-    said = "is null" if "content" in message else "is missing"
-    return f'.content {said}; give ""', {**message, "content": ""}
+    return _Change(f'.content is {"null" if "content" in message else "missing"}; give ""', {**message, "content": ""})
 
 
 @_in_each_message
-def _content_is_a_list(message: Mapping[str, Any]) -> _Told:
+def _content_is_a_list(message: Message) -> _Change | None:
     content = message.get("content")
     if not isinstance(content, list):
         return None
     texts = [each.get("text") for each in content if isinstance(each, Mapping)]
     joined = "".join(text for text in texts if isinstance(text, str))
-    return ".content is a list; the template takes text", {**message, "content": joined}
+    return _Change(".content is a list; the template takes text", {**message, "content": joined})
 
 
 @_in_each_message
-def _content_is_text(message: Mapping[str, Any]) -> _Told:
+def _content_is_text(message: Message) -> _Change | None:
     content = message.get("content")
     if not isinstance(content, str):
         return None
-    blocks = [{"type": "text", "text": content}]
-    return '.content is text; the template takes a list: [{"type": "text", "text": …}]', {
-        **message,
-        "content": blocks,
-    }
+    says = '.content is text; the template takes a list: [{"type": "text", "text": …}]'
+    return _Change(says, {**message, "content": [{"type": "text", "text": content}]})
 
 
 @_in_each_message
-def _content_beside_reasoning(message: Mapping[str, Any]) -> _Told:
+def _content_beside_reasoning(message: Message) -> _Change | None:
     reasons = [key for key in message if key in REASONING_FIELDS and message[key]]
     if not (message.get("tool_calls") and message.get("content") and reasons):
         return None
     says = f" has content and {reasons[0]} beside tool_calls; the template takes one of the two"
-    return says, {**message, "content": ""}
+    return _Change(says, {**message, "content": ""})
+
+
+@_in_each_message
+def _results_without_name(message: Message) -> _Change | None:
+    if message["role"] != "tool" or message.get("name"):
+        return None
+    return _Change(".name is missing; give the name of the tool", {**message, "name": "tool"})
+
+
+@_in_each_message
+def _other_roles(message: Message) -> _Change | None:
+    if message["role"] in ROLES:
+        return None
+    return _Change(f".role is {message['role']}, which the template doesn't take", {**message, "role": "user"})
 
 
 def _call_ids(messages: Messages) -> _Change | None:
     """Give calls and results ids as Mistral's templates ask for them: of nine letters and digits."""
-    first, changed, ids = "", [], list[str]()
+    says, changed, ids = "", [], list[str]()
     for number, message in enumerate(messages):
-        made = dict(message)
-        calls = message.get("tool_calls")
-        if isinstance(calls, (list, tuple)) and calls and all(isinstance(call, Mapping) for call in calls):
-            ids = [f"call{number * 64 + at:05d}" for at in range(len(calls))]
-            first = first or f"messages[{number}].tool_calls[0].id is {calls[0].get('id')!r}; give 9 letters and digits"
-            made["tool_calls"] = [{**call, "id": own} for call, own in zip(calls, ids, strict=True)]
+        if calls := list(calls_of(message)):
+            made = {call.at: {**call.whole, "id": f"call{number * 64 + call.at:05d}"} for call in calls}
+            ids = [str(call["id"]) for call in made.values()]
+            says = says or f"messages[{number}].tool_calls[0].id is {calls[0].whole.get('id')!r}"
+            message = with_calls(message, made)
         elif message["role"] == "tool":
-            made["tool_call_id"] = ids.pop(0) if ids else "call00000"
-            first = first or f"messages[{number}].tool_call_id is {message.get('tool_call_id')!r}; give the call's"
-        changed.append(made)
-    return _Change(first, changed) if first else None
-
-
-@_in_each_message
-def _names(message: Mapping[str, Any]) -> _Told:
-    if message["role"] != "tool" or message.get("name"):
-        return None
-    return ".name is missing; give the name of the tool", {**message, "name": "tool"}
+            says = says or f"messages[{number}].tool_call_id is {message.get('tool_call_id')!r}"
+            message = {**message, "tool_call_id": ids.pop(0) if ids else "call00000"}
+        changed.append(message)
+    return _Change(f"{says}; give 9 letters and digits, the same for a call and its result", changed) if says else None
 
 
 def _no_question(messages: Messages) -> _Change | None:
     at = next((number for number, each in enumerate(messages) if each["role"] not in ("system", "developer")), 0)
-    if at < len(messages) and messages[at]["role"] == "user" and not str(messages[at].get("content")).startswith("<"):
+    if messages[at]["role"] == "user" and not str(messages[at].get("content")).startswith("<"):
         return None
-    changed = [dict(each) for each in messages]
-    return _Change(
-        f"messages has no question of a user before messages[{at}]; put one there",
-        [*changed[:at], {"role": "user", "content": "Go on."}, *changed[at:]],
-    )
+    says = f"messages has no question of a user before messages[{at}]; put one there"
+    return _Change(says, [*messages[:at], {"role": "user", "content": "Go on."}, *messages[at:]])
 
 
-@_in_each_message
-def _odd_roles(message: Mapping[str, Any]) -> _Told:
-    role = message["role"]
-    if role in ROLES:
-        return None
-    return f".role is {role}, which the template doesn't take", {**message, "role": "user"}
+def _same_role_in_turn(messages: Messages) -> _Change | None:
+    says, changed = "", list[Message]()
+    for number, message in enumerate(messages):
+        before = changed[-1] if changed else {"role": None}
+        texts = [each.get("content") for each in (before, message)]
+        if before["role"] == message["role"] and all(isinstance(text, str) for text in texts):
+            says = says or f"messages[{number}] has the same role as the one before; make them one"
+            changed[-1] = {**before, "content": "\n\n".join(map(str, texts))}
+        else:
+            changed.append(message)
+    return _Change(says, changed) if says else None
 
 
-def _left_out(roles: frozenset[str]) -> _Guess:
+def _left_out(*roles: str) -> _Guess:
     def guess(messages: Messages) -> _Change | None:
-        odd = [number for number, each in enumerate(messages) if each["role"] in roles]
-        kept = [dict(each) for each in messages if each["role"] not in roles]
-        says = (
-            f"messages[{odd[0]}] has the role {messages[odd[0]]['role']}, which the template doesn't take there"
-            if odd
-            else ""
-        )
-        return _Change(says, kept) if odd and kept else None
+        odd = [(number, message["role"]) for number, message in enumerate(messages) if message["role"] in roles]
+        kept = [message for message in messages if message["role"] not in roles]
+        if not odd or not kept:
+            return None
+        return _Change(f"messages[{odd[0][0]}] has the role {odd[0][1]}, which the template doesn't take there", kept)
 
     return guess
 
 
-def _same_role_in_turn(messages: Messages) -> _Change | None:
-    changed: list[dict[str, Any]] = []
-    first = ""
-    for number, message in enumerate(messages):
-        before = changed[-1] if changed else None
-        if (
-            before
-            and before["role"] == message["role"]
-            and all(isinstance(m.get("content"), str) for m in (before, message))
-        ):
-            first = first or f"messages[{number}] has the same role as the one before; make them one"
-            changed[-1] = {**before, "content": f"{before['content']}\n\n{message['content']}"}
-        else:
-            changed.append(dict(message))
-    return _Change(first, changed) if first else None
-
-
 _GUESSES: tuple[_Guess, ...] = (
-    *(_arguments_are_text, _no_calls, _nulls, _null_keys, _no_arguments, _no_content),
-    *(_content_is_a_list, _content_is_text, _content_beside_reasoning, _names, _call_ids),
-    *(_arguments_are_objects, _odd_roles, _no_question, _same_role_in_turn),
-    *(_left_out(frozenset({"system", "developer"})), _left_out(frozenset({"tool"}))),
+    _arguments(_object, "is text; parse it (json.loads)"),
+    *(_keys_without_value, _nulls_in_calls),
+    _arguments(lambda value: {} if value is None else None, "is missing; give {}"),
+    *(_content_is_missing, _content_is_a_list, _content_is_text, _content_beside_reasoning),
+    *(_results_without_name, _call_ids),
+    _arguments(_text, "is an object; write it as text (json.dumps)"),
+    *(_other_roles, _no_question, _same_role_in_turn),
+    *(_left_out("system", "developer"), _left_out("tool")),
 )

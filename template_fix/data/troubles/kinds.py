@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from template_fix.conversations.rows import Trouble
 
-__all__ = ["COUNTED", "KINDS", "OF_REASONING", "Kind", "Trouble"]
+__all__ = ["KINDS", "OF_REASONING", "Kind", "Trouble"]
 
 Level = Literal["error", "warning", "note"]
 
@@ -24,11 +24,15 @@ class Kind(NamedTuple):
     name: str
     level: Level
     says: str
-    do: str
+    do: str = ""
 
 
 _REWRITE = "--rewrite OUT.jsonl writes the rows with their reasoning where this template prints it"
 _ALL = (
+    Kind("failed", "error", "aren't rendered"),
+    Kind("broken", "error", "are broken"),
+    Kind("layout", "error", "hold no conversation, by their columns"),
+    Kind("lost", "error", "lose reasoning or answers"),
     Kind("reasoning_as_text", "error", "print reasoning as plain text, and not as this model's reasoning", _REWRITE),
     Kind("reasoning_twice", "error", "print the same reasoning twice", f"keep it in one place; {_REWRITE}"),
     Kind(
@@ -38,23 +42,34 @@ _ALL = (
         "close it with the tag that belongs to it, or all behind it is learned as reasoning",
     ),
     Kind(
+        "block_added",
+        "error",
+        "are given an empty block of reasoning, which no prompt of this template has",
+        "the model learns to write it into each answer; train with a template that prints it for reasoning alone",
+    ),
+    Kind(
+        "message_lost",
+        "error",
+        "have a message that isn't printed",
+        "use a role, a place, or a form of content that the template prints",
+    ),
+    Kind(
+        "call_lost",
+        "error",
+        "have a tool call whose name isn't printed",
+        "give tool_calls the form that the template reads, or take a template that prints calls",
+    ),
+    Kind(
         "empty_first",
         "warning",
         "print an empty block in front of the reasoning",
         f"take it out of the row; {_REWRITE}",
     ),
     Kind(
-        "block_added",
+        "closed_at_once",
         "warning",
-        "get a block of reasoning from the template that the row doesn't have",
-        "the model learns not to reason, where it is trained on; train with what leaves it out (often "
-        "enable_thinking=false, by which the prompt has it), or with a template that prints it for reasoning alone",
-    ),
-    Kind(
-        "message_lost", "error", "have a message that isn't printed", "use a role, or a place, that the template prints"
-    ),
-    Kind(
-        "call_lost", "error", "have a tool call that isn't printed", "give tool_calls the form that the template reads"
+        "close the block of reasoning that the prompt opens at once, as they have none",
+        "the model learns not to reason; add reasoning to these rows, or leave them out",
     ),
     Kind(
         "encoded_twice",
@@ -75,20 +90,22 @@ _ALL = (
         "have reasoning in a column of its own, which no template prints",
         "--column reasoning=NAME reads it as that of the last answer; --rewrite OUT.jsonl puts it there",
     ),
-    Kind("messages_as_text", "note", "have messages as JSON text", "parse it before training: json.loads"),
     Kind(
         "versions_differ",
         "warning",
         "are printed otherwise by transformers 4.57 than by 5",
         "--transformers 4.57 or 5 renders as the version that you train with",
     ),
-    Kind("layout", "error", "hold no conversation", ""),
-    Kind("broken", "error", "are broken", ""),
-    Kind("failed", "error", "aren't rendered", ""),
-    Kind("lost", "error", "lose reasoning or answers", ""),
+    Kind(
+        "block_unasked",
+        "note",
+        "have no reasoning, and are given the empty block that stands for none in this model",
+        "it is trained on unless it is in the prompt: pass enable_thinking=false to the template with these rows, in a "
+        "column chat_template_kwargs",
+    ),
+    Kind("messages_as_text", "note", "have messages as JSON text", "parse it before training: json.loads"),
+    Kind("no_turn", "note", "have no turn of the model, so that nothing of them is judged but their prompt"),
 )
 KINDS = {kind.name: kind for kind in _ALL}
-# Told by counts and reasons of their own.
-COUNTED = ("layout", "broken", "failed", "lost")
 # What a rewritten row must not have.
-OF_REASONING = ("reasoning_as_text", "reasoning_twice", "unclosed", "empty_first", "column_unread")
+OF_REASONING = frozenset({"reasoning_as_text", "reasoning_twice", "unclosed", "empty_first", "column_unread"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from template_fix.conversations.rows import ROLES, names_reasoning
@@ -13,64 +13,68 @@ from template_fix.data.troubles.kinds import Trouble
 from template_fix.data.troubles.view import View
 
 _SHOWN = 200
+# So much of what stands around a tag tells what it is.
+_BESIDE = 64
 # What someone may have meant to close a block with: a backslash, a blank, another word, a second opening tag.
 _NEAR = re.compile(
     r"<\s*[\\/]?\s*\|?\s*(?:think\w*|thought\w*|reason\w*|analysis|cot)\s*\|?\s*[\\/]?\s*>", re.IGNORECASE
 )
+_SPACE = re.compile(r"\s*")
 
 
-def troubles_of_reasoning(view: View, printed: str, texts: Sequence[Text]) -> Iterator[Trouble]:
-    """Yield what is wrong with reasoning that is printed. ``texts`` are those of the row's turns."""
-    reasoning = [each for each in texts if each.part == "reasoning"]
-    if reasoning and _ordinary(view, printed, reasoning):
+def troubles_of_reasoning(view: View, printed: str) -> Iterator[Trouble]:
+    """Yield what is wrong with reasoning that is printed."""
+    reasoning = [each for each in view.texts if each.part == "reasoning"]
+    odd_roles = not all(message["role"] in ROLES for message in view.row.messages)
+    if reasoning and not odd_roles and _ordinary(view, printed, reasoning):
         return
-    if reasoning:
-        yield from _as_text(view, printed, reasoning)
-        yield from _twice(view, printed, reasoning)
-        yield from _unclosed(view, printed, reasoning)
-        yield from _opened_otherwise(view, printed, reasoning)
-    yield from _blocks(view, printed, texts)
-    yield from _roles(view, printed)
+    for number in dict.fromkeys(each.message for each in reasoning):
+        said = [each.text for each in reasoning if each.message == number]
+        yield from _as_text(view, printed, number, said)
+        yield from _twice(view, printed, number)
+        yield from _unclosed(view, printed, number)
+    yield from _blocks(view, printed)
+    if odd_roles:
+        yield from _roles(view, printed)
 
 
 def _ordinary(view: View, printed: str, reasoning: Sequence[Text]) -> bool:
     """Whether every turn has one block, in the model's own tags or in one field, and as many blocks are printed."""
-    if (
-        not view.own
-        or len(reasoning) != len(view.turns)
-        or any(each["role"] not in ROLES for each in view.row.messages)
-    ):
+    if not view.template.own or len(reasoning) != len(view.turns):
         return False
-    opening, closing = view.own[0]
+    opening, closing = view.template.own[0]
     for fields in view.fields.values():
-        in_fields = [text for text, field in fields if field]
-        inline = [text for text, field in fields if not field and ("<" in text or "[" in text)]
-        if len(in_fields) + len(inline) != 1 or any("<" in text or "[" in text for text in in_fields):
-            return False
-        if inline and not (inline[0].startswith(opening) and inline[0].count(opening) == inline[0].count(closing) == 1):
+        blocks = 0
+        for text, field in fields:
+            if field:
+                blocks += 1
+                if "<" in text or "[" in text:
+                    return False
+            elif "<" in text or "[" in text:
+                blocks += 1
+                if not (text.startswith(opening) and text.count(opening) == text.count(closing) == 1):
+                    return False
+        if blocks != 1:
             return False
     if any(each.text.startswith(("<", "[")) for each in reasoning):
         return False
     return printed.count(opening) == printed.count(closing) == len(view.turns)
 
 
-def _as_text(view: View, printed: str, reasoning: Iterable[Text]) -> Iterator[Trouble]:
-    """Find reasoning that the row has between other tags than the model's, and that is printed with them."""
-    if not view.own:
-        return
-    opening = {pair[0] for pair in view.own}
-    for number in dict.fromkeys(each.message for each in reasoning):
-        for text, field in view.fields[number]:
-            if field or any(end in text for _, end in view.own):
-                continue
-            said = [each.text for each in reasoning if each.message == number]
-            for start, end in pairs_in(text, view.tags):
-                there = start if start in text else ""
-                if start not in opening and any(between(there, each, end, printed) for each in said):
-                    mine = " and ".join(view.own[0])
-                    shown = f"between {start} and {end}; the model's tags are {mine}"
-                    yield Trouble("reasoning_as_text", number + 1, shown)
-                    break
+def _as_text(view: View, printed: str, number: int, said: Sequence[str]) -> Iterator[Trouble]:
+    """Find reasoning that a turn has between other tags than the model's, and that is printed with them."""
+    own = view.template.own
+    openings = {pair[0] for pair in own}
+    for text, field in view.fields[number] if own else ():
+        if field or any(end in text for _, end in own):
+            continue
+        for start, end in pairs_in(text, view.template.tags):
+            there = start if start in text else ""
+            if start not in openings and any(between(there, each, end, printed) for each in said):
+                mine = " and ".join(own[0])
+                shown = f"between {start} and {end}; the model's tags are {mine}"
+                yield Trouble("reasoning_as_text", number + 1, shown)
+                break
 
 
 def _roles(view: View, printed: str) -> Iterator[Trouble]:
@@ -78,7 +82,7 @@ def _roles(view: View, printed: str) -> Iterator[Trouble]:
     for number, message in enumerate(view.row.messages):
         role, content = message["role"], message.get("content")
         if role not in ROLES and names_reasoning(role) and isinstance(content, str) and content.strip() in printed:
-            inside = any(between(start, content.strip(), end, printed) for start, end in view.own)
+            inside = any(between(start, content.strip(), end, printed) for start, end in view.template.own)
             if not inside:
                 shown = f"the role {role}, printed as a turn; put it into a field of the turn that it belongs to"
                 yield Trouble("reasoning_as_text", number + 1, shown)
@@ -86,12 +90,8 @@ def _roles(view: View, printed: str) -> Iterator[Trouble]:
 
 def pairs_in(text: str, tags: Pairs) -> list[tuple[str, str]]:
     """Return the pairs of tags that stand in a text, of some only the closing one."""
-    return list(_pairs_of(tuple(dict.fromkeys(mark for mark, _, _ in marks_of(text))), tuple(tags), text))
-
-
-def _pairs_of(marks: tuple[str, ...], tags: Pairs, text: str) -> Iterator[tuple[str, str]]:
-    yield from _named(marks)
-    yield from (pair for pair in tags if pair[1] in text and pair not in _named(marks))
+    named = _named(tuple(dict.fromkeys(mark for mark, _, _ in marks_of(text))))
+    return [*named, *(pair for pair in tags if pair[1] in text and pair not in named)]
 
 
 @lru_cache(maxsize=1024)
@@ -110,18 +110,15 @@ def between(start: str, text: str, end: str, printed: str) -> bool:
     return False
 
 
-def _twice(view: View, printed: str, reasoning: Sequence[Text]) -> Iterator[Trouble]:
-    """Find reasoning that the row has in two places, and of which both are printed."""
-    for number in dict.fromkeys(each.message for each in reasoning):
-        fields = [text.strip() for text, field in view.fields[number] if field and text.strip()]
-        if not fields:
-            continue
-        inline = [text for text, field in view.fields[number] if not field]
-        for text in dict.fromkeys(fields):
-            there_too = fields.count(text) > 1 or any(text in each for each in inline)
-            if there_too and printed.count(text) > _says(view, text):
-                yield Trouble("reasoning_twice", number + 1, text[:_SHOWN])
-                break
+def _twice(view: View, printed: str, number: int) -> Iterator[Trouble]:
+    """Find reasoning that a turn has in two places, and of which both are printed."""
+    fields = [text.strip() for text, field in view.fields[number] if field]
+    inline = [text for text, field in view.fields[number] if not field]
+    for text in filter(None, dict.fromkeys(fields)):
+        there_too = fields.count(text) > 1 or any(text in each for each in inline)
+        if there_too and printed.count(text) > _says(view, text):
+            yield Trouble("reasoning_twice", number + 1, text[:_SHOWN])
+            return
 
 
 def _says(view: View, text: str) -> int:
@@ -129,86 +126,80 @@ def _says(view: View, text: str) -> int:
     return sum(any(text in said for said, _ in fields_of(message)) for message in view.row.messages)
 
 
-def _unclosed(view: View, printed: str, reasoning: Iterable[Text]) -> Iterator[Trouble]:
-    """Find blocks that a row opens at the beginning of a line, and doesn't close by the tag that belongs to it."""
-    for number in dict.fromkeys(each.message for each in reasoning):
-        for text, _ in view.fields[number]:
-            for opening, closing in dict.fromkeys((*view.own, *view.tags)):
-                at = text.rfind(opening)
-                if at < 0 or closing in text[at:] or text[:at].rpartition("\n")[2].strip():
-                    continue
-                near = next((mark.group() for mark in _NEAR.finditer(text, at + len(opening))), "")
-                if opening in printed and printed.find(text[at:].strip()) >= 0:
-                    what = f"{opening} is closed by {near}" if near else f"{opening} is never closed"
-                    yield Trouble("unclosed", number + 1, f"{what}: {text[at : at + _SHOWN]}")
+def _unclosed(view: View, printed: str, number: int) -> Iterator[Trouble]:
+    """Find blocks that a turn opens and doesn't close by the tag that belongs to it."""
+    for text, _ in view.fields[number]:
+        for opening, at, near in open_blocks(text, (*view.template.own, *view.template.tags)):
+            if text[at:].strip() in printed:
+                what = f"{opening} is closed by {near}" if near else f"{opening} is never closed"
+                yield Trouble("unclosed", number + 1, f"{what}: {text[at : at + _SHOWN]}")
 
 
-def _opened_otherwise(view: View, printed: str, reasoning: Iterable[Text]) -> Iterator[Trouble]:
-    """Find turns that begin with a tag like those of reasoning, which is no tag of the model's and is never closed."""
-    known = {tag for pair in (*view.own, *view.tags) for tag in pair}
-    for number in dict.fromkeys(each.message for each in reasoning):
-        for text, field in view.fields[number]:
-            mark = None if field else _NEAR.match(text.lstrip())
-            if mark is None or mark.group() in known or mark.group() not in printed:
-                continue
-            if not any(end in text for end in closings(mark.group())):
-                shown = f"{mark.group()} has no closing tag: {text.strip()[:_SHOWN]}"
-                yield Trouble("unclosed", number + 1, shown)
+def open_blocks(text: str, tags: Pairs) -> Iterator[tuple[str, int, str]]:
+    """Yield the opening tags in a text that aren't closed, where they stand, and what may have been meant to do so.
 
-
-def closed_otherwise(text: str, tags: Pairs) -> Iterator[tuple[str, str]]:
-    """Yield the opening tags in a text that aren't closed by their own tag, each with what may have been meant to."""
-    for opening, closing in tags:
+    They stand at the beginning of a line: of ``tags``, or at the text's own beginning one that is like those.
+    """
+    first = _NEAR.match(text, len(text) - len(text.lstrip()))
+    known = dict.fromkeys(tags)
+    odd = first.group() if first and not any(first.group() in pair for pair in known) else ""
+    pairs_known = [(opening, [closing]) for opening, closing in known]
+    for opening, ends in [*pairs_known, *([(odd, list(closings(odd)))] if odd else [])]:
         at = text.rfind(opening)
-        if at >= 0 and closing not in text[at:]:
-            near = next((mark.group() for mark in _NEAR.finditer(text, at + len(opening))), "")
-            if near and near != opening:
-                yield opening, near
+        if at < 0 or text[:at].rpartition("\n")[2].strip() or any(end in text[at:] for end in ends):
+            continue
+        near = next((mark.group() for mark in _NEAR.finditer(text, at + len(opening))), "")
+        yield opening, at, near
 
 
-def _blocks(view: View, printed: str, texts: Sequence[Text]) -> Iterator[Trouble]:
-    """Find empty blocks that stand in front of reasoning, and blocks that only the template has put in."""
-    for opening, closing in view.own[:1]:
-        own = closing in closings(opening)
-        if (closing if own else opening) not in printed:
-            return
-        for empty in _empty(opening, closing).finditer(printed):
-            behind = printed[empty.end() :].lstrip()
-            if behind.startswith(opening):
-                number = _number(behind[len(opening) :].lstrip(), texts)
-                yield Trouble("empty_first", number, printed[empty.start() : empty.end() + _SHOWN])
-        if own:
-            yield from _added(view, printed, texts, opening, closing)
-
-
-def _number(behind: str, texts: Sequence[Text]) -> int:
-    """Return the number of the message, from 1, that has the text which something printed goes on with, else 0."""
-    return next((each.message + 1 for each in texts if behind.startswith(each.text)), 0)
-
-
-@lru_cache(maxsize=64)
-def _empty(opening: str, closing: str) -> re.Pattern[str]:
-    return re.compile(rf"{re.escape(opening)}\s*{re.escape(closing)}")
-
-
-def _added(view: View, printed: str, texts: Sequence[Text], opening: str, closing: str) -> Iterator[Trouble]:
-    """Find a closing tag in front of the answer of a turn that neither reasons nor has that tag."""
-    reasons = {each.message for each in texts if each.part == "reasoning"}
-    if len(reasons) == len(view.turns):
+def _blocks(view: View, printed: str) -> Iterator[Trouble]:
+    """Find empty blocks in front of reasoning, and blocks that only the template has put in front of an answer."""
+    if not view.template.own:
         return
-    bare = [
-        each
-        for each in texts
-        if each.message not in reasons and not any(closing in text for text, _ in view.fields[each.message])
-    ]
-    if not bare:
-        return
-    for tag in re.finditer(re.escape(closing), printed):
-        number = _number(printed[tag.end() :].lstrip(), bare)
-        before = printed[: tag.start()].rstrip()
-        if number and not any(before.endswith(each.text) for each in texts if each.part == "reasoning"):
-            trained = not (isinstance(view.prompt, str) and not view.prompt_differs and tag.end() <= len(view.prompt))
-            earlier = number <= view.row.prompt
-            where = "in an earlier turn" if earlier else "trained on" if trained else "in the prompt, so not trained on"
-            yield Trouble("block_added", number, f"{where}: {printed[max(0, tag.start() - 40) : tag.end() + 40]}")
-            return
+    opening, closing = view.template.own[0]
+    bare = _bare(view, opening, closing)
+    at = printed.find(closing)
+    while at >= 0:
+        end = _behind_space(printed, at + len(closing))
+        before = printed[max(0, at - len(opening) - _BESIDE) : at].rstrip()
+        empty = before.endswith(opening)
+        if empty and printed.startswith(opening, end):
+            number = _number(view.texts, printed, end + len(opening))
+            yield Trouble("empty_first", number, f"{opening} {printed[at : end + _SHOWN]}")
+        elif (number := _number(bare, printed, end)) and not _ends_reasoning(view, before):
+            where = "in an earlier turn: " if number <= view.row.prompt else ""
+            block = printed[printed.rfind(opening, 0, at) if empty else at : at + len(closing)]
+            yield Trouble(_kind_of(block, view, opening), number, f"{where}{block}")
+            bare = []
+        at = printed.find(closing, at + len(closing))
+
+
+def _bare(view: View, opening: str, closing: str) -> list[Text]:
+    """Return the answers of turns that neither reason nor have a closing tag, unless the prompt has one for them."""
+    if closing not in closings(opening) or not isinstance(view.prompt, str) or view.prompt.rstrip().endswith(closing):
+        return []
+    reasons = {each.message for each in view.texts if each.part == "reasoning"}
+    closes = {number for number, fields in view.fields.items() if any(closing in text for text, _ in fields)}
+    return [each for each in view.texts if each.message not in reasons | closes]
+
+
+def _ends_reasoning(view: View, before: str) -> bool:
+    return any(before.endswith(each.text[-_BESIDE:]) for each in view.texts if each.part == "reasoning")
+
+
+def _behind_space(printed: str, at: int) -> int:
+    space = _SPACE.match(printed, at)
+    return space.end() if space else at
+
+
+def _number(texts: Sequence[Text], printed: str, at: int) -> int:
+    """Return the number of the message, from 1, whose text is printed from a place on, or behind space; else 0."""
+    start = _behind_space(printed, at) if texts else at
+    return next((each.message + 1 for each in texts if printed.startswith(each.text, start)), 0)
+
+
+def _kind_of(block: str, view: View, opening: str) -> str:
+    """Return the kind of trouble that a block is which only the template has."""
+    if view.template.unasked.endswith("".join(block.split())):
+        return "block_unasked"
+    return "closed_at_once" if str(view.prompt).rstrip().endswith(opening) else "block_added"

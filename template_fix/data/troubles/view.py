@@ -2,50 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections import Counter
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 from template_fix.conversations.rows import Row
-from template_fix.data.texts import Pairs, fields_of, turns
-from template_fix.jinja.renderer import Failure, Renderer
+from template_fix.data.texts import Pairs, Text, fields_of, texts_of, turns
+from template_fix.jinja.renderer import Failure, Message, Renderer, prepared
+
+# By which variable templates are asked not to reason.
+_SWITCH = "enable_thinking"
 
 
-class View:
-    """A row and how it is rendered; what takes another rendering is made when it is asked for."""
+class RowTemplate:
+    """A chat template that rows are rendered with. It runs inside of `limits.bounded` alone.
+
+    ``tags`` are all pairs that delimit reasoning in rows, ``own`` those that stand for this model's. ``release`` is
+    that of transformers, 5 or 4 for 4.57. Raises RenderError for a template that can't be compiled.
+    """
 
     def __init__(
         self,
-        row: Row,
-        renderer: Renderer,
         source: str,
-        tags: Pairs,
-        own: Pairs,
-        prepare: Callable[[Any], list[Any]],
-        other: Callable[[Any], list[Any]] | None,
+        variables: Sequence[tuple[str, Any]] = (),
+        tags: Pairs = (),
+        own: Pairs = (),
+        release: int = 5,
     ) -> None:
-        self.row, self.renderer, self.source, self.tags, self.own = row, renderer, source, tags, own
-        self.prepare, self.other = prepare, other
-        self.messages = prepare(row.messages)
-        # A prompt alone is printed with what the model goes on from.
-        self.asks = row.prompt == len(row.messages)
-        self.turns = turns(row)
-        self.fields = {number: fields_of(row.messages[number]) for number in self.turns}
-        self.printed = renderer(self.messages, row.tools, self.asks, **row.flags)
+        self.source, self.tags, self.own = source, tuple(tags), tuple(own)
+        self.renderer = Renderer(source, dict(variables))
+        self._drops_nulls = release >= 5
+        self.words = frozenset(re.findall(r"\w+", source))
+        self._known: dict[str, bool] = {}
+        # How many rows of each shape both versions of transformers have printed alike.
+        self.alike: Counter[tuple[object, ...]] = Counter()
 
-    def render(self, messages: Sequence[Any], tools: Any = ...) -> str | Failure:
-        """Return what is printed of other messages, or with other tools, in the place of the row's own."""
-        given = self.row.tools if tools is ... else tools
-        return self.renderer(self.prepare(messages), given, self.asks, **self.row.flags)
+    def prepare(self, messages: Sequence[Message], *, otherwise: bool = False) -> Sequence[Message]:
+        """Return messages as transformers gives them to templates, or as the other version would."""
+        return messages if self._drops_nulls is otherwise else prepared(messages)
+
+    def has(self, text: str) -> bool:
+        """Whether a text stands in the source."""
+        if text not in self._known:
+            self._known[text] = text in self.source
+        return self._known[text]
 
     @cached_property
-    def prompt(self) -> str | Failure:
-        """What is printed of the messages in front of what is to be learned."""
-        return self.renderer(self.messages[: self.row.prompt], self.row.tools, True, **self.row.flags)
+    def unasked(self) -> str:
+        """The prompt without white space where the template is asked not to reason, "" where that changes nothing."""
+        asked: list[Message] = [{"role": "user", "content": "Hello"}]
+        on, off = (self.renderer(asked, None, True, **flags) for flags in ({}, {_SWITCH: False}))
+        return "".join(off.split()) if isinstance(off, str) and off != on else ""
+
+    def print(self, row: Row, *, otherwise: bool = False) -> str | Failure:
+        """Return what is printed of a row; a prompt alone with what the model goes on from."""
+        messages = self.prepare(row.messages, otherwise=otherwise)
+        return self.renderer(messages, row.tools, row.is_prompt, **row.flags)
+
+    def print_prompt(self, row: Row) -> str | Failure | None:
+        """Return what is printed of the messages in front of what is to be learned, None where there are none."""
+        if not row.prompt or row.is_prompt:
+            return None
+        return self.renderer(self.prepare(row.messages[: row.prompt]), row.tools, True, **row.flags)
+
+
+class View:
+    """A row, how its template prints it and its prompt, and its texts."""
+
+    def __init__(self, row: Row, template: RowTemplate, printed: str, prompt: str | Failure | None) -> None:
+        self.row, self.template, self.printed, self.prompt = row, template, printed, prompt
+        self.turns = turns(row)
+        self.fields = {number: fields_of(row.messages[number]) for number in self.turns}
+        self.texts: list[Text] = [
+            text for number, fields in self.fields.items() for text in texts_of(fields, number, template.tags)
+        ]
+        strings: list[str] = []
+        _gather(row.messages, strings)
+        _gather(row.tools, strings)
+        # All texts of the row's messages and tools, whatever they are.
+        self.said = "\0".join(strings)
+
+    def render(self, messages: Sequence[Message], tools: Any = ...) -> str | Failure:
+        """Return what is printed of other messages, or with other tools, in the place of the row's own."""
+        return self.template.print(
+            self.row._replace(messages=[*map(dict, messages)], tools=self.row.tools if tools is ... else tools)
+        )
 
     @property
     def prompt_differs(self) -> bool:
         """Whether the row doesn't begin with its own generation prompt."""
-        if not self.row.prompt or self.asks or not isinstance(self.prompt, str):
-            return False
-        return isinstance(self.printed, str) and not self.printed.startswith(self.prompt)
+        return isinstance(self.prompt, str) and not self.printed.startswith(self.prompt)
+
+
+def _gather(value: object, strings: list[str]) -> None:
+    """Add all texts within a value to those found before."""
+    if isinstance(value, str):
+        strings.append(value)
+    elif isinstance(value, dict):
+        for each in value.values():
+            _gather(each, strings)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            _gather(each, strings)

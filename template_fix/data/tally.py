@@ -1,0 +1,193 @@
+"""What the verdicts on many rows add up to: counts, the rows that lose most, and each kind of trouble with examples."""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from template_fix.data.losses import Verdict
+from template_fix.data.troubles.kinds import KINDS
+from template_fix.data.verdicts import STOPPED
+from template_fix.text.display import cut, one_line
+
+# How many rows that lose most are kept, and how many different examples of a kind.
+WORST, _EXAMPLES = 5, 50
+# By which examples that are the same name different places.
+_NUMBER = re.compile(r"\[\d+\]")
+_LONGEST_CUT, _LONGEST_SHOWN = 2000, 500
+# Has examples of its own: the rows that lose most.
+_LOST = "lost"
+
+
+class Found(NamedTuple):
+    """One row in a report: its file, its number in it, and what is wrong with it."""
+
+    file: str
+    number: int
+    verdict: Verdict
+
+    def as_line(self) -> dict[str, str | int | list[str]]:
+        """Return it for a line of a file: where it is, its kinds of trouble, what shows the first, and what is cut."""
+        order = list(KINDS)
+        troubles = sorted(self.verdict.all_troubles, key=lambda each: order.index(each.kind))
+        first = troubles[0]
+        return {
+            "file": self.file,
+            "number": self.number,
+            "message": first.message,
+            "kind": first.kind,
+            "kinds": list(dict.fromkeys(each.kind for each in troubles)),
+            "shown": one_line(first.shown, _LONGEST_SHOWN),
+            "cut": self.verdict.cut,
+        }
+
+
+class Example(NamedTuple):
+    """A row with some trouble: where it is, the message, from 1 or 0, what shows it, and how many rows show the same.
+
+    Without a file it stands for rows that are none of the other examples.
+    """
+
+    file: str
+    number: int
+    message: int
+    shown: str
+    rows: int = 1
+
+
+class Counted(NamedTuple):
+    """A kind of trouble, by its name in `kinds.KINDS`, how many rows have it, and different examples."""
+
+    kind: str
+    rows: int
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What became of some rows.
+
+    ``rows`` are all, of which ``broken`` hold no conversation, ``layout`` of these as their columns are others, and
+    ``failed`` aren't rendered, ``stopped`` of these as the template exceeded its limits. ``reasoning`` and ``answer``
+    count the characters of the rendered ones, ``…_lost`` what is lost of them, ``…_rows`` the rows that have any, and
+    ``…_rows_lost`` those that lose any; ``lossy`` are the rows that lose either. ``prompt_differs`` counts rows that
+    don't begin with their own prompt. ``worst`` are those that lose most. ``troubles`` counts rows by kind of trouble,
+    and ``troubled`` those that have an error among them and are none of the above.
+    """
+
+    rows: int = 0
+    broken: int = 0
+    failed: int = 0
+    stopped: int = 0
+    reasoning_rows: int = 0
+    reasoning_rows_lost: int = 0
+    reasoning: int = 0
+    reasoning_lost: int = 0
+    answer_rows: int = 0
+    answer_rows_lost: int = 0
+    answer: int = 0
+    answer_lost: int = 0
+    lossy: int = 0
+    prompt_differs: int = 0
+    layout: int = 0
+    troubled: int = 0
+    troubles: tuple[Counted, ...] = ()
+    worst: tuple[Found, ...] = ()
+
+    @property
+    def harmed(self) -> int:
+        """How many rows aren't trained on as they are: they lose something, fail, or are broken."""
+        return self.lossy + self.failed + self.broken + self.troubled
+
+    @property
+    def rendered(self) -> int:
+        """How many rows were rendered."""
+        return self.rows - self.failed - self.broken
+
+    @property
+    def judged(self) -> int:
+        """How many rows were rendered and have turns of the model, so that something is known of these."""
+        return self.rendered - self.having("no_turn")
+
+    @property
+    def mendable(self) -> bool:
+        """Whether there are rows of which a repaired template may make more."""
+        return bool(self.lossy or self.failed or self.prompt_differs)
+
+    def having(self, kind: str) -> int:
+        """Return how many rows have a kind of trouble."""
+        return sum(each.rows for each in self.troubles if each.kind == kind)
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            **{name: getattr(self, name) + getattr(other, name) for name in COUNTS},
+            troubles=_merged((*self.troubles, *other.troubles)),
+            worst=_worst((*self.worst, *other.worst)),
+        )
+
+
+COUNTS = tuple(name for name, default in vars(Tally()).items() if isinstance(default, int))
+
+
+def tallied(file: str, numbers: Sequence[int], told: Sequence[Verdict]) -> Tally:
+    """Return what the verdicts on rows of a file, and their numbers, add up to."""
+    lossy = (found for found in found_in(file, numbers, told) if found.verdict.cut)
+    return Tally(
+        rows=len(told),
+        broken=sum(bool(each.broken) for each in told),
+        failed=sum(bool(each.failure) for each in told),
+        stopped=sum(each.failure.startswith(STOPPED) for each in told),
+        reasoning_rows=sum(each.reasoning > 0 for each in told),
+        reasoning_rows_lost=sum(each.reasoning_lost > 0 for each in told),
+        reasoning=sum(each.reasoning for each in told),
+        reasoning_lost=sum(each.reasoning_lost for each in told),
+        answer_rows=sum(each.answer > 0 for each in told),
+        answer_rows_lost=sum(each.answer_lost > 0 for each in told),
+        answer=sum(each.answer for each in told),
+        answer_lost=sum(each.answer_lost for each in told),
+        lossy=sum(bool(each.reasoning_lost or each.answer_lost) for each in told),
+        prompt_differs=sum(each.prompt_differs for each in told),
+        layout=sum(any(trouble.kind == "layout" for trouble in each.troubles) for each in told if each.troubles),
+        troubled=sum(each.harmed and each.lossless for each in told if each.troubles),
+        troubles=_merged(_troubles(file, numbers, told)),
+        worst=_worst(lossy),
+    )
+
+
+def found_in(file: str, numbers: Sequence[int], told: Sequence[Verdict]) -> Iterator[Found]:
+    """Yield each row that something is wrong with."""
+    for number, each in zip(numbers, told, strict=True):
+        if each.troubles or not each.lossless:
+            yield Found(file, number, each._replace(cut=cut(each.cut, _LONGEST_CUT)))
+
+
+def _troubles(file: str, numbers: Sequence[int], told: Sequence[Verdict]) -> Iterator[Counted]:
+    """Yield each kind of trouble of each row, with its first place."""
+    for number, each in zip(numbers, told, strict=True):
+        for kind, (_, message, shown) in {trouble.kind: trouble for trouble in reversed(each.all_troubles)}.items():
+            if kind != _LOST:
+                yield Counted(kind, 1, (Example(file, number, message, one_line(shown, _LONGEST_SHOWN)),))
+
+
+def _merged(parts: Iterable[Counted]) -> tuple[Counted, ...]:
+    """Return one entry for each kind, in the order of `kinds.KINDS`, with one example for rows that show the same."""
+    found: dict[str, dict[str | None, Example]] = {}
+    for part in parts:
+        examples = found.setdefault(part.kind, {})
+        for each in part.examples:
+            key = _NUMBER.sub("[]", each.shown) if each.file else None
+            if key not in examples and len(examples) >= _EXAMPLES:
+                key, each = None, Example("", 0, 0, "", each.rows)
+            known = examples.get(key)
+            examples[key] = known._replace(rows=known.rows + each.rows) if known else each
+    rows = {kind: sum(each.rows for each in examples.values()) for kind, examples in found.items()}
+    return tuple(Counted(kind, rows[kind], tuple(found[kind].values())) for kind in KINDS if kind in found)
+
+
+def _worst(troubles: Iterable[Found]) -> tuple[Found, ...]:
+    return tuple(
+        heapq.nlargest(WORST, troubles, key=lambda each: each.verdict.reasoning_lost + each.verdict.answer_lost)
+    )
