@@ -107,7 +107,8 @@ class TemplateSummary:
     ``tags`` are its reasoning delimiters, as pairs of opening and closing text; ``reasoning`` tells whether the
     template has any notion of reasoning; of ``probes`` conversations it rendered ``accepted``, and ``refused``
     has the others by the reason. Where a repair was looked for, its conversations took ``exercised``
-    of the template's ``tests`` both ways.
+    of the template's ``tests`` both ways. ``versions`` says, a sentence each, what one of transformers 4.57 and 5 loses
+    that the other prints.
     """
 
     file: str
@@ -119,6 +120,7 @@ class TemplateSummary:
     tests: int = 0
     exercised: int = 0
     refused: tuple[NotRendered, ...] = ()
+    versions: tuple[str, ...] = ()
 
     @property
     def unjudged(self) -> str:

@@ -60,6 +60,7 @@ def checked(checkpoint: Checkpoint, studied: Mapping[Program, Studied], options:
             study.tests,
             study.exercised,
             study.not_rendered,
+            study.versions,
         )
         for program, study in studied.items()
         for copy in program.copies

@@ -11,6 +11,7 @@ from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.checkpoint.stop_tokens import ends
 from template_fix.conversations.tags import USUAL
 from template_fix.engine.programs import Program
+from template_fix.engine.versions import differences
 from template_fix.jinja.folding import SWITCH
 from template_fix.jinja.queries import undeclared
 from template_fix.options import Options
@@ -36,7 +37,7 @@ class Studied:
 
     ``found`` pairs each finding with its code; ``kept`` has each proposal that stands with the codes that it resolves
     and its final edits, ``refused`` each other one with the reason. ``variables`` are what the template reads and
-    doesn't set, ``stops`` what it prints at the end of a turn.
+    doesn't set, ``stops`` what it prints at the end of a turn, ``versions`` what releases of transformers do otherwise.
     """
 
     found: tuple[tuple[str, Found], ...]
@@ -51,6 +52,7 @@ class Studied:
     kept: tuple[tuple[Proposal, tuple[str, ...], tuple[Edit, ...]], ...] = ()
     refused: tuple[tuple[Proposal, str], ...] = ()
     stops: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
 
 
 def special_tokens(checkpoint: Checkpoint) -> dict[str, str]:
@@ -153,6 +155,7 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
         not_rendered=_not_rendered(study),
         variables=undeclared(source),
         stops=stops_of(study),
+        versions=differences(study.examined),
     )
     if not heal or not study.reasoning:
         return studied

@@ -16,6 +16,7 @@ from template_fix.text.display import cut, one_line, short
 
 # How many reasons are told for which conversations are refused.
 _REASONS = 3
+_VERSIONS = "With --data, --transformers 4.57 renders rows as that version does."
 
 
 def check_lines(report: Report, width: int = WIDEST, *, verbose: bool = False) -> Iterator[Line]:
@@ -26,6 +27,9 @@ def check_lines(report: Report, width: int = WIDEST, *, verbose: bool = False) -
     yield verdict_line(report)
     for template in report.templates:
         yield from _template(template, verbose)
+    versions = dict.fromkeys(sentence for template in report.templates for sentence in template.versions)
+    if versions:
+        yield line(Piece(f"{'. '.join(versions)}. {_VERSIONS}", "dim"), indent=2, hang=2)
     for finding in by_gravity(report.findings):
         yield line("")
         yield from finding_lines(finding, width)

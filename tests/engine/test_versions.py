@@ -1,0 +1,63 @@
+"""What one of transformers 4.57 and 5 loses of the conversations: told once, and only where they differ."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from template_fix.checkpoint.checkpoint import Checkpoint
+from template_fix.engine.patch import check
+from template_fix.report.checks import check_lines
+from template_fix.results import Report
+
+NULL = "{% if m.content is none %}{% elif m.content %}{{ m.content }}{% else %}{{ raise_exception('none') }}{% endif %}"
+
+
+def block(*names: str, inside: str = "{{ m.content }}") -> str:
+    """A template that prints reasoning of these fields, one after the other."""
+    fields = "".join(f"{{% if m.{name} %}}<think>\n{{{{ m.{name} }}}}\n</think>\n\n{{% endif %}}" for name in names)
+    turn = f"{{% if m.role == 'assistant' %}}{fields}{inside}{{% else %}}{{{{ m.content }}}}{{% endif %}}"
+    calls = "{% for c in m.tool_calls or [] %}{{ c.function.arguments.word }}{% endfor %}"
+    prompt = "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    return f"{{% for m in messages %}}<|{{{{ m.role }}}}|>{turn}{calls}<|end|>{{% endfor %}}{prompt}"
+
+
+def report(template: str) -> Report:
+    return check(Checkpoint("m", {"chat_template.jinja": template, "tokenizer_config.json": "{}"}))
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        pytest.param(
+            block("reasoning_content"),
+            ["transformers 4.57 loses reasoning in the field reasoning; 5 does not"],
+            id="one name alone",
+        ),
+        pytest.param(
+            block("reasoning_content", "reasoning"),
+            ["transformers 5 doubles reasoning in the field reasoning; 4.57 does not"],
+            id="two names one after the other",
+        ),
+        pytest.param(block("thinking or m.reasoning or m.reasoning_content"), [], id="every name"),
+        pytest.param(
+            block("thinking or m.reasoning or m.reasoning_content", inside=NULL),
+            ["transformers 5 refuses turns where content is null; 4.57 does not"],
+            id="null is asked for",
+        ),
+        pytest.param(block(), [], id="no notion of reasoning"),
+    ],
+)
+def test_what_one_version_alone_loses_is_told(template: str, told: list[str]) -> None:
+    (found,) = report(template).templates
+    assert list(found.versions) == told
+
+
+def test_it_is_told_once_with_the_option_for_rows() -> None:
+    source = block("reasoning_content")
+    files = {"chat_template.jinja": source, "chat_template.json": json.dumps({"chat_template": f"x{source}"})}
+    lines = check_lines(check(Checkpoint("m", files)))
+    text = " ".join(piece.text for line in lines for piece in line.pieces)
+    assert text.count("loses reasoning in the field reasoning") == 1
+    assert "--transformers 4.57 renders rows as that version does" in text
