@@ -108,7 +108,8 @@ class TemplateSummary:
     template has any notion of reasoning; of ``probes`` conversations it rendered ``accepted``, and ``refused``
     has the others by the reason. Where a repair was looked for, its conversations took ``exercised``
     of the template's ``tests`` both ways. ``versions`` says, a sentence each, what one of transformers 4.57 and 5 loses
-    that the other prints.
+    that the other prints. ``forms`` are those that the template refuses as a whole, such as a system prompt, and
+    ``fitting`` of its conversations are of none of these.
     """
 
     file: str
@@ -121,6 +122,8 @@ class TemplateSummary:
     exercised: int = 0
     refused: tuple[NotRendered, ...] = ()
     versions: tuple[str, ...] = ()
+    forms: tuple[str, ...] = ()
+    fitting: int = 0
 
     @property
     def unjudged(self) -> str:
@@ -131,8 +134,8 @@ class TemplateSummary:
 
     @property
     def mostly_refused(self) -> bool:
-        """Whether more conversations were refused than rendered."""
-        return self.accepted * 2 < self.probes
+        """Whether more conversations were refused than rendered, without those of a form that is refused as a whole."""
+        return self.accepted * 2 < (self.fitting or self.probes)
 
 
 @dataclass(frozen=True)

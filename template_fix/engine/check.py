@@ -61,6 +61,7 @@ def checked(checkpoint: Checkpoint, studied: Mapping[Program, Studied], options:
             study.exercised,
             study.not_rendered,
             study.versions,
+            *study.forms,
         )
         for program, study in studied.items()
         for copy in program.copies

@@ -10,8 +10,8 @@ from template_fix.bounds.limits import LimitExceeded, in_turn
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.checkpoint.stop_tokens import ends
 from template_fix.conversations.tags import USUAL
+from template_fix.engine.forms import NO_FORMS, Forms, differences, forms, not_rendered
 from template_fix.engine.programs import Program
-from template_fix.engine.versions import differences
 from template_fix.jinja.folding import SWITCH
 from template_fix.jinja.queries import undeclared
 from template_fix.options import Options
@@ -19,14 +19,11 @@ from template_fix.repair.proposers import Proposal
 from template_fix.repair.study import Found, Setting, Study
 from template_fix.results import NotRendered
 from template_fix.rules import ENGINE_RULES, READABLE_RULES, REPAIRABLE_RULES, TEMPLATE_RULES, codes
-from template_fix.text.display import cut
 from template_fix.text.edits import Edit, Span
 from template_fix.tokens.reasoning_tokens import vocabulary_tags
 
 # Computing time for all templates of a model together.
 CHECK_SECONDS, PATCH_SECONDS = 12.0, 20.0
-# How much is kept of a template's reason for refusing conversations.
-_REASON = 200
 # Rules that, selected by name, look at templates without any notion of reasoning, too.
 _ASSUMING = codes(rule for rule in TEMPLATE_RULES if getattr(rule, "ASSUMES_TAGS", False))
 
@@ -37,7 +34,8 @@ class Studied:
 
     ``found`` pairs each finding with its code; ``kept`` has each proposal that stands with the codes that it resolves
     and its final edits, ``refused`` each other one with the reason. ``variables`` are what the template reads and
-    doesn't set, ``stops`` what it prints at the end of a turn, ``versions`` what releases of transformers do otherwise.
+    doesn't set, ``stops`` what it prints at the end of a turn, ``versions`` what releases of transformers do otherwise,
+    ``forms`` which conversations it refuses.
     """
 
     found: tuple[tuple[str, Found], ...]
@@ -53,6 +51,7 @@ class Studied:
     refused: tuple[tuple[Proposal, str], ...] = ()
     stops: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()
+    forms: Forms = NO_FORMS
 
 
 def special_tokens(checkpoint: Checkpoint) -> dict[str, str]:
@@ -130,16 +129,6 @@ def _stopped(error: LimitExceeded) -> Studied:
     return Studied((("TF103", Found(f"the template was stopped: it {error}", Span(0, 0))),))
 
 
-def _not_rendered(study: Study) -> tuple[NotRendered, ...]:
-    """Return the conversations that a template refuses, by the reason, the commonest first."""
-    by_reason: dict[str, list[str]] = {}
-    for seen in study.examined:
-        if seen.text is None:
-            by_reason.setdefault(cut(seen.failure, _REASON), []).append(seen.probe.describe())
-    refused = (NotRendered(reason, tuple(conversations)) for reason, conversations in by_reason.items())
-    return tuple(sorted(refused, key=lambda each: -len(each.conversations)))
-
-
 def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studied:
     study = Study(source, setting)
     if study.unreadable is not None:
@@ -152,10 +141,11 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
         tags=((study.tags.open, study.tags.close),) if study.reasoning else (),
         probes=len(study.examined.probes),
         accepted=study.accepted(),
-        not_rendered=_not_rendered(study),
+        not_rendered=not_rendered(study.examined),
         variables=undeclared(source),
         stops=stops_of(study),
         versions=differences(study.examined),
+        forms=forms(study),
     )
     if not heal or not study.reasoning:
         return studied

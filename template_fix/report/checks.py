@@ -13,6 +13,7 @@ from template_fix.report.terminal import WIDEST, Line, Piece, line
 from template_fix.results import Failed, Finding, Level, Report, TemplateSummary
 from template_fix.rules import rule_of
 from template_fix.text.display import cut, one_line, short
+from template_fix.tokens.reasoning_tokens import listed
 
 # How many reasons are told for which conversations are refused.
 _REASONS = 3
@@ -62,7 +63,8 @@ def _learned(template: TemplateSummary) -> str:
         return "could not be tried"
     tags = ", ".join(f"{short(opening)} … {short(closing)}" for opening, closing in template.tags)
     known = f"reasoning between {tags}" if template.reasoning else "no reasoning tags found"
-    return f"{known}; it renders {template.accepted} of {template.probes} probe conversations"
+    taken = f"; it refuses {listed(template.forms)}" if template.forms else ""
+    return f"{known}{taken}; it renders {template.accepted} of {template.probes} probe conversations"
 
 
 def _next_after_check(report: Report) -> Iterator[Line]:

@@ -61,3 +61,45 @@ def test_it_is_told_once_with_the_option_for_rows() -> None:
     text = " ".join(piece.text for line in lines for piece in line.pieces)
     assert text.count("loses reasoning in the field reasoning") == 1
     assert "--transformers 4.57 renders rows as that version does" in text
+
+
+ALTERNATING = (
+    "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('alternate') }}"
+    "{% endif %}<|{{ m.role }}|>{% if m.reasoning_content %}<think>\n{{ m.reasoning_content }}\n</think>\n\n{% endif %}"
+    "{{ m.content + '<|end|>' }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+ONE_SYSTEM = (
+    "{% for m in messages %}{% if m.role == 'system' and not loop.first %}{{ raise_exception('system comes first') }}"
+    "{% endif %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "refused"),
+    [
+        pytest.param(
+            ALTERNATING,
+            ("a system prompt", "tool calls", "contents as lists", "roles that don't alternate", "an answer first"),
+            id="roles that alternate",
+        ),
+        pytest.param(ONE_SYSTEM, ("a system prompt later on",), id="one system message, first"),
+        pytest.param(block("reasoning_content"), (), id="whatever comes"),
+        pytest.param("{{ raise_exception('never') }}", (), id="nothing at all"),
+    ],
+)
+def test_forms_that_are_refused_as_a_whole_are_named(template: str, refused: tuple[str, ...]) -> None:
+    (found,) = report(template).templates
+    assert found.forms == refused
+
+
+def test_a_template_is_judged_by_the_conversations_of_the_forms_that_it_takes() -> None:
+    found = report(ALTERNATING)
+    (template,) = found.templates
+    assert template.accepted < template.probes / 2
+    assert not found.unjudged
+    assert not [each for each in found.findings if each.code in ("TF201", "TF203", "TF206")]
+
+
+def test_a_template_that_refuses_nearly_all_of_every_form_is_not_judged() -> None:
+    never = "{% if messages | length > 2 %}{{ raise_exception('two') }}{% endif %}" + block("reasoning_content")
+    assert "the template refuses most of the conversations" in report(never).unjudged

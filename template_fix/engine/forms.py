@@ -1,0 +1,111 @@
+"""Which conversations a template takes: forms that it refuses, and what releases of transformers make otherwise of it.
+
+transformers 5 passes reasoning under all of its names and drops keys whose value is null, 4.57 does neither. The
+battery has both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from template_fix.contract.examination import Examination, Observation
+from template_fix.conversations.probe import CALLS, IN_FIELDS, Probe, probe
+from template_fix.jinja.renderer import Failure
+from template_fix.repair.study import Study
+from template_fix.results import NotRendered
+from template_fix.text.display import cut
+
+# How much is kept of a template's reason for refusing conversations.
+_REASON = 200
+# Forms that a template may refuse as a whole, and what tells conversations of each.
+_FORMS: dict[str, Callable[[Probe], bool]] = {
+    "a system prompt": lambda probe: "s" in probe.shape,
+    "tool calls": lambda probe: bool({*probe.shape} & {*CALLS}),
+    "contents as lists": lambda probe: probe.text_lists,
+}
+# Conversations that no template is owed, by their shapes.
+_UNUSUAL = {
+    "roles that don't alternate": ("uua", "uaa"),
+    "an answer first": ("aua",),
+    "a system prompt later on": ("usua",),
+}
+FOUR, FIVE = "4.57", "5"
+# In the order of how much they take away.
+_KINDS = {"reasoning": "reasoning", "answer": "answers", "call": "tool calls", "result": "tool results"}
+
+
+class Forms(NamedTuple):
+    """The forms that a template refuses, in words, and how many conversations of its battery are of none of these."""
+
+    refused: tuple[str, ...]
+    fitting: int
+
+
+NO_FORMS = Forms((), 0)
+
+
+def forms(study: Study) -> Forms:
+    """Return which forms of conversations a template refuses wherever they come, and prints others without them."""
+    refused = [seen.probe for seen in study.examined if seen.text is None]
+    printed = [seen.probe for seen in study.examined if seen.text is not None]
+    whole = {
+        name: has
+        for name, has in _FORMS.items()
+        if any(map(has, refused)) and not any(map(has, printed)) and printed
+    }
+    fitting = [probe for probe in (*refused, *printed) if not any(has(probe) for has in whole.values())]
+    # What is refused wherever it comes is so later on.
+    tried = (name for name in _UNUSUAL if printed and not any(name.startswith(each) for each in whole))
+    unusual = [name for name in tried if all(_refuses(study, shape) for shape in _UNUSUAL[name])]
+    return Forms((*whole, *unusual), len(fitting))
+
+
+def _refuses(study: Study, shape: str) -> bool:
+    unusual = probe(shape, study.tags, "plain", arguments=study.arguments)
+    return isinstance(study.examined.text(unusual), Failure)
+
+
+def not_rendered(examined: Examination) -> tuple[NotRendered, ...]:
+    """Return the conversations that a template refuses, by the reason, the commonest first."""
+    by_reason: dict[str, list[str]] = {}
+    for seen in examined:
+        if seen.text is None:
+            by_reason.setdefault(cut(seen.failure, _REASON), []).append(seen.probe.describe())
+    refused = (NotRendered(reason, tuple(conversations)) for reason, conversations in by_reason.items())
+    return tuple(sorted(refused, key=lambda each: -len(each.conversations)))
+
+
+def differences(examined: Examination) -> tuple[str, ...]:
+    """Return what one version of transformers refuses, loses or doubles that the other prints, a sentence each."""
+    told: dict[tuple[str, str], set[str]] = {}
+    for four in examined:
+        twin = (four.probe.shape, four.probe.key._replace(legacy=False))
+        if four.probe.legacy and twin in examined.probes:
+            five = examined.observe(examined.probes[twin])
+            for release, one, other in ((FOUR, four, five), (FIVE, five, four)):
+                for fault in _faults(one, other):
+                    told.setdefault((release, fault), set()).add(_where(one))
+    return tuple(
+        f"transformers {release} {fault} {' and '.join(sorted(where))}; {FIVE if release == FOUR else FOUR} does not"
+        for (release, fault), where in told.items()
+    )
+
+
+def _faults(one: Observation, other: Observation) -> Iterator[str]:
+    """Yield what goes wrong with a conversation in one version alone."""
+    if other.text is None:
+        return
+    if one.text is None:
+        yield "refuses turns"
+        return
+    lost, broken = ({part.kind for part in one.lost} - {part.kind for part in other.lost}), one.broken - other.broken
+    twice = {one.kind(held) for held in broken if held.property == "once"}
+    for fault, kinds in (("loses", lost), ("doubles", twice)):
+        yield from (f"{fault} {name}" for kind, name in _KINDS.items() if kind in kinds)
+
+
+def _where(seen: Observation) -> str:
+    if seen.probe.empty is None:
+        return "where content is null"
+    return f"in the field {seen.probe.form}" if seen.probe.form in IN_FIELDS else "in the content"
