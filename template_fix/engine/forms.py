@@ -50,9 +50,7 @@ def forms(study: Study) -> Forms:
     refused = [seen.probe for seen in study.examined if seen.text is None]
     printed = [seen.probe for seen in study.examined if seen.text is not None]
     whole = {
-        name: has
-        for name, has in _FORMS.items()
-        if any(map(has, refused)) and not any(map(has, printed)) and printed
+        name: has for name, has in _FORMS.items() if any(map(has, refused)) and not any(map(has, printed)) and printed
     }
     fitting = [probe for probe in (*refused, *printed) if not any(has(probe) for has in whole.values())]
     # What is refused wherever it comes is so later on.
