@@ -5,7 +5,8 @@
     parity.py --compare A B
 
 The package is the one that PYTHONPATH names. DIR holds templates, in folders; by default it is the corpus beside the
-repository. Nothing is written to a model. The comparison counts what differs, and exits 1 where anything does.
+repository. Nothing is written to a model. What check tells as JSON and SARIF is one sum. The comparison counts what
+differs, and exits 1 where anything does.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ def main() -> int:
 def outcome(mark: bool, path: Path) -> dict[str, Any]:
     """Return what check and patch come to for a template, or for a model's directory, as values for JSON."""
     from template_fix import api, options
+    from template_fix.report.as_json import report_json
+    from template_fix.report.sarif import sarif_log
 
     with tempfile.TemporaryDirectory() as name:
         folder = path if path.is_dir() else Path(name)
@@ -58,10 +61,12 @@ def outcome(mark: bool, path: Path) -> dict[str, Any]:
             result = api.patch(str(folder), options.Options(mark=mark), write=False).result
         except Exception as error:  # whatever it raises is to be the same
             return {"template": str(path), "error": f"{type(error).__name__}: {error}".replace(str(folder), "DIR")}
+    as_json = [report_json(result.before), sarif_log([result.before], ())]
     return {
         "template": str(path),
         "found": [told(finding) for finding in result.before.findings],
         "left": [told(finding) for finding in result.after.findings],
+        "as JSON": digest(json.dumps(as_json).replace(str(folder), "DIR")),
         "evidence": digest(repr([(each.fix, each.evidence) for each in result.before.findings])),
         "conversations": [(each.tags, each.probes, each.accepted) for each in result.before.templates],
         "coverage": [(each.tests, each.exercised) for each in result.before.templates],

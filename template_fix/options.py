@@ -9,10 +9,6 @@ from typing import Any
 
 from template_fix.text.display import UserError
 
-# Told only where the code is selected, or by an option: most templates have no markers, most trainings need none, and
-# who trains with transformers alone needs no other engine.
-_ASKED_FOR = {"TF404": "engines", "TF501": "mark"}
-
 
 class UnknownCodeError(UserError, ValueError):
     """No rule has this code; the message names those that are near."""
@@ -47,9 +43,7 @@ class Options:
             refuse_no_tags(*pair)
 
     def wants(self, code: str) -> bool:
-        """Whether a code is selected and not ignored; what matters to some trainings alone has to be asked for."""
-        if code in _ASKED_FOR and not self.select:
-            return getattr(self, _ASKED_FOR[code]) and not any(code.startswith(prefix) for prefix in self.ignore)
+        """Whether a code is selected and not ignored; what has to be asked for besides, see `rules.is_wanted`."""
         chosen = not self.select or any(code.startswith(prefix) for prefix in self.select)
         return chosen and not any(code.startswith(prefix) for prefix in self.ignore)
 

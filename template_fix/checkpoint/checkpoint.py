@@ -82,7 +82,7 @@ class Checkpoint:
             raise CheckpointError(
                 f"{name}: no tokenizer files here; expected {CONFIG}, {TOKENIZER} or {JINJA} in this directory{advice}"
             )
-        checkpoint = cls(name, files, present - files.keys())
+        checkpoint = cls(name, files, present.difference(files))
         checkpoint._read_all()
         return checkpoint
 

@@ -15,7 +15,7 @@ from template_fix.engine.studies import Studied, studied_in
 from template_fix.engine.token_repair import token_findings
 from template_fix.options import Options
 from template_fix.results import Finding, Place, Report, TemplateSummary
-from template_fix.rules import FILE_RULES, rule_of
+from template_fix.rules import FILE_RULES, MARKER_RULES, is_wanted, rule_of
 from template_fix.tokens.reasoning_tokens import recorded_tags
 from template_fix.tokens.tagged_checkpoint import Subject
 
@@ -46,9 +46,9 @@ def checked(checkpoint: Checkpoint, studied: Mapping[Program, Studied], options:
     """Return what is wrong with a checkpoint, with what the studies of its templates told."""
     findings = [finding for program, study in studied.items() for finding in _located(program.copies[0], study)]
     subject = subject_of(checkpoint, studied.values(), options)
-    findings += [finding for rule in FILE_RULES if options.wants(rule.CODE) for finding in rule.check(subject)]
+    findings += [finding for rule in FILE_RULES if is_wanted(rule, options) for finding in rule.check(subject)]
     tokens = on_tokens(subject, token_findings, subject)
-    wanted = [finding for finding in (*findings, *tokens) if options.wants(finding.code)]
+    wanted = [finding for finding in (*findings, *tokens) if is_wanted(rule_of(finding.code), options)]
     summaries = [
         TemplateSummary(
             copy.file,
@@ -98,7 +98,7 @@ def _located(copy: TemplateCopy, study: Studied) -> Iterator[Finding]:
         rule = rule_of(code)
         place = copy.place(*found.at) if found.at else Place(copy.file, template=copy.variant)
         unfound = _UNFOUND if found.sought and not found.at else ""
-        patch_with = getattr(rule, "PATCH_WITH", None) if study.reasoning else None
+        patch_with = getattr(rule, "PATCH_WITH", None) if study.reasoning or rule in MARKER_RULES else None
         message, level = f"{found.message}{unfound}", found.level or rule.LEVEL
         yield Finding(code, level, message, place, found.evidence, found.fix, patch_with)
 

@@ -17,7 +17,7 @@ from template_fix.jinja.folding import SWITCH
 from template_fix.options import Options
 from template_fix.repair.proposers import Proposal
 from template_fix.results import PatchResult, Refusal, Repair, Report, Target
-from template_fix.rules import READABLE_RULES, codes
+from template_fix.rules import READABLE_RULES, codes, is_wanted, rule_of
 from template_fix.text.edits import Edit, Span, trace_back
 
 __all__ = ["Options", "check", "patch", "special_tokens"]
@@ -97,7 +97,7 @@ def _marks(checkpoint: Checkpoint, options: Options, found: Sequence[Program]) -
     for program, made in zip(found, tried, strict=True):
         if isinstance(made, LimitExceeded):
             made = Proposal("TF501", "markers", "mark what the model writes", "", Span(0, 0), ()), f"it {made}"
-        if made and options.wants(made[0].code):
+        if made and is_wanted(rule_of(made[0].code), options):
             proposal, reason = made
             yield _repair(program, proposal, (proposal.code,), proposal.edits, Target.MARKERS), reason
 

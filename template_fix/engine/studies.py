@@ -18,7 +18,7 @@ from template_fix.options import Options
 from template_fix.repair.proposers import Proposal
 from template_fix.repair.study import Found, Setting, Study
 from template_fix.results import NotRendered
-from template_fix.rules import ENGINE_RULES, READABLE_RULES, REPAIRABLE_RULES, TEMPLATE_RULES, codes
+from template_fix.rules import ENGINE_RULES, READABLE_RULES, REPAIRABLE_RULES, TEMPLATE_RULES, codes, is_wanted
 from template_fix.text.edits import Edit, Span
 from template_fix.tokens.reasoning_tokens import vocabulary_tags
 
@@ -87,7 +87,7 @@ def studied_in(
         program: _stopped(study) if isinstance(study, LimitExceeded) else study
         for program, study in zip(found, tried, strict=True)
     }
-    wanted = [rule for rule in ENGINE_RULES if options.wants(rule.CODE)]
+    wanted = [rule for rule in ENGINE_RULES if is_wanted(rule, options)]
     return _in_engines(found_in, wanted, setting, options) if wanted else found_in
 
 
@@ -105,7 +105,7 @@ def _in_engines(
 
 
 def _ask(source: str, setting: Setting, options: Options) -> list[tuple[str, Found]]:
-    study, rules = Study(source, setting), [rule for rule in ENGINE_RULES if options.wants(rule.CODE)]
+    study, rules = Study(source, setting), [rule for rule in ENGINE_RULES if is_wanted(rule, options)]
     return [] if study.unreadable else [(rule.CODE, each) for rule in rules for each in rule.check(study)]
 
 

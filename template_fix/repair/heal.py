@@ -44,17 +44,18 @@ def find_repair(study: Study, found: Iterable[tuple[str, Found]], options: Optio
     wanted = {code for code, _ in found if options.wants(code)}
     if not wanted:
         return Repaired(coverage=study.coverage)
-    study = study.enlarged()
+    study, alone = study.enlarged(), {rule.CODE for rule in rules if getattr(rule, "ALONE", False)}
     proposals: list[Proposal] = []
     best: Choice | None = None
     for suggest in (_cheap, _forced):
-        proposals += [each for each in suggest(study) if _asked_for(each, wanted, options)]
+        proposals += [each for each in suggest(study) if _asked_for(each, wanted, alone, options)]
         choices = (best, study.search.best([each for each in proposals if _reached(study, each)]))
         best = min(filter(None, choices), key=lambda choice: wrong(choice.case.itself), default=None)
         if best is not None and not broken(best.case.itself):
             break
     while best is not None and broken(best.case.itself):
-        better = study.search.best([each for each in _beside(study, best) if _asked_for(each, wanted, options)], best)
+        more = [each for each in _beside(study, best) if _asked_for(each, wanted, alone, options)]
+        better = study.search.best(more, best)
         if better is None or better.kept == best.kept:
             break
         best = better
@@ -110,11 +111,14 @@ def _without_leak(study: Study, best: Choice) -> Choice:
     return best
 
 
-def _asked_for(proposal: Proposal, wanted: set[str], options: Options) -> bool:
-    """Whether a proposal may resolve what the user selected: what an edit mends shows only when it is judged."""
-    if proposal.code == "TF203" or options.wants(proposal.code):
+def _asked_for(proposal: Proposal, wanted: set[str], alone: set[str], options: Options) -> bool:
+    """Whether a proposal may resolve what the user selected: what an edit mends shows only when it is judged.
+
+    For codes in ``alone`` it is known: their proposals mend these, and no other does.
+    """
+    if proposal.code in alone or options.wants(proposal.code):
         return options.wants(proposal.code)
-    return bool(wanted - {"TF203"}) and not any(proposal.code.startswith(prefix) for prefix in options.ignore)
+    return bool(wanted - alone) and not any(proposal.code.startswith(prefix) for prefix in options.ignore)
 
 
 def _reached(study: Study, proposal: Proposal) -> bool:

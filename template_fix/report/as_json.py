@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from template_fix.report.diffs import raw_diff
 from template_fix.results import Evidence, Failed, Finding, Outcome, Patched, PatchResult, Refusal, Repair, Report
@@ -21,18 +21,18 @@ SCHEMA = 1
 _LONGEST = 20_000
 
 
-def document(command: str, content: Mapping[str, Any]) -> str:
+def document(command: str, content: Mapping[str, object]) -> str:
     """Return the JSON text of one answer of ``command``; it is ASCII, so that no terminal or locale can spoil it."""
     told = {"schema": SCHEMA, "version": version(), "command": command, **content}
     return json.dumps(scrubbed_all(told), indent=2)
 
 
-def outcomes_json(outcomes: Sequence[Outcome], exit_code: int) -> dict[str, Any]:
+def outcomes_json(outcomes: Sequence[Outcome], exit_code: int) -> dict[str, object]:
     """Return what ``check`` and ``patch`` answer: an entry for each model, in the order they were given."""
     return {"exit_code": exit_code, "models": [_outcome(outcome) for outcome in outcomes]}
 
 
-def report_json(report: Report) -> dict[str, Any]:
+def report_json(report: Report) -> dict[str, object]:
     """Return the findings and templates of one model, and why there is no verdict on some."""
     told = asdict(replace(report, findings=tuple(map(_finding, report.findings))))
     return {**told, "unjudged": list(report.unjudged)}
@@ -48,7 +48,7 @@ def _finding(finding: Finding) -> Finding:
     )
 
 
-def evidence_json(evidence: Evidence) -> dict[str, Any]:
+def evidence_json(evidence: Evidence) -> dict[str, object]:
     """Return one experiment."""
     return asdict(_bounded(evidence))
 
@@ -75,7 +75,7 @@ def _around(text: str, parts: Sequence[str]) -> str:
     return cut(masked(text)[start:], _LONGEST)
 
 
-def showing_json(showing: Showing) -> dict[str, Any]:
+def showing_json(showing: Showing) -> dict[str, object]:
     """Return what ``show`` answers: for each conversation its turns in runs of text, and the tags' tokens."""
     return {
         "model": showing.model,
@@ -87,18 +87,18 @@ def showing_json(showing: Showing) -> dict[str, Any]:
     }
 
 
-def shown_json(shown: Shown) -> dict[str, Any]:
+def shown_json(shown: Shown) -> dict[str, object]:
     """Return one conversation; the kept and template runs together are what was rendered."""
     turns = [{"role": turn.role, "runs": [run._asdict() for run in turn.runs]} for turn in shown.turns]
     return {"title": shown.title, "failure": shown.failure, "turns": turns}
 
 
-def _tag(tag: TagTokens) -> dict[str, Any]:
+def _tag(tag: TagTokens) -> dict[str, object]:
     tokens = [{"id": number, "token": token} for number, token in tag.tokens]
     return {"tag": tag.tag, "tokens": tokens, "special": tag.special}
 
 
-def _outcome(outcome: Outcome) -> dict[str, Any]:
+def _outcome(outcome: Outcome) -> dict[str, object]:
     if isinstance(outcome, Failed):
         return {"model": outcome.model, "error": outcome.message}
     if isinstance(outcome, Patched):
@@ -106,7 +106,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
     return report_json(outcome)
 
 
-def _patched(patched: Patched) -> dict[str, Any]:
+def _patched(patched: Patched) -> dict[str, object]:
     result = patched.result
     return {
         "model": result.before.model,
@@ -118,7 +118,7 @@ def _patched(patched: Patched) -> dict[str, Any]:
     }
 
 
-def repaired_json(result: PatchResult) -> dict[str, Any]:
+def repaired_json(result: PatchResult) -> dict[str, object]:
     """Return what a repair of one model came to."""
     return {
         "before": report_json(result.before),
@@ -132,11 +132,11 @@ def repaired_json(result: PatchResult) -> dict[str, Any]:
     }
 
 
-def _refusal(refusal: Refusal) -> dict[str, Any]:
+def _refusal(refusal: Refusal) -> dict[str, object]:
     return {**_repair(refusal.repair), "reason": refusal.reason}
 
 
-def _repair(repair: Repair) -> dict[str, Any]:
+def _repair(repair: Repair) -> dict[str, object]:
     return {
         "codes": list(repair.codes),
         "title": repair.title,

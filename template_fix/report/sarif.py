@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path, PurePath
-from typing import Any
 from urllib.parse import quote
 
 from template_fix.checkpoint.checkpoint import folder_of
@@ -17,7 +16,7 @@ from template_fix.version import version
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
-def sarif_log(outcomes: Sequence[Report | Failed], rules: Sequence[Page]) -> dict[str, Any]:
+def sarif_log(outcomes: Sequence[Report | Failed], rules: Sequence[Page]) -> dict[str, object]:
     """Return a SARIF log with one run over all models and the pages of all rules."""
     numbers = {rule.code: index for index, rule in enumerate(rules)}
     driver = {"name": "template-fix", "version": version(), "rules": [_rule(rule) for rule in rules]}
@@ -31,7 +30,7 @@ def sarif_log(outcomes: Sequence[Report | Failed], rules: Sequence[Page]) -> dic
     return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
-def _rule(rule: Page) -> dict[str, Any]:
+def _rule(rule: Page) -> dict[str, object]:
     return {
         "id": rule.code,
         "shortDescription": {"text": rule.summary},
@@ -41,14 +40,14 @@ def _rule(rule: Page) -> dict[str, Any]:
     }
 
 
-def _invocation(failures: Sequence[Failed]) -> dict[str, Any]:
+def _invocation(failures: Sequence[Failed]) -> dict[str, object]:
     notes = [{"level": "error", "message": {"text": failure.message}} for failure in failures]
     return {"executionSuccessful": not failures, "toolExecutionNotifications": notes}
 
 
-def _result(model: str, finding: Finding, numbers: dict[str, int]) -> dict[str, Any]:
+def _result(model: str, finding: Finding, numbers: dict[str, int]) -> dict[str, object]:
     text = f"{cut(finding.message)} Fix: {cut(finding.fix)}" if finding.fix else cut(finding.message)
-    result: dict[str, Any] = {
+    result: dict[str, object] = {
         "ruleId": finding.code,
         "level": finding.level.value,
         "message": {"text": text},
@@ -57,16 +56,16 @@ def _result(model: str, finding: Finding, numbers: dict[str, int]) -> dict[str, 
     return {**result, "ruleIndex": numbers[finding.code]} if finding.code in numbers else result
 
 
-def _location(model: str, place: Place | None) -> dict[str, Any]:
+def _location(model: str, place: Place | None) -> dict[str, object]:
     file = folder_of(model) / place.file if place else Path(model)
-    location: dict[str, Any] = {"artifactLocation": {"uri": _uri(file)}}
+    location: dict[str, object] = {"artifactLocation": {"uri": _uri(file)}}
     if place and place.line is not None:
         location["region"] = _region(place)
     return location
 
 
-def _region(place: Place) -> dict[str, Any]:
-    region: dict[str, Any] = {"startLine": place.line}
+def _region(place: Place) -> dict[str, object]:
+    region: dict[str, object] = {"startLine": place.line}
     if place.column is not None:
         region["startColumn"] = place.column
         # Inside a JSON string a template's characters are escaped: its width there isn't the file's.

@@ -7,8 +7,9 @@ A rule has ``CODE``, ``LEVEL``, ``SUMMARY`` and ``check``, and is found by the f
 
 What else a rule may say of itself: ``PATCH_WITH``, the options with which ``patch`` looks for a repair of what it finds
 (a `Finding` says so itself); ``repairs``, which yields the repairs of a `Subject`; ``ON_PURPOSE``, where vendors mean
-it so, for serving; ``UNFLAGGED``, where making tags ordinary mends it; and ``ASSUMES_TAGS``, where it can be asked of a
-template without any notion of reasoning.
+it so, for serving; ``UNFLAGGED``, where making tags ordinary mends it; ``ASSUMES_TAGS``, where it can be asked of a
+template without any notion of reasoning; ``ASKED_BY``, the option that asks for it, where it matters to some trainings
+alone; and ``ALONE``, where the edits that are proposed for it mend nothing else, and no other mends it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
+from template_fix.options import Options
 from template_fix.results import Level
 
 
@@ -44,6 +46,13 @@ FILE_RULES = (*_rules("checkpoint"), *AGREEMENT_RULES)
 TOKEN_RULES = _rules("tokens")
 RULES = tuple(sorted(TEMPLATE_RULES + ENGINE_RULES + FILE_RULES + TOKEN_RULES, key=lambda rule: str(rule.CODE)))
 _BY_CODE = {str(rule.CODE): rule for rule in RULES}
+
+
+def is_wanted(rule: Any, options: Options) -> bool:
+    """Whether the findings of a rule are to be told: what has to be asked for only by its option, or by its code."""
+    asked_by = getattr(rule, "ASKED_BY", None)
+    asked_for = bool(options.select) or asked_by is None or getattr(options, asked_by)
+    return options.wants(rule.CODE) and asked_for
 
 
 def rule_of(code: str) -> Any:

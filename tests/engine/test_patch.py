@@ -295,3 +295,11 @@ def test_reasoning_that_comes_under_two_names_is_printed_once() -> None:
     turn = {"role": "assistant", "content": "so", "reasoning": "why"}
     printed = render(after({FILE: text}, run({FILE: text}))[FILE], [ASKED[0], turn])
     assert printed == render(text, [ASKED[0], turn]) and printed.count("why") == 1
+
+
+def test_markers_are_put_right_in_templates_without_reasoning_too() -> None:
+    turn = "{% generation %}{{ m.role }}: {{ m.content }}\n{% endgeneration %}"
+    source = f"{{% for m in messages %}}{turn}{{% endfor %}}{{% if add_generation_prompt %}}assistant: {{% endif %}}"
+    (finding,) = (each for each in run({FILE: source}).before.findings if each.code == "TF502")
+    assert finding.patch_with == "--mark"
+    assert not run({FILE: source}, Options(mark=True)).after.findings

@@ -41,6 +41,9 @@ def test_a_check_tells_of_each_model_and_of_those_that_failed():
             "tests": 0,
             "exercised": 0,
             "refused": [],
+            "versions": [],
+            "forms": [],
+            "fitting": 0,
         }
     ]
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 CODE = "TF404"
 LEVEL = Level.WARNING
 SUMMARY = "another engine refuses the template, or prints it otherwise"
+# Who trains with transformers alone needs no other engine.
+ASKED_BY = "engines"
 _MOST = 5
 _FIX = "say it in constructs that all engines know; explain TF404 has the usual ones"
 

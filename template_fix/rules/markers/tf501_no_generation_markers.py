@@ -28,6 +28,8 @@ CODE = "TF501"
 LEVEL = Level.NOTE
 SUMMARY = "no generation markers, so assistant_only_loss trains on nothing"
 PATCH_WITH = "--mark"
+# Most templates have no markers, and most trainings need none.
+ASKED_BY = "mark"
 
 
 def check(study: Study) -> Iterator[Found]:

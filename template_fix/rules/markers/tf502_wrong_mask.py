@@ -46,7 +46,7 @@ def check(study: Study) -> Iterator[Found]:
                 f"the generation markers enclose the wrong text: {_what(each.text, each.marked, each.wanted)}",
                 markers_of(study)[0]._replace(end=markers_of(study)[0].start + len("generation")),
                 (Evidence(each.probe.describe(), given=wanted, printed=marked, labels=("wanted", "marked")),),
-                "patch --mark puts them round what the model has to write",
+                "put them round what the model has to write: patch --mark looks for the edit",
             )
             return
 

@@ -28,6 +28,7 @@ LEVEL = Level.ERROR
 SUMMARY = "reasoning in a field is ignored"
 PATCH_WITH = ""
 ASSUMES_TAGS = True
+ALONE = True
 
 
 def check(study: Study) -> Iterator[Found]:
