@@ -29,6 +29,7 @@ _UNUSUAL = {
     "roles that don't alternate": ("uua", "uaa"),
     "an answer first": ("aua",),
     "a system prompt later on": ("usua",),
+    "a second system prompt": ("ssua",),
 }
 FOUR, FIVE = "4.57", "5"
 # In the order of how much they take away.
@@ -53,8 +54,8 @@ def forms(study: Study) -> Forms:
         name: has for name, has in _FORMS.items() if any(map(has, refused)) and not any(map(has, printed)) and printed
     }
     fitting = [probe for probe in (*refused, *printed) if not any(has(probe) for has in whole.values())]
-    # What is refused wherever it comes is so later on.
-    tried = (name for name in _UNUSUAL if printed and not any(name.startswith(each) for each in whole))
+    # What is refused wherever it comes is so later on, too.
+    tried = [name for name in _UNUSUAL if printed and ("a system prompt" not in whole or "system" not in name)]
     unusual = [name for name in tried if all(_refuses(study, shape) for shape in _UNUSUAL[name])]
     return Forms((*whole, *unusual), len(fitting))
 

@@ -68,10 +68,14 @@ ALTERNATING = (
     "{% endif %}<|{{ m.role }}|>{% if m.reasoning_content %}<think>\n{{ m.reasoning_content }}\n</think>\n\n{% endif %}"
     "{{ m.content + '<|end|>' }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
-ONE_SYSTEM = (
+FIRST = (
     "{% for m in messages %}{% if m.role == 'system' and not loop.first %}{{ raise_exception('system comes first') }}"
     "{% endif %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+ONE = (
+    "{% if messages | selectattr('role', 'equalto', 'system') | list | length > 1 %}{{ raise_exception('one') }}"
+    "{% endif %}" + block("reasoning_content")
 )
 
 
@@ -83,7 +87,8 @@ ONE_SYSTEM = (
             ("a system prompt", "tool calls", "contents as lists", "roles that don't alternate", "an answer first"),
             id="roles that alternate",
         ),
-        pytest.param(ONE_SYSTEM, ("a system prompt later on",), id="one system message, first"),
+        pytest.param(FIRST, ("a system prompt later on", "a second system prompt"), id="a system message comes first"),
+        pytest.param(ONE, ("a second system prompt",), id="one system message"),
         pytest.param(block("reasoning_content"), (), id="whatever comes"),
         pytest.param("{{ raise_exception('never') }}", (), id="nothing at all"),
     ],
