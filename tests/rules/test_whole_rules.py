@@ -190,6 +190,37 @@ WRONG = [
         "Found entry 1.",
         id="TF215: results that are left out",
     ),
+    pytest.param(
+        "TF216", CHATML.replace("if add_generation_prompt", "if false"), "", "<|im_start|>assistant", id="TF216: never"
+    ),
+    pytest.param(
+        "TF216", PLAIN.replace("if add_generation_prompt", "if false"), "", "### assistant:", id="TF216: words"
+    ),
+    pytest.param(
+        "TF216", CHATML.replace("if add_generation_prompt", "if true"), "", "<|im_start|>assistant", id="TF216: always"
+    ),
+    pytest.param(
+        "TF217",
+        CHATML.replace("im_end|>", "im_end |>"),
+        "'<|im_end |>",
+        "<|im_end |>",
+        id="TF217: a blank in front of a bar",
+    ),
+    pytest.param(
+        "TF217",
+        CHATML.replace("<|", "&lt;|").replace("|>", "|&gt;"),
+        "'&lt;|im_start|&gt;",
+        "&lt;|im_start|&gt;",
+        id="TF217: escaped for HTML",
+    ),
+    pytest.param("TF218", "{{- strftime_now('%d %b %Y') }}" + CHATML, "", "another day", id="TF218: at the beginning"),
+    pytest.param(
+        "TF218",
+        CHATML.replace("if tools %}{{- ", "if tools %}{{- strftime_now('%A') ~ "),
+        "",
+        "another day",
+        id="TF218: with tools",
+    ),
 ]
 
 
@@ -198,7 +229,7 @@ def test_a_defect_of_the_whole_template_is_found_and_shown(code: str, template: 
     [found, *_] = findings(code, template)
     assert found.place is not None
     assert not at or (found.place.source or "")[(found.place.template_column or 0) - 1 :].startswith(at)
-    assert not lost or lost in found.evidence[0].lost or lost in found.evidence[0].printed
+    assert any(lost in text for text in (*found.evidence[0].lost, found.evidence[0].printed))
 
 
 RIGHT = [
@@ -213,6 +244,18 @@ RIGHT = [
             ("no tokens at all", PLAIN),
             ("another end behind the last turn", OTHER_END),
             ("a system text of its own", DEFAULT_SYSTEM + CHATML),
+        )
+    ),
+    *(
+        pytest.param(code, template, id=f"{code}: {name}")
+        for code in ("TF216", "TF217", "TF218")
+        for name, template in (
+            ("a prompt that is asked for", CHATML),
+            ("a header in the user's message", PAIRS),
+            ("headers alone", HEADERS),
+            ("words", PLAIN),
+            ("fullwidth bars", HEADERS.replace("|", "｜")),
+            ("a day that is given", "{{- date_string | default('today') }}" + CHATML),
         )
     ),
     pytest.param("TF214", CHATML, id="TF214: a system text as any other"),

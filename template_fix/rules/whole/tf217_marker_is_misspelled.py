@@ -1,0 +1,55 @@
+"""A marker is misspelled.
+
+## What
+What the template prints around texts is spelled like a token of the model, with a blank beside a bar, `<|im_end |>`, or
+escaped for HTML, `&lt;|im_end|&gt;`.
+
+## Why
+Tokenizers look for the exact text. A misspelled marker is split into pieces that mean nothing: turns have neither
+beginning nor end in what the model reads, and none of what it learned of them before applies.
+
+## Example
+A formatter of HTML was let loose on the template, or it was copied from a web page.
+
+## Fix
+Spell the markers as the vocabulary does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from template_fix.contract.turn_ends import around
+from template_fix.conversations.probe import probe
+from template_fix.repair import places
+from template_fix.repair.study import Found, Study
+from template_fix.results import Evidence, Level
+
+CODE = "TF217"
+LEVEL = Level.ERROR
+SUMMARY = "a marker is misspelled"
+
+_BLANK = re.compile(r"<[|｜](?: [\w▁-]+(?: [\w▁-]+)* ?|[\w▁-]+(?: [\w▁-]+)* )[|｜]>")
+_ESCAPED = re.compile(r"&lt;(?:[|｜/][\w▁ -]{1,40}[|｜]?|[\w▁ -]{1,40}[|｜])&gt;")
+
+
+def check(study: Study) -> Iterator[Found]:
+    """Yield a finding for the first marker of each kind that is misspelled around texts of a conversation."""
+    asked = probe("suaua", study.tags, "plain")
+    for each in (asked, probe("uaua", study.tags, "plain")):
+        pieces = around(each, study.examined.text(each))
+        if pieces is None:
+            continue
+        for how, pattern in (("with a blank", _BLANK), ("escaped for HTML", _ESCAPED)):
+            found = next((match.group() for match in map(pattern.search, pieces) if match), "")
+            if found:
+                evidence = Evidence(each.describe(), "", str(study.examined.text(each)), stray=(found,))
+                fix = f"spell it {_right(found)}"
+                yield Found(f"{found} is printed, {how}", places.output(study, each, found), (evidence,), fix)
+        return
+
+
+def _right(marker: str) -> str:
+    plain = marker.replace("&lt;", "<").replace("&gt;", ">")
+    return re.sub(r"(?<=[|｜]) | (?=[|｜])", "", plain)

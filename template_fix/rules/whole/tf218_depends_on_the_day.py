@@ -1,0 +1,43 @@
+"""What is printed depends on the day.
+
+## What
+The template prints today's date, by `strftime_now`.
+
+## Why
+The same row is another text tomorrow: rows that are formatted once a day are trained on with a date that says nothing,
+caches of what is tokenized don't hold, and what is compared with a text of yesterday differs.
+
+## Example
+`{{- 'Today Date: ' + strftime_now('%d %b %Y') }}`
+
+## Fix
+None that suits all. Some templates take the date as a variable, such as `date_string`, which `chat_template_kwargs` of
+a trainer can set to one day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from template_fix.conversations.probe import probe
+from template_fix.repair.study import Found, Study
+from template_fix.results import Evidence, Level
+
+CODE = "TF218"
+LEVEL = Level.NOTE
+SUMMARY = "what is printed depends on the day"
+
+_DAY = "another day"
+
+
+def check(study: Study) -> Iterator[Found]:
+    """Yield a finding where a conversation is printed otherwise once the clock tells another day."""
+    asked = probe("ua", study.tags, "plain")
+    for each in (asked, probe("sua", study.tags, "plain"), replace(asked, offered=True)):
+        given = {**study.examined.set_for(each), "strftime_now": lambda _: _DAY}
+        text = study.examined.renderer(each.messages, each.tools, **given)
+        if isinstance(text, str) and _DAY in text and text != study.examined.text(each):
+            evidence = Evidence(each.describe(), "", text, stray=(_DAY,))
+            yield Found("the day on which a row is formatted is printed", None, (evidence,))
+            return
