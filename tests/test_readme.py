@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 import pytest
 
-from template_fix.cli.main import EXIT_CODES, cli
+from template_fix.cli.main import cli
+from template_fix.cli.options import EXIT_CODES
 from template_fix.report.pages import pages
 
 ROOT = Path(__file__).parents[1]

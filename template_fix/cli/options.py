@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from template_fix.cli.output import Manner
     from template_fix.options import Options
     from template_fix.share.plan import PushRequest
@@ -40,8 +42,23 @@ class _Filled(click.types.StringParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return super().convert(value, param, ctx) or self.fail("is empty; is a variable unset?", param, ctx)
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Let the shell complete it as a path, which most of these are."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
+
 
 FILLED = _Filled()
+EXIT_CODES = """\b
+Exit codes:
+  0  nothing is wrong, or nothing is left that counts
+  1  errors were found or remain (check --strict: warnings too), or a template
+     could not be given markers (patch --mark)
+  2  the work could not be done: bad usage, files that can't be read or written,
+     a template that doesn't parse or run, a Hub that doesn't do what is asked,
+     a push that is refused or declined
+"""
 
 
 def pairs(_: click.Context, param: click.Parameter, given: Any) -> Any:
@@ -85,14 +102,30 @@ tags = click.option(
     metavar="OPEN CLOSE",
     help="The reasoning tags, in place of those found in the template.",
 )
+
+
+def _complete_codes(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    from template_fix.options import rule_codes
+
+    return [code for code in rule_codes() if code.startswith(incomplete.upper())]
+
+
 select = click.option(
     "--select",
     multiple=True,
     callback=_codes,
+    shell_complete=_complete_codes,
     metavar="CODES",
     help="Only these rules: TF201, or TF2 for all of TF2xx.",
 )
-ignore = click.option("--ignore", multiple=True, callback=_codes, metavar="CODES", help="All rules but these.")
+ignore = click.option(
+    "--ignore",
+    multiple=True,
+    callback=_codes,
+    shell_complete=_complete_codes,
+    metavar="CODES",
+    help="All rules but these.",
+)
 
 
 def _columns(_: click.Context, __: click.Parameter, given: Sequence[str]) -> dict[str, str]:

@@ -257,12 +257,12 @@ raise SystemExit(cli.main(["explain"]))
 
 
 def test_what_is_asked_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    from template_fix.cli import main as cli
+    from template_fix.cli import writing
 
     asked: list[str] = []
     monkeypatch.setattr("sys.stdin", Terminal())
     monkeypatch.setattr("click.confirm", lambda text, err: bool(asked.append(text)))
-    assert not cli._ask(f"{CLEAR}\n{TOKEN}" + "é" * 10**6)
+    assert not writing._ask(f"{CLEAR}\n{TOKEN}" + "é" * 10**6)
     assert asked[0].startswith("\\x1b[2J ***é") and harmless(asked[0])
 
 

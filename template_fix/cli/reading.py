@@ -1,0 +1,149 @@
+"""The commands that read models and change nothing: check, compare, show, explain."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from template_fix.cli.options import (
+    EXIT_CODES,
+    FILLED,
+    Data,
+    Models,
+    check_options,
+    checked,
+    data_options,
+    manner,
+    pairs,
+    report_format,
+    revision,
+)
+from template_fix.cli.settings import Configured
+
+if TYPE_CHECKING:
+    from template_fix.cli.output import Format, Manner
+    from template_fix.data.check import DataReport
+    from template_fix.options import Options
+
+
+@click.command(cls=Configured, epilog=EXIT_CODES)
+@checked
+@revision
+@check_options
+@manner
+@data_options
+def check(models: Models, revision: str | None, options: Options, manner: Manner, rows: Data) -> int:
+    """Say what is wrong with models, and change nothing.
+
+    With --data, say what a model's template loses of training data as well: of JSONL, JSON, Parquet and Arrow files,
+    folders of them, or data sets on the Hub. Rows have their conversation in messages, in conversations, or in prompt
+    and completion, or are preference pairs; --column messages=dialog names another column. --rows OUT.jsonl lists
+    the rows in trouble, and --rewrite OUT.jsonl writes all of them, with reasoning where the template prints it.
+
+    --set preserve_thinking=true judges with what your training passes to the template; rows that bring their own
+    chat_template_kwargs keep them.
+    """
+    from template_fix import api
+    from template_fix.cli import output, run
+    from template_fix.cli.models import find_models
+    from template_fix.results import Failed
+
+    if not rows.data and rows.needs_data:
+        raise click.UsageError(
+            "--column, --subset, --limit, --sample, --transformers, --rows, --rewrite and --processes go with --data"
+        )
+    if not any(models):
+        raise click.UsageError("Name a MODEL, a list of models (--from), or whose models (--org).")
+    found = run.try_one(", ".join(models.lists + models.owners), lambda: find_models(*models))
+    if isinstance(found, Failed):
+        return output.print_check([found], manner)
+    if not rows.data:
+        call = partial(api.check, options=options, revision=revision)
+        return output.print_check(run.try_each(found, call), manner)
+    if len(found) > 1 or manner.form not in ("text", "json"):
+        raise click.UsageError("--data takes one MODEL, and reports as text or json")
+    return output.print_data(run.try_one(found[0], lambda: _check_rows(found[0], revision, options, rows)), manner)
+
+
+def _check_rows(model: str, revision: str | None, options: Options, rows: Data) -> DataReport:
+    from template_fix import api
+    from template_fix.cli.progress import progress
+    from template_fix.data.check import DataWish
+    from template_fix.data.sources import Source
+
+    source = Source(rows.data, rows.split, rows.subset, rows.limit, rows.sample, tuple(rows.columns.values()))
+    wish = DataWish(rows.columns, rows.release, rows.listing, rows.rewrite, rows.processes or _count_processors())
+    with progress() as on_batch:
+        return api.check_data(model, source, options, revision=revision, wish=wish, told=on_batch)
+
+
+def _count_processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@click.command()
+@click.argument("base", type=FILLED)
+@click.argument("tuned", required=False, type=FILLED)
+@click.option(
+    "--revision",
+    "revisions",
+    type=FILLED,
+    multiple=True,
+    metavar="REV",
+    help="The branch, tag or commit of BASE and, once more, that of TUNED.",
+)
+@check_options
+@report_format("text", "json")
+def compare(base: str, tuned: str | None, revisions: tuple[str, ...], options: Options, form: Format) -> int:
+    """Say what two models do otherwise: a base and what was made of it.
+
+    Their templates render the same conversations, and what their files record of tokens is held side by side: what is
+    wrong with both was inherited. Two revisions of one model are compared with --revision twice. The exit code is 0
+    where they do the same, 1 where they differ, 2 where one can't be read.
+    """
+    if len(revisions) > 2 or (tuned is None and len(revisions) < 2):
+        raise click.UsageError("compare takes two models, or one with --revision twice")
+    from template_fix import api
+    from template_fix.cli import output, run
+
+    first, second = (*revisions, None, None)[:2]
+    call = partial(api.compare, base, tuned or base, options, revisions=(first, second))
+    return output.print_comparison(run.try_one(f"{base}, {tuned or base}", call), form)
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("code", required=False)
+@report_format("text", "json")
+def explain(code: str | None, form: Format) -> int:
+    """Print a rule's page, or the table of all rules."""
+    from template_fix.cli.output import print_rules
+
+    return print_rules(code, form)
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("model", type=FILLED)
+@revision
+@click.option(
+    "--messages", type=FILLED, metavar="FILE", help="A conversation: JSON, or the first line of a JSONL file."
+)
+@click.option("--variant", metavar="NAME", help="The template of this name, such as tool_use.")
+@click.option("--tag", "tags", nargs=2, callback=pairs, metavar="OPEN CLOSE", help="The reasoning tags.")
+@report_format("text", "json")
+def show(
+    model: str,
+    revision: str | None,
+    messages: str | None,
+    variant: str | None,
+    tags: tuple[str, str] | None,
+    form: Format,
+) -> int:
+    """Render a conversation, with what is dropped struck out."""
+    from template_fix import api
+    from template_fix.cli import output, run
+
+    call = partial(api.show, messages=messages, tags=tags, variant=variant, revision=revision)
+    return output.print_show(next(run.try_each([model], call)), form)
