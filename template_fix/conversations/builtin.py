@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from template_fix.conversations.rows import BrokenRow, row_of
 from template_fix.jinja.renderer import Message, Tool
 from template_fix.text.display import UserError
 from template_fix.text.edits import position
@@ -23,11 +24,15 @@ class ConversationError(UserError, ValueError):
 
 @dataclass(frozen=True)
 class Conversation:
-    """Messages and tools as ``apply_chat_template`` takes them; ``title`` says where they come from."""
+    """Messages and tools as ``apply_chat_template`` takes them; ``title`` says where they come from.
+
+    ``flags`` are template variables of its own.
+    """
 
     title: str
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...] | None = None
+    flags: Mapping[str, Any] = field(default_factory=dict)
 
 
 def built_in(tags: tuple[str, str]) -> tuple[Conversation, ...]:
@@ -75,9 +80,9 @@ def _asked(answers: Sequence[Message]) -> tuple[Message, ...]:
 
 
 def read_conversation(path: Path) -> Conversation:
-    """Return the conversation of a file: a list of messages, ``{"messages": …, "tools": …}``, or JSON lines of either.
+    """Return the conversation of a file: a list of messages, or a row as `rows.rows_of` reads it.
 
-    Of JSON lines it is the first. Raises ConversationError.
+    Of JSON lines it is the first, of a preference pair the chosen one. Raises ConversationError.
     """
     try:
         with open(path, "rb") as file:
@@ -90,15 +95,11 @@ def read_conversation(path: Path) -> Conversation:
     if len(raw) > _LARGEST:
         raise ConversationError(f"{path}: more than {_LARGEST >> 20} MB are no conversation to show")
     value = _parsed(path, text)
-    row = value if isinstance(value, dict) else {"messages": value}
-    messages, tools = row.get("messages"), row.get("tools")
-    if not isinstance(messages, list) or not messages:
-        raise ConversationError(f'{path}: expected a list of messages, or an object with a list under "messages"')
-    for number, message in enumerate(messages, 1):
-        _check(message, f"{path}: message {number}")
-    if not isinstance(tools, (list, type(None))):
-        raise ConversationError(f'{path}: "tools" is not a list')
-    return Conversation(str(path), tuple(messages), tuple(tools) if tools else None)
+    try:
+        row = row_of(value if isinstance(value, dict) else {"messages": value}, {})
+    except BrokenRow as error:
+        raise ConversationError(f"{path}: {error}") from None
+    return Conversation(str(path), tuple(row.messages), tuple(row.tools) if row.tools else None, row.flags)
 
 
 def flag(given: str) -> tuple[str, Any]:
@@ -120,12 +121,3 @@ def _parsed(path: Path, text: str) -> Any:
     if rest and not rest.startswith("\n"):
         raise ConversationError(f"{path}:{text.count(chr(10), 0, end) + 1}: something follows the JSON value")
     return value
-
-
-def _check(message: Any, where: str) -> None:
-    if not isinstance(message, dict):
-        raise ConversationError(f"{where} is not an object")
-    if not isinstance(message.get("role"), str):
-        raise ConversationError(f'{where} has no "role"')
-    if not isinstance(message.get("content"), (str, list, type(None))):
-        raise ConversationError(f'{where}: "content" is neither a text nor a list')

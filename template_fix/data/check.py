@@ -38,6 +38,12 @@ class DataReport:
     report: Report
     survey: Survey
 
+    def __repr__(self) -> str:
+        return f"<DataReport: {self.report!r}; {self.survey!r}>"
+
+    def _repr_html_(self) -> str:
+        return self.report._repr_html_() + self.survey._repr_html_()
+
 
 def row_check_of(
     checkpoint: Checkpoint,

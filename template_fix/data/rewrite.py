@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, TextIO
+from typing import Any, Literal, NamedTuple, TextIO
 
 from template_fix.conversations.rows import MESSAGES, BrokenRow, Row, names_reasoning, parsed, rows_of, with_messages
 from template_fix.conversations.tags import closings
@@ -22,6 +23,7 @@ from template_fix.jinja.renderer import REASONING_FIELDS
 
 Message = dict[str, Any]
 Form = Callable[[Message, str], Message]
+Fate = Literal["same", "rewritten", "repaired", "left", "unread"]
 
 
 class Rewritten(NamedTuple):
@@ -44,36 +46,40 @@ class Rewriter:
     now: RowCheck
     repaired: RowCheck | None = None
 
-    def written(self, batches: Iterable[Batch], out: TextIO) -> Rewritten:
-        """Write all rows as JSON lines and return what became of them. Templates run within limits."""
-        total = Rewritten()
+    def rows(self, batches: Iterable[Batch]) -> Iterator[tuple[Any, Fate]]:
+        """Yield each row, rewritten where that helps, with what became of it. Templates run within limits."""
         for batch in batches:
             for part in in_parts(self.within, list(batch.rows), _untried):
-                for text, fate in part:
-                    out.write(f"{text}\n" if text else "")
-                    done = fate in ("rewritten", "repaired")
-                    counts = (1, done, fate == "left", fate == "unread", fate == "repaired")
-                    total = Rewritten(*(old + new for old, new in zip(total, counts, strict=True)))
-        return total
+                yield from part
 
-    def within(self, rows: Iterable[Any]) -> list[tuple[str, str]]:
-        """Return each row as a line of JSON, with what became of it. Works inside of `limits.bounded` alone."""
-        return [self._one(value) for value in rows]
+    def written(self, batches: Iterable[Batch], out: TextIO) -> Rewritten:
+        """Write all rows as JSON lines and return what became of them. Templates run within limits."""
+        fates: Counter[Fate] = Counter()
+        for row, fate in self.rows(batches):
+            text = _line(row)
+            out.write(f"{text}\n" if text else "")
+            fates[fate] += 1
+        done = fates["rewritten"] + fates["repaired"]
+        return Rewritten(fates.total(), done, fates["left"], fates["unread"], fates["repaired"])
 
-    def _one(self, value: Any) -> tuple[str, str]:
+    def within(self, values: Iterable[Any]) -> list[tuple[Any, Fate]]:
+        """Return each row with what became of it. Works inside of `limits.bounded` alone."""
+        return [self._one(value) for value in values]
+
+    def _one(self, value: Any) -> tuple[Any, Fate]:
         try:
             row = parsed(value) if isinstance(value, (bytes, str)) else value
             conversations = rows_of(row, dict(self.now.columns))
         except BrokenRow:
-            return _kept(value), "unread"
+            return value, "unread"
         before = [verdict_on(each, self.now.template(each)) for each in conversations]
-        if not any(_moves(each) for each in before):
-            return _line(row), "same"
+        if not any(map(_moves, before)):
+            return row, "same"
         for check in filter(None, (self.now, self.repaired)):
             for changed in self._forms(row, conversations, check.own):
                 if _right(check, changed, before):
-                    return _line(changed), "rewritten" if check is self.now else "repaired"
-        return _line(row), "left"
+                    return changed, "rewritten" if check is self.now else "repaired"
+        return row, "left"
 
     def _forms(self, row: Mapping[str, Any], conversations: list[Row], own: Pairs) -> Iterator[dict[str, Any]]:
         """Yield a row with its reasoning in each of the places where a template may print it."""
@@ -91,20 +97,16 @@ def _moves(told: Verdict) -> bool:
     return told.reasoning_lost > 0 or any(each.kind in OF_REASONING for each in told.troubles)
 
 
-def _untried(rows: list[Any], _: str) -> list[tuple[str, str]]:
-    return [(_kept(value), "left") for value in rows]
-
-
-def _kept(value: Any) -> str:
-    """Return a row that can't be read as it came, where it came as one line of text."""
-    if isinstance(value, (bytes, str)):
-        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-        return text.strip() if len(text.strip().splitlines()) == 1 else ""
-    return _line(value) if isinstance(value, Mapping) else ""
+def _untried(rows: list[Any], _: str) -> list[tuple[Any, Fate]]:
+    return [(value, "left") for value in rows]
 
 
 def _line(row: Any) -> str:
-    return json.dumps(row, ensure_ascii=False, default=str)
+    """Return a row as a line of JSON; one that can't be read as it came, where it came as one line of text."""
+    if isinstance(row, (bytes, str)):
+        text = (row.decode("utf-8", "replace") if isinstance(row, bytes) else row).strip()
+        return text if len(text.splitlines()) == 1 else ""
+    return json.dumps(row, ensure_ascii=False, default=str) if isinstance(row, Mapping) else ""
 
 
 def _joined(row: Mapping[str, Any], columns: Mapping[str, str], shown: list[str]) -> dict[str, Any]:

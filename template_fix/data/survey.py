@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from html import escape
 from typing import NamedTuple
 
 from template_fix.bounds.limits import LimitExceeded, start
@@ -15,6 +16,7 @@ from template_fix.data.losses import Verdict
 from template_fix.data.rewrite import Rewritten
 from template_fix.data.row_check import BATCH_SECONDS, RowCheck, halved
 from template_fix.data.tally import Found, Tally, found_in, tallied
+from template_fix.data.troubles.kinds import KINDS
 from template_fix.data.verdicts import NOT_TRIED, PATIENCE
 
 
@@ -32,6 +34,17 @@ class Survey:
     after: Tally | None = None
     release: int = 5
     rewritten: Rewritten | None = None
+
+    def __repr__(self) -> str:
+        return f"<Survey: {self.before.harmed:,} of {self.before.rows:,} rows in trouble>"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{kind.level}</td><td>{each.rows:,} rows {escape(kind.says)}</td><td>{escape(kind.do)}</td></tr>"
+            for each in self.before.troubles
+            for kind in [KINDS[each.kind]]
+        )
+        return f"<p><b>{escape(repr(self).strip('<>'))}</b></p>" + (f"<table>{rows}</table>" if rows else "")
 
 
 class _Part(NamedTuple):

@@ -17,7 +17,7 @@ from template_fix.text.display import cut, short
 _SHOWN = 3
 # The way on where no repair keeps the reasoning of these rows.
 _PLACE = (
-    "--rewrite OUT.jsonl writes the rows with their reasoning where this template prints it; "
+    "--rewrite OUT.jsonl gives the rows with their reasoning where this template prints it; "
     "patch --select TF203 gives a template a place for reasoning that has none"
 )
 _VERSIONS = {4: "4.57", 5: "5"}

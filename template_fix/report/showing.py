@@ -176,10 +176,10 @@ def _print(
     renderer: Renderer, messages: Sequence[Mapping[str, object]], conversation: Conversation
 ) -> _Printed | Failure:
     ready = prepared(messages)
-    text = renderer(ready, conversation.tools)
+    text = renderer(ready, conversation.tools, **conversation.flags)
     if isinstance(text, Failure):
         return text
-    endings = [renderer(ready[: number + 1], conversation.tools) for number in range(len(ready))]
+    endings = [renderer(ready[: number + 1], conversation.tools, **conversation.flags) for number in range(len(ready))]
     return _Printed(text, [ending if isinstance(ending, str) else "" for ending in endings])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 from typing import Literal
 
 from template_fix.hub import client
@@ -27,6 +28,15 @@ class Pushed:
     commit: str | None = None
     url: str | None = None
     pull_request: str | None = None
+
+    def __repr__(self) -> str:
+        where = self.pull_request or self.url or self.plan.repo
+        return f"<Pushed: {self.state}, {len(self.plan.files)} files, {where}>"
+
+    def _repr_html_(self) -> str:
+        address = self.pull_request or self.url
+        link = f'<p><a href="{escape(address)}">{escape(address)}</a></p>' if address else ""
+        return f"<p><b>{escape(repr(self).strip('<>'))}</b></p>{link}"
 
 
 def push(request: PushRequest, *, dry_run: bool = False, confirm: Callable[[Plan, str], bool] | None = None) -> Pushed:

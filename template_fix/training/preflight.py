@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Literal
 
@@ -14,7 +14,8 @@ from template_fix.checkpoint.template_copies import TRANSFORMERS
 from template_fix.conversations.tags import USUAL
 from template_fix.data.batches import Batch
 from template_fix.data.check import row_check_of
-from template_fix.data.row_check import BATCH
+from template_fix.data.rewrite import Rewriter
+from template_fix.data.row_check import BATCH, RowCheck
 from template_fix.data.survey import Survey, surveyed
 from template_fix.engine.patch import check, patch
 from template_fix.options import Options
@@ -43,6 +44,22 @@ _MARKERS, _TOKENS = codes(MARKER_RULES), codes(TOKEN_RULES)
 # What a message says of files, which the user doesn't have.
 _NAME = r"(?:tokenizer|tokenizer_config|special_tokens_map|added_tokens)\.json|chat_template\.jinja|any other file"
 _FILES = re.compile(rf" (?:in|of) (?:{_NAME})(?:(?:, | and | or )(?:{_NAME}))*")
+
+
+def _columns(options: re.Match[str]) -> str:
+    return f"columns={dict(option.split('=', 1) for option in options.group().split() if '=' in option)}"
+
+
+# What is said of options of the command line, and what does the same in a script.
+_CALLS: tuple[tuple[re.Pattern[str], Any], ...] = (
+    (re.compile(r"--rewrite OUT\.jsonl"), 'preflight(tokenizer, dataset, mode="warn").rewrite(dataset)'),
+    (re.compile(r"--column \w+=\S+(?: --column \w+=\S+)*"), _columns),
+    (
+        re.compile(r"--transformers 4\.57 or 5 renders as"),
+        "the transformers that is installed here renders; it has to be",
+    ),
+    (re.compile(r"patch --select (TF\d+)"), r'preflight(tokenizer, fix=True, options=Options(select="\1"))'),
+)
 _PROCESSOR = "the processor of transformers"
 
 
@@ -55,12 +72,25 @@ class Preflight:
     """What a pre-flight came to.
 
     ``report`` is what is wrong with the tokenizer as it now is, ``survey`` what its template loses of the rows, None
-    where none were given, and ``repaired`` the codes of what was repaired.
+    where none were given, and ``repaired`` the codes of what was repaired. ``check`` is the check of rows, None where
+    there is no template for them.
     """
 
     report: Report
     survey: Survey | None = None
     repaired: tuple[str, ...] = ()
+    check: RowCheck | None = field(default=None, repr=False)
+
+    def rewrite(self, dataset: Any) -> Iterator[Any]:
+        """Yield all rows with reasoning moved to where the tokenizer's template prints it as such, or as they are.
+
+        A row is changed only where it was rendered, with all of its reasoning between the model's own tags.
+        ``dataset`` is as in `preflight`. Raises CheckpointError where there is no template to render rows with.
+        """
+        if self.check is None:
+            raise CheckpointError("there is no check of rows here; preflight makes one where it is given some")
+        batches = (batch for name, rows in _splits(dataset) for batch in _batches(name, rows, None))
+        return (row for row, _ in Rewriter(self.check).rows(batches))
 
     def __repr__(self) -> str:
         told = [f"{self.survey.before.harmed} of {self.survey.before.rows} rows in trouble"] if self.survey else []
@@ -68,7 +98,7 @@ class Preflight:
         return f"<Preflight: {'; '.join([self.report.verdict, *told])}>"
 
     def _repr_html_(self) -> str:
-        return self.report._repr_html_()
+        return self.report._repr_html_() + (self.survey._repr_html_() if self.survey else "")
 
 
 def preflight(
@@ -116,14 +146,17 @@ def preflight(
     report = check(checkpoint, options)
     found_here = (*report.findings, *dropped_here(tokenizer, report))
     report = replace(report, findings=tuple(_in_memory(each, tokenizer, collator) for each in found_here))
-    survey, untried = None, ""
+    survey, now, untried = None, None, ""
     try:
-        survey = None if dataset is None else _surveyed(tokenizer, checkpoint, dataset, limit, options, columns)
+        now = None if dataset is None else _row_check(tokenizer, checkpoint, options, columns)
     except CheckpointError as error:
         if mode == "raise":
             raise
         untried = str(error)
-    found = Preflight(report, survey, mended)
+    if now:
+        batches = (batch for name, rows in _splits(dataset) for batch in _batches(name, rows, limit))
+        survey = replace(surveyed(now, batches), names=tuple(name for name, _ in _splits(dataset)))
+    found = Preflight(report, survey, mended, now)
     if untried or _counts(found, mark):
         tell(plain_text(_told_lines(found, fix, untried, _next(checkpoint, found, fix, options))), mode)
     return found
@@ -141,21 +174,17 @@ def plain_text(lines: Iterable[Line]) -> str:
     return "\n".join("".join(piece.text for piece in row) for row in rows)
 
 
-def _surveyed(
-    tokenizer: Any,
-    checkpoint: Checkpoint,
-    dataset: Any,
-    limit: int | None,
-    options: Options,
-    columns: Mapping[str, str] | None,
-) -> Survey:
+def _row_check(tokenizer: Any, checkpoint: Checkpoint, options: Options, columns: Mapping[str, str] | None) -> RowCheck:
+    """Return the check of rows as this object renders them, in this version of transformers."""
     now = row_check_of(checkpoint, options, columns)
     seen = checkpoint.seen[_PROCESSOR] if tokenizer is not inner(tokenizer) else checkpoint.seen[TRANSFORMERS]
     templates = tuple((variant, copy.source) for variant, copy in seen.items()) or now.templates
-    now = replace(now, templates=templates, release=_release(tokenizer))
+    return replace(now, templates=templates, release=_release(tokenizer))
+
+
+def _splits(dataset: Any) -> list[tuple[str, Any]]:
     splits = dataset if isinstance(dataset, Mapping) else {"dataset": dataset}
-    batches = (batch for name, rows in splits.items() for batch in _batches(name, rows, limit))
-    return replace(surveyed(now, batches), names=tuple(map(str, splits)))
+    return [(str(name), rows) for name, rows in splits.items()]
 
 
 def _release(tokenizer: Any) -> int:
@@ -233,12 +262,23 @@ def _told_lines(found: Preflight, fix: bool, untried: str, following: str) -> It
         yield from finding_lines(finding, brief=True)
     if found.survey is not None:
         yield line("")
-        yield from survey_lines(found.survey)
+        yield from map(_in_python, survey_lines(found.survey))
     if untried:
         yield line("")
         yield line(untried)
     yield line("")
     yield line(following)
+
+
+def _in_python(told: Line) -> Line:
+    """Return a line with calls in the place of options of the command line."""
+    pieces = []
+    for piece in told.pieces:
+        text = piece.text
+        for option, call in _CALLS:
+            text = option.sub(call, text)
+        pieces.append(piece._replace(text=text))
+    return told._replace(pieces=tuple(pieces))
 
 
 def tell(message: str, mode: Mode) -> None:

@@ -25,6 +25,27 @@ def test_forms_of_a_conversation(tmp_path, text):
     assert read_conversation(path).tools is None
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param('{"conversations": [{"from": "human", "value": "hello"}]}', id="other names"),
+        pytest.param(f'{{"prompt": [{HELLO}]}}', id="a prompt alone"),
+        pytest.param(f'{{"chosen": [{HELLO}], "rejected": [{{"role": "user"}}]}}', id="a preference pair"),
+        pytest.param('{"messages": "[{\\"role\\": \\"user\\", \\"content\\": \\"hello\\"}]"}', id="messages as text"),
+    ],
+)
+def test_whatever_is_a_row_of_data_can_be_shown(tmp_path, row):
+    path = tmp_path / "row.json"
+    path.write_text(row)
+    assert read_conversation(path).messages == ({"role": "user", "content": "hello"},)
+
+
+def test_the_variables_of_a_row_come_along(tmp_path):
+    path = tmp_path / "row.json"
+    path.write_text(f'{{"messages": [{HELLO}], "chat_template_kwargs": {{"keep": true}}}}')
+    assert read_conversation(path).flags == {"keep": True}
+
+
 def test_tools_come_along(tmp_path):
     path = tmp_path / "row.json"
     path.write_text(f'{{"messages": [{HELLO}], "tools": [{{"type": "function"}}]}}')
@@ -38,13 +59,17 @@ def test_tools_come_along(tmp_path):
         pytest.param(b"", "row.json:1:1: not JSON", id="an empty file"),
         pytest.param(b"\xff\xfe[", "row.json: not UTF-8 (byte 0)", id="another encoding"),
         pytest.param(b"[] []", "row.json:1: something follows", id="two values in one line"),
-        pytest.param(b"[]", "expected a list of messages", id="no messages"),
-        pytest.param(b'"hello"', "expected a list of messages", id="a text"),
-        pytest.param(b'{"conversations": []}', "expected a list of messages", id="another key"),
-        pytest.param(b'["hello"]', "message 1 is not an object", id="a message that is a text"),
-        pytest.param(b'[{"role": "user"}, {"from": "x"}]', 'message 2 has no "role"', id="a message without role"),
-        pytest.param(b'[{"role": "user", "content": 5}]', 'message 1: "content" is neither', id="odd content"),
-        pytest.param(b'{"messages": [{"role": "user"}], "tools": {}}', '"tools" is not a list', id="odd tools"),
+        pytest.param(b"[]", "messages is an empty list", id="no messages"),
+        pytest.param(b'"hello"', "messages is not JSON", id="a text"),
+        pytest.param(b'{"title": "a"}', "no messages, conversations, or prompt", id="another key"),
+        pytest.param(b'["hello"]', "message 1 of messages is not an object", id="a message that is a text"),
+        pytest.param(
+            b'[{"role": "user"}, {"to": "x"}]', "message 2 of messages has no role", id="a message without role"
+        ),
+        pytest.param(
+            b'[{"role": "user", "content": 5}]', "message 1 of messages has content that is", id="odd content"
+        ),
+        pytest.param(b'{"messages": [{"role": "user"}], "tools": {}}', "tools is not a list", id="odd tools"),
         pytest.param(b"[" * 100_000, "nested too deeply", id="nested without end"),
     ],
 )

@@ -154,6 +154,20 @@ def test_both_sides_of_a_preference_pair_are_rendered(told: Any, explicit: bool)
     assert "in message 2:" in out and "answers: all kept, in 1 row" in out
 
 
+def test_rows_with_images_are_rendered_with_the_template_that_a_processor_reads(told: Any, folder: Path) -> None:
+    blocks = "{% for b in m.content %}{{ (b.text or '').split('</think>')[-1] }}{% endfor %}"
+    takes = KEEPS.replace("{{ m.content }}", blocks)
+    model = tiny_model.written(folder / "sees", KEEPS)
+    (model / "chat_template.json").write_text(json.dumps({"chat_template": takes}))
+    (model / "preprocessor_config.json").write_text(json.dumps({"processor_class": "LlavaProcessor"}))
+    image, text = {"type": "image", "url": "a.png"}, {"type": "text", "text": "What is it?"}
+    answer = {"role": "assistant", "content": [{"type": "text", "text": ROW["messages"][1]["content"]}]}
+    _, out, _ = told("sees", [{"messages": [{"role": "user", "content": [image, text]}, answer]}])
+    assert f"reasoning: 1 of 1 row lose some, {LOST} of {LOST} characters" in out
+    _, out, _ = told("sees", [ROW])
+    assert "reasoning: all kept, in 1 row that has some" in out
+
+
 @pytest.mark.parametrize("release, lost", [("4.57", True), ("5", False)])
 def test_rows_are_rendered_as_the_version_does_that_was_named(told: Any, release: str, lost: bool) -> None:
     row = tiny_model.asked("Why?", {"content": "It is so.", "reasoning": tiny_model.QUESTIONS[0][1]})

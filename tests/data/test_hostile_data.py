@@ -118,7 +118,7 @@ def test_what_python_can_not_take_is_told_in_a_column_of_json(column: str, value
 @pytest.mark.parametrize("text", ["%s", '[{"role": %s', '{"messages": [], "tools": %s'])
 def test_what_python_can_not_take_is_told_of_a_conversation(tmp_path: Path, text: str, value: str, told: str) -> None:
     (tmp_path / "a.json").write_text(text % value)
-    with pytest.raises(ConversationError, match=rf"a.json:1:\d+: {told}$|expected a list of messages"):
+    with pytest.raises(ConversationError, match=rf"a.json:1:\d+: {told}$|not a list of messages"):
         read_conversation(tmp_path / "a.json")
 
 

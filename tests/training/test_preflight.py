@@ -16,9 +16,9 @@ import tiny_model
 from real import interpreter
 from tokenizers import Tokenizer
 
-from template_fix import PreflightError, preflight
+from template_fix import Options, PreflightError, preflight
 from template_fix.checkpoint.checkpoint import CheckpointError
-from template_fix.training.preflight import PreflightWarning
+from template_fix.training.preflight import Preflight, PreflightWarning
 
 pytestmark = pytest.mark.usefixtures("remembered")
 
@@ -259,3 +259,70 @@ def test_what_a_preflight_came_to_is_short_and_a_table_in_notebooks() -> None:
     assert repr(found).startswith("<Preflight: ") and "0 of 1 rows in trouble" in repr(found)
     assert len(repr(found)) < 300
     assert "<table><tr><td>error</td><td>TF201</td>" in found._repr_html_()
+
+
+def test_the_rows_are_a_table_in_notebooks_too() -> None:
+    told = preflight(Stub(KEEPS), [{"messages": json.dumps(PLAIN["messages"])}])
+    assert "0 of 1 rows in trouble" in repr(told.survey)
+    assert "<td>note</td><td>1 rows have messages as JSON text</td>" in told._repr_html_()
+
+
+FIELD_ALONE = (
+    "{% for m in messages %}<|{{ m.role }}|>"
+    "{% if m.reasoning_content %}<|in|>{{ m.reasoning_content }}<|out|>{% endif %}{{ m.content }}<|end|>{% endfor %}"
+)
+
+
+def test_what_comes_back_rewrites_the_rows() -> None:
+    with pytest.warns(PreflightWarning, match=r"mode=\"warn\"\).rewrite\(dataset\)"):
+        found = preflight(Stub(FIELD_ALONE), [LOSING], mode="warn", options=Options(tags=(("<|in|>", "<|out|>"),)))
+    question, reasoning, answer = tiny_model.QUESTIONS[0]
+    assert list(found.rewrite([LOSING, PLAIN])) == [tiny_model.in_field(question, reasoning, answer), PLAIN]
+    assert list(found.rewrite({"train": [PLAIN], "test": [PLAIN]})) == [PLAIN] * 2
+    with pytest.raises(CheckpointError, match="no check of rows"):
+        Preflight(found.report).rewrite([PLAIN])
+
+
+def test_no_option_of_the_command_line_is_named_in_a_script() -> None:
+    rows = [{"question": "Why?", "thinking": REASONING, "answer": "So it is."}]
+    with pytest.raises(PreflightError) as error:
+        preflight(Stub(KEEPS), rows)
+    told = " ".join(str(error.value).split())
+    assert "columns={'prompt': 'question', 'completion': 'answer', 'reasoning': 'thinking'} reads them" in told
+    assert "--" not in told
+    with pytest.raises(PreflightError) as error:
+        preflight(Stub(KEEPS), [{**LOSING, "thoughts": REASONING}, tiny_model.in_field("Why?", REASONING, "So it is.")])
+    assert "--" not in str(error.value)
+
+
+def kept(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"labels": [row["input_ids"] for row in rows]}
+
+
+def masked(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"labels": [[-100 if each == PadsWithEnd.pad_token_id else each for each in rows[0]["input_ids"]]]}
+
+
+def failing(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    raise KeyError("images")
+
+
+class PadsWithEnd(Stub):
+    """Pads with the token that ends turns."""
+
+    pad_token_id = 0
+
+    def __init__(self, template: str) -> None:
+        super().__init__(template)
+        config = json.loads(self.files["tokenizer_config.json"])
+        self.files["tokenizer_config.json"] = json.dumps({**config, "pad_token": config["eos_token"]})
+        PadsWithEnd.pad_token_id = int(self.backend.token_to_id(config["eos_token"]))
+
+
+@pytest.mark.parametrize(
+    "collator, level",
+    [(None, "warning"), (kept, "note"), (masked, "warning"), (failing, "warning")],
+)
+def test_a_collator_shows_whether_padding_that_ends_turns_is_masked(collator: Any, level: str) -> None:
+    found = preflight(PadsWithEnd(KEEPS), [PLAIN], mode="warn", collator=collator)
+    assert [each.level.value for each in found.report.findings if each.code == "TF504"] == [level]

@@ -27,7 +27,7 @@ class Kind(NamedTuple):
     do: str = ""
 
 
-_REWRITE = "--rewrite OUT.jsonl writes the rows with their reasoning where this template prints it"
+_REWRITE = "--rewrite OUT.jsonl gives the rows with their reasoning where this template prints it"
 _ALL = (
     Kind("failed", "error", "aren't rendered"),
     Kind("broken", "error", "are broken"),
