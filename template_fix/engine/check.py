@@ -109,7 +109,9 @@ def subject_of(checkpoint: Checkpoint, studied: Iterable[Studied], options: Opti
     chosen = (*options.tags, *(_plain(checkpoint, token) for token in options.plain))
     tags = tuple(dict.fromkeys([*chosen, *printed, *recorded_tags(checkpoint, options.tags)]))
     control = frozenset(pair for pair in tags if _control(pair) and pair not in chosen)
-    return Subject(checkpoint, tags, control, tuple(dict.fromkeys(stop for study in studied for stop in study.stops)))
+    stops = tuple(dict.fromkeys(stop for study in studied for stop in study.stops))
+    begins = tuple(dict.fromkeys(begin for study in studied for begin in study.begins))
+    return Subject(checkpoint, tags, control, stops, begins)
 
 
 def _plain(checkpoint: Checkpoint, token: str) -> tuple[str, str]:

@@ -34,8 +34,8 @@ class Studied:
 
     ``found`` pairs each finding with its code; ``kept`` has each proposal that stands with the codes that it resolves
     and its final edits, ``refused`` each other one with the reason. ``variables`` are what the template reads and
-    doesn't set, ``stops`` what it prints at the end of a turn, ``versions`` what releases of transformers do otherwise,
-    ``forms`` which conversations it refuses.
+    doesn't set, ``stops`` what it prints at the end of a turn, ``begins`` the BOS token that it prints first,
+    ``versions`` what releases of transformers do otherwise, ``forms`` which conversations it refuses.
     """
 
     found: tuple[tuple[str, Found], ...]
@@ -50,6 +50,7 @@ class Studied:
     kept: tuple[tuple[Proposal, tuple[str, ...], tuple[Edit, ...]], ...] = ()
     refused: tuple[tuple[Proposal, str], ...] = ()
     stops: tuple[str, ...] = ()
+    begins: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()
     forms: Forms = NO_FORMS
 
@@ -129,6 +130,13 @@ def _stopped(error: LimitExceeded) -> Studied:
     return Studied((("TF103", Found(f"the template was stopped: it {error}", Span(0, 0))),))
 
 
+def _begins(study: Study) -> tuple[str, ...]:
+    """Return the BOS token, where the text of a conversation begins with it."""
+    begin = study.variables.get("bos_token")
+    text = next((seen.text for seen in study.examined if seen.text is not None), None)
+    return (begin,) if isinstance(begin, str) and begin and text and text.startswith(begin) else ()
+
+
 def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studied:
     study = Study(source, setting)
     if study.unreadable is not None:
@@ -144,6 +152,7 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
         not_rendered=not_rendered(study.examined),
         variables=undeclared(source),
         stops=stops_of(study),
+        begins=_begins(study),
         versions=differences(study.examined),
         forms=forms(study),
     )
