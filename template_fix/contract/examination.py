@@ -148,9 +148,29 @@ class Examination:
         unsupported = seen.probe.features & self.unsupported
         return seen.probe.ordinary and seen.text is not None and unsupported <= {FIELD}
 
+    def listed(self, seen: Observation) -> bool:
+        """Whether contents are lists of text blocks here, which the template takes apart."""
+        taken = seen.text is not None and not seen.as_data and seen.probe.features & self.unsupported <= {FIELD}
+        return seen.probe.text_lists and taken
+
     def safe(self, probe: Probe) -> bool:
         """Whether the template is training-safe on this conversation."""
         return self.owed(probe) and not self.observe(probe).breaks(*SAFE)
+
+    @cached_property
+    def end_of_turn(self) -> str:
+        """Return what the template prints between an answer and the end, or the next header: "" where that is nothing.
+
+        Found by holding what stands behind an answer that comes last against what stands there in front of a question.
+        """
+        last, followed = (
+            next((seen for seen in self if seen.probe.shape == shape and None not in seen.spans and seen.text), None)
+            for shape in ("ua", "uaua")
+        )
+        if last is None or followed is None:
+            return ""
+        ends = [(seen.text or "")[seen.spans[1].end :] for seen in (last, followed) if seen.spans[1]]
+        return ends[0][: common_prefix(*ends)].strip()
 
     @cached_property
     def well(self) -> tuple[Observation, ...]:
@@ -159,10 +179,13 @@ class Examination:
 
     @cached_property
     def failing(self) -> tuple[Observation, ...]:
-        """Return conversations that are printed badly, short ones first, each in a way that no shorter one shows."""
-        badly = [seen for seen in self if self.wanting(seen) and seen.breaks(*SAFE)]
+        """Return conversations that are printed badly, short ones first, each in a way that no shorter one shows.
+
+        Those whose contents are lists come last.
+        """
+        badly = [seen for seen in self if (self.wanting(seen) or self.listed(seen)) and seen.breaks(*SAFE)]
         distinct: dict[tuple[object, ...], Observation] = {}
-        for seen in sorted(badly, key=lambda seen: len(seen.probe.shape)):
+        for seen in sorted(badly, key=lambda seen: (seen.probe.text_lists, len(seen.probe.shape))):
             ways = frozenset((held.property, seen.kind(held)) for held in seen.breaks(*SAFE))
             distinct.setdefault((seen.probe.form, "".join(sorted(set(seen.probe.shape))), ways), seen)
         return tuple(distinct.values())

@@ -101,6 +101,7 @@ def _not_conservative(before: Case, after: Case, probe: Probe) -> str:
     return (
         _headless(before.itself, after.itself, probe)
         or _out_of_place(before.itself, after.itself, probe)
+        or _divided(before.itself, after.itself, probe)
         or _reframed(before.itself, after.itself, probe)
     )
 
@@ -187,9 +188,7 @@ def _headless(before: Examination, after: Examination, probe: Probe) -> str:
 def _out_of_place(before: Examination, after: Examination, probe: Probe) -> str:
     """Hold an answer that comes back beside tool calls against those without: it belongs where those stand.
 
-    It may stand as well where the template prints it as long as the conversation hasn't gone on. And the calls behind
-    it belong to the same turn: a header between them would make two of one, unless the family makes its turns of pieces
-    with a header each.
+    It may stand as well where the template prints it as long as the conversation hasn't gone on.
     """
     old, new = before.observe(probe), after.observe(probe)
     for part, was, span in zip(probe.parts, old.spans, new.spans, strict=True):
@@ -198,8 +197,21 @@ def _out_of_place(before: Examination, after: Examination, probe: Probe) -> str:
             earlier = (_in_front(before.text(probe, cut), probe, part, cut) for cut in probe.cuts)
             if _in_front(new.text, probe, part) not in {*others, *earlier}:
                 return "it would print a text elsewhere than the template prints answers"
-            if _headed_again(after, new) and not any(_headed_again(before, seen) for seen in before):
-                return "it would begin a turn in the middle of one"
+    return ""
+
+
+def _divided(before: Examination, after: Examination, probe: Probe) -> str:
+    """Hold the turns in which a text comes back against those of the template: they have to stay one piece.
+
+    A header or an end of turn between two texts would make two turns of one, and generation stops at the end of the
+    first; unless the family makes its turns of pieces.
+    """
+    old, new = before.observe(probe), after.observe(probe)
+    if any(span and not was for was, span in zip(old.spans, new.spans, strict=True)):
+        if _headed_again(after, new) and not any(_headed_again(before, seen) for seen in before):
+            return "it would begin a turn in the middle of one"
+        if _ended_early(after, new) and not any(_ended_early(before, seen) for seen in before):
+            return "it would end a turn in the middle of one"
     return ""
 
 
@@ -228,12 +240,24 @@ def _in_front(text: str | Failure | None, probe: Probe, part: Part, upto: int | 
 
 def _headed_again(examined: Examination, seen: Observation) -> bool:
     """Whether the header of a turn stands between two texts of one turn, too."""
+    for message, frame in _inside(seen):
+        header = generation_header(examined, seen.probe, message)
+        if header and header in frame:
+            return True
+    return False
+
+
+def _ended_early(examined: Examination, seen: Observation) -> bool:
+    """Whether what ends a turn stands between two texts of one turn, too."""
+    end = examined.end_of_turn
+    return bool(end) and any(end in frame for _, frame in _inside(seen))
+
+
+def _inside(seen: Observation) -> Iterator[tuple[int, str]]:
+    """Yield what stands between two texts of one turn, and the number of its message."""
     for (one, span), (other, following) in pairwise(sorted(seen.placed, key=lambda placed: placed[1])):
         if one.message == other.message and seen.probe.shape[one.message] not in "sut":
-            header = generation_header(examined, seen.probe, one.message)
-            if header and header in (seen.text or "")[span.end : following.start]:
-                return True
-    return False
+            yield one.message, (seen.text or "")[span.end : following.start]
 
 
 def _not_as_last(before: Examination, after: Examination, probe: Probe) -> bool:

@@ -61,6 +61,16 @@ def _battery(tags: Tags, arguments: type) -> Iterator[Probe]:
         *(("uaua", "plain"), ("uvta", "plain"), ("uktr", "reasoning_content"), ("uktrur", "reasoning_content")),
     ):
         yield probe(shape, tags, form, arguments=arguments, text_lists=True)
+    yield _in_two_blocks(probe("ur", tags, "inline", arguments=arguments, text_lists=True), tags)
+
+
+def _in_two_blocks(told: Probe, tags: Tags) -> Probe:
+    """Return a conversation with the reasoning of its turn in a text block of its own, in front of the answer's."""
+    asked, turn = told.messages
+    front, _, answer = turn["content"][0]["text"].partition(f"{tags.close}{tags.gap}")
+    texts = (f"{front}{tags.close}{tags.gap}", answer)
+    content = [{"type": "text", "text": text} for text in texts]
+    return replace(told, messages=(asked, {**turn, "content": content}), special="two text blocks in a message")
 
 
 def _other_conventions(tags: Tags, arguments: type) -> Iterator[Probe]:

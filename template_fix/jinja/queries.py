@@ -57,15 +57,15 @@ def _constants(tree: nodes.Node) -> list[type]:
     return [type(node.value) for node in walk(tree) if isinstance(node, nodes.Const)]
 
 
-def lost_sums(tree: nodes.Node) -> Iterator[nodes.Node]:
-    """Yield what loops over a content set a name to, with that name in it: the sum is lost as an iteration ends."""
+def lost_sums(tree: nodes.Node) -> Iterator[tuple[nodes.For, nodes.Assign]]:
+    """Yield each loop over a content that sets a name to what has that name in it: as an iteration ends, it is lost."""
     for loop in tree.find_all(nodes.For):
         names = (getattr(each, "attr", None) or getattr(each, "value", None) for each in walk(loop.iter))
         if "content" in names:
             for each in (node for body in loop.body for node in walk(body) if isinstance(node, nodes.Assign)):
                 name = each.target.name if isinstance(each.target, nodes.Name) else None
-                if any(isinstance(node, nodes.Name) and node.name == name for node in walk(each.node)):
-                    yield each.node
+                if name in names_read(each.node) - names_in(loop.target):
+                    yield loop, each
 
 
 def conditions(tree: nodes.Node) -> Iterator[nodes.Node]:

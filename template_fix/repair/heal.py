@@ -8,13 +8,13 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any, NamedTuple
 
-from template_fix.contract.examination import Case
+from template_fix.contract.examination import Case, Examination
 from template_fix.jinja.templates import Template
 from template_fix.options import Options
 from template_fix.repair.candidates import apart
 from template_fix.repair.loop_leaks import find_leak, resets
 from template_fix.repair.proposers import Basis, Proposal, experiments, known_patches, own_switches
-from template_fix.repair.search import Choice, broken, wrong
+from template_fix.repair.search import Choice, broken, lacking, wrong
 from template_fix.repair.splice import tidy
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence
@@ -23,6 +23,11 @@ from template_fix.trace.coverage import Coverage
 from template_fix.trace.recorder import traced
 
 _UNREACHED = "no conversation that it was tried on gets there, so nothing proves it"
+
+_SPREAD = (
+    " Every turn without reasoning then has the empty block that only the last one has had, and rows without any are"
+    " trained on it: --ignore TF204 leaves these turns as they are."
+)
 
 
 class Repaired(NamedTuple):
@@ -51,9 +56,9 @@ def find_repair(study: Study, found: Iterable[tuple[str, Found]], options: Optio
         proposals += [each for each in suggest(study) if _asked_for(each, wanted, alone, options)]
         choices = (best, study.search.best([each for each in proposals if _reached(study, each)]))
         best = min(filter(None, choices), key=lambda choice: wrong(choice.case.itself), default=None)
-        if best is not None and not broken(best.case.itself):
+        if best is not None and not any(lacking(best.case.itself)):
             break
-    while best is not None and broken(best.case.itself):
+    while best is not None and any(lacking(best.case.itself)):
         more = [each for each in _beside(study, best) if _asked_for(each, wanted, alone, options)]
         better = study.search.best(more, best)
         if better is None or better.kept == best.kept:
@@ -141,8 +146,18 @@ def _final(
         count = noted + len(proposal.edits)
         edits, written, noted = written[:count], written[count:], 0
         others = [each for each in best.kept if each is not proposal]
-        without = _findings(study, study.search.tried(others).case, rules) if others else before
+        rest = study.search.tried(others).case if others else study.case
+        without = _findings(study, rest, rules) if others else before
+        if proposal.code == "TF204" and _spreads_empty_block(rest.itself, best.case.itself):
+            proposal = replace(proposal, why=proposal.why + _SPREAD)
         yield proposal, _resolved(without or before, after) or (proposal.code,), tuple(edits)
+
+
+def _spreads_empty_block(before: Examination, after: Examination) -> bool:
+    """Whether blocks come to stand in front of answers without reasoning."""
+    plain = [probe for probe in before.probes.values() if probe.form == "plain"]
+    close = before.tags.close
+    return any(str(after.text(probe)).count(close) > str(before.text(probe)).count(close) for probe in plain)
 
 
 class _Told(NamedTuple):

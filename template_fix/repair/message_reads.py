@@ -10,7 +10,7 @@ from jinja2 import nodes
 from template_fix.conversations.probe import Probe
 from template_fix.jinja.templates import Template
 from template_fix.repair.proposers import Basis
-from template_fix.repair.splice import behind_tag
+from template_fix.repair.splice import tag_behind
 from template_fix.text.edits import Edit, Span
 from template_fix.trace.recorder import Site, Trace
 
@@ -180,16 +180,8 @@ def _text(node: nodes.Node) -> str | None:
 
 
 def rebind(template: Template, binding: Binding, test: str, assigned: str) -> Edit:
-    """Return the edit that gives a message's variable the value ``assigned`` where ``test`` holds.
-
-    It stands behind the tag that binds the variable, laid out as the template is. Whitespace is only put where the
-    dash of the next tag takes it away again, in every Jinja there is.
-    """
-    at, mark, line = behind_tag(template, binding.head.end)
-    outer = line.removeprefix("\r")
-    inner = f"{outer}    " if line else ""
-    text = f"{outer}{{%- if {test} %}}{inner}{{%- set {binding.name} = {assigned} %}}{outer}{{%- endif {mark}"
-    return Edit(Span(at, at), text)
+    """Return the edit that gives a message's variable the value ``assigned`` where ``test`` holds."""
+    return tag_behind(template, binding.head.end, test, f"set {binding.name} = {assigned}")
 
 
 def enclosing_loops(template: Template, at: Span) -> Iterator[nodes.For]:

@@ -65,8 +65,9 @@ class Search:
     def _fullest(self, base: Choice | None, hopeful: Sequence[Proposal]) -> Choice | None:
         """Return what grows out of a choice, each time by what mends most, until nothing more can be mended."""
         best = base
-        while best is None or broken(best.case.itself):
-            grown = self._grown(best, hopeful, 1) or self._grown(best, hopeful, 2)
+        while best is None or any(lacking(best.case.itself)):
+            whole = best is not None and not broken(best.case.itself)  # for lists alone, pairs cost too much
+            grown = self._grown(best, hopeful, 1) or (None if whole else self._grown(best, hopeful, 2))
             if grown is None:
                 break
             best = grown
@@ -189,10 +190,15 @@ class Search:
         )
 
 
-def wrong(examined: Examination) -> tuple[int, int]:
-    """Return in how many ways a template breaks the contract, and how many turns don't follow their prompt."""
+def wrong(examined: Examination) -> tuple[int, int, int]:
+    """Return what `lacking` counts, and how many turns don't follow their prompt."""
     unprompted = sum(len(seen.breaks("prompted")) for seen in examined if examined.owed(seen.probe))
-    return broken(examined), unprompted
+    return *lacking(examined), unprompted
+
+
+def lacking(examined: Examination) -> tuple[int, int]:
+    """Return in how many ways a template breaks the contract, and in how many where contents are lists."""
+    return broken(examined), sum(len(seen.breaks(*SAFE)) for seen in examined if examined.listed(seen))
 
 
 def broken(examined: Examination) -> int:

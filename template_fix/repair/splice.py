@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from jinja2 import TemplateSyntaxError, nodes
 
 from template_fix.jinja.queries import alike, parse
 from template_fix.jinja.templates import NEWLINE, Template, lex
 from template_fix.text.edits import Edit, Span, apply
+
+# A test that is nothing but one expression in parentheses.
+_ALONE = re.compile(r"(\{%-? (?:if|elif) )\(((?:[^()]|\([^()]*\))*)\)( -?%\})")
 
 
 def put(at: Span, text: str) -> Edit:
@@ -32,20 +35,52 @@ def behind_tag(template: Template, at: int) -> tuple[int, str, str]:
     return end.start + len(mark), mark, line.group() if line else ""
 
 
+def tag_behind(template: Template, at: int, test: str, tag: str) -> Edit:
+    """Return the edit that puts a tag, where a test holds, behind the one that ends behind ``at``.
+
+    It is laid out as the template is. Whitespace is only put where the dash of the next tag takes it away again, in
+    every Jinja there is.
+    """
+    at, mark, line = behind_tag(template, at)
+    outer = line.removeprefix("\r")
+    own = re.search(r"\n([ \t]*)\{%-?\s*(?:set|end\w+)\b[^\n]*$", template.source[:at])
+    outer = f"\n{own[1]}" if own and line else outer
+    inner = f"{outer}    " if line else ""
+    return Edit(Span(at, at), f"{outer}{{%- if {test} %}}{inner}{{%- {tag} %}}{outer}{{%- endif {mark}")
+
+
+def tag_in_front(template: Template, at: int, test: str, tag: str) -> Edit:
+    """Return the edit that puts a tag, where a test holds, in front of the one that ``at`` stands in."""
+    begin = [token for token in lex(template.source) if token.kind == "block_begin" and token.start < at][-1]
+    line = re.search(r"\n[ \t]*$", template.source[: begin.start]) if begin.text == "{%-" else None
+    outer = line.group() if line else ""
+    inner = f"{outer}    " if line else ""
+    text = f"{begin.text} if {test} %}}{inner}{{%- {tag} %}}{outer}{{%- endif %}}{outer}"
+    return Edit(Span(begin.start, begin.start), text)
+
+
 def literal(text: str) -> str:
     """Return the string literal of a text in template syntax; line ends become what Jinja takes them for."""
     return "'" + NEWLINE.sub("\n", text).replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
 
 
 def tidy(template: Template, edits: Sequence[Edit]) -> list[Edit]:
-    """Return the edits without those outer parentheses that change nothing: the tree of the result decides."""
+    """Return the edits without those parentheses round a whole that change nothing: the tree of the result decides."""
     kept = list(edits)
     wanted = _tree(template, kept)
     for index, edit in enumerate(kept):
-        bare = [*kept[:index], Edit(edit.span, edit.text[1:-1]), *kept[index + 1 :]]
-        if edit.text[:1] == "(" and edit.text[-1:] == ")" and alike(_tree(template, bare), wanted):
-            kept = bare
+        for shorter in _with_fewer_parentheses(edit.text):
+            bare = [*kept[:index], Edit(edit.span, shorter), *kept[index + 1 :]]
+            if alike(_tree(template, bare), wanted):
+                kept = bare
     return kept
+
+
+def _with_fewer_parentheses(text: str) -> Iterator[str]:
+    if text[:1] == "(" and text[-1:] == ")":
+        yield text[1:-1]
+    if _ALONE.search(text):
+        yield _ALONE.sub(r"\1\2\3", text)
 
 
 def _tree(template: Template, edits: Sequence[Edit]) -> Sequence[nodes.Node]:

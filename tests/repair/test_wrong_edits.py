@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
-from shelf import EACH, patched, repaired, source
+from shelf import EACH, chat, patched, repaired, source
 
 from template_fix.jinja.templates import Template
 from template_fix.repair.proposers import Proposal
@@ -239,6 +239,38 @@ def test_a_repair_is_made_where_the_turn_is_printed_and_not_in_what_is_remembere
     loops = text.index("{%- for m"), text.index("{%- endfor", text.index("last_"))
     edits = [edit for repair in patched(text).kept for _, edit in repair.edits]
     assert edits and not [edit for edit in edits if loops[0] <= edit.span.start <= loops[1]]
+
+
+# Beside calls the text of a turn is printed nowhere; each of the two ends a turn in its own way.
+BESIDE_CALLS = chat(
+    "{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}"
+    "{% if not m.tool_calls %}<|say|>{{ m.content }}<|said|>{% endif %}"
+).replace(";\n{% else %}", "<|stop|>{% else %}")
+AS_LINES = (
+    "{%- for m in messages %}{{- '### ' + m.role + '\\n' }}{%- if m.tool_calls %}{%- for call in m.tool_calls %}"
+    "{{- '[' + call.function.arguments.word + ']' }}{%- endfor %}{{- '\\n$\\n' }}"
+    "{%- else %}{{- m.content + '\\n$\\n' }}{%- endif %}{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '### assistant\\n<think>' }}{%- endif %}"
+)
+SAID = "<|say|>{{ m.content }}<|said|>"
+ENDS = "it would end a turn in the middle of one"
+BEGINS = "it would begin a turn in the middle of one"
+
+
+@pytest.mark.parametrize(
+    ("text", "printed", "reason"),
+    [
+        pytest.param(BESIDE_CALLS, SAID, "", id="a text"),
+        pytest.param(BESIDE_CALLS, SAID + "<|stop|>", ENDS, id="a text that ends the turn"),
+        pytest.param(AS_LINES, "{{- m.content }}", "", id="a text in lines"),
+        pytest.param(AS_LINES, "{{- m.content + '\\n$\\n' }}", ENDS, id="a text in lines that ends the turn"),
+        pytest.param(AS_LINES, "{{- m.content + '\\n### assistant\\n' }}", BEGINS, id="a header behind the text"),
+    ],
+)
+def test_what_comes_back_beside_calls_ends_no_turn(text: str, printed: str, reason: str) -> None:
+    call = "{% for call" if "{% for call" in text else "{%- for call"
+    edit = f"{{% if {SWITCH} and m.tool_calls and m.content %}}{printed}{{% endif %}}{call}"
+    assert refusal(text, (call, edit)) == reason
 
 
 def forced(text: str, site: Site, outcome: bool) -> Proposal:

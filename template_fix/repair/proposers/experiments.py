@@ -14,13 +14,14 @@ from template_fix.repair.proposers import (
     gates,
     inline_to_field,
     stray_tags,
+    sums,
     text_order,
 )
 
 
 def rewritings(basis: Basis) -> Iterator[Proposal]:
     """Yield edits that bring a turn into the form that the template prints well."""
-    for proposer in (fields, inline_to_field, earlier_turns, stray_tags, text_order, call_branches):
+    for proposer in (fields, inline_to_field, earlier_turns, stray_tags, text_order, call_branches, sums):
         yield from proposer.proposals(basis)
 
 

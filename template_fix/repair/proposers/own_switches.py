@@ -92,24 +92,28 @@ def _defaults(template: Template, name: str, value: bool, switch: str) -> Iterat
 
 
 def _default_values(template: Template, name: str, value: bool) -> Iterator[nodes.Const]:
-    """Yield each constant that a variable takes where nobody sets it: ``x | default(false)``, or a guarded ``set``."""
+    """Yield each constant that a variable takes where nobody sets it, however the template says so.
+
+    That is ``x | default(false)``, a guarded ``set``, or ``set y = x if x is defined else false``.
+    """
     for node in template.all_nodes:
-        if isinstance(node, nodes.Filter) and node.name in ("default", "d") and node.args and _is(node.node, name):
-            given = node.args[0]
-            if isinstance(given, nodes.Const) and given.value is value:
-                yield given
-        elif isinstance(node, nodes.If) and _asks_whether_defined(node.test, name):
-            for each in node.find_all(nodes.Assign):
-                if _is(each.target, name) and isinstance(each.node, nodes.Const) and each.node.value is value:
-                    yield each.node
+        given: list[nodes.Node | None] = []
+        if isinstance(node, nodes.Filter) and node.name in ("default", "d") and _is(node.node, name):
+            given = [*node.args[:1]]
+        elif isinstance(node, nodes.CondExpr) and _is_given(node.test, name):
+            given = [other for one, other in ((node.expr1, node.expr2), (node.expr2, node.expr1)) if _is(one, name)]
+        elif isinstance(node, nodes.If) and _is_given(node.test, name):
+            given = [each.node for each in node.find_all(nodes.Assign) if _is(each.target, name)]
+        yield from (each for each in given if isinstance(each, nodes.Const) and each.value is value)
 
 
 def _is(node: nodes.Node | None, name: str) -> bool:
     return isinstance(node, nodes.Name) and node.name == name
 
 
-def _asks_whether_defined(test: nodes.Node, name: str) -> bool:
+def _is_given(test: nodes.Node, name: str) -> bool:
+    """Whether a test asks if a variable was set."""
     return any(
-        isinstance(each, nodes.Test) and each.name in ("defined", "undefined") and _is(each.node, name)
+        isinstance(each, nodes.Test) and each.name in ("defined", "undefined", "none") and _is(each.node, name)
         for each in walk(test)
     )

@@ -39,7 +39,7 @@ def check(study: Study) -> Iterator[Found]:
         sums = lost_sums(study.template.tree) if seen.probe.text_lists else ()
         yield Found(
             "the template drops the reasoning of the last turn",
-            study.cause(seen.probe, part) or next(map(study.template.span, sums), None),
+            study.cause(seen.probe, part) or next((study.template.span(each.node) for _, each in sums), None),
             (evidence,),
             f"{_FIX}{study.own_way}",
             sought=True,

@@ -13,7 +13,9 @@ who only serve the model without a prefix cache need not care, and `preserve_thi
 `{% if loop.last or reasoning_content %}` prints an empty `<think>` block in the last turn only.
 
 ## Fix
-`template-fix patch` prints every turn as the last one unless `preserve_thinking=false` is passed.
+`template-fix patch` prints every turn as the last one unless `preserve_thinking=false` is passed. Where the last one
+has an empty block, so has then every turn without reasoning: `--ignore TF204` leaves these as they are, for rows that
+have no reasoning.
 """
 
 from __future__ import annotations

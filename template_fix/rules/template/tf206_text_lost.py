@@ -84,7 +84,8 @@ def _in_lists(study: Study) -> Iterator[Found]:
         lost = [part for part in seen.lost if part.kind == "answer"] if seen.probe.text_lists else []
         asked = [part for part in seen.probe.parts if part.kind == "question" and part not in seen.lost]
         same = study.examined.probes.get((seen.probe.shape, seen.probe.key._replace(text_lists=False)))
-        at = next((study.template.span(each) for each in lost_sums(study.template.tree)), None) if lost else None
+        sums = lost_sums(study.template.tree) if lost else ()
+        at = next((study.template.span(each.node) for _, each in sums), None)
         if lost and (asked or at) and seen.text is not None and same and study.examined.safe(same):
             fix = "add up in a namespace: what a set in a loop makes is gone as the iteration ends" if at else None
             evidence = study.evidence(seen, lost[0].message, lost[:1])
