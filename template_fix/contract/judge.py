@@ -173,15 +173,20 @@ def _frames(seen: Observation) -> dict[tuple[str, str], str]:
 
 
 def _headless(before: Examination, after: Examination, probe: Probe) -> str:
-    """Hold reasoning that comes back against the generation prompt: it belongs behind the header of its turn."""
+    """Hold reasoning that comes back against the generation prompt: it belongs behind the header of its turn.
+
+    In a turn that only calls tools it belongs in front of what the header is followed by there: that begins a call.
+    """
     old, new = before.observe(probe), after.observe(probe)
     for part, was, span in zip(probe.parts, old.spans, new.spans, strict=True):
         if part.kind == "reasoning" and span and not was:
             header = generation_header(after, probe, part.message)
-            if header in printed_in_front(old, part.message) and header not in printed_in_front(
-                new, part.message, span
-            ):
+            front, calling = printed_in_front(new, part.message, span), printed_in_front(old, part.message)
+            if header in calling and header not in front:
                 return "it would print reasoning in front of the header of its turn"
+            begun = front.partition(header)[2].rpartition(after.tags.open.strip())[0].strip()
+            if begun and probe.shape[part.message] in "kd" and calling.partition(header)[2].strip().startswith(begun):
+                return "it would print reasoning in the middle of a tool call"
     return ""
 
 

@@ -24,9 +24,9 @@ _REASONING = re.compile(r"think|thought|reason|analysis|inner|rationale|scratchp
 # What a channel for reasoning is called where a template opens none.
 _CHANNEL = "thought"
 # What models use as markup: <x>, </x>, <|x|>, <|x>, <x|>, [X], [/X], and the fullwidth bars of DeepSeek.
-_MARKUP = re.compile(r"<[|｜]?/?[\w:.▁ -]{1,40}[|｜]?>|\[/?[A-Z][A-Z_]{1,30}\]")
+MARKUP = re.compile(r"<[|｜]?/?[\w:.▁ -]{1,40}[|｜]?>|\[/?[A-Z][A-Z_]{1,30}\]")
 # A tag may be made of several: a mark, the name of what it opens or closes, and a mark (<|open|>think<|sep|>).
-_NAMED = re.compile(rf"(?:{_MARKUP.pattern})(?P<name>[\w -]{{1,40}})(?:{_MARKUP.pattern})")
+_NAMED = re.compile(rf"(?:{MARKUP.pattern})(?P<name>[\w -]{{1,40}})(?:{MARKUP.pattern})")
 
 
 # The tags that most models have, tried where nothing tells of others.
@@ -67,7 +67,7 @@ class Tags:
 
 def closings(opening: str) -> Iterator[str]:
     """Yield the tags that would close ``opening``, by the ways in which vendors name pairs."""
-    tag = match.group() if (match := _MARKUP.match(opening)) else opening
+    tag = match.group() if (match := MARKUP.match(opening)) else opening
     if "open" in tag:
         yield opening.replace("open", "close", 1)
     if tag.startswith("<|") and not tag.endswith("|>"):  # <|channel> … <channel|>
@@ -101,7 +101,7 @@ def literals(tree: nodes.Template) -> Iterator[str]:
 
 def find_in_literals(tree: nodes.Template) -> tuple[str, str] | None:
     """Return the reasoning tags that a template's literals name most often, a closing tag alone being enough."""
-    found = Counter(tag for text in literals(tree) for tag in _MARKUP.findall(text) if _REASONING.search(tag))
+    found = Counter(tag for text in literals(tree) for tag in MARKUP.findall(text) if _REASONING.search(tag))
     openings = [_opening(tag) for tag in found if _is_closing(tag)]
     complete = [*pairs(found), *((tag, next(closings(tag))) for tag in openings)]
     if not complete:
@@ -118,7 +118,7 @@ def find_in_literals(tree: nodes.Template) -> tuple[str, str] | None:
 def find_in_prompt(renderer: Renderer) -> tuple[str, str] | None:
     """Return the reasoning tags of which a generation prompt ends with the opening one."""
     asked = renderer([{"role": "user", "content": "Which word comes first?"}], None, True)
-    tags = [] if isinstance(asked, Failure) else list(_MARKUP.finditer(asked.rstrip()))
+    tags = [] if isinstance(asked, Failure) else list(MARKUP.finditer(asked.rstrip()))
     last = tags[-1] if tags else None
     if last is None or not _REASONING.search(last.group()) or _is_closing(last.group()):
         return None
@@ -198,8 +198,8 @@ def _delimiters(header: str, behind: str, plain: str) -> Tags | None:
     ``plain`` is what it prints for the same turn without reasoning: where the tag just before the reasoning has no
     closing partner (gpt-oss's ``<|message|>``), the opening reaches back to where the two begin to differ.
     """
-    marks = list(_MARKUP.finditer(header))
-    closing = _MARKUP.match(behind.lstrip())
+    marks = list(MARKUP.finditer(header))
+    closing = MARKUP.match(behind.lstrip())
     if not marks or not closing:
         return None
     close, first = closing.group(), marks[-1].start()

@@ -181,7 +181,7 @@ def _text(node: nodes.Node) -> str | None:
 
 def rebind(template: Template, binding: Binding, test: str, assigned: str) -> Edit:
     """Return the edit that gives a message's variable the value ``assigned`` where ``test`` holds."""
-    return tag_behind(template, binding.head.end, test, f"set {binding.name} = {assigned}")
+    return tag_behind(template, binding.head.end, (test, f"{{%- set {binding.name} = {assigned} %}}"))
 
 
 def enclosing_loops(template: Template, at: Span) -> Iterator[nodes.For]:

@@ -26,27 +26,27 @@ def in_front(source: str, tags: str) -> Edit:
     return Edit(Span(0, 0), tags + ("\n" if source.startswith(("{%-", "{{-", "{#-")) else ""))
 
 
-def behind_tag(template: Template, at: int) -> tuple[int, str, str]:
-    """Return where the tag that ends behind ``at`` ends, the mark that ends it, and the line break and indentation
-    behind that, if any. White space that the mark strips stands behind that place."""
-    end = next(token for token in lex(template.source) if token.kind == "block_end" and token.start >= at)
+def behind_tag(template: Template, at: int, kind: str = "block_end") -> tuple[int, str, str]:
+    """Return where the tag that ends behind ``at`` ends, the mark that ends it, as a statement has it, and the line
+    break and indentation behind that, if any. White space that the mark strips stands behind that place."""
+    end = next(token for token in lex(template.source) if token.kind == kind and token.start >= at)
     mark = "-%}" if end.text.startswith("-") else "%}"
     line = re.match(r"\r?\n[ \t]*", template.source[end.start + len(mark) :])
     return end.start + len(mark), mark, line.group() if line else ""
 
 
-def tag_behind(template: Template, at: int, test: str, tag: str) -> Edit:
-    """Return the edit that puts a tag, where a test holds, behind the one that ends behind ``at``.
+def tag_behind(template: Template, at: int, *guarded: tuple[str, str], kind: str = "block_end") -> Edit:
+    """Return the edit that puts tags, each where a test holds, behind the one that ends behind ``at``.
 
-    It is laid out as the template is. Whitespace is only put where the dash of the next tag takes it away again, in
-    every Jinja there is.
+    They are laid out as the template is. Whitespace is only put where the dash of the next tag takes it away again, in
+    every Jinja there is. ``kind`` is how the tag ends: an output ends with ``variable_end``.
     """
-    at, mark, line = behind_tag(template, at)
-    outer = line.removeprefix("\r")
-    own = re.search(r"\n([ \t]*)\{%-?\s*(?:set|end\w+)\b[^\n]*$", template.source[:at])
-    outer = f"\n{own[1]}" if own and line else outer
+    at, mark, line = behind_tag(template, at, kind)
+    own = re.search(r"\n([ \t]*)(?:\{\{|\{%-?\s*(?:set|end\w+)\b)[^\n]*$", template.source[:at])
+    outer = f"\n{own[1]}" if own and line else line.removeprefix("\r")
     inner = f"{outer}    " if line else ""
-    return Edit(Span(at, at), f"{outer}{{%- if {test} %}}{inner}{{%- {tag} %}}{outer}{{%- endif {mark}")
+    tags = " %}".join(f"{outer}{{%- if {test} %}}{inner}{tag}{outer}{{%- endif" for test, tag in guarded)
+    return Edit(Span(at, at), f"{tags} {mark}")
 
 
 def tag_in_front(template: Template, at: int, test: str, tag: str) -> Edit:
@@ -55,7 +55,7 @@ def tag_in_front(template: Template, at: int, test: str, tag: str) -> Edit:
     line = re.search(r"\n[ \t]*$", template.source[: begin.start]) if begin.text == "{%-" else None
     outer = line.group() if line else ""
     inner = f"{outer}    " if line else ""
-    text = f"{begin.text} if {test} %}}{inner}{{%- {tag} %}}{outer}{{%- endif %}}{outer}"
+    text = f"{begin.text} if {test} %}}{inner}{tag}{outer}{{%- endif %}}{outer}"
     return Edit(Span(begin.start, begin.start), text)
 
 

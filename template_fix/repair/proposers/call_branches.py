@@ -1,7 +1,8 @@
-"""The text of a turn that calls tools, where only the branch for turns without calls prints any.
+"""The text and reasoning of a turn that calls tools, where only turns without calls have any printed.
 
-The branch for calls learns to print the text as the other one does, in front of the calls. That fits families whose
-turn is made of pieces with a header each; in others the judge refuses it.
+They are printed in front of the calls as they are in other turns: behind the test whose other branch prints them, or
+behind the header of the turn. In families whose turn is made of pieces with a header each, the other branch is repeated
+as it stands.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from jinja2 import nodes
 from template_fix.contract.examination import Observation
 from template_fix.conversations.probe import CALLS, Part
 from template_fix.jinja.templates import Template, Token, lex
-from template_fix.repair.message_reads import content_reader
+from template_fix.repair.message_reads import access, content_reader, enclosing_loops
 from template_fix.repair.proposers import Basis, Proposal
-from template_fix.repair.splice import behind_tag
+from template_fix.repair.splice import behind_tag, tag_behind
+from template_fix.repair.turn_form import behind_header, learn
 from template_fix.text.edits import Edit, Span
 from template_fix.trace.recorder import Trace
 
@@ -32,31 +34,63 @@ class _Branch(NamedTuple):
 
 
 def proposals(basis: Basis) -> Iterator[Proposal]:
-    """Yield the edits that print a turn's text in the branch for its tool calls, too."""
-    trace, examined, switch = basis
-    lost = next(((seen, part) for seen in examined.failing for part in seen.lost if _beside_call(seen, part)), None)
-    if lost is None:
-        return
-    template = trace.template
-    statements = (node for node in template.all_nodes if isinstance(node, nodes.If))
-    asked = {template.span(node.test) for node in statements if node.else_ or node.elif_}
-    for number, site in trace.tests.items():
-        printed = _printed_otherwise(trace, number, *lost) if site.span in asked else None
-        read = _content_read(template, printed.at) if printed else ""
-        if printed and read:
-            edit = _said_first(template, site.span, printed, f"{switch} and {read}")
+    """Yield the edits that print a turn's text, or its reasoning, beside its tool calls, too."""
+    lost: dict[str, tuple[Observation, Part]] = {}
+    for seen in basis.examined.failing:
+        for part in seen.lost:
+            if part.kind in ("answer", "reasoning") and seen.probe.shape[part.message] in CALLS:
+                lost.setdefault(part.kind, (seen, part))
+    for seen, part in lost.values():
+        for said, at, edit in (*_at_tests(basis, seen, part), *_at_header(basis, seen, part)):
             yield Proposal(
                 "TF206",
                 "branch",
-                f"print {read} in front of tool calls, too",
-                "A turn's text is printed only where the turn calls no tools.",
-                site.span,
+                f"print {said} in front of tool calls, too",
+                "What a turn says is printed only where the turn calls no tools.",
+                at,
                 (edit,),
             )
 
 
-def _beside_call(seen: Observation, part: Part) -> bool:
-    return part.kind == "answer" and seen.probe.shape[part.message] in CALLS
+def _at_tests(basis: Basis, seen: Observation, part: Part) -> Iterator[tuple[str, Span, Edit]]:
+    """Yield edits behind the tags of tests whose other branch prints a lost text."""
+    template, trace = basis.template, basis.trace
+    statements = (node for node in template.all_nodes if isinstance(node, nodes.If))
+    asked = {template.span(node.test) for node in statements if node.else_ or node.elif_}
+    for number, site in trace.tests.items():
+        forced = trace.record(seen.probe, tests={number: False}).text if site.span in asked else ""
+        if isinstance(forced, str) and part.text in forced:
+            branch = _printed_otherwise(trace, number, seen, part)
+            if branch and part.kind == "answer" and (read := _content_read(template, branch.at)):
+                yield read, site.span, _said_first(template, site.span, branch, f"{basis.switch} and {read}")
+            for said, guarded in _as_elsewhere(basis, seen, part, site.span):
+                yield said, site.span, tag_behind(template, site.span.end, *guarded)
+
+
+def _at_header(basis: Basis, seen: Observation, part: Part) -> Iterator[tuple[str, Span, Edit]]:
+    """Yield edits behind the header of the turn."""
+    read = next((site.span for site in basis.trace.values.values() if content_reader(site.node)), None)
+    for said, guarded in _as_elsewhere(basis, seen, part, read) if read else ():
+        for edit in behind_header(basis, seen, part.message, guarded):
+            yield said, edit.span, edit
+
+
+def _as_elsewhere(
+    basis: Basis, seen: Observation, part: Part, inside: Span
+) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Yield what reads the texts of a turn, and the tags that print them as in turns without calls, with their tests.
+
+    ``inside`` is a place in the loop over messages. All texts together come first, then those of the lost one's kind.
+    """
+    loops = list(enclosing_loops(basis.template, inside))
+    if not loops or not isinstance(loops[0].target, nodes.Name):
+        return
+    name, forms = loops[0].target.name, learn(basis, seen, part.message)
+    for chosen in dict.fromkeys((tuple(forms), tuple(kind for kind in forms if kind == part.kind))):
+        shown = [(access(basis.template, name, forms[kind].key), forms[kind]) for kind in chosen]
+        if shown:
+            guarded = [(f"{basis.switch} and {read}", form.output(read)) for read, form in shown]
+            yield " and ".join(read for read, _ in shown), guarded
 
 
 def _printed_otherwise(trace: Trace, number: int, seen: Observation, part: Part) -> _Branch | None:

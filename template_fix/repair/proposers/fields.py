@@ -27,6 +27,7 @@ from template_fix.repair.message_reads import (
 )
 from template_fix.repair.proposers import Basis, Proposal
 from template_fix.repair.splice import literal, put
+from template_fix.repair.turn_form import behind_header
 from template_fix.text.edits import Edit, Span
 from template_fix.trace.recorder import Site
 
@@ -92,23 +93,27 @@ def _openings(basis: Basis) -> Iterator[Edit]:
             message = seen.probe.messages[part.message]
             if part.kind == "reasoning" and message.get("content") is None and message.get("tool_calls"):
                 site = first_output(basis.trace, seen.probe, part.message)
-                if site:
-                    yield from _led(basis, site, generation_header(basis.examined, seen.probe, part.message))
+                loops = list(enclosing_loops(basis.template, site.span)) if site else []
+                if site and loops and isinstance(loops[0].target, nodes.Name):
+                    field = access(basis.template, loops[0].target.name, NAME)
+                    shown = f"{{{{- {_block(field, basis.tags)} }}}}"
+                    found = list(behind_header(basis, seen, part.message, [(f"{basis.switch} and {field}", shown)]))
+                    header = generation_header(basis.examined, seen.probe, part.message)
+                    yield from found or [_led(basis, site, header, field, inside=len(loops) > 1)]
 
 
-def _led(basis: Basis, site: Site, header: str) -> Iterator[Edit]:
-    """Yield the edit that prints the field in front of an output, behind the header that it begins with."""
+def _led(basis: Basis, site: Site, header: str, field: str, *, inside: bool) -> Edit:
+    """Return the edit that prints the field in front of an output, behind the header that it begins with.
+
+    ``inside`` says that the output stands in another loop, of which only the first iteration counts.
+    """
     template, tags = basis.template, basis.tags
     span = leftmost(template, site)
-    loops = list(enclosing_loops(template, span))
-    if not loops or not isinstance(loops[0].target, nodes.Name):
-        return
-    text, name = span.of(template.source), loops[0].target.name
-    field = access(template, name, NAME)
+    text = span.of(template.source)
     whole = f"{_block(field, tags)} ~ {text}"
     if text[0] in "'\"" and header and text.count(header) == 1:
         front, back = text.split(header)
         opening, closing = literal(tags.open + tags.lead)[1:-1], literal(tags.trail + tags.close + tags.gap)[1:-1]
         whole = f"{front}{header}{opening}{text[-1]} ~ {field} ~ {text[0]}{closing}{back}"
-    inner = " and loop.first" if len(loops) > 1 else ""
-    yield put(span, f"{whole} if {basis.switch} and {field}{inner} else {text}")
+    inner = " and loop.first" if inside else ""
+    return put(span, f"{whole} if {basis.switch} and {field}{inner} else {text}")

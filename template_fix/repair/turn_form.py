@@ -1,0 +1,101 @@
+"""What a turn should read like, learned from where the template prints it well, and where in others it belongs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from jinja2 import nodes
+
+from template_fix.contract.examination import Examination, Observation, generation_header
+from template_fix.conversations.probe import Probe
+from template_fix.conversations.tags import MARKUP
+from template_fix.jinja.templates import lex
+from template_fix.repair.message_reads import first_output
+from template_fix.repair.proposers import Basis
+from template_fix.repair.splice import literal, tag_behind
+from template_fix.text.edits import Edit, Span, common_prefix
+
+
+class Form(NamedTuple):
+    """How one text of a turn is printed: the key of the message that it comes in, and what stands around it."""
+
+    key: str
+    front: str
+    behind: str
+
+    def output(self, read: str) -> str:
+        """Return the tag that prints all of it, given what reads the text."""
+        front, behind = (literal(text) if text else "" for text in (self.front, self.behind))
+        return f"{{{{- {' ~ '.join(filter(None, (front, read, behind)))} }}}}"
+
+
+def learn(basis: Basis, seen: Observation, message: int) -> dict[str, Form]:
+    """Return how reasoning and answers are printed in turns without calls, by their kind, as far as they are.
+
+    What such a turn has in common with the one that is looked at, its header and its end, is left out.
+    """
+    examined, fields = basis.examined, basis.fields
+    other, answered = _turn(examined, seen.probe, message), _plainly(examined, "ua", "plain")
+    reasoned = _plainly(examined, "ur", fields[0]) if fields else None
+    if not other or not answered:
+        return {}
+    found = {"answer": Form("content", *_around(_turn(examined, answered, 1), answered.parts[-1].text, other))}
+    if reasoned:
+        (_, thought, answer), turn = reasoned.parts, _turn(examined, reasoned, 1)
+        front, _ = _around(turn, thought.text, other)
+        behind = turn.partition(thought.text)[2].partition(answer.text)[0].removesuffix(found["answer"].front)
+        found = {"reasoning": Form(fields[0], front, behind), **found}
+    return found
+
+
+def behind_header(basis: Basis, seen: Observation, message: int, guarded: Sequence[tuple[str, str]]) -> Iterator[Edit]:
+    """Yield the edit that puts tags, each where a test holds, behind the header of a turn, where that is found.
+
+    It is a literal that is printed by itself, or text of the template's own in front of what else is printed first.
+    """
+    template, header = basis.template, generation_header(basis.examined, seen.probe, message)
+    site = first_output(basis.trace, seen.probe, message) if header else None
+    if site is None:
+        return
+    if isinstance(site.node, nodes.Const) and str(site.node.value).strip() == header:
+        yield tag_behind(template, site.span.end, *guarded, kind="variable_end")
+        return
+    data = [token for token in lex(template.source) if token.kind == "data" and token.end <= site.span.start]
+    for token in reversed(data):
+        at = token.text.rfind(header)
+        if at >= 0:
+            place = token.start + at + len(header)
+            tags = "".join(f"{{% if {test} %}}{tag}{{% endif %}}" for test, tag in guarded)
+            yield Edit(Span(place, place), tags)
+            return
+
+
+def _plainly(examined: Examination, shape: str, form: str) -> Probe | None:
+    """Return a conversation without calls all of which is printed."""
+    found = (seen for seen in examined if seen.probe.shape == shape and seen.probe.form == form and not seen.lost)
+    return next((seen.probe for seen in found if seen.text and not (seen.probe.flags or seen.probe.text_lists)), None)
+
+
+def _turn(examined: Examination, probe: Probe, message: int) -> str:
+    """Return what is printed of a message that stands last, "" where the conversation fails."""
+    before, told = (examined.text(probe, upto) for upto in (message, message + 1))
+    return told[common_prefix(before, told) :] if isinstance(before, str) and isinstance(told, str) else ""
+
+
+def _around(told: str, text: str, other: str) -> tuple[str, str]:
+    """Return what stands in front of a text and behind it, but for what another turn begins and ends with, too."""
+    begin, end = _boundary(told, other), len(told) - _boundary(told, other, backward=True)
+    at = told.index(text)
+    return told[min(begin, at) : at], told[at + len(text) : max(end, at + len(text))]
+
+
+def _boundary(one: str, other: str, *, backward: bool = False) -> int:
+    """Return how much two texts have in common at their beginnings, or ends, without cutting a mark in two."""
+    size = common_prefix(one[::-1], other[::-1]) if backward else common_prefix(one, other)
+    for text in (one, other):
+        for mark in MARKUP.finditer(text):
+            start, end = (len(text) - mark.end(), len(text) - mark.start()) if backward else mark.span()
+            if start < size < end:
+                size = start
+    return size
