@@ -144,7 +144,7 @@ def apart(chosen: Iterable[Proposal]) -> bool:
 
 def _apart(one: Edit, other: Edit) -> bool:
     first, second = sorted((one.span, other.span))
-    return first.end <= second.start and first != second
+    return first.end <= second.start and first.start != second.start
 
 
 def _alternatives(one: Edit, other: Edit) -> bool:

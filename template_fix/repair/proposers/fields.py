@@ -43,11 +43,12 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
     spans, bound = [site.span for site in found], bindings(template, found)
     once = tuple(_rebound(template, binding, tags, switch) for binding in bound)
     each, texts = (tuple(_folded(template, span, tags, switch, alone) for span in spans) for alone in (False, True))
-    openings = tuple(dict.fromkeys(_openings(basis)))
+    openings = [tuple({edit.span: edit for edit in made}.values()) for made in zip(*_openings(basis), strict=True)]
     title = f"print {NAME} inside of the turn"
     why = f"The template reads no reasoning field; with this edit, {NAME} is printed as reasoning in content is."
     named = tuple(alias(template, binding, name, switch) for name in basis.fields for binding in bound)
-    for edits in (named, each, texts, once, *((each + openings, texts + openings) if openings else ())):
+    opened = (read + beside for beside in dict.fromkeys(openings) for read in (each, texts))
+    for edits in (named, each, texts, once, *opened):
         if edits:
             yield Proposal("TF203", "field fold", title, why, spans[0] if spans else edits[0].span, edits)
 
@@ -86,8 +87,8 @@ def _block(field: str, tags: Tags) -> str:
     return f"{literal(tags.open + tags.lead)} ~ {field} ~ {literal(tags.trail + tags.close + tags.gap)}"
 
 
-def _openings(basis: Basis) -> Iterator[Edit]:
-    """Yield the edits that fold the field into turns without content: into the first output of such a turn."""
+def _openings(basis: Basis) -> Iterator[tuple[Edit, Edit]]:
+    """Yield the edits that fold the field into turns without content: into the first output, or behind the header."""
     for seen in basis.examined:
         for part in seen.lost if seen.probe.form == NAME and seen.text is not None else ():
             message = seen.probe.messages[part.message]
@@ -96,10 +97,10 @@ def _openings(basis: Basis) -> Iterator[Edit]:
                 loops = list(enclosing_loops(basis.template, site.span)) if site else []
                 if site and loops and isinstance(loops[0].target, nodes.Name):
                     field = access(basis.template, loops[0].target.name, NAME)
-                    shown = f"{{{{- {_block(field, basis.tags)} }}}}"
-                    found = list(behind_header(basis, seen, part.message, [(f"{basis.switch} and {field}", shown)]))
                     header = generation_header(basis.examined, seen.probe, part.message)
-                    yield from found or [_led(basis, site, header, field, inside=len(loops) > 1)]
+                    led = _led(basis, site, header, field, inside=len(loops) > 1)
+                    guarded = f"{basis.switch} and {field}", f"{{{{- {_block(field, basis.tags)} }}}}"
+                    yield led, next(behind_header(basis, seen, part.message, [guarded]), led)
 
 
 def _led(basis: Basis, site: Site, header: str, field: str, *, inside: bool) -> Edit:
