@@ -58,7 +58,8 @@ class Search:
         if best and broken(best.case.itself):
             # What mends most at first may stand in the way of what mends everything.
             added = [each for each in best.kept if base is None or each not in base.kept]
-            others = (self._fullest(base, [each for each in hopeful if each is not one]) for one in added)
+            others = [self._fullest(base, [each for each in hopeful if each is not one]) for one in added]
+            others += [self._partnered(base, hopeful)]
             best = min([best, *(each for each in others if each)], key=lambda each: wrong(each.case.itself))
         return self._confirmed(self._needed(best)) if best else None
 
@@ -72,6 +73,16 @@ class Search:
                 break
             best = grown
         return best
+
+    def _partnered(self, base: Choice | None, hopeful: Sequence[Proposal]) -> Choice | None:
+        """Return what grows out of the best two that are refused alone: each moves a conversation to another failure.
+
+        They may be right together, where one that stands alone takes the place of either.
+        """
+        made = base.kept if base else ()
+        moving = [each for each in hopeful if self.tried([*made, each]).verdict.reason]
+        pair = self._grown(base, moving, 2)
+        return pair and self._fullest(pair, hopeful)
 
     def with_one_more(self, choice: Choice, proposal: Proposal) -> Choice | None:
         """Return a choice with another proposal that mends nothing in transformers, if that may stand there."""

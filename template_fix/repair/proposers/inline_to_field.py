@@ -7,6 +7,7 @@ the content, or put it in another place. Where a message is bound, its content i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 from template_fix.contract.examination import FIELD
 from template_fix.conversations.tags import Tags
@@ -28,11 +29,12 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
         return
     bound = bindings(template, reads(basis))
     renaming = fields[0] != NAME and FIELD in examined.unsupported
-    for begun in (True, False):
-        edits = tuple(_taken_apart(template, each, examined.tags, fields[0], switch, begun=begun) for each in bound)
+    # Where there are several, such as a loop for history and one for the rest, one of them may do it already.
+    for begun, chosen in product((True, False), (bound, *([each] for each in bound if len(bound) > 1))):
+        edits = tuple(_taken_apart(template, each, examined.tags, fields[0], switch, begun=begun) for each in chosen)
         yield from _proposal(edits)
         if renaming:
-            named = (alias(template, each, fields[0], switch) for each in bound)
+            named = (alias(template, each, fields[0], switch) for each in chosen)
             both = (Edit(one.span, one.text + other.text) for one, other in zip(edits, named, strict=True))
             yield from _proposal(tuple(both))
 
