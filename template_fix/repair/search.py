@@ -61,14 +61,15 @@ class Search:
             others = [self._fullest(base, [each for each in hopeful if each is not one]) for one in added]
             others += [self._partnered(base, hopeful)]
             best = min([best, *(each for each in others if each)], key=lambda each: wrong(each.case.itself))
+        while best and any(lacking(best.case.itself)) and (grown := self._grown(best, hopeful, 1)):
+            best = grown  # for lists: that alone is no reason to try pairs
         return self._confirmed(self._needed(best)) if best else None
 
     def _fullest(self, base: Choice | None, hopeful: Sequence[Proposal]) -> Choice | None:
         """Return what grows out of a choice, each time by what mends most, until nothing more can be mended."""
         best = base
-        while best is None or any(lacking(best.case.itself)):
-            whole = best is not None and not broken(best.case.itself)  # for lists alone, pairs cost too much
-            grown = self._grown(best, hopeful, 1) or (None if whole else self._grown(best, hopeful, 2))
+        while best is None or broken(best.case.itself):
+            grown = self._grown(best, hopeful, 1) or self._grown(best, hopeful, 2)
             if grown is None:
                 break
             best = grown

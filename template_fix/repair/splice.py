@@ -11,6 +11,9 @@ from template_fix.jinja.queries import alike, parse
 from template_fix.jinja.templates import NEWLINE, Template, lex
 from template_fix.text.edits import Edit, Span, apply
 
+# What a line of an edit may have, in templates that are laid out.
+_WIDEST = 120
+_WRAPPED_AT = re.compile(r"'(?:[^'\\]|\\.)*'|, |.", re.DOTALL)
 # A test that is nothing but one expression in parentheses.
 _ALONE = re.compile(r"(\{%-? (?:if|elif) )\(((?:[^()]|\([^()]*\))*)\)( -?%\})")
 
@@ -45,8 +48,27 @@ def tag_behind(template: Template, at: int, *guarded: tuple[str, str], kind: str
     own = re.search(r"\n([ \t]*)(?:\{\{|\{%-?\s*(?:set|end\w+)\b)[^\n]*$", template.source[:at])
     outer = f"\n{own[1]}" if own and line else line.removeprefix("\r")
     inner = f"{outer}    " if line else ""
-    tags = " %}".join(f"{outer}{{%- if {test} %}}{inner}{tag}{outer}{{%- endif" for test, tag in guarded)
+    shown = [(test, _wrapped(tag, inner) if line else tag) for test, tag in guarded]
+    tags = " %}".join(f"{outer}{{%- if {test} %}}{inner}{tag}{outer}{{%- endif" for test, tag in shown)
     return Edit(Span(at, at), f"{tags} {mark}")
+
+
+def _wrapped(tag: str, indent: str) -> str:
+    """Return a tag with each key of its mapping on a line of its own, where it is too long for one."""
+    if len(tag) + len(indent) <= _WIDEST:
+        return tag
+    parts, open_ = [], ""
+    for token in _WRAPPED_AT.findall(tag[2:-2]):
+        before = open_
+        open_ = open_ + token if token in "({[" else open_[:-1] if token in ")}]" else open_
+        if token == "{" and "{" not in before:
+            token = f"{{{indent}    "
+        elif token == "}" and "{" not in open_:
+            token = f"{indent}}}"
+        elif token == ", " and open_[-1:] == "{" and open_.count("{") == 1:
+            token = f",{indent}    "
+        parts.append(token)
+    return f"{tag[:2]}{''.join(parts)}{tag[-2:]}"
 
 
 def tag_in_front(template: Template, at: int, test: str, tag: str) -> Edit:

@@ -52,6 +52,10 @@ REPAIRED = {
     ),
     "split-last": chat("{{ content.split('</think>')[-1] }}"),
     "split-once": chat("{{ content.split('</think>', 1)[1] if '</think>' in content else content }}"),
+    "split-last-at-first-closing-tag": chat(
+        "{% if '</think>' in content %}{{ content.split('</think>', 1)[0] + '</think>' }}"
+        "{{ content.split('</think>')[-1] }}{% else %}{{ content }}{% endif %}"
+    ),
     "split-first-closing-tag": chat(
         "{% if '</think>' in content %}{{ content.split('</think>', 1)[0] + '</think>' }}"
         "{{ content.split('</think>')[-1] }}{% else %}{{ content }}{% endif %}"
@@ -87,6 +91,9 @@ LEFT_ALONE = {
     ),
     "split-last": chat(TAKEN + "{% if thought %}" + THOUGHT + "{% endif %}{{ content.split('<|start|>')[-1] }}"),
     "split-once": chat(TAKEN + KEPT),
+    "split-last-at-first-closing-tag": chat(
+        TAKEN + "{% if thought %}" + THOUGHT + "{% endif %}{{ content.split('<|start|>')[-1] }}"
+    ),
     "split-first-closing-tag": chat(
         "{% if '</think>' in content %}{{ content.split('</think>')[0] + '</think>' }}"
         "{{ content.split('</think>', 1)[1] }}{% else %}{{ content }}{% endif %}"

@@ -1,4 +1,4 @@
-"""Turns that call tools, whose text and reasoning other turns have printed: they learn it from these."""
+"""Turns that lose what others have printed, beside calls or in another loop: they learn it from these."""
 
 from __future__ import annotations
 
@@ -80,11 +80,67 @@ NO_CONTENT = (
     "{% else %}{{ m.content }}{% endif %}<|eos|>{% else %}<|{{ m.role }}|>{{ m.content }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}<|A|><think>\n{% endif %}"
 )
-EACH = [PLAN, PLAN_LAID_OUT, OWN_HEADER, BARE_HEADER, NO_CONTENT]
+# Two lists with a loop each: the first prints an empty block, and contents as they come.
+TWO_LOOPS = (
+    "{% set ns = namespace(cut=0) %}{% for m in messages %}{% if m.role == 'user' %}{% set ns.cut = loop.index0 %}"
+    "{% endif %}{% endfor %}"
+    + "".join(
+        f"{{% for m in messages[{part}] %}}{{% if m.role == 'assistant' %}}<|bot|>{block}{{{{ m.content }}}}"
+        "{% for c in m.tool_calls or [] %}<call>{{ c.function.arguments | tojson }}</call>{% endfor %}<|end|>"
+        "{% else %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endif %}{% endfor %}"
+        for part, block in (
+            (":ns.cut", "<think></think>"),
+            ("ns.cut:", "<think>{{ m.reasoning_content or '' }}</think>"),
+        )
+    )
+    + "{% if add_generation_prompt %}<|bot|><think>{% endif %}"
+)
+TWO_LOOPS_LAID_OUT = """\
+{%- set state = namespace(last_user=-1) %}
+{%- for message in messages %}
+    {%- if message['role'] == 'user' %}
+        {%- set state.last_user = loop.index0 %}
+    {%- endif %}
+{%- endfor %}
+{%- set history = messages[:state.last_user] if state.last_user > 0 else [] %}
+{%- set current = messages[state.last_user:] if state.last_user > 0 else messages %}
+{%- for message in history %}
+    {%- if message['role'] == 'assistant' %}
+        {{- '[model]<think>\\n</think>\\n' + (message['content'] or '') }}
+        {%- for call in message['tool_calls'] or [] %}
+            {{- '{' + call['function']['arguments'] | tojson + '}' }}
+        {%- endfor %}
+        {{- '[/model]' }}
+    {%- else %}
+        {{- '[' + message['role'] + ']' + message['content'] + '[/' + message['role'] + ']' }}
+    {%- endif %}
+{%- endfor %}
+{%- for message in current %}
+    {%- if message['role'] == 'assistant' %}
+        {%- set text = message['content'] or '' %}
+        {%- set thought = message['reasoning_content'] or '' %}
+        {%- if '</think>' in text %}
+            {%- set thought = text.split('</think>')[0].split('<think>')[-1].strip() %}
+            {%- set text = text.split('</think>')[-1].lstrip() %}
+        {%- endif %}
+        {{- '[model]<think>\\n' + thought + '</think>\\n' + text }}
+        {%- for call in message['tool_calls'] or [] %}
+            {{- '{' + call['function']['arguments'] | tojson + '}' }}
+        {%- endfor %}
+        {{- '[/model]' }}
+    {%- else %}
+        {{- '[' + message['role'] + ']' + message['content'] + '[/' + message['role'] + ']' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '[model]<think>\\n' }}
+{%- endif %}
+"""
+EACH = [PLAN, PLAN_LAID_OUT, OWN_HEADER, BARE_HEADER, NO_CONTENT, TWO_LOOPS, TWO_LOOPS_LAID_OUT]
 
 
 @pytest.mark.parametrize("text", EACH)
-def test_what_turns_without_calls_print_is_printed_beside_calls_too(text: str) -> None:
+def test_what_other_turns_print_is_printed_everywhere(text: str) -> None:
     assert lacking(study(text).examined)[0]
     assert lacking(study(repaired(text)).examined) == (0, 0)
 
@@ -127,3 +183,19 @@ def test_a_text_as_a_whole_turn_in_front_of_calls_is_refused(text: str, wrong: s
     loop = "{{ '<|act|>[' }}" if text is PLAN else "{% for c in"
     edit = f"{{% if {SWITCH} and m.content %}}{wrong}{{% endif %}}{loop}"
     assert "turn in the middle of one" in refusal(text, (loop, edit))
+
+
+@pytest.mark.parametrize("only", ["filled", "taken apart"])
+def test_of_two_edits_that_are_right_together_each_alone_is_refused(only: str) -> None:
+    """History's empty block is filled from a field, and inline reasoning is moved there."""
+    loop, block = "{%- for message in history %}", "'[model]<think>\\n</think>\\n'"
+    field = "message['reasoning_content']"
+    taken = (
+        f"{{%- if {SWITCH} and '</think>' in (message['content'] or '') %}}{{%- set message = {{'role': 'assistant', "
+        "'reasoning_content': message['content'].split('</think>')[0].split('<think>')[-1].strip(), 'tool_calls': "
+        "message['tool_calls'], 'content': message['content'].split('</think>')[1:] | join('</think>')} %}{%- endif %}"
+    )
+    filled = f"('[model]<think>\\n' ~ {field} ~ '</think>\\n' if {SWITCH} and {field} else {block})"
+    edits = {"taken apart": (loop, loop + taken), "filled": (block, filled)}
+    assert refusal(TWO_LOOPS_LAID_OUT, edits[only])
+    assert not refusal(TWO_LOOPS_LAID_OUT, *edits.values())
