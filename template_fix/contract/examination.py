@@ -158,21 +158,6 @@ class Examination:
         return self.owed(probe) and not self.observe(probe).breaks(*SAFE)
 
     @cached_property
-    def end_of_turn(self) -> str:
-        """Return what the template prints between an answer and the end, or the next header: "" where that is nothing.
-
-        Found by holding what stands behind an answer that comes last against what stands there in front of a question.
-        """
-        last, followed = (
-            next((seen for seen in self if seen.probe.shape == shape and None not in seen.spans and seen.text), None)
-            for shape in ("ua", "uaua")
-        )
-        if last is None or followed is None:
-            return ""
-        ends = [(seen.text or "")[seen.spans[1].end :] for seen in (last, followed) if seen.spans[1]]
-        return ends[0][: common_prefix(*ends)].strip()
-
-    @cached_property
     def well(self) -> tuple[Observation, ...]:
         """Return conversations that are printed well."""
         return tuple(seen for seen in self if self.safe(seen.probe))

@@ -21,6 +21,7 @@ from template_fix.contract.examination import (
     locate,
     printed_in_front,
 )
+from template_fix.contract.turn_ends import closing
 from template_fix.conversations.probe import CALLS, Key, Part, Probe, ProbeId
 from template_fix.jinja.renderer import Failure
 
@@ -254,7 +255,7 @@ def _headed_again(examined: Examination, seen: Observation) -> bool:
 
 def _ended_early(examined: Examination, seen: Observation) -> bool:
     """Whether what ends a turn stands between two texts of one turn, too."""
-    end = examined.end_of_turn
+    end = closing(examined)
     return bool(end) and any(end in frame for _, frame in _inside(seen))
 
 

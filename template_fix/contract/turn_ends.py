@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from template_fix.contract.examination import Examination, locate
 from template_fix.conversations.probe import Key, Probe
+from template_fix.text.edits import common_prefix
 
 # What stands for a token of its own: <x>, </x>, <|x|>, <|x>, <x|>, [/X], [|x|], and the fullwidth bars of DeepSeek.
 MARK = re.compile(r"<[|｜]?/?[\w:.▁ -]{1,40}[|｜]?>|\[/?[A-Z][A-Z_]{1,30}\]|\[\|/?\w{1,30}\|\]")
@@ -41,6 +42,12 @@ def turn_ends(examined: Examination) -> TurnEnds | None:
     end = marks[0] if ends else ""
     last = next((mark for mark in MARK.findall(behind) if mark == end or mark not in prompt), "")
     return TurnEnds(end, last, bool(marks))
+
+
+def closing(examined: Examination) -> str:
+    """Return all that the template prints behind an answer, whatever follows, "" for nothing."""
+    one, two = (pieces(examined, shape) for shape in ("ua", "uaua"))
+    return one[-1][: common_prefix(one[-1], two[2])].strip() if one and two else ""
 
 
 def pieces(examined: Examination, shape: str) -> list[str] | None:
