@@ -185,7 +185,7 @@ def _headless(before: Examination, after: Examination, probe: Probe) -> str:
             front, calling = printed_in_front(new, part.message, span), printed_in_front(old, part.message)
             if header in calling and header not in front:
                 return "it would print reasoning in front of the header of its turn"
-            begun = front.partition(header)[2].rpartition(after.tags.open.strip())[0].strip()
+            begun = front.partition(header)[2].rpartition(after.tags.open.strip())[0].strip() if header else ""
             if begun and probe.shape[part.message] in "kd" and calling.partition(header)[2].strip().startswith(begun):
                 return "it would print reasoning in the middle of a tool call"
     return ""
