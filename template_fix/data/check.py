@@ -102,24 +102,6 @@ class DataWish:
     processes: int = 1
 
 
-class _Repair:
-    """The repair of a checkpoint, made when rows are in need of it."""
-
-    def __init__(self, checkpoint: Checkpoint, options: Options | None, wish: DataWish, now: RowCheck) -> None:
-        self._checkpoint, self._options, self._wish, self._now = checkpoint, options, wish, now
-        self.result: PatchResult | None = None
-        self.check: RowCheck | None = None
-
-    def made(self) -> RowCheck | None:
-        """Return the row check of the repaired templates, None where they are as they were."""
-        self.result = patch(self._checkpoint, self._options)
-        if self.result.changed:
-            after = self._checkpoint.after(self.result.changed)
-            then = row_check_of(after, self._options, self._wish.columns, self._wish.release)
-            self.check = then if (then.templates, then.media) != (self._now.templates, self._now.media) else None
-        return self.check
-
-
 def check_data(
     checkpoint: Checkpoint,
     source: Source,
@@ -135,20 +117,31 @@ def check_data(
     wish = wish or DataWish()
     batches = source.batches()
     now = row_check_of(checkpoint, options, wish.columns, wish.release)
-    repair = _Repair(checkpoint, options, wish, now)
+    patched: PatchResult | None = None
+    repaired: RowCheck | None = None
+
+    def repair() -> RowCheck | None:
+        """Return the row check of the repaired templates, None where they are as they were."""
+        nonlocal patched, repaired
+        patched = patch(checkpoint, options)
+        if patched.changed:
+            then = row_check_of(checkpoint.after(patched.changed), options, wish.columns, wish.release)
+            repaired = then if (then.templates, then.media) != (now.templates, now.media) else None
+        return repaired
+
     with _writing(wish.listing) as lines, _writing(wish.rewrite) as out:
 
         def listed(found: Found) -> None:
             if lines:
                 lines.write(json.dumps(found.as_line()) + "\n")
 
-        survey = surveyed(now, batches, wish.processes, told, repair.made, listed)
+        survey = surveyed(now, batches, wish.processes, told, repair, listed)
         if not survey.before.rows:
             raise DataError(f"{', '.join(source.names)}: holds no rows")
-        if out and repair.result is None and any(map(survey.before.having, OF_REASONING)):
-            repair.made()  # rows that lose nothing as they stand may need it once their reasoning is moved
-        done = Rewriter(now, repair.check).written(source.batches(), out) if out else None
-    report = repair.result.before if repair.result else check(checkpoint, options)
+        if out and patched is None and any(map(survey.before.having, OF_REASONING)):
+            repair()  # rows that lose nothing as they stand may need it once their reasoning is moved
+        done = Rewriter(now, repaired).written(source.batches(), out) if out else None
+    report = patched.before if patched else check(checkpoint, options)
     return DataReport(report, replace(survey, names=source.names, rewritten=done))
 
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from template_fix.conversations.disguise import Disguise, spell
 from template_fix.conversations.rows import ROLES, Row
 from template_fix.data.texts import Text, mapped, spans
 from template_fix.data.troubles.calls import troubles_of_calls
@@ -25,9 +26,6 @@ from template_fix.jinja.renderer import Message
 _TELLING = 16
 # After so many places that begin like a text and go on otherwise, it is looked for by a search that none can slow down.
 _PATIENCE = 16
-# Letters of a plane for private use, which no text or template has by itself.
-_FIRST, _LAST = 0xF0000, 0xFFFFD
-_LETTERS = re.compile(f"([{chr(_FIRST)}-{chr(_LAST)}])\\1*")
 _WORD = re.compile(r"\w+")
 
 
@@ -168,10 +166,11 @@ def _count(where: str, text: str) -> int:
 
 def _losses(view: View, texts: Sequence[Text], printed: str) -> list[int]:
     """Return how many characters of each text aren't printed."""
-    if len(texts) <= _LAST - _FIRST:
-        letters = {each: chr(_FIRST + number) for number, each in enumerate(texts)}
+    disguise = Disguise()
+    letters = {each: disguise.letter(each.text) for each in texts}
+    if all(letters.values()):
         told = view.render([_disguised(number, each, letters, view) for number, each in enumerate(view.row.messages)])
-        if isinstance(told, str) and _alike(told, printed, {letter: each.text for each, letter in letters.items()}):
+        if isinstance(told, str) and disguise.fits(told, printed):
             return [_missing(each.text, told.count(letter)) for each, letter in letters.items()]
     words = set(_WORD.findall(printed.casefold()))
     return [sum(len(word) for word in _WORD.findall(each.text.casefold()) if word not in words) for each in texts]
@@ -184,33 +183,15 @@ def _disguised(number: int, message: Message, letters: Mapping[Text, str], view:
         parts, done = [], 0
         for inner, start, end in spans(text, view.template.tags):
             letter = letters[Text("reasoning" if field or inner else "answer", text[start:end], number)]
-            parts += [text[done:start], _spelled(text[start:end], letter)]
+            parts += [text[done:start], spell(text[start:end], letter)]
             done = end
         return "".join([*parts, text[done:]])
 
     def put_on_all(text: str, _: bool) -> str:
-        letter = letters.get(Text("message", text.strip(), number))
-        return text.replace(text.strip(), _spelled(text.strip(), letter)) if letter else text
+        whole = text.strip()
+        return text.replace(whole, spell(whole, letters.get(Text("message", whole, number), "")))
 
     return mapped(message, put_on if message["role"] == "assistant" else put_on_all)
-
-
-def _spelled(text: str, letter: str) -> str:
-    """Return a text in one letter, its lines as long as they were."""
-    return "\n".join(letter * len(line) for line in text.split("\n"))
-
-
-def _alike(told: str, printed: str, texts: Mapping[str, str]) -> bool:
-    """Whether two renderings are the same but for the letters that stand for texts."""
-    if len(told) != len(printed):
-        return False
-    done = 0
-    for run in _LETTERS.finditer(told):
-        start, end = run.span()
-        if told[done:start] != printed[done:start] or printed[start:end] not in texts.get(run.group(1), ""):
-            return False
-        done = end
-    return told[done:] == printed[done:]
 
 
 def _missing(text: str, kept: int) -> int:

@@ -15,7 +15,7 @@ from template_fix.conversations.tags import closings
 from template_fix.data.batches import Batch
 from template_fix.data.losses import Verdict
 from template_fix.data.row_check import RowCheck, in_parts
-from template_fix.data.texts import Pairs, reasoning_of, turns
+from template_fix.data.texts import Pairs, mapped, reasoning_of, turns
 from template_fix.data.troubles.kinds import OF_REASONING
 from template_fix.data.troubles.reasoning import between, open_blocks, pairs_in
 from template_fix.data.verdicts import verdict_on
@@ -125,37 +125,25 @@ def _moved(message: Message, form: Form, tags: Pairs) -> Message:
     """Return a turn with its reasoning in another form; other messages, and turns without any, as they are."""
     if message["role"] != "assistant":
         return message
-    reasoning = "\n\n".join(dict.fromkeys(_reasoning(message, tags)))
-    if not reasoning:
-        return message
-    content = message.get("content")
-    if isinstance(content, list):
-        blocks = [_block(each, tags) for each in content if not _is_reasoning(each)]
-        answer: Any = [each for each in blocks if not (isinstance(each, Mapping) and each.get("text") == "")]
-    else:
-        answer = _parted(content, tags)[1] if isinstance(content, str) else content
-    rest = {key: value for key, value in message.items() if key == "content" or not names_reasoning(key)}
-    return form({**rest, "content": answer}, reasoning)
+    of_fields, of_content = list[str](), list[str]()
+
+    def taken(text: str, reasoning: bool) -> str:
+        if reasoning:
+            of_fields.append(text.strip())
+            return ""
+        found, answer = _parted(text, tags)
+        of_content.extend(found)
+        return answer
+
+    rest = {key: value for key, value in mapped(message, taken).items() if key == "content" or not names_reasoning(key)}
+    reasoning = "\n\n".join(filter(None, dict.fromkeys((*of_fields, *of_content))))
+    if isinstance(content := rest.get("content"), list):
+        rest["content"] = [each for each in content if not isinstance(each, Mapping) or _says_something(each)]
+    return form(rest, reasoning) if reasoning else message
 
 
-def _reasoning(message: Message, tags: Pairs) -> Iterator[str]:
-    """Yield the reasoning of a turn, that of its fields first."""
-    content = message.get("content")
-    if isinstance(content, str):
-        yield from reasoning_of({**message, "content": ""}, tags)
-        yield from _parted(content, tags)[0]
-    else:
-        yield from reasoning_of(message, tags)
-
-
-def _is_reasoning(block: Any) -> bool:
-    return isinstance(block, Mapping) and names_reasoning(str(block.get("type")))
-
-
-def _block(block: Any, tags: Pairs) -> Any:
-    if isinstance(block, Mapping) and isinstance(block.get("text"), str):
-        return {**block, "text": _parted(block["text"], tags)[1]}
-    return block
+def _says_something(block: Mapping[str, Any]) -> bool:
+    return block.get("text") != "" and not names_reasoning(str(block.get("type")))
 
 
 def _parted(text: str, tags: Pairs) -> tuple[list[str], str]:

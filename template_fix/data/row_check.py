@@ -98,37 +98,28 @@ class RowCheck:
 _template = lru_cache(maxsize=8)(RowTemplate)
 
 
-def in_parts(work: Callable[[Rows], Value], rows: Rows, stopped: Callable[[Rows, str], Value]) -> list[Value]:
+def in_parts(
+    work: Callable[[Rows], Value],
+    rows: Rows,
+    stopped: Callable[[Rows, str], Value],
+    error: LimitExceeded | None = None,
+) -> list[Value]:
     """Return ``work(rows)``, done within limits; where a child process dies of them, of halves, down to single rows.
 
-    For rows that can't be tried, ``stopped`` gives what stands for them, from the rows and the reason.
+    For rows that can't be tried, ``stopped`` gives what stands for them, from the rows and the reason. ``error`` tells
+    that all of them have exceeded their limits before.
     """
-    try:
-        return [within_limits(work, rows)]
-    except LimitExceeded as error:
-        return halved(work, rows, stopped, error)
-
-
-def within_limits(work: Callable[[Rows], Value], rows: Rows) -> Value:
-    """Return ``work(rows)``. Raises LimitExceeded."""
-    return bounded(work, rows, seconds=10 * BATCH_SECONDS, computing=BATCH_SECONDS)
-
-
-def halved(
-    work: Callable[[Rows], Value], rows: Rows, stopped: Callable[[Rows, str], Value], error: LimitExceeded
-) -> list[Value]:
-    """Return what `in_parts` does once ``work(rows)`` has exceeded its limits."""
     told: list[Value] = []
     waiting: list[tuple[Rows, LimitExceeded | None]] = [(rows, error)]
     faults = 0
     while waiting:
         part, why = waiting.pop()
-        if why is None and faults >= PATIENCE:
-            told.append(stopped(part, NOT_TRIED))
-            continue
         if why is None:
+            if faults >= PATIENCE:
+                told.append(stopped(part, NOT_TRIED))
+                continue
             try:
-                told.append(within_limits(work, part))
+                told.append(bounded(work, part, seconds=10 * BATCH_SECONDS, computing=BATCH_SECONDS))
                 continue
             except LimitExceeded as caught:
                 why = caught

@@ -14,7 +14,7 @@ from template_fix.bounds.limits import LimitExceeded, start
 from template_fix.data.batches import Batch
 from template_fix.data.losses import Verdict
 from template_fix.data.rewrite import Rewritten
-from template_fix.data.row_check import BATCH_SECONDS, RowCheck, halved
+from template_fix.data.row_check import BATCH_SECONDS, RowCheck, in_parts
 from template_fix.data.tally import Found, Tally, found_in, tallied
 from template_fix.data.troubles.kinds import KINDS
 from template_fix.data.verdicts import NOT_TRIED, PATIENCE
@@ -82,7 +82,7 @@ class _Checks:
             try:
                 part = wait()
             except LimitExceeded as error:
-                return _joined(halved(self.survey, batch, self.stopped, error))
+                return _joined(in_parts(self.survey, batch, self.stopped, error))
             if not part.before.stopped:
                 for check in filter(None, (self.now, self.repaired)):
                     check.warm()

@@ -1,7 +1,7 @@
 """Aligning what a conversation says with what a template printed of it: kept, dropped, or the template's own text.
 
-Ordinary words repeat, so an alignment of texts guesses. A `Disguise` gives every word of a conversation a name of its
-own; rendered that way, each word of the output tells where it came from, and nothing is left to guess.
+Ordinary words repeat, so an alignment of texts guesses. Every word in a disguise of its own tells in the output where
+it came from, and nothing is left to guess.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from difflib import SequenceMatcher
 from itertools import groupby, takewhile
 from typing import Literal, NamedTuple
 
-_TOKEN = re.compile(r"zq\d{6}x|\s+|<[^\s<>]*>|\[/?[A-Z_]+\]|\w+|.")
+from template_fix.conversations.disguise import LETTERS, Disguise
+
+_TOKEN = re.compile(rf"({LETTERS})\1*|\s+|<[^\s<>]*>|\[/?[A-Z_]+\]|\w+|.")
 _SPACE_OR_TAG = re.compile(r"\s|[<\[].")
-_TAG_OR_WORD = re.compile(r"\w|[<\[].")
-_NAME = "zq{:06d}x"
-_NAMES = re.compile(r"zq\d{6}x")
+_TAG_OR_WORD = re.compile(rf"{LETTERS}|\w|[<\[].")
 # Above this product of lengths, exact matching of a stretch without unique words would take seconds.
 _EXACT = 4_000_000
 
@@ -30,23 +30,9 @@ class Run(NamedTuple):
     text: str
 
 
-class Disguise:
-    """Names for words, in the order of asking: `put_on` puts them in, `take_off` takes them out again."""
-
-    def __init__(self) -> None:
-        self._words: list[str] = []
-
-    def put_on(self, text: str) -> str:
-        """Return ``text`` with a name in the place of each word and sign; spaces and tags stay."""
-        return "".join(token if _SPACE_OR_TAG.match(token) else self._name(token) for token in _tokens(text))
-
-    def take_off(self, text: str) -> str:
-        """Return ``text`` with the words in the place of their names."""
-        return _NAMES.sub(lambda match: self._words[int(match[0][2:-1])], text)
-
-    def _name(self, word: str) -> str:
-        self._words.append(word)
-        return _NAME.format(len(self._words) - 1)
+def put_on_words(text: str, disguise: Disguise) -> str:
+    """Return a text with each word and sign in disguise; spaces and tags stay."""
+    return "".join(token if _SPACE_OR_TAG.match(token) else disguise.put_on(token) for token in _tokens(text))
 
 
 def align(
@@ -73,7 +59,7 @@ def align(
 
 
 def _tokens(text: str) -> list[str]:
-    return _TOKEN.findall(text)
+    return [token[0] for token in _TOKEN.finditer(text)]
 
 
 def _runs(

@@ -11,11 +11,12 @@ from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError, Temp
 from template_fix.checkpoint.template_copies import TRANSFORMERS
 from template_fix.checkpoint.token_records import TOKENIZER
 from template_fix.conversations.builtin import Conversation, built_in
+from template_fix.conversations.disguise import Disguise
 from template_fix.conversations.tags import USUAL, discover
 from template_fix.engine.patch import special_tokens
 from template_fix.jinja.renderer import REASONING_FIELDS, Failure, Renderer, RenderError, prepared
 from template_fix.jinja.templates import Template
-from template_fix.report.alignment import Disguise, Run, align
+from template_fix.report.alignment import Run, align, put_on_words
 from template_fix.report.terminal import Line, Piece, Style, line
 from template_fix.text.display import cut, short
 from template_fix.tokens.reasoning_tokens import listed, recorded_tags
@@ -160,10 +161,10 @@ def _align(renderer: Renderer, conversation: Conversation) -> Shown:
     if isinstance(plain, Failure):
         return Shown(conversation.title, failure=plain.reason)
     disguise = Disguise()
-    disguised = [_with_texts(message, disguise.put_on) for message in conversation.messages]
+    disguised = [_with_texts(each, lambda text: put_on_words(text, disguise)) for each in conversation.messages]
     named = _print(renderer, disguised, conversation)
     # A template that treats some words differently prints another text: then the words themselves must do.
-    if isinstance(named, _Printed) and disguise.take_off(named.text) == plain.text:
+    if isinstance(named, _Printed) and disguise.fits(named.text, plain.text):
         said = [_text_of(message) for message in disguised]
         regions = align(said, named.text, named.endings, disguise.take_off)
     else:

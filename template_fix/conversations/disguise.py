@@ -1,0 +1,57 @@
+"""Texts in disguise: each is spelled in one letter of its own, so that what is printed of it can be found again.
+
+No text or template has these letters by itself, and a text in disguise is as long as it was, line by line. So where a
+conversation and the same in disguise are printed alike in all else, the letters that come out are what is kept.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Letters of a plane for private use.
+_FIRST, _LAST = 0xF0000, 0xFFFFD
+LETTERS = f"[{chr(_FIRST)}-{chr(_LAST)}]"
+_RUN = re.compile(rf"({LETTERS})\1*")
+
+
+class Disguise:
+    """Texts by their letters, in the order of asking."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+
+    def letter(self, text: str) -> str:
+        """Return a letter for a text that nothing else has, "" where there are no more."""
+        if len(self._texts) > _LAST - _FIRST:
+            return ""
+        self._texts.append(text)
+        return chr(_FIRST + len(self._texts) - 1)
+
+    def put_on(self, text: str) -> str:
+        """Return a text spelled in a letter of its own; it stays as it is where there are no more."""
+        return spell(text, self.letter(text))
+
+    def take_off(self, text: str) -> str:
+        """Return a text with what was there before in the place of the letters."""
+        return _RUN.sub(lambda run: self._text(run[1])[: len(run[0])], text)
+
+    def fits(self, told: str, printed: str) -> bool:
+        """Whether a rendering in disguise is like the one without, but for the letters that stand for texts."""
+        if len(told) != len(printed):
+            return False
+        done = 0
+        for run in _RUN.finditer(told):
+            start, end = run.span()
+            if told[done:start] != printed[done:start] or printed[start:end] not in self._text(run[1]):
+                return False
+            done = end
+        return told[done:] == printed[done:]
+
+    def _text(self, letter: str) -> str:
+        at = ord(letter) - _FIRST
+        return self._texts[at] if at < len(self._texts) else ""
+
+
+def spell(text: str, letter: str) -> str:
+    """Return a text in one letter, its lines as long as they were; without a letter, as it is."""
+    return "\n".join(letter * len(line) for line in text.split("\n")) if letter else text
