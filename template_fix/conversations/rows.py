@@ -160,13 +160,15 @@ def _conversations(row: Mapping[str, Any], columns: Mapping[str, str]) -> list[t
         return [(messages, _last_turn(messages))]
     prompt, completion = (columns.get(name, name) for name in ("prompt", "completion"))
     asked = _decoded_list(row.get(prompt))
-    sides = [row.get(columns.get(side, side)) for side in SIDES]
-    if all(isinstance(_decoded_list(side), list) for side in sides):
+    sides = [_decoded_list(row.get(columns.get(side, side))) for side in SIDES]
+    if all(isinstance(side, list) for side in sides):
         return [_side(asked, side, name, prompt) for side, name in zip(sides, SIDES, strict=True)]
     said = _decoded_list(row.get(completion))
     if isinstance(asked, list) and isinstance(said, list):
         before = _checked(asked, prompt)
         return [([*before, *_checked(said, completion)], len(before))]
+    if isinstance(asked, list) != isinstance(said, list) and isinstance(asked, str | list) and said is not None:
+        raise BrokenRow(f"one of {prompt} and {completion} is text and the other messages, which trainers don't mix")
     if isinstance(asked, list) and said is None:
         messages = _checked(asked, prompt)
         return [(messages, len(messages))]
@@ -177,10 +179,15 @@ def _conversations(row: Mapping[str, Any], columns: Mapping[str, str]) -> list[t
 
 
 def _decoded_list(value: object) -> Any:
-    """Return a column's value, parsed where it is the JSON text of a list, which trainers don't parse."""
+    """Return a column's value, parsed where it is the JSON text of a list, which trainers don't parse.
+
+    One message by itself is a list of one.
+    """
     if isinstance(value, str) and value.lstrip().startswith("[{"):
         with suppress(BrokenRow):
             return parsed(value)
+    if isinstance(value, Mapping) and value.keys() & {"role", "from"}:
+        return [value]
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -192,7 +199,7 @@ def _reasoned(turn: dict[str, Any], row: Mapping[str, Any], columns: Mapping[str
 
 def _side(asked: Any, said: Any, name: str, prompt: str) -> tuple[list[dict[str, Any]], int]:
     """Return one side of a preference pair, with the prompt in front of it where it isn't in it already."""
-    messages = _checked(_decoded_list(said), name)
+    messages = _checked(said, name)
     before = _checked(asked, prompt) if isinstance(asked, list) else []
     if before and messages[: len(before)] != before:
         return [*before, *messages], len(before)
@@ -219,10 +226,16 @@ def _layout(row: Mapping[str, Any], columns: Mapping[str, str]) -> BrokenRow:
     wanted = columns.get("messages") or "messages, conversations, or prompt and completion"
     there = [str(name)[:100] for name, each in row.items() if each is not None]
     more = ", …" if len(there) > _NAMES_TOLD else ""
-    lists = [str(name)[:100] for name, value in row.items() if isinstance(_decoded_list(value), list)]
+    lists = [str(name)[:100] for name, value in row.items() if _holds_messages(_decoded_list(value), str(name))]
     way = f"; --column messages={lists[0]} reads that" if lists and "messages" not in columns else ""
     kind = UnknownLayout if way else BrokenRow
     return kind(f"no {wanted}; the row has {', '.join(there[:_NAMES_TOLD]) or 'nothing'}{more}{way}")
+
+
+def _holds_messages(value: object, name: str) -> bool:
+    with suppress(BrokenRow):
+        return bool(_checked(value, name))
+    return False
 
 
 def _last_turn(messages: Sequence[Mapping[str, Any]]) -> int:

@@ -72,7 +72,7 @@ def closings(opening: str) -> Iterator[str]:
         yield opening.replace("open", "close", 1)
     if tag.startswith("<|") and not tag.endswith("|>"):  # <|channel> … <channel|>
         yield f"<{tag[2:-1]}|>"
-    yield re.sub(r"^([<\[][|｜]?)", r"\1/", tag)
+    yield re.sub(r"^([<\[◁][|｜]?)", r"\1/", tag)
     for start, end in (("START", "END"), ("start", "end"), ("begin", "end"), ("prefix", "suffix"), ("BEGIN", "END")):
         if start in tag:
             yield tag.replace(start, end)

@@ -15,7 +15,7 @@ Pairs = Sequence[tuple[str, str]]
 # A text of a turn as it stands, and whether it is reasoning by the name of its field.
 Field = tuple[str, bool]
 # Two patterns, each with a first character that can be looked for fast: texts are long, and marks are few.
-_ANGULAR, _SQUARE = re.compile(r"<[^\s<>]{1,60}>"), re.compile(r"\[/?[A-Z_]{2,30}\]")
+_ANGULAR, _OTHER = re.compile(r"<[^\s<>]{1,60}>"), re.compile(r"\[/?[A-Z_]{2,30}\]|◁/?\w{1,30}▷")
 # Where text stands within what is called as reasoning is, in a list of details or an object.
 _TEXT_KEYS = frozenset({"text", "content", "summary", "thinking", "reasoning"})
 # These are no fields of reasoning, whatever lies in them.
@@ -156,18 +156,19 @@ class _Known(NamedTuple):
 def _known(marks: tuple[str, ...], tags: tuple[tuple[str, str], ...]) -> _Known:
     found = (*tags, *pairs(marks))
     opening, closing = (frozenset(pair[side] for pair in found) for side in (0, 1))
-    odd = tuple(sorted(tag for tag in opening | closing if not (_ANGULAR.fullmatch(tag) or _SQUARE.fullmatch(tag))))
+    odd = tuple(sorted(tag for tag in opening | closing if not (_ANGULAR.fullmatch(tag) or _OTHER.fullmatch(tag))))
     return _Known(opening, closing, opening | closing, odd)
 
 
 def marks_of(text: str) -> list[tuple[str, int, int]]:
     """Return what looks like markup in a text, and where it stands; what one holds is none of its own."""
     angular = [(mark.group(), mark.start(), mark.end()) for mark in _ANGULAR.finditer(text)] if "<" in text else []
-    square = [(mark.group(), mark.start(), mark.end()) for mark in _SQUARE.finditer(text)] if "[" in text else []
-    if not angular or not square:
-        return angular or square
+    marked = "[" in text or "◁" in text
+    other = [(mark.group(), mark.start(), mark.end()) for mark in _OTHER.finditer(text)] if marked else []
+    if not angular or not other:
+        return angular or other
     found: list[tuple[str, int, int]] = []
-    for mark in _in_order([*angular, *square]):
+    for mark in _in_order([*angular, *other]):
         if not found or mark[1] >= found[-1][2]:
             found.append(mark)
     return found

@@ -20,6 +20,7 @@ TOOL = {"type": "function", "function": {"name": "add"}}
             {"conversations": [{"from": "human", "value": "1+1?"}, {"from": "gpt", "value": "2"}]}, id="from and value"
         ),
         pytest.param({"prompt": [ASKED], "completion": [SAID]}, id="prompt and completion"),
+        pytest.param({"prompt": [ASKED], "chosen": SAID, "rejected": SAID}, id="a pair of single messages"),
         pytest.param({"messages": None, "prompt": [ASKED], "completion": [SAID]}, id="a column that is null here"),
     ],
 )
@@ -53,6 +54,16 @@ def test_the_prompt_is_what_stands_before_the_last_turn() -> None:
         pytest.param(b'{"messages": [', "not JSON: Expecting value (character 15)", id="broken JSON"),
         pytest.param(b'{"messages": "\xff"}', "not UTF-8 (byte 14)", id="bytes that are no text"),
         pytest.param(b"[1]", "not an object with columns, but a list", id="a list"),
+        pytest.param(
+            {"prompt": "1+1?", "completion": [SAID]},
+            "one of prompt and completion is text and the other messages, which trainers don't mix",
+            id="text and messages",
+        ),
+        pytest.param(
+            {"lines": [{"speaker": "me"}]},
+            "no messages, conversations, or prompt and completion; the row has lines",
+            id="a list of something else",
+        ),
         pytest.param({}, "no messages, conversations, or prompt and completion; the row has nothing", id="nothing"),
         pytest.param({"messages": []}, "messages is an empty list", id="no message"),
         pytest.param({"messages": "hi"}, "messages is not JSON", id="text"),

@@ -56,6 +56,13 @@ CASES = [
         {"content": f"Write <think> first: {ANSWER}"},
     ),
     (
+        "unclosed",
+        TEMPLATE,
+        {"content": f"[IN]\n[IN]\n{THOUGHT}[/IN]{ANSWER}"},
+        {"content": f"[IN]Write [IN] first. {THOUGHT}[/IN]{ANSWER}"},
+    ),
+    ("reasoning_as_text", TEMPLATE, {"content": f"◁think▷{THOUGHT}◁/think▷{ANSWER}"}, {"content": f"◁b▷{ANSWER}"}),
+    (
         "empty_first",
         TEMPLATE,
         {"content": f"[IN]\n[/IN]\n[IN]{THOUGHT}[/IN]{ANSWER}"},

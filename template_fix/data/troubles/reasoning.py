@@ -131,8 +131,8 @@ def _unclosed(view: View, printed: str, number: int) -> Iterator[Trouble]:
     for text, _ in view.fields[number]:
         for opening, at, near in open_blocks(text, (*view.template.own, *view.template.tags)):
             if text[at:].strip() in printed:
-                what = f"{opening} is closed by {near}" if near else f"{opening} is never closed"
-                yield Trouble("unclosed", number + 1, f"{what}: {text[at : at + _SHOWN]}")
+                what = {"": "is never closed", opening: "is opened again"}.get(near, f"is closed by {near}")
+                yield Trouble("unclosed", number + 1, f"{opening} {what}: {text[at : at + _SHOWN]}")
 
 
 def open_blocks(text: str, tags: Pairs) -> Iterator[tuple[str, int, str]]:
@@ -145,11 +145,23 @@ def open_blocks(text: str, tags: Pairs) -> Iterator[tuple[str, int, str]]:
     odd = first.group() if first and not any(first.group() in pair for pair in known) else ""
     pairs_known = [(opening, [closing]) for opening, closing in known]
     for opening, ends in [*pairs_known, *([(odd, list(closings(odd)))] if odd else [])]:
-        at = text.rfind(opening)
-        if at < 0 or text[:at].rpartition("\n")[2].strip() or any(end in text[at:] for end in ends):
-            continue
-        near = next((mark.group() for mark in _NEAR.finditer(text, at + len(opening))), "")
-        yield opening, at, near
+        at = _at_line(text, opening, 0)
+        while at >= 0:
+            behind = at + len(opening)
+            closed = min((end for each in ends if (end := text.find(each, behind)) >= 0), default=-1)
+            again = _at_line(text, opening, behind)
+            if closed < 0 or 0 <= again < closed:
+                yield opening, at, next((mark.group() for mark in _NEAR.finditer(text, behind)), "")
+                break
+            at = again
+
+
+def _at_line(text: str, tag: str, start: int) -> int:
+    """Return where a tag stands next at the beginning of a line, or -1."""
+    at = text.find(tag, start)
+    while at >= 0 and text[:at].rpartition("\n")[2].strip():
+        at = text.find(tag, at + 1)
+    return at
 
 
 def _blocks(view: View, printed: str) -> Iterator[Trouble]:
