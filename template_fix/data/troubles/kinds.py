@@ -63,13 +63,13 @@ _ALL = (
         "empty_first",
         "warning",
         "print an empty block in front of the reasoning",
-        f"take it out of the row; {_REWRITE}",
+        f"take it out of the row, if it stands there; {_REWRITE}",
     ),
     Kind(
         "closed_at_once",
         "warning",
-        "close the block of reasoning that the prompt opens at once, as they have none",
-        "the model learns not to reason; add reasoning to these rows, or leave them out",
+        "have a turn without reasoning, which closes at once the block that the prompt opens",
+        "the model learns not to reason; add reasoning to these turns, or leave the rows out",
     ),
     Kind(
         "encoded_twice",
@@ -99,7 +99,7 @@ _ALL = (
     Kind(
         "block_unasked",
         "note",
-        "have no reasoning, and are given the empty block that stands for none in this model",
+        "have a turn without reasoning, and are given the empty block that stands for none in this model",
         "it is trained on unless it is in the prompt: pass enable_thinking=false to the template with these rows, in a "
         "column chat_template_kwargs",
     ),
