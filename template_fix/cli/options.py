@@ -138,7 +138,7 @@ def _columns(_: click.Context, __: click.Parameter, given: Sequence[str]) -> dic
 
 
 _DATA = (
-    click.option("--data", multiple=True, type=FILLED, metavar="DATA", help="Training data to render: see below."),
+    click.option("--data", multiple=True, type=FILLED, metavar="DATA", help="Training data to render, as told above."),
     click.option("--column", "columns", multiple=True, callback=_columns, metavar="WHAT=NAME", help="Its columns."),
     click.option("--split", default="train", show_default=True, help="The split of a data set on the Hub."),
     click.option("--subset", metavar="NAME", help="The subset (configuration) of a data set on the Hub."),
