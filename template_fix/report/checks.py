@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from template_fix.checkpoint.checkpoint import folder_of
 from template_fix.conversations.tags import USUAL
-from template_fix.report.findings import advice, by_gravity, counted, explain, finding_lines, verdict
+from template_fix.report.findings import advice, by_gravity, counted, explain, finding_lines, tally, verdict
 from template_fix.report.terminal import WIDEST, Line, Piece, line
 from template_fix.results import Failed, Finding, Level, Report, TemplateSummary
 from template_fix.rules import rule_of
@@ -136,10 +136,10 @@ def summary_lines(outcomes: Sequence[Report | Failed]) -> Iterator[Line]:
     yield line(Piece(counted(len(outcomes), "model"), "title"), f": {', '.join(parts)}")
     found = [(finding, number) for number, report in enumerate(reports) for finding in report.findings]
     for code in sorted({finding.code for finding, _ in found}):
-        times = [number for finding, number in found if finding.code == code]
-        rule, where = rule_of(code), f"{len(times)} in {counted(len(set(times)), 'model')}"
+        here = [(finding, number) for finding, number in found if finding.code == code]
+        models = counted(len({number for _, number in here}), "model")
         yield line(
-            Piece(f"{rule.LEVEL.value} {code}", rule.LEVEL.value), f": {where}: {rule.SUMMARY}", indent=2, hang=4
+            f"{code}: ", *tally(each for each, _ in here), f" in {models}: {rule_of(code).SUMMARY}", indent=2, hang=4
         )
 
 

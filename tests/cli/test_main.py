@@ -107,9 +107,9 @@ def test_a_model_that_cannot_be_read_stops_no_other(call):
 def test_several_models_end_with_what_all_came_to(call):
     _, out, _ = call("check", "nowhere", "broken", "warned", "fine")
     assert [each.split(": ")[:2] for each in out.splitlines()[-3:]] == [
-        ["  error TF201", "1 in 1 model"],
-        ["  warning TF205", "2 in 2 models"],
-        ["  error TF301", "1 in 1 model"],
+        ["  TF201", "1 error in 1 model"],
+        ["  TF205", "2 warnings in 2 models"],
+        ["  TF301", "1 error in 1 model"],
     ]
     assert out.splitlines()[-4] == "4 models: 1 with errors, 1 with warnings, 1 with nothing wrong, 1 not read"
 

@@ -45,4 +45,6 @@ def test_the_summary_counts_models_once_and_findings_each():
     twice = Report("models/twice", (DROPPED, DROPPED), ())
     told = text(summary_lines([FOUND, twice, LEFT, CLEAN, UNTRIED, UNJUDGED, Failed("nowhere", "no such directory")]))
     assert told[0] == ("7 models: 3 with errors, 1 with warnings, 1 with nothing wrong, 1 not judged, 1 not read")
-    assert [each.partition(": ")[2].partition(":")[0] for each in told[1:] if "TF201" in each] == ["3 in 2 models"]
+    assert [each.partition(": ")[2].partition(":")[0] for each in told[1:] if "TF201" in each] == [
+        "3 errors in 2 models"
+    ]
