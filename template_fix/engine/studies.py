@@ -11,6 +11,7 @@ from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.checkpoint.stop_tokens import ends
 from template_fix.conversations.tags import USUAL
 from template_fix.engine.forms import NO_FORMS, Forms, differences, forms, not_rendered
+from template_fix.engine.ignored import ignored_in, noted
 from template_fix.engine.programs import Program
 from template_fix.jinja.folding import SWITCH
 from template_fix.jinja.queries import undeclared
@@ -143,8 +144,10 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
         return Studied(tuple((rule.CODE, each) for rule in READABLE_RULES for each in rule.check(study)))
     from template_fix.markers.mark_template import stops_of
 
+    everything = tuple((rule.CODE, each) for rule in TEMPLATE_RULES for each in rule.check(study))
+    ignored = ignored_in(source)
     studied = Studied(
-        found=tuple((rule.CODE, each) for rule in TEMPLATE_RULES for each in rule.check(study)),
+        found=tuple(noted(everything, ignored)),
         reasoning=study.reasoning,
         tags=((study.tags.open, study.tags.close),) if study.reasoning else (),
         probes=len(study.examined.probes),
@@ -162,7 +165,8 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
     from template_fix.repair.heal import find_repair
 
     repairable = {rule.CODE for rule in REPAIRABLE_RULES}
-    found = tuple(each for each in studied.found if each[0] in repairable)
+    options = replace(options, ignore={*options.ignore, *ignored.keys() & repairable})
+    found = tuple(each for each in everything if each[0] in repairable)
     made = find_repair(study, found, options, REPAIRABLE_RULES)
     tests, exercised = (len(made.coverage.outcomes), made.coverage.both) if made.coverage else (0, 0)
     if not made.whole and study.binds_switch:

@@ -73,6 +73,7 @@ PARAMETERS = """\
     {{- '<parameter=' ~ name ~ '>' ~ (value | tojson if value is mapping else value | string) ~ '</parameter>' }}
 {%- endfor %}{{- '' """
 ROLE = "'<|im_start|>' ~ m.role ~ '\\n' ~ (m.content or '')"
+TEXT = "(m.content if m.content is string else m.content[0].text if m.content else '')"
 PRINTED = "{{- " + ROLE + " }}"
 ANSWERS = "{%- if m.role in ('user', 'assistant') %}" + PRINTED + "{%- endif %}"
 AT_FIRST = "{%- if m.role != 'system' or loop.first %}" + PRINTED + "{%- endif %}"
@@ -339,6 +340,14 @@ def test_tools_that_are_printed_as_bare_functions_are_a_note() -> None:
     bare = CHATML.partition("\n")[2].replace("call.function", "call.arguments")
     [found] = findings("TF212", told + bare)
     assert (found.level, found.fix) == (Level.NOTE, "bring tools and calls as bare functions, which it prints")
+
+
+def test_contents_that_are_printed_as_python_are_notes() -> None:
+    system = "(m.content if m.role == 'system' else " + TEXT[1:]
+    for content, told in ((system, "a system text that is a list"), ("m.content", "a content that is None")):
+        [found] = findings("TF213", CHATML.replace(CONTENT, content))
+        assert (found.level, found.message.startswith(told)) == (Level.NOTE, True)
+    assert findings("TF213", CHATML.replace(CONTENT, TEXT)) == []
 
 
 def test_a_system_text_is_an_error_at_the_beginning_and_a_warning_further_on() -> None:

@@ -2,7 +2,9 @@
 
 ## What
 A tool call's arguments, or a tool's declaration, hold null, true, an object or a list, and the template prints `None`,
-`True`, `{'key': 'value'}` or `['one', 'two']`. Formats that are Python, `look_up(word=None)`, are no finding.
+`True`, `{'key': 'value'}` or `['one', 'two']`. Formats that are Python, `look_up(word=None)`, are no finding. Contents
+are printed so as well, which is a note: `[{'type': 'text', …}]` for a system text that is a list of text blocks, though
+other lists are printed as text, and `None` for no text.
 
 ## Why
 The model learns to write what no JSON parser reads. What reads `None` back takes it for a text: the call that comes out
@@ -42,12 +44,15 @@ _VALUES = (
     ("a list", ["one", "two"], "['one', 'two']"),
 )
 _TEXT = "zigzag"
+_BLOCK = "{'type': 'text'"
+_AS_TEXT = "bring contents as text, or let the template print the text of each block"
 _DECLARED = ("'name': 'look_up'", "['word']")
 
 
 def check(study: Study) -> Iterator[Found]:
-    """Yield a finding where arguments of calls are printed as Python, and one where declarations are."""
+    """Yield a finding for each place in which values are printed as Python: arguments, declarations and contents."""
     yield from _in_calls(study)
+    yield from _in_contents(study)
     asked = replace(probe("ua", study.tags, "plain", arguments=study.arguments), offered=True)
     text = study.examined.text(asked)
     as_python = [spelt for spelt in _DECLARED if isinstance(text, str) and spelt in text and "look_up(" not in text]
@@ -55,6 +60,30 @@ def check(study: Study) -> Iterator[Found]:
         evidence = Evidence(asked.describe(), "", str(text), stray=tuple(as_python[:1]))
         message = f"tools are declared as Python, and not as JSON: {as_python[0]}"
         yield Found(message, places.output(study, asked, as_python[0]), (evidence,), _FIX, Level.NOTE)
+
+
+def _in_contents(study: Study) -> Iterator[Found]:
+    """Yield a finding where a system text in a list is printed as it stands, and one where no content is `None`."""
+    asked, system = (probe(shape, study.tags, "plain", text_lists=True) for shape in ("ua", "sua"))
+    text = study.examined.text(system)
+    if (
+        isinstance(text, str)
+        and _BLOCK in text
+        and study.prints(asked)
+        and _BLOCK not in str(study.examined.text(asked))
+    ):
+        evidence = Evidence(system.describe(), "", text, stray=(_BLOCK,))
+        message = f"a system text that is a list of text blocks is printed as Python: {_BLOCK}"
+        yield Found(message, places.output(study, system, _BLOCK), (evidence,), _AS_TEXT, Level.NOTE)
+    empty, none = (
+        probe("ucta", study.tags, "plain", arguments=study.arguments, empty=each, legacy=True) for each in ("", None)
+    )
+    told, text = (study.examined.text(each) for each in (empty, none))
+    spoken = isinstance(told, str) and isinstance(text, str) and differing(told, text)[1].of(text).strip()
+    if spoken == "None" and study.prints(none, "call"):
+        evidence = Evidence(none.describe(), "", str(text), stray=("None",))
+        message = "a content that is None, as transformers 4 passes it, is printed as the word None"
+        yield Found(message, None, (evidence,), "let the template read `content or ''`", Level.NOTE)
 
 
 def _in_calls(study: Study) -> Iterator[Found]:

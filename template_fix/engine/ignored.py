@@ -1,0 +1,35 @@
+"""Findings that a template's own comment takes for what is meant: ``{# template-fix: ignore[TF209] the reason #}``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from template_fix.jinja.templates import lex
+from template_fix.repair.study import Found
+from template_fix.results import Level
+from template_fix.text.display import one_line
+
+_COMMENT = re.compile(r"\s*(?:# *)?template-fix: *ignore\[([A-Za-z0-9, ]+)\]\s*(.*)", re.DOTALL)
+# How much of a reason is told.
+_REASON = 200
+
+
+def ignored_in(source: str) -> dict[str, str]:
+    """Return the codes that the comments of a template ignore, each with the reason; without one, none is ignored."""
+    if "template-fix:" not in source:
+        return {}
+    comments = (_COMMENT.match(token.text) for token in lex(source) if token.kind == "comment")
+    told = ((match[1], one_line(match[2], _REASON)) for match in comments if match)
+    return {code.strip().upper(): reason for codes, reason in told if reason for code in codes.split(",")}
+
+
+def noted(found: Iterable[tuple[str, Found]], ignored: Mapping[str, str]) -> Iterator[tuple[str, Found]]:
+    """Yield findings, those of codes that are ignored as notes with the reason: they count no more, and still show."""
+    for code, each in found:
+        reason = ignored.get(code)
+        if reason:
+            message = f"{each.message}; ignored in the template: {reason}"
+            each = replace(each, message=message, level=Level.NOTE, fix=None, sought=False)
+        yield code, each
