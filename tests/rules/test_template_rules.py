@@ -116,7 +116,7 @@ PLACED = [
     pytest.param(
         "TF206",
         framed(
-            FIELD + "{{- content.split('</think>', 1)[0] ~ '</think>' ~ «content.split('</think>')»[-1]"
+            FIELD + "{{- content.split('</think>', 1)[0] ~ '</think>' ~ «content.split('</think>')[-1]»"
             " if '</think>' in content else content }}"
         ),
         "This is answer 2.",

@@ -222,6 +222,20 @@ WRONG = [
         "another day",
         id="TF218: with tools",
     ),
+    pytest.param(
+        "TF219",
+        CHATML.replace(CALLS, "(call.function.arguments | from_json if call.function.arguments is string else '')"),
+        "",
+        "No filter named 'from_json'",
+        id="TF219: a filter of another engine",
+    ),
+    pytest.param(
+        "TF219",
+        CHATML.replace(CONTENT, "('' if m.tool_calls and m.tool_calls is filled else m.content)"),
+        "",
+        "No test named 'filled'",
+        id="TF219: a test of another engine",
+    ),
 ]
 
 
@@ -243,6 +257,10 @@ RIGHT = [
             ("headers alone", HEADERS),
             ("pairs of questions and answers", PAIRS),
             ("no tokens at all", PLAIN),
+            (
+                "the header of a question behind the last turn",
+                HEADERS + "{%- if messages[-1].role == 'assistant' %}<|user|>{% endif %}",
+            ),
             ("another end behind the last turn", OTHER_END),
             ("a system text of its own", DEFAULT_SYSTEM + CHATML),
         )
@@ -258,6 +276,18 @@ RIGHT = [
             ("fullwidth bars", HEADERS.replace("|", "｜")),
             ("a day that is given", "{{- date_string | default('today') }}" + CHATML),
         )
+    ),
+    pytest.param(
+        "TF216",
+        PAIRS.replace("' ' ~ m.content", "'<think></think>' ~ m.content"),
+        id="TF216: a block that only turns have",
+    ),
+    pytest.param("TF219", CHATML, id="TF219: filters that all engines have"),
+    pytest.param("TF219", CHATML.replace(CALLS, "call.function.arguments | string | length"), id="TF219: others"),
+    pytest.param(
+        "TF219",
+        CHATML.replace(CALLS, "(call.function | tojson if call.id else call | from_json)"),
+        id="TF219: a branch that is never taken",
     ),
     pytest.param("TF214", CHATML, id="TF214: a system text as any other"),
     pytest.param("TF214", DEFAULT_SYSTEM + CHATML, id="TF214: a system text in the place of another"),

@@ -37,7 +37,8 @@ def check(study: Study) -> Iterator[Found]:
     ends = turn_ends(study.examined)
     if ends is None:
         return
-    if ends.last and not ends.between and ends.headed:
+    followed = (pieces(study.examined, "uaua") or ["", "", ""])[2]
+    if ends.last and not ends.between and ends.headed and ends.last not in followed:
         yield _last_alone(study, ends)
     elif ends.between:
         known = next((seen for seen in study.owed() if _unclosed(seen, ends)), None)

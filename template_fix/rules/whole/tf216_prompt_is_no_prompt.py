@@ -42,7 +42,9 @@ def check(study: Study) -> Iterator[Found]:
         return
     (_, header, behind), (_, told), (_, wanted) = whole, plain, prompted
     added = header.removeprefix(told)
-    if told == wanted and header.startswith(told) and any(map(str.isalnum, added)):
+    # That a turn begins with a block which the prompt lacks is TF205.
+    unreasoned = added.replace(study.tags.open, "").replace(study.tags.close, "")
+    if told == wanted and header.startswith(told) and any(map(str.isalnum, unreasoned)):
         evidence = Evidence(asked.describe(), header, wanted, (added,), labels=("answered", "asked"))
         yield Found(
             f"the generation prompt adds nothing, and answers begin with {added.strip().splitlines()[0]}",
