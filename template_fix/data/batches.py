@@ -17,6 +17,11 @@ class DataError(UserError, ValueError):
     """Data that can't be read at all; the message is one line that says what to do."""
 
 
+def unreadable(why: str) -> BrokenRow:
+    """Return what stands for all rows of a file that can't be read any further."""
+    return BrokenRow(f"the file can't be read from here on: {why}")
+
+
 @dataclass(frozen=True)
 class Batch:
     """Rows that lie together: the file, their numbers in it from 1 (of JSON lines, the lines'), and the rows.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from template_fix.conversations.rows import BrokenRow, parsed
-from template_fix.data.batches import Batch, DataError
+from template_fix.data.batches import Batch, DataError, unreadable
 from template_fix.data.row_check import BATCH
 from template_fix.text.json_nodes import JsonError
 from template_fix.text.json_spans import value_at
@@ -73,18 +73,14 @@ def _each_line(file: io.BufferedReader | gzip.GzipFile, raw: io.BufferedReader) 
         while line := file.readline(_LONGEST_LINE + 1):
             size += len(line)
             if len(line) > _LONGEST_LINE:
-                yield _unreadable(f"a line has more than {_LONGEST_LINE >> 20} MB")
+                yield unreadable(f"a line has more than {_LONGEST_LINE >> 20} MB")
                 return
             if size > _BOMB_BYTES and size > _BOMB_RATIO * raw.tell():
-                yield _unreadable(f"it is compressed to less than 1/{_BOMB_RATIO}, as no data is")
+                yield unreadable(f"it is compressed to less than 1/{_BOMB_RATIO}, as no data is")
                 return
             yield line
     except (OSError, EOFError, zlib.error) as error:  # a gzip file that is broken, a disk that fails
-        yield _unreadable(str(error))
-
-
-def _unreadable(why: str) -> BrokenRow:
-    return BrokenRow(f"the file can't be read from here on: {why}")
+        yield unreadable(str(error))
 
 
 def values(path: Path) -> Iterator[Batch]:
@@ -118,7 +114,7 @@ def _each_value(path: Path) -> Iterator[tuple[Any, int]]:
                         text, at, more = text[start:] + chunk, 0, bool(chunk)
                         continue
                     why = f"a value has more than {_LONGEST_VALUE >> 20} MB"
-                yield _unreadable(why), 0
+                yield unreadable(why), 0
                 return
             yield value, at - start
 

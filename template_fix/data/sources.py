@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from template_fix.bounds.limits import sparing
 from template_fix.conversations.rows import MESSAGES, NAMEABLE, BrokenRow
-from template_fix.data.batches import Batch, DataError, limited, sampled
+from template_fix.data.batches import Batch, DataError, limited, sampled, unreadable
 from template_fix.data.json_files import holds_lines, lines, values
 from template_fix.data.row_check import BATCH
 
@@ -151,7 +151,7 @@ def _parquet(path: Path, wanted: frozenset[str]) -> Iterator[Batch]:
             number += len(rows)
             yield Batch(str(path), numbers, rows, min(number / max(total, 1), 1.0))
     except Exception as error:  # whatever a reader of the library raises is this file's fault
-        yield Batch(str(path), [number + 1], [_unreadable(error)])
+        yield Batch(str(path), [number + 1], [unreadable(_reason(error))])
 
 
 def _parquet_batches(path: Path, wanted: frozenset[str]) -> Iterator[tuple[Any, int]]:
@@ -215,11 +215,7 @@ def _streamed(label: str, wanted: frozenset[str], path: str, *, split: str = "tr
             raise DataError(
                 f"{label}: no such file or directory, nor a data set on the Hub: {_reason(error)}"
             ) from None
-        yield Batch(label, [number + 1], [_unreadable(error)])
-
-
-def _unreadable(error: Exception) -> BrokenRow:
-    return BrokenRow(f"the file can't be read from here on: {_reason(error)}")
+        yield Batch(label, [number + 1], [unreadable(_reason(error))])
 
 
 def _reason(error: Exception) -> str:

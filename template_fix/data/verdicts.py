@@ -24,7 +24,7 @@ Value = TypeVar("Value")
 PATIENCE = 3
 STOPPED = "the template was stopped: "
 NOT_TRIED = f"not tried: the template had exceeded its limits on {PATIENCE} rows before it"
-_AT_ONCE = 50
+_AT_ONCE, _BYTES_AT_ONCE = 50, 1 << 20
 
 
 class _Stopped(Failure):
@@ -33,7 +33,7 @@ class _Stopped(Failure):
 
 @dataclass
 class _Patience:
-    """How many renderings have exceeded their limits so far."""
+    """How many rows have exceeded their limits in a step so far."""
 
     stopped: int = 0
 
@@ -55,18 +55,32 @@ def verdicts(
 
     Works inside of `limits.bounded` alone.
     """
-    waiting, told, patience = iter(values), list[Verdict](), _Patience()
-    while part := [_read(value, columns) for value in islice(waiting, _AT_ONCE)]:
-        rows = [row for each in part if not isinstance(each, Verdict) for row in each]
+    told, patience = list[Verdict](), _patience()
+    for part in _parts(values):
+        read = [_read(value, columns) for value in part]
+        rows = [row for each in read if not isinstance(each, Verdict) for row in each]
         judged = _judged(rows, [template_of(row) for row in rows], patience)
-        for each in part:
-            told.append(each if isinstance(each, Verdict) else reduce(Verdict.joined, islice(judged, len(each))))
+        told += [
+            each if isinstance(each, Verdict) else reduce(Verdict.joined, islice(judged, len(each))) for each in read
+        ]
     return told
+
+
+def _parts(values: Iterable[Any]) -> Iterator[list[Any]]:
+    """Yield some values at a time, fewer where they are long texts: decoded, they take many times as much memory."""
+    part, size = list[Any](), 0
+    for value in values:
+        part.append(value)
+        size += len(value) if isinstance(value, (bytes, str)) else 0
+        if len(part) == _AT_ONCE or size >= _BYTES_AT_ONCE:
+            yield part
+            part, size = [], 0
+    yield part
 
 
 def verdict_on(row: Row, template: RowTemplate) -> Verdict:
     """Return the verdict on one conversation. Works inside of `limits.bounded` alone."""
-    return next(_judged([row], [template], _Patience()))
+    return next(_judged([row], [template], _patience()))
 
 
 def _read(value: object, columns: Mapping[str, str]) -> list[Row] | Verdict:
@@ -78,16 +92,21 @@ def _read(value: object, columns: Mapping[str, str]) -> list[Row] | Verdict:
         return Verdict(broken=str(error))
 
 
-def _judged(rows: list[Row], templates: list[RowTemplate], patience: _Patience) -> Iterator[Verdict]:
+def _patience() -> tuple[_Patience, ...]:
+    """Return the patience with each step: one row's second step comes after another's first."""
+    return _Patience(), _Patience(), _Patience()
+
+
+def _judged(rows: list[Row], templates: list[RowTemplate], patience: tuple[_Patience, ...]) -> Iterator[Verdict]:
     """Yield the verdict on each conversation."""
-    tried = patience.tried
-    printed = [tried(template.print, row) for row, template in zip(rows, templates, strict=True)]
+    printing, prompting, judging = patience
+    printed = [printing.tried(template.print, row) for row, template in zip(rows, templates, strict=True)]
     prompts = [
-        tried(template.print_prompt, row) if isinstance(text, str) else None
+        prompting.tried(template.print_prompt, row) if isinstance(text, str) else None
         for row, template, text in zip(rows, templates, printed, strict=True)
     ]
     for each in zip(rows, templates, printed, prompts, strict=True):
-        told = tried(_verdict, *each)
+        told = judging.tried(_verdict, *each)
         yield Verdict(failure=told.reason) if isinstance(told, _Stopped) else told
 
 

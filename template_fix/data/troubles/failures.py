@@ -92,22 +92,19 @@ def _text(arguments: Any) -> Any:
 
 @_in_each_message
 def _keys_without_value(message: Message) -> _Change | None:
-    empty = [key for key, value in message.items() if value is None and key != "content"]
-    if message.get("tool_calls") == []:
-        empty.insert(0, "tool_calls")
+    empty = [key for key, value in message.items() if key != "content" and value in (None, [])]
     if not empty:
         return None
-    says = "null" if message[empty[0]] is None else "an empty list"
-    kept = {key: value for key, value in message.items() if key not in empty}
-    return _Change(f".{empty[0]} is {says}; leave the key out", kept)
+    says = f".{empty[0]} is {'null' if message[empty[0]] is None else 'an empty list'}; leave the key out"
+    return _Change(says, {key: value for key, value in message.items() if key not in empty})
 
 
 @_in_each_message
 def _nulls_in_calls(message: Message) -> _Change | None:
-    calls = message.get("tool_calls")
-    kept = filled(calls)
-    says = ".tool_calls has keys that are null; leave them out"
-    return _Change(says, {**message, "tool_calls": kept}) if kept != calls else None
+    kept = filled(message.get("tool_calls"))
+    if kept == message.get("tool_calls"):
+        return None
+    return _Change(".tool_calls has keys that are null; leave them out", {**message, "tool_calls": kept})
 
 
 @_in_each_message
@@ -118,22 +115,20 @@ def _content_is_missing(message: Message) -> _Change | None:
 
 
 @_in_each_message
+def _content_is_text(message: Message) -> _Change | None:
+    if not isinstance(content := message.get("content"), str):
+        return None
+    says = '.content is text; the template takes a list: [{"type": "text", "text": …}]'
+    return _Change(says, {**message, "content": [{"type": "text", "text": content}]})
+
+
+@_in_each_message
 def _content_is_a_list(message: Message) -> _Change | None:
-    content = message.get("content")
-    if not isinstance(content, list):
+    if not isinstance(content := message.get("content"), list):
         return None
     texts = [each.get("text") for each in content if isinstance(each, Mapping)]
     joined = "".join(text for text in texts if isinstance(text, str))
     return _Change(".content is a list; the template takes text", {**message, "content": joined})
-
-
-@_in_each_message
-def _content_is_text(message: Message) -> _Change | None:
-    content = message.get("content")
-    if not isinstance(content, str):
-        return None
-    says = '.content is text; the template takes a list: [{"type": "text", "text": …}]'
-    return _Change(says, {**message, "content": [{"type": "text", "text": content}]})
 
 
 @_in_each_message
