@@ -147,6 +147,13 @@ def test_a_call_that_is_not_printed_is_told() -> None:
     assert kinds(TEMPLATE, call({"at": "noon"}), tools=[TOOL]) == []
 
 
+def test_a_call_of_the_old_form_that_is_not_printed_is_told() -> None:
+    turn = {"content": "", "function_call": {"name": "look_up", "arguments": "{}"}}
+    assert kinds(TEMPLATE, turn, tools=[TOOL]) == ["call_lost"]
+    prints = TEMPLATE.replace("{{ m.content }}{% for c", "{{ m.content }}{{ m.function_call.name }}{% for c")
+    assert kinds(prints, turn) == []
+
+
 def test_an_empty_list_of_calls_is_told_where_it_changes_what_is_printed() -> None:
     lists = TEMPLATE.replace("{% for c in", "{% if m.tool_calls is defined %}CALLS{% endif %}{% for c in")
     assert kinds(lists, {"content": ANSWER, "tool_calls": []}) == ["empty_calls"]

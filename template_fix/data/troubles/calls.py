@@ -77,8 +77,11 @@ def troubles_of_calls(view: View, printed: str) -> Iterator[Trouble]:
     for number, result in results:
         if _escaped(text := result.get("content"), printed):
             yield Trouble("encoded_twice", number + 1, f"messages[{number}].content is text: {str(text)[:_SHOWN]}")
+    names = [result.get("name") for _, result in results]
     if calls:
-        yield from _unprinted(view, printed, calls, [message.get("name") for _, message in results])
+        yield from _unprinted(view, printed, calls, names)
+    if rich:
+        yield from _old_calls(view, printed, names)
     if rich:
         yield from _versions(view, printed)
     if (rich or view.row.tools) and ("null" in printed or "None" in printed):
@@ -101,6 +104,15 @@ def _empty_calls(view: View, printed: str, number: int) -> Iterator[Trouble]:
     ]
     if view.render(without) != printed:
         yield Trouble("empty_calls", number + 1, f"messages[{number}].tool_calls is []")
+
+
+def _old_calls(view: View, printed: str, results: Sequence[object]) -> Iterator[Trouble]:
+    """Find calls in function_call, as was usual before tool_calls, that aren't printed."""
+    for number, message in enumerate(view.row.messages):
+        name = call.get("name") if isinstance(call := message.get("function_call"), Mapping) else None
+        if name and isinstance(name, str) and printed.count(name) < view.said.count(name) - results.count(name):
+            shown = f"messages[{number}].function_call: {name}; what templates print is tool_calls"
+            yield Trouble("call_lost", number + 1, shown)
 
 
 def _unprinted(
