@@ -230,8 +230,6 @@ import pyarrow as pa, pyarrow.parquet as pq
 from template_fix.data.sources import Source
 from template_fix.conversations.rows import BrokenRow
 
-pytestmark = pytest.mark.children
-
 kind, path = sys.argv[1:]
 value = pa.array(["x" * (1 << 20)])
 many = pa.DictionaryArray.from_arrays(pa.array([0] * 20_000, pa.int32()), value)

@@ -89,18 +89,6 @@ def test_a_row_that_hangs_is_stopped_and_the_others_are_checked(impatient: None)
     assert told["failure"][1].startswith("the template was stopped: rendering the template takes more than ")
 
 
-def test_rows_in_front_of_those_after_which_a_template_is_given_up_are_checked(impatient: None) -> None:
-    hanging = f"{{% if messages[0].content == 'hang' %}}{SLOW}{{% endif %}}{{{{ messages[1].content }}}}"
-    hang = [{"role": "user", "content": "hang"}, ROW["messages"][1]]
-    told = check(hanging)({"messages": [ROW["messages"], hang, hang, hang, ROW["messages"]]})
-    assert [failure.partition(":")[0] for failure in told["failure"]] == [
-        "",
-        *["the template was stopped"] * 3,
-        "not tried",
-    ]
-    assert told["answer"][0] and not told["answer"][4]
-
-
 def test_a_template_that_always_hangs_is_given_up(impatient: None) -> None:
     told = check(SLOW)({"messages": [ROW["messages"]] * 10})
     assert told["failure"][-1].startswith("not tried: the template had exceeded its limits")
