@@ -150,8 +150,8 @@ class Examination:
 
     def listed(self, seen: Observation) -> bool:
         """Whether contents are lists of text blocks here, which the template takes apart."""
-        taken = seen.text is not None and not seen.as_data and seen.probe.features & self.unsupported <= {FIELD}
-        return seen.probe.text_lists and taken
+        listed = seen.probe.text_lists and seen.text is not None and not seen.as_data
+        return listed and seen.probe.features & self.unsupported <= {FIELD}
 
     def safe(self, probe: Probe) -> bool:
         """Whether the template is training-safe on this conversation."""

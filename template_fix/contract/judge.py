@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
+from typing import NamedTuple
 
 from template_fix.contract.examination import (
     SAFE,
@@ -214,11 +216,26 @@ def _divided(before: Examination, after: Examination, probe: Probe) -> str:
     """
     old, new = before.observe(probe), after.observe(probe)
     if any(span and not was for was, span in zip(old.spans, new.spans, strict=True)):
-        if _headed_again(after, new) and not any(_headed_again(before, seen) for seen in before):
+        marks = _marks_inside(before)
+        if not marks.headers and _headed_again(after, new):
             return "it would begin a turn in the middle of one"
-        if _ended_early(after, new) and not any(_ended_early(before, seen) for seen in before):
+        if marks.end and any(marks.end in frame for _, frame in _inside(new)):
             return "it would end a turn in the middle of one"
     return ""
+
+
+class _Marks(NamedTuple):
+    """Whether headers stand in the middle of a template's turns, and what ends a turn, "" where that stands there."""
+
+    headers: bool
+    end: str
+
+
+@lru_cache(maxsize=4)
+def _marks_inside(examined: Examination) -> _Marks:
+    end = closing(examined)
+    ended = any(end in frame for seen in examined for _, frame in _inside(seen)) if end else False
+    return _Marks(any(_headed_again(examined, seen) for seen in examined), "" if ended else end)
 
 
 def _answers(seen: Observation) -> Iterator[Part]:
@@ -251,12 +268,6 @@ def _headed_again(examined: Examination, seen: Observation) -> bool:
         if header and header in frame:
             return True
     return False
-
-
-def _ended_early(examined: Examination, seen: Observation) -> bool:
-    """Whether what ends a turn stands between two texts of one turn, too."""
-    end = closing(examined)
-    return bool(end) and any(end in frame for _, frame in _inside(seen))
 
 
 def _inside(seen: Observation) -> Iterator[tuple[int, str]]:

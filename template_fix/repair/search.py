@@ -61,7 +61,7 @@ class Search:
             others = [self._fullest(base, [each for each in hopeful if each is not one]) for one in added]
             others += [self._partnered(base, hopeful)]
             best = min([best, *(each for each in others if each)], key=lambda each: wrong(each.case.itself))
-        while best and any(lacking(best.case.itself)) and (grown := self._grown(best, hopeful, 1)):
+        while best and loses_in_lists(best.case.itself) and (grown := self._grown(best, hopeful, 1)):
             best = grown  # for lists: that alone is no reason to try pairs
         return self._confirmed(self._needed(best)) if best else None
 
@@ -216,6 +216,11 @@ def lacking(examined: Examination) -> tuple[int, int]:
 def broken(examined: Examination) -> int:
     """Return in how many ways a template breaks the contract; an ignored reasoning field counts, too."""
     return sum(len(seen.breaks(*SAFE)) for seen in examined if examined.wanting(seen))
+
+
+def loses_in_lists(examined: Examination) -> bool:
+    """Whether texts are lost of contents that are lists of blocks."""
+    return any(seen.lost for seen in examined if examined.listed(seen))
 
 
 def _size(proposal: Proposal) -> tuple[bool, int]:

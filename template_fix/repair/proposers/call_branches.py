@@ -37,7 +37,7 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
     """Yield the edits that print a turn's text, or its reasoning, beside its tool calls, too."""
     lost: dict[str, tuple[Observation, Part]] = {}
     for seen in basis.examined.failing:
-        for part in seen.lost:
+        for part in () if seen.probe.text_lists else seen.lost:
             if part.kind in ("answer", "reasoning") and seen.probe.shape[part.message] in CALLS:
                 lost.setdefault(part.kind, (seen, part))
     for seen, part in lost.values():

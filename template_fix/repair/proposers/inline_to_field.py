@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
+from jinja2 import nodes
+
 from template_fix.contract.examination import FIELD
 from template_fix.conversations.tags import Tags
 from template_fix.jinja.renderer import REASONING_FIELDS
@@ -29,8 +31,10 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
         return
     bound = bindings(template, reads(basis))
     renaming = fields[0] != NAME and FIELD in examined.unsupported
-    # Where there are several, such as a loop for history and one for the rest, one of them may do it already.
-    for begun, chosen in product((True, False), (bound, *([each] for each in bound if len(bound) > 1))):
+    loops = {template.span(node.test or node.iter) for node in template.all_nodes if isinstance(node, nodes.For)}
+    looped = [each for each in bound if each.head in loops]
+    # Where there are several loops, such as one for history and one for the rest, one of them may do it already.
+    for begun, chosen in product((True, False), (bound, *([each] for each in looped if len(looped) > 1))):
         edits = tuple(_taken_apart(template, each, examined.tags, fields[0], switch, begun=begun) for each in chosen)
         yield from _proposal(edits)
         if renaming:
