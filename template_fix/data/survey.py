@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from html import escape
 from typing import NamedTuple
@@ -57,9 +57,13 @@ class _Part(NamedTuple):
 
 @dataclass(frozen=True)
 class _Checks:
-    """The check of a model's rows, and the one with its repaired templates, if there are any."""
+    """The check of a model's rows, and the one with its repaired templates, if there are any.
+
+    ``listing`` tells whether the rows in trouble are wanted one by one.
+    """
 
     now: RowCheck
+    listing: bool
     repaired: RowCheck | None = None
 
     def survey(self, batch: Batch) -> _Part:
@@ -71,8 +75,11 @@ class _Checks:
             hit = [at for at, each in enumerate(told) if not each.broken and (not each.lossless or each.prompt_differs)]
             numbers = [batch.numbers[at] for at in hit]
             after = tallied(batch.file, numbers, self.repaired.within([rows[at] for at in hit]))
-        before = tallied(batch.file, batch.numbers, told)
-        return _Part(before, after, tuple(found_in(batch.file, batch.numbers, told)))
+        return self._part(batch, told, after)
+
+    def _part(self, batch: Batch, told: Sequence[Verdict], after: Tally | None) -> _Part:
+        found = found_in(batch.file, batch.numbers, told) if self.listing else ()
+        return _Part(tallied(batch.file, batch.numbers, told), after, tuple(found))
 
     def begin(self, batch: Batch) -> Callable[[], _Part]:
         """Begin the survey of a batch in a process of its own, and return what waits for it."""
@@ -92,9 +99,8 @@ class _Checks:
 
     def stopped(self, batch: Batch, why: str) -> _Part:
         """Return what stands for rows that can't be tried."""
-        verdicts = [Verdict(failure=why)] * len(batch)
-        told = tallied(batch.file, batch.numbers, verdicts)
-        return _Part(told, told if self.repaired else None, tuple(found_in(batch.file, batch.numbers, verdicts)))
+        part = self._part(batch, [Verdict(failure=why)] * len(batch), None)
+        return part._replace(after=part.before if self.repaired else None)
 
 
 def _joined(parts: Iterable[_Part]) -> _Part:
@@ -120,10 +126,10 @@ def surveyed(
     where there are none. It is asked once there are rows in trouble: data that is kept whole doesn't wait for a repair.
     """
     total = _joined([])
-    for batch, part in _finished(now, batches, processes, mended):
-        for found in part.found if listed else ():
-            assert listed
-            listed(found)
+    for batch, part in _finished(_Checks(now, listed is not None), batches, processes, mended):
+        if listed:
+            for found in part.found:
+                listed(found)
         total = _joined([total, part._replace(found=())])
         if told:
             told(batch)
@@ -131,10 +137,9 @@ def surveyed(
 
 
 def _finished(
-    now: RowCheck, batches: Iterable[Batch], processes: int, mended: Callable[[], RowCheck | None] | None
+    checks: _Checks, batches: Iterable[Batch], processes: int, mended: Callable[[], RowCheck | None] | None
 ) -> Iterator[tuple[Batch, _Part]]:
     """Yield each batch with its survey, in order, having begun as many as there are processes."""
-    checks = _Checks(now)
     running: deque[tuple[Batch, Callable[[], _Part]]] = deque()
     stopped = 0
 
@@ -144,7 +149,7 @@ def _finished(
         part = wait()
         stopped += part.before.stopped
         if mended and part.before.mendable:
-            checks, mended = _Checks(now, mended()), None
+            checks, mended = replace(checks, repaired=mended()), None
         if checks.repaired and part.before.mendable and part.after is None:
             part = checks.begin(batch)()
         return batch, part
