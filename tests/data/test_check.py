@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 import tiny_model
 
+from template_fix import Options
+from template_fix.api import check_data
 from template_fix.cli.main import main
 from template_fix.data.batches import Batch
 from template_fix.data.row_check import RowCheck
+from template_fix.data.sources import Source
 from template_fix.data.survey import surveyed
 from template_fix.data.tally import WORST, Counted, Example, Tally
 
@@ -64,6 +67,14 @@ def test_what_is_lost_is_told_in_rows_and_characters_and_what_a_repair_leaves(to
     assert f"train.jsonl:1: {LOST} of {LOST} characters of reasoning, in message 2:" in text
     assert f"[-{tiny_model.QUESTIONS[0][1]}-]" in text
     assert "With the repaired template, of the 3 rows in trouble:\n  reasoning: all kept, in 2 rows" in text
+
+
+def test_what_python_gets_is_short_and_a_table_in_notebooks(folder: Path, tmp_path: Path) -> None:
+    data = tmp_path / "rows.jsonl"
+    data.write_text(json.dumps({**ROW, "reasoning": "It is said in a column, too."}) + "\n")
+    found = check_data(str(folder / "keeps"), Source((str(data),)), Options(select="TF101"))
+    assert repr(found) == f"<DataReport: {found.report!r}; <Survey: 0 of 1 rows in trouble>>"
+    assert "<td>warning</td><td>1 rows have reasoning in a column of its own" in found._repr_html_()
 
 
 def test_where_no_repair_keeps_reasoning_the_way_on_is_said_and_works(told: Any) -> None:

@@ -132,6 +132,8 @@ def test_a_message_of_one_s_own(repo):
 
 def test_pushing_twice_opens_no_second_pull_request(hub, repo):
     first = template_fix.push("org/model", "org/model", create_pr=True)
+    assert repr(first).startswith("<Pushed: pushed, 3 files, http") and first.pull_request in repr(first)
+    assert f'<a href="{first.pull_request}">' in first._repr_html_()
     again = template_fix.push("org/model", "org/model", create_pr=True)
     assert len(repo.requests) == 1
     assert (again.state, again.pull_request) == ("unchanged", first.pull_request)
