@@ -19,25 +19,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 
 from template_fix.conversations.probe import probe
 from template_fix.repair.study import Found, Study
-from template_fix.results import Evidence, Level
+from template_fix.results import Level, compared
 
 CODE = "TF218"
 LEVEL = Level.NOTE
 SUMMARY = "what is printed depends on the day"
 
-_DAY = "another day"
+# Two days that differ in all that a clock tells of them.
+_DAYS = (datetime(1999, 12, 31, 23, 58, 57), datetime(2001, 2, 5, 11, 20, 30))
 
 
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding where a conversation is printed otherwise once the clock tells another day."""
     asked = probe("ua", study.tags, "plain")
     for each in (asked, probe("sua", study.tags, "plain"), replace(asked, offered=True)):
-        given = {**study.examined.set_for(each), "strftime_now": lambda _: _DAY}
-        text = study.examined.renderer(each.messages, each.tools, **given)
-        if isinstance(text, str) and _DAY in text and text != study.examined.text(each):
-            evidence = Evidence(each.describe(), "", text, stray=(_DAY,))
+        given = (dict(study.examined.set_for(each), strftime_now=day.strftime) for day in _DAYS)
+        one, other = (study.examined.renderer(each.messages, each.tools, **flags) for flags in given)
+        if isinstance(one, str) and isinstance(other, str) and one != other:
+            evidence = compared(each.describe(), one, other, ("one day", "another"))
             yield Found("the day on which a row is formatted is printed", None, (evidence,))
             return
