@@ -16,7 +16,8 @@ from template_fix.text.json_spans import value_at
 # What a column can be named as, in the order of looking, where the user doesn't name it.
 MESSAGES = ("messages", "conversations", "conversation")
 SIDES = ("chosen", "rejected")
-NAMEABLE = ("messages", "prompt", "completion", *SIDES, "reasoning", "tools", "chat_template_kwargs")
+BESIDE = ("reasoning", "tools", "chat_template_kwargs")
+NAMEABLE = ("messages", "prompt", "completion", *SIDES, *BESIDE)
 # The roles that chat templates know.
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 _NAMES_TOLD = 20

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from template_fix.bounds.limits import sparing
-from template_fix.conversations.rows import MESSAGES, NAMEABLE, BrokenRow
+from template_fix.conversations.rows import BESIDE, MESSAGES, NAMEABLE, BrokenRow, names_reasoning
 from template_fix.data.batches import Batch, DataError, limited, sampled, unreadable
 from template_fix.data.json_files import holds_lines, lines, values
 from template_fix.data.row_check import BATCH
@@ -165,7 +165,7 @@ def _parquet_batches(path: Path, wanted: frozenset[str]) -> Iterator[tuple[Any, 
         file = ParquetFile(path, buffer_size=_BUFFER)
     with file:
         names = file.schema_arrow.names
-        columns = [name for name in names if name in wanted] or names
+        columns = _columns(names, wanted) or names
         size, total = _uncompressed(file.metadata, columns), file.metadata.num_rows
         at_once = max(1, min(BATCH, _BATCH_BYTES * total // max(size, 1)))
         for batch in _each_sparing(file.iter_batches(at_once, columns=columns, use_threads=False)):
@@ -228,12 +228,18 @@ def _chosen(table: Any, features: Any, wanted: frozenset[str]) -> tuple[Any, Any
     """Return the columns of a table that are wanted, and how they are decoded; without any, all as they are."""
     from datasets import Features
 
-    names = [name for name in table.column_names if name in wanted]
+    names = _columns(table.column_names, wanted)
     if twice := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"it has the column {twice[0]} twice")
     if not names or not features:
         return table, None
     return table.select(names), Features({name: _closed(features[name]) for name in names})
+
+
+def _columns(names: Sequence[str], wanted: frozenset[str]) -> list[str]:
+    """Return the columns that are wanted or hold reasoning; none where no whole conversation can be in them."""
+    found = [name for name in names if name in wanted or names_reasoning(name)]
+    return found if wanted.intersection(found).difference(BESIDE, ["prompt"]) else []
 
 
 def _closed(feature: Any) -> Any:

@@ -125,6 +125,29 @@ def test_a_batch_has_parts() -> None:
     assert (list(batch[1:3].numbers), batch[1:3].rows, len(batch[1:3])) == ([6, 7], ["b", "c"], 2)
 
 
+@pytest.mark.parametrize(
+    "columns, read_of_them",
+    [
+        pytest.param(["messages", "thinking", "source"], ["messages", "thinking"], id="a column of reasoning"),
+        pytest.param(["question", "reasoning", "answer"], ["question", "reasoning", "answer"], id="plain text"),
+        pytest.param(["prompt", "response"], ["prompt", "response"], id="a prompt and something else"),
+        pytest.param(["prompt", "completion", "source"], ["prompt", "completion"], id="prompt and completion"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_columns_that_tell_what_a_table_holds_are_read(
+    tmp_path: Path, kind: str, columns: list[str], read_of_them: list[str]
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    made = datasets.Dataset.from_list([dict.fromkeys(columns, "some text")])
+    if kind == "parquet":
+        made.to_parquet(tmp_path / "a.parquet")
+    else:
+        made.save_to_disk(tmp_path)
+    [(_, row)] = read(tmp_path)
+    assert sorted(row) == sorted(read_of_them)
+
+
 @pytest.mark.parametrize("kind", ["parquet", "arrow", "saved"])
 def test_tables_are_read_by_the_library(tmp_path: Path, kind: str) -> None:
     datasets = pytest.importorskip("datasets")
