@@ -14,7 +14,7 @@ from template_fix.options import Options
 from template_fix.repair.candidates import apart
 from template_fix.repair.loop_leaks import find_leak, resets
 from template_fix.repair.proposers import Basis, Proposal, experiments, known_patches, own_switches
-from template_fix.repair.search import Choice, broken, loses_in_lists, wrong
+from template_fix.repair.search import Choice, broken, wrong
 from template_fix.repair.splice import tidy
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence
@@ -58,7 +58,7 @@ def find_repair(study: Study, found: Iterable[tuple[str, Found]], options: Optio
         best = min(filter(None, choices), key=lambda choice: wrong(choice.case.itself), default=None)
         if best is not None and not broken(best.case.itself):
             break
-    while best is not None and (broken(best.case.itself) or loses_in_lists(best.case.itself)):
+    while best is not None and broken(best.case.itself):
         more = [each for each in _beside(study, best) if _asked_for(each, wanted, alone, options)]
         better = study.search.best(more, best)
         if better is None or better.kept == best.kept:

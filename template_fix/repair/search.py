@@ -61,8 +61,11 @@ class Search:
             others = [self._fullest(base, [each for each in hopeful if each is not one]) for one in added]
             others += [self._partnered(base, hopeful)]
             best = min([best, *(each for each in others if each)], key=lambda each: wrong(each.case.itself))
-        while best and loses_in_lists(best.case.itself) and (grown := self._grown(best, hopeful, 1)):
-            best = grown  # for lists: that alone is no reason to try pairs
+        while loses_in_lists((best.case if best else self.before).itself):
+            grown = self._grown(best, hopeful, 1, lists=True)  # for lists alone, pairs would cost too much
+            if grown is None:
+                break
+            best = grown
         return self._confirmed(self._needed(best)) if best else None
 
     def _fullest(self, base: Choice | None, hopeful: Sequence[Proposal]) -> Choice | None:
@@ -117,17 +120,19 @@ class Search:
                 kept[effect] = min(kept.get(effect, proposal), proposal, key=_size)
         return list(kept.values())
 
-    def _grown(self, base: Choice | None, proposals: Sequence[Proposal], by: int) -> Choice | None:
-        """Return the best set that holds ``by`` more proposals and mends more, or None."""
-        kept, least = (base.kept, wrong(base.case.itself)) if base else ((), wrong(self.before.itself))
+    def _grown(
+        self, base: Choice | None, proposals: Sequence[Proposal], by: int, *, lists: bool = False
+    ) -> Choice | None:
+        """Return the best set that holds ``by`` more proposals and mends more, or None; see `wrong` for ``lists``."""
+        kept, least = (base.kept, wrong(base.case.itself, lists)) if base else ((), wrong(self.before.itself, lists))
         best: Choice | None = None
         for more in combinations([each for each in proposals if each not in kept], by):
             # Of two that may stand by themselves and mend nothing more, there is nothing to hope for together.
             wanting = by == 1 or any(self.tried([*kept, each]).verdict.reason for each in more if apart([*kept, each]))
             if wanting and apart([*kept, *more]):
                 choice = self.tried([*kept, *more], harmed_first=True)
-                if not choice.verdict.reason and wrong(choice.case.itself) < least:
-                    best, least = choice, wrong(choice.case.itself)
+                if not choice.verdict.reason and wrong(choice.case.itself, lists) < least:
+                    best, least = choice, wrong(choice.case.itself, lists)
         return best
 
     def _needed(self, choice: Choice) -> Choice:
@@ -202,10 +207,10 @@ class Search:
         )
 
 
-def wrong(examined: Examination) -> tuple[int, int, int]:
-    """Return what `lacking` counts, and how many turns don't follow their prompt."""
+def wrong(examined: Examination, lists: bool = True) -> tuple[int, int, int]:
+    """Return what `lacking` counts, and how many turns don't follow their prompt; ``lists`` count only where asked."""
     unprompted = sum(len(seen.breaks("prompted")) for seen in examined if examined.owed(seen.probe))
-    return *lacking(examined), unprompted
+    return broken(examined), lacking(examined)[1] if lists else 0, unprompted
 
 
 def lacking(examined: Examination) -> tuple[int, int]:

@@ -65,7 +65,7 @@ CUT = chat(
 ).replace("{{ content }};", "{% if content is string %}{{ content }}{% else %}{{ content[0].text }}{% endif %};")
 CUT_BY_A_SET = CUT.replace(
     "{{ block.text.split('</think>')[-1] }}",
-    "{% set t = block['text'] %}{% if '</think>' in t %}{% set t = t.split('</think>') | last %}{% endif %}{{ t }}",
+    "{% set t = block['text'] %}{% if '</think>' in t %}{% set t = t.split('</think>')[-1] %}{% endif %}{{ t }}",
 )
 
 
