@@ -112,12 +112,12 @@ class TemplateSummary:
     ``fitting`` of its conversations are of none of these.
     """
 
-    file: str
-    variant: str
-    reasoning: bool
-    tags: tuple[tuple[str, str], ...]
-    probes: int
-    accepted: int
+    file: str = ""
+    variant: str = ""
+    reasoning: bool = False
+    tags: tuple[tuple[str, str], ...] = ()
+    probes: int = 0
+    accepted: int = 0
     tests: int = 0
     exercised: int = 0
     refused: tuple[NotRendered, ...] = ()

@@ -59,6 +59,10 @@ class Document:
             raise _told(self.name, self.file, self.text, error) from None
         return None if isinstance(node, Leaf) and node.value is None else node
 
+    def member(self, key: str) -> Member | None:
+        """Return the member of the file with a key, null or not."""
+        return next((member for member in self.root.members if member.key == key), None)
+
     def read_at(self, at: Span) -> Node:
         """Return the value that begins where ``at`` does, read to the bottom. Raises CheckpointError."""
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from template_fix.bounds.limits import LimitExceeded, bounded
@@ -14,7 +14,7 @@ from template_fix.engine.programs import Program, programs
 from template_fix.engine.studies import Studied, studied_in
 from template_fix.engine.token_repair import token_findings
 from template_fix.options import Options
-from template_fix.results import Finding, Place, Report, TemplateSummary
+from template_fix.results import Finding, Place, Report
 from template_fix.rules import FILE_RULES, MARKER_RULES, is_wanted, rule_of
 from template_fix.tokens.reasoning_tokens import recorded_tags
 from template_fix.tokens.tagged_checkpoint import Subject
@@ -50,19 +50,7 @@ def checked(checkpoint: Checkpoint, studied: Mapping[Program, Studied], options:
     tokens = on_tokens(subject, token_findings, subject)
     wanted = [finding for finding in (*findings, *tokens) if is_wanted(rule_of(finding.code), options)]
     summaries = [
-        TemplateSummary(
-            copy.file,
-            copy.variant,
-            study.reasoning,
-            study.tags,
-            study.probes,
-            study.accepted,
-            study.tests,
-            study.exercised,
-            study.not_rendered,
-            study.versions,
-            *study.forms,
-        )
+        replace(study.learned, file=copy.file, variant=copy.variant)
         for program, study in studied.items()
         for copy in program.copies
     ]
@@ -98,14 +86,14 @@ def _located(copy: TemplateCopy, study: Studied) -> Iterator[Finding]:
         rule = rule_of(code)
         place = copy.place(*found.at) if found.at else Place(copy.file, template=copy.variant)
         unfound = _UNFOUND if found.sought and not found.at else ""
-        patch_with = getattr(rule, "PATCH_WITH", None) if study.reasoning or rule in MARKER_RULES else None
+        patch_with = getattr(rule, "PATCH_WITH", None) if study.learned.reasoning or rule in MARKER_RULES else None
         message, level = f"{found.message}{unfound}", found.level or rule.LEVEL
         yield Finding(code, level, message, place, found.evidence, found.fix, patch_with)
 
 
 def subject_of(checkpoint: Checkpoint, studied: Iterable[Studied], options: Options) -> Subject:
     studied = tuple(studied)
-    printed = [pair for study in studied for pair in study.tags]
+    printed = [pair for study in studied for pair in study.learned.tags]
     chosen = (*options.tags, *(_plain(checkpoint, token) for token in options.plain))
     tags = tuple(dict.fromkeys([*chosen, *printed, *recorded_tags(checkpoint, options.tags)]))
     control = frozenset(pair for pair in tags if _control(pair) and pair not in chosen)

@@ -7,7 +7,6 @@ battery has both.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from template_fix.contract.examination import Examination, Observation
 from template_fix.conversations.probe import CALLS, IN_FIELDS, Probe, probe
@@ -36,18 +35,11 @@ FOUR, FIVE = "4.57", "5"
 _KINDS = {"reasoning": "reasoning", "answer": "answers", "call": "tool calls", "result": "tool results"}
 
 
-class Forms(NamedTuple):
-    """The forms that a template refuses, in words, and how many conversations of its battery are of none of these."""
+def forms(study: Study) -> tuple[tuple[str, ...], int]:
+    """Return the forms that a template refuses wherever they come, in words, and prints others without them.
 
-    refused: tuple[str, ...]
-    fitting: int
-
-
-NO_FORMS = Forms((), 0)
-
-
-def forms(study: Study) -> Forms:
-    """Return which forms of conversations a template refuses wherever they come, and prints others without them."""
+    The number is that of conversations of its battery that have none of these.
+    """
     refused = [seen.probe for seen in study.examined if seen.text is None]
     printed = [seen.probe for seen in study.examined if seen.text is not None]
     whole = {
@@ -57,7 +49,7 @@ def forms(study: Study) -> Forms:
     # What is refused wherever it comes is so later on, too.
     tried = [name for name in _UNUSUAL if printed and ("a system prompt" not in whole or "system" not in name)]
     unusual = [name for name in tried if all(_refuses(study, shape) for shape in _UNUSUAL[name])]
-    return Forms((*whole, *unusual), len(fitting))
+    return (*whole, *unusual), len(fitting)
 
 
 def _refuses(study: Study, shape: str) -> bool:

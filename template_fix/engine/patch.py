@@ -78,7 +78,7 @@ def _patched(checkpoint: Checkpoint, options: Options, *, alike: bool) -> PatchR
     changed = {
         file: (text, mended.files[file]) for file, text in checkpoint.files.items() if mended.files[file] != text
     }
-    tags = next((pair for study in studied.values() for pair in study.tags), None)
+    tags = next((pair for study in studied.values() for pair in study.learned.tags), None)
     served = changed_prompt(checkpoint, mended, tags, special_tokens(checkpoint)) if tags and kept else None
     switched = any(SWITCH in study.variables for study in studied.values()) or any(
         SWITCH in edit.text for repair in kept for _, edit in repair.edits

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from template_fix.bounds.limits import LimitExceeded, in_turn
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.checkpoint.stop_tokens import ends
 from template_fix.conversations.tags import USUAL
-from template_fix.engine.forms import NO_FORMS, Forms, differences, forms, not_rendered
+from template_fix.engine.forms import differences, forms, not_rendered
 from template_fix.engine.ignored import ignored_in, noted
 from template_fix.engine.programs import Program
 from template_fix.jinja.folding import SWITCH
@@ -18,7 +18,7 @@ from template_fix.jinja.queries import undeclared
 from template_fix.options import Options
 from template_fix.repair.proposers import Proposal
 from template_fix.repair.study import Found, Setting, Study
-from template_fix.results import NotRendered
+from template_fix.results import TemplateSummary
 from template_fix.rules import ENGINE_RULES, READABLE_RULES, REPAIRABLE_RULES, TEMPLATE_RULES, codes, is_wanted
 from template_fix.text.edits import Edit, Span
 from template_fix.tokens.reasoning_tokens import vocabulary_tags
@@ -33,27 +33,19 @@ _ASSUMING = codes(rule for rule in TEMPLATE_RULES if getattr(rule, "ASSUMES_TAGS
 class Studied:
     """What the study of one template came to, in a form that leaves the child process.
 
-    ``found`` pairs each finding with its code; ``kept`` has each proposal that stands with the codes that it resolves
-    and its final edits, ``refused`` each other one with the reason. ``variables`` are what the template reads and
-    doesn't set, ``stops`` what it prints at the end of a turn, ``begins`` the BOS token that it prints first,
-    ``versions`` what releases of transformers do otherwise, ``forms`` which conversations it refuses.
+    ``found`` pairs each finding with its code; ``learned`` is what can be told of each copy of the template; ``kept``
+    has each proposal that stands with the codes that it resolves and its final edits, ``refused`` each other one with
+    the reason. ``variables`` are what the template reads and doesn't set, ``stops`` what it prints at the end of turns,
+    ``begins`` the BOS token that it prints first.
     """
 
     found: tuple[tuple[str, Found], ...]
-    reasoning: bool = False
-    tags: tuple[tuple[str, str], ...] = ()
-    probes: int = 0
-    accepted: int = 0
-    not_rendered: tuple[NotRendered, ...] = ()
-    tests: int = 0
-    exercised: int = 0
+    learned: TemplateSummary = field(default_factory=TemplateSummary)
     variables: frozenset[str] = frozenset()
     kept: tuple[tuple[Proposal, tuple[str, ...], tuple[Edit, ...]], ...] = ()
     refused: tuple[tuple[Proposal, str], ...] = ()
     stops: tuple[str, ...] = ()
     begins: tuple[str, ...] = ()
-    versions: tuple[str, ...] = ()
-    forms: Forms = NO_FORMS
 
 
 def special_tokens(checkpoint: Checkpoint) -> dict[str, str]:
@@ -138,6 +130,20 @@ def _begins(study: Study) -> tuple[str, ...]:
     return (begin,) if isinstance(begin, str) and begin and text and text.startswith(begin) else ()
 
 
+def _learned(study: Study) -> TemplateSummary:
+    refused, fitting = forms(study)
+    return TemplateSummary(
+        reasoning=study.reasoning,
+        tags=((study.tags.open, study.tags.close),) if study.reasoning else (),
+        probes=len(study.examined.probes),
+        accepted=study.accepted(),
+        refused=not_rendered(study.examined),
+        versions=differences(study.examined),
+        forms=refused,
+        fitting=fitting,
+    )
+
+
 def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studied:
     study = Study(source, setting)
     if study.unreadable is not None:
@@ -148,16 +154,10 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
     ignored = ignored_in(source)
     studied = Studied(
         found=tuple(noted(everything, ignored)),
-        reasoning=study.reasoning,
-        tags=((study.tags.open, study.tags.close),) if study.reasoning else (),
-        probes=len(study.examined.probes),
-        accepted=study.accepted(),
-        not_rendered=not_rendered(study.examined),
+        learned=_learned(study),
         variables=undeclared(source),
         stops=stops_of(study),
         begins=_begins(study),
-        versions=differences(study.examined),
-        forms=forms(study),
     )
     if not heal or not study.reasoning:
         return studied
@@ -172,4 +172,5 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
     if not made.whole and study.binds_switch:
         captured = find_repair(Study(source, replace(setting, captured=True)), found, options, REPAIRABLE_RULES)
         made = captured if captured.whole or not made.refused else made
-    return replace(studied, kept=made.kept, refused=made.refused, tests=tests, exercised=exercised)
+    learned = replace(studied.learned, tests=tests, exercised=exercised)
+    return replace(studied, kept=made.kept, refused=made.refused, learned=learned)

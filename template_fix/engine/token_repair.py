@@ -8,8 +8,8 @@ from dataclasses import replace
 from template_fix.options import Options
 from template_fix.results import Finding, Level, Repair, Target
 from template_fix.rules import FILE_RULES, TOKEN_RULES, codes
-from template_fix.tokens.reasoning_tokens import unflag
 from template_fix.tokens.tagged_checkpoint import Subject
+from template_fix.tokens.unflag import unflag
 
 _ORDINARY = "Every loader keeps them when it decodes with skip_special_tokens=True, and every id stays as it is."
 _UNFLAGGED = codes(rule for rule in TOKEN_RULES if getattr(rule, "UNFLAGGED", False))

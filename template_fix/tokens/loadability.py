@@ -66,7 +66,7 @@ def _extra_lists(checkpoint: Checkpoint) -> Iterator[Obstacle]:
     """4.57 takes a mapping of names for ``extra_special_tokens``, where 5 writes a list."""
     for file in _read_by_both(checkpoint):
         document = checkpoint.document(file)
-        member = _member(document, EXTRA)
+        member = document.member(EXTRA) if document else None
         if document and member and not isinstance(member.value, Object):
             full = isinstance(member.value, Array)
             message = f"{EXTRA} is {'a list, the form of transformers 5' if full else 'null'}"
@@ -78,7 +78,7 @@ def _extra_lists(checkpoint: Checkpoint) -> Iterator[Obstacle]:
 
 def _as_additional(document: Document, member: Member) -> Iterator[Edit]:
     """Give a list of ``extra_special_tokens`` the name that both releases read; an empty one becomes a mapping."""
-    older = _member(document, ADDITIONAL_LIST)
+    older = document.member(ADDITIONAL_LIST)
     if not isinstance(member.value, Array) or not member.value.items:
         yield Edit(member.value.span, "{}")
     elif older is None:
@@ -135,7 +135,7 @@ def _items(document: Document, key: str) -> tuple[Node, ...]:
 
 def _null_decoder(checkpoint: Checkpoint) -> Iterator[Obstacle]:
     document = checkpoint.document(CONFIG)
-    member = _member(document, "added_tokens_decoder")
+    member = document.member("added_tokens_decoder") if document else None
     if document and member and isinstance(member.value, Leaf):
         edits = without(document.root, [document.root.members.index(member)])
         error = "AttributeError: 'NoneType' object has no attribute 'items'"
@@ -181,7 +181,3 @@ _FINDERS: tuple[Callable[[Checkpoint], Iterator[Obstacle]], ...] = (
 
 def _read_by_both(checkpoint: Checkpoint) -> tuple[str, ...]:
     return (CONFIG,) if has_decoder(checkpoint) else (CONFIG, MAP)
-
-
-def _member(document: Document | None, key: str) -> Member | None:
-    return next((member for member in document.root.members if member.key == key), None) if document else None

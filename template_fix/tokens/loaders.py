@@ -83,7 +83,7 @@ def has_decoder(checkpoint: Checkpoint) -> bool:
 
 def _present(checkpoint: Checkpoint, file: str, key: str) -> bool:
     document = checkpoint.document(file)
-    return document is not None and any(member.key == key for member in document.root.members)
+    return document is not None and document.member(key) is not None
 
 
 def _fast4(checkpoint: Checkpoint, token: str) -> Iterable[TokenRecord]:

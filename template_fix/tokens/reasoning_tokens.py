@@ -1,4 +1,4 @@
-"""Reasoning tags among the tokens: finding them, what loaders do to them, and making them ordinary."""
+"""Reasoning tags among the tokens."""
 
 from __future__ import annotations
 
@@ -8,23 +8,6 @@ from collections.abc import Iterable
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError
 from template_fix.checkpoint.json_file import place
 from template_fix.conversations.tags import pairs
-from template_fix.tokens.loaders import LOADERS, adds, skipped_by, skips, told
-from template_fix.tokens.stub_tokenizer import Vocabulary
-from template_fix.tokens.unflag import Unflagged, unflag
-
-__all__ = [
-    "LOADERS",
-    "Unflagged",
-    "Vocabulary",
-    "adds",
-    "recorded_tags",
-    "skipped_by",
-    "skips",
-    "tokens_in",
-    "told",
-    "unflag",
-    "vocabulary_tags",
-]
 
 MOST_PAIRS, MOST_LISTED = 32, 40
 

@@ -19,8 +19,9 @@ from template_fix.rules.tokens import (
     tf304_swallows_whitespace,
 )
 from template_fix.tokens.loaders import LOADERS
-from template_fix.tokens.reasoning_tokens import tokens_in, unflag, vocabulary_tags
+from template_fix.tokens.reasoning_tokens import tokens_in, vocabulary_tags
 from template_fix.tokens.tagged_checkpoint import Subject
+from template_fix.tokens.unflag import unflag
 
 RULES = (
     tf301_special_tag,

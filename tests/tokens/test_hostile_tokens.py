@@ -19,9 +19,10 @@ from template_fix.report.showing import show
 from template_fix.rules import FILE_RULES, TOKEN_RULES
 from template_fix.tokens.loadability import obstacles
 from template_fix.tokens.loaders import skipped_by
-from template_fix.tokens.reasoning_tokens import MOST_PAIRS, listed, recorded_tags, tokens_in, unflag, vocabulary_tags
+from template_fix.tokens.reasoning_tokens import MOST_PAIRS, listed, recorded_tags, tokens_in, vocabulary_tags
 from template_fix.tokens.stub_tokenizer import Vocabulary
 from template_fix.tokens.tagged_checkpoint import Subject
+from template_fix.tokens.unflag import unflag
 
 pytestmark = pytest.mark.children
 

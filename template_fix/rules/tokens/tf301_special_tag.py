@@ -28,9 +28,11 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from template_fix.results import Evidence, Finding, Level
-from template_fix.tokens.reasoning_tokens import LOADERS, Vocabulary, listed, skipped_by, tokens_in, told, unflag
+from template_fix.tokens.loaders import LOADERS, skipped_by, told
+from template_fix.tokens.reasoning_tokens import listed, tokens_in
+from template_fix.tokens.stub_tokenizer import Vocabulary
 from template_fix.tokens.tagged_checkpoint import Subject
-from template_fix.tokens.unflag import flag_span
+from template_fix.tokens.unflag import flag_span, unflag
 
 CODE = "TF301"
 LEVEL = Level.ERROR

@@ -23,15 +23,15 @@ from collections.abc import Iterator, Sequence
 
 from template_fix.checkpoint.checkpoint import TokenRecord
 from template_fix.results import Evidence, Finding, Level
-from template_fix.tokens.reasoning_tokens import listed, skips
+from template_fix.tokens.loaders import skips
+from template_fix.tokens.reasoning_tokens import listed
 from template_fix.tokens.tagged_checkpoint import Subject
-from template_fix.tokens.unflag import flag_span
+from template_fix.tokens.unflag import ENTRIES, flag_span
 
 CODE = "TF302"
 LEVEL = Level.WARNING
 SUMMARY = "the files disagree on whether a tag is special"
 UNFLAGGED = True
-ENTRIES = ("added_tokens", "added_tokens_decoder")
 
 
 def check(subject: Subject) -> Iterator[Finding]:

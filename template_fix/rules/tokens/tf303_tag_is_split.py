@@ -24,9 +24,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from template_fix.checkpoint.token_records import TOKENIZER
 from template_fix.results import Evidence, Finding, Level, Place
-from template_fix.tokens.reasoning_tokens import LOADERS, Vocabulary, adds, listed, tokens_in, unflag
+from template_fix.tokens.loaders import LOADERS, adds
+from template_fix.tokens.reasoning_tokens import listed, tokens_in
+from template_fix.tokens.stub_tokenizer import Vocabulary
 from template_fix.tokens.tagged_checkpoint import Subject
-from template_fix.tokens.unflag import flag_span
+from template_fix.tokens.unflag import flag_span, unflag
 
 CODE = "TF303"
 LEVEL = Level.WARNING

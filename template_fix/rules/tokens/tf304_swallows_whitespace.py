@@ -22,7 +22,8 @@ from collections.abc import Iterator
 
 from template_fix.checkpoint.checkpoint import TokenRecord
 from template_fix.results import Evidence, Finding, Level
-from template_fix.tokens.reasoning_tokens import Vocabulary, listed
+from template_fix.tokens.reasoning_tokens import listed
+from template_fix.tokens.stub_tokenizer import Vocabulary
 from template_fix.tokens.tagged_checkpoint import Subject
 from template_fix.tokens.unflag import flag_span
 
