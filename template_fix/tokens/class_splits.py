@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from template_fix.checkpoint.checkpoint import Checkpoint
-from template_fix.checkpoint.template_copies import CONFIG
+from template_fix.checkpoint.template_copies import CONFIG, PROCESSOR_FILES
 from template_fix.checkpoint.token_records import MAP, TOKENIZER
 from template_fix.jinja.tables import table
 from template_fix.text.edits import Edit, Span
@@ -96,6 +96,8 @@ def renamed(checkpoint: Checkpoint, name: str) -> Edit | str:
     kind = checkpoint.value("config.json", "model_type")
     if kind in _classes()["model_types"]:
         return f"the model type {kind} stands for {name}"
+    if PROCESSOR_FILES & (checkpoint.files.keys() | checkpoint.others):
+        return f"a processor lies beside, which may ask for {name} itself; that could not be tried"
     document = checkpoint.document(CONFIG)
     node = document.get("tokenizer_class") if document else None
     if document is None or node is None:

@@ -49,7 +49,8 @@ def _tried(files: dict[str, str], texts: tuple[str, ...]) -> Tried | None:
         with tempfile.TemporaryDirectory() as folder:
             for name, text in files.items():
                 Path(folder, name).write_bytes(text.encode())
-            loaded = AutoTokenizer.from_pretrained(folder)
+            # Said, since it would ask the user otherwise.
+            loaded = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
             ids = [loaded.encode(text, add_special_tokens=False) for text in texts]
         return Tried(__version__, ids == [own.encode(text, add_special_tokens=False).ids for text in texts])
     except Exception:  # a stranger's files, and whichever release: what can't be loaded tells nothing of texts

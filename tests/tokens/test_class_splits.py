@@ -22,7 +22,7 @@ from template_fix.results import Finding, Level
 from template_fix.rules.files import tf305_encodes_otherwise
 from template_fix.text.edits import Edit
 from template_fix.tokens.class_splits import SAMPLES, class_of, otherwise, renamed
-from template_fix.tokens.installed import Tried
+from template_fix.tokens.installed import Tried, tried
 from template_fix.tokens.loaders import BACKEND5, FAST4
 from template_fix.tokens.tagged_checkpoint import Subject
 
@@ -131,6 +131,14 @@ def test_patch_names_the_class_that_goes_by_the_file(indent: int | None, newline
     assert not patch(before.after(result.changed), Options(select="TF305")).kept
 
 
+def test_code_of_the_model_is_never_run_nor_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("transformers")
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked"))
+    found = stored("Qwen2Tokenizer", None)
+    found["config.json"] = {"model_type": "own", "auto_map": {"AutoConfig": "own.Own"}}
+    assert tried(checkpoint(found), SAMPLES) is None
+
+
 def test_a_class_that_is_not_gone_by_after_the_edit_is_left(installed: Callable[..., None]) -> None:
     installed(Tried("6.0.0", False))
     assert not patch(checkpoint(stored("Qwen2Tokenizer", "qwen3")), Options(select="TF305")).kept
@@ -140,6 +148,13 @@ def test_what_newer_releases_do_right_is_left_alone_unless_it_is_selected() -> N
     assert not patch(checkpoint(llama())).kept
     (repair,) = patch(checkpoint(llama()), Options(select="TF305")).kept
     assert '"padding_side": "left"' in repair.edits[0][1].text
+
+
+def test_beside_a_processor_which_may_ask_for_the_class_it_is_left() -> None:
+    found = replace(checkpoint(stored("Qwen2Tokenizer", "qwen3")), others=frozenset({"preprocessor_config.json"}))
+    result = patch(found, Options(select="TF305"))
+    assert not result.kept
+    assert "a processor lies beside" in str(result.after.findings[0].fix)
 
 
 def test_tokens_that_the_class_names_by_itself_are_kept() -> None:
