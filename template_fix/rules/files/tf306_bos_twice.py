@@ -25,7 +25,7 @@ from template_fix.bounds.limits import LimitExceeded, bounded
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError
 from template_fix.checkpoint.token_records import TOKENIZER
 from template_fix.results import Evidence, Finding, Level
-from template_fix.tokens.reasoning_tokens import Vocabulary
+from template_fix.tokens.stub_tokenizer import Vocabulary
 from template_fix.tokens.tagged_checkpoint import Subject
 
 CODE = "TF306"
