@@ -52,4 +52,4 @@ def test_a_code_that_no_rule_has_is_refused(name: str, given: object) -> None:
 
 
 def test_the_codes_are_those_of_the_rules() -> None:
-    assert rule_codes() == [rule.CODE for rule in RULES]
+    assert rule_codes() == [rule.code for rule in RULES]

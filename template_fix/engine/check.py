@@ -86,8 +86,8 @@ def _located(copy: TemplateCopy, study: Studied) -> Iterator[Finding]:
         rule = rule_of(code)
         place = copy.place(*found.at) if found.at else Place(copy.file, template=copy.variant)
         unfound = _UNFOUND if found.sought and not found.at else ""
-        patch_with = getattr(rule, "PATCH_WITH", None) if study.learned.reasoning or rule in MARKER_RULES else None
-        message, level = f"{found.message}{unfound}", found.level or rule.LEVEL
+        patch_with = rule.patch_with if study.learned.reasoning or rule in MARKER_RULES else None
+        message, level = f"{found.message}{unfound}", found.level or rule.level
         yield Finding(code, level, message, place, found.evidence, found.fix, patch_with)
 
 

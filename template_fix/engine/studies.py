@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from template_fix.bounds.limits import LimitExceeded, in_turn
 from template_fix.checkpoint.checkpoint import Checkpoint
@@ -19,14 +18,25 @@ from template_fix.options import Options
 from template_fix.repair.proposers import Proposal
 from template_fix.repair.study import Found, Setting, Study
 from template_fix.results import TemplateSummary
-from template_fix.rules import ENGINE_RULES, READABLE_RULES, REPAIRABLE_RULES, TEMPLATE_RULES, codes, is_wanted
+from template_fix.rules import (
+    ENGINE_RULES,
+    READABLE_RULES,
+    REPAIRABLE_RULES,
+    TEMPLATE_RULES,
+    StudyRules,
+    codes,
+    is_wanted,
+)
 from template_fix.text.edits import Edit, Span
 from template_fix.tokens.reasoning_tokens import vocabulary_tags
 
 # Computing time for all templates of a model together.
 CHECK_SECONDS, PATCH_SECONDS = 12.0, 20.0
-# Rules that, selected by name, look at templates without any notion of reasoning, too.
-_ASSUMING = codes(rule for rule in TEMPLATE_RULES if getattr(rule, "ASSUMES_TAGS", False))
+# What repairs are judged by, and what no other repair mends.
+_CHECKS = {rule.code: rule.check for rule in REPAIRABLE_RULES}
+_ALONE = codes(rule for rule in REPAIRABLE_RULES if rule.alone)
+# Selected by name, they look at templates without any notion of reasoning, too.
+_ASSUMING = codes(rule for rule in TEMPLATE_RULES if rule.assumes_tags)
 
 
 @dataclass(frozen=True)
@@ -81,12 +91,12 @@ def studied_in(
         program: _stopped(study) if isinstance(study, LimitExceeded) else study
         for program, study in zip(found, tried, strict=True)
     }
-    wanted = [rule for rule in ENGINE_RULES if is_wanted(rule, options)]
+    wanted = tuple(rule for rule in ENGINE_RULES if is_wanted(rule, options))
     return _in_engines(found_in, wanted, setting, options) if wanted else found_in
 
 
 def _in_engines(
-    studied: dict[Program, Studied], rules: Sequence[Any], setting: Setting, options: Options
+    studied: dict[Program, Studied], rules: StudyRules, setting: Setting, options: Options
 ) -> dict[Program, Studied]:
     """Return studies with what other engines make of their templates, each tried in a child process of its own."""
     tried = in_turn(_ask, [(program.source, setting, options) for program in studied], computing=CHECK_SECONDS)
@@ -100,11 +110,11 @@ def _in_engines(
 
 def _ask(source: str, setting: Setting, options: Options) -> list[tuple[str, Found]]:
     study, rules = Study(source, setting), [rule for rule in ENGINE_RULES if is_wanted(rule, options)]
-    return [] if study.unreadable else [(rule.CODE, each) for rule in rules for each in rule.check(study)]
+    return [] if study.unreadable else [(rule.code, each) for rule in rules for each in rule.check(study)]
 
 
-def _unknown(rules: Sequence[Any], error: LimitExceeded) -> list[tuple[str, Found]]:
-    return [(rule.CODE, Found(f"what other engines print could not be tried: it {error}")) for rule in rules]
+def _unknown(rules: StudyRules, error: LimitExceeded) -> list[tuple[str, Found]]:
+    return [(rule.code, Found(f"what other engines print could not be tried: it {error}")) for rule in rules]
 
 
 def setting_for(checkpoint: Checkpoint, options: Options) -> Setting:
@@ -147,10 +157,10 @@ def _learned(study: Study) -> TemplateSummary:
 def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studied:
     study = Study(source, setting)
     if study.unreadable is not None:
-        return Studied(tuple((rule.CODE, each) for rule in READABLE_RULES for each in rule.check(study)))
+        return Studied(tuple((rule.code, each) for rule in READABLE_RULES for each in rule.check(study)))
     from template_fix.markers.mark_template import stops_of
 
-    everything = tuple((rule.CODE, each) for rule in TEMPLATE_RULES for each in rule.check(study))
+    everything = tuple((rule.code, each) for rule in TEMPLATE_RULES for each in rule.check(study))
     ignored = ignored_in(source)
     studied = Studied(
         found=tuple(noted(everything, ignored)),
@@ -164,13 +174,12 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
     # Imported where it is needed: a check never is, and shall be fast.
     from template_fix.repair.heal import find_repair
 
-    repairable = {rule.CODE for rule in REPAIRABLE_RULES}
-    options = replace(options, ignore={*options.ignore, *ignored.keys() & repairable})
-    found = tuple(each for each in everything if each[0] in repairable)
-    made = find_repair(study, found, options, REPAIRABLE_RULES)
+    options = replace(options, ignore={*options.ignore, *ignored.keys() & _CHECKS.keys()})
+    found = tuple(each for each in everything if each[0] in _CHECKS)
+    made = find_repair(study, found, options, _CHECKS, _ALONE)
     tests, exercised = (len(made.coverage.outcomes), made.coverage.both) if made.coverage else (0, 0)
     if not made.whole and study.binds_switch:
-        captured = find_repair(Study(source, replace(setting, captured=True)), found, options, REPAIRABLE_RULES)
+        captured = find_repair(Study(source, replace(setting, captured=True)), found, options, _CHECKS, _ALONE)
         made = captured if captured.whole or not made.refused else made
     learned = replace(studied.learned, tests=tests, exercised=exercised)
     return replace(studied, kept=made.kept, refused=made.refused, learned=learned)

@@ -12,7 +12,7 @@ from template_fix.tokens.tagged_checkpoint import Subject
 from template_fix.tokens.unflag import unflag
 
 _ORDINARY = "Every loader keeps them when it decodes with skip_special_tokens=True, and every id stays as it is."
-_UNFLAGGED = codes(rule for rule in TOKEN_RULES if getattr(rule, "UNFLAGGED", False))
+_UNFLAGGED = codes(rule for rule in TOKEN_RULES if rule.unflagged)
 
 
 def token_findings(subject: Subject) -> list[Finding]:
@@ -50,8 +50,8 @@ def flag_repair(
 def file_repair(subject: Subject, options: Options) -> Repair | None:
     """Return the first repair that a rule on files has for a checkpoint, or None. Make its edits, then ask again."""
     for rule in FILE_RULES:
-        if hasattr(rule, "repairs") and options.wants(rule.CODE):
-            for repair in rule.repairs(subject, options.names(rule.CODE)):
+        if rule.repairs and options.wants(rule.code):
+            for repair in rule.repairs(subject, options.names(rule.code)):
                 found: Repair = repair
                 return found
     return None

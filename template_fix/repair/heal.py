@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from template_fix.contract.examination import Case, Examination
 from template_fix.jinja.templates import Template
@@ -22,6 +22,7 @@ from template_fix.text.edits import Edit, trace_back
 from template_fix.trace.coverage import Coverage
 from template_fix.trace.recorder import traced
 
+Checks: TypeAlias = "Mapping[str, Callable[[Study], Iterator[Found]]]"
 _UNREACHED = "no conversation that it was tried on gets there, so nothing proves it"
 
 _SPREAD = (
@@ -40,16 +41,19 @@ class Repaired(NamedTuple):
     coverage: Coverage | None = None
 
 
-def find_repair(study: Study, found: Iterable[tuple[str, Found]], options: Options, rules: Sequence[Any]) -> Repaired:
+def find_repair(
+    study: Study, found: Iterable[tuple[str, Found]], options: Options, checks: Checks, alone: Collection[str]
+) -> Repaired:
     """Look for the smallest repair of a template.
 
-    ``found`` is what was found wrong, by code, ``rules`` what finds it.
+    ``found`` is what was found wrong, by code, ``checks`` what finds it. Codes in ``alone`` are mended by what is
+    proposed for them, and by nothing else.
     """
     found = tuple(found)
     wanted = {code for code, _ in found if options.wants(code)}
     if not wanted:
         return Repaired(coverage=study.coverage)
-    study, alone = study.enlarged(), {rule.CODE for rule in rules if getattr(rule, "ALONE", False)}
+    study = study.enlarged()
     proposals: list[Proposal] = []
     best: Choice | None = None
     for suggest in (_cheap, _forced):
@@ -65,7 +69,7 @@ def find_repair(study: Study, found: Iterable[tuple[str, Found]], options: Optio
             break
         best = better
     best = best and _without_leak(study, best)
-    kept = tuple(_final(study, found, best, rules)) if best else ()
+    kept = tuple(_final(study, found, best, checks)) if best else ()
     left = best is None or broken(best.case.itself)
     refused = tuple(_refusals(study, proposals, best, wanted)) if left else ()
     return Repaired(kept, refused, not left, study.coverage)
@@ -116,14 +120,14 @@ def _without_leak(study: Study, best: Choice) -> Choice:
     return best
 
 
-def _asked_for(proposal: Proposal, wanted: set[str], alone: set[str], options: Options) -> bool:
+def _asked_for(proposal: Proposal, wanted: set[str], alone: Collection[str], options: Options) -> bool:
     """Whether a proposal may resolve what the user selected: what an edit mends shows only when it is judged.
 
     For codes in ``alone`` it is known: their proposals mend these, and no other does.
     """
     if proposal.code in alone or options.wants(proposal.code):
         return options.wants(proposal.code)
-    return bool(wanted - alone) and not any(proposal.code.startswith(prefix) for prefix in options.ignore)
+    return bool(wanted.difference(alone)) and not any(proposal.code.startswith(prefix) for prefix in options.ignore)
 
 
 def _reached(study: Study, proposal: Proposal) -> bool:
@@ -133,7 +137,7 @@ def _reached(study: Study, proposal: Proposal) -> bool:
 
 
 def _final(
-    study: Study, found: Iterable[tuple[str, Found]], best: Choice, rules: Sequence[Any]
+    study: Study, found: Iterable[tuple[str, Found]], best: Choice, checks: Checks
 ) -> Iterator[tuple[Proposal, tuple[str, ...], tuple[Edit, ...]]]:
     """Yield each proposal of a choice with the codes that it resolves and its edits as they are written."""
     made = study.search.candidates.edits(best.kept)
@@ -141,13 +145,13 @@ def _final(
     # What notes the switch comes with the first proposal.
     noted = len(made) - sum(len(proposal.edits) for proposal in best.kept)
     before = {_Told(code, each.message, each.evidence) for code, each in found}
-    after = _findings(study, best.case, rules)
+    after = _findings(study, best.case, checks)
     for proposal in best.kept:
         count = noted + len(proposal.edits)
         edits, written, noted = written[:count], written[count:], 0
         others = [each for each in best.kept if each is not proposal]
         rest = study.search.tried(others).case if others else study.case
-        without = _findings(study, rest, rules) if others else before
+        without = _findings(study, rest, checks) if others else before
         if proposal.code == "TF204" and _spreads_empty_block(rest.itself, best.case.itself):
             proposal = replace(proposal, why=proposal.why + _SPREAD)
         yield proposal, _resolved(without or before, after) or (proposal.code,), tuple(edits)
@@ -166,10 +170,10 @@ class _Told(NamedTuple):
     evidence: tuple[Evidence, ...]
 
 
-def _findings(study: Study, case: Case, rules: Sequence[Any]) -> set[_Told]:
+def _findings(study: Study, case: Case, checks: Checks) -> set[_Told]:
     """Return what rules find wrong with a template that has edits made."""
     seen = study.repaired(case)
-    return {_Told(rule.CODE, each.message, each.evidence) for rule in rules for each in rule.check(seen)}
+    return {_Told(code, each.message, each.evidence) for code, check in checks.items() for each in check(seen)}
 
 
 def _resolved(before: set[_Told], after: set[_Told]) -> tuple[str, ...]:

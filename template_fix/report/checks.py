@@ -139,7 +139,7 @@ def summary_lines(outcomes: Sequence[Report | Failed]) -> Iterator[Line]:
         here = [(finding, number) for finding, number in found if finding.code == code]
         models = counted(len({number for _, number in here}), "model")
         yield line(
-            f"{code}: ", *tally(each for each, _ in here), f" in {models}: {rule_of(code).SUMMARY}", indent=2, hang=4
+            f"{code}: ", *tally(each for each, _ in here), f" in {models}: {rule_of(code).summary}", indent=2, hang=4
         )
 
 

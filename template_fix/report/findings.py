@@ -172,7 +172,7 @@ def _repaired(result: PatchResult, written: str | None) -> list[Piece]:
 
 def concerns(result: PatchResult) -> str:
     """Return whom the losses concern, where they are such as many vendors want for serving."""
-    on_purpose = (getattr(rule_of(finding.code), "ON_PURPOSE", False) for finding in result.before.findings)
+    on_purpose = (rule_of(finding.code).on_purpose for finding in result.before.findings)
     return CONCERNS if any(on_purpose) else ""
 
 

@@ -27,8 +27,7 @@ def pages() -> list[Page]:
     """Return the pages of all rules, in the order of their codes."""
     from template_fix.rules import RULES
 
-    rules = sorted(RULES, key=lambda rule: str(rule.CODE))
-    return [Page(rule.CODE, rule.LEVEL.value, rule.SUMMARY, inspect.cleandoc(rule.__doc__ or "")) for rule in rules]
+    return [Page(rule.code, rule.level.value, rule.summary, inspect.cleandoc(rule.page)) for rule in RULES]
 
 
 def page(code: str) -> Page:

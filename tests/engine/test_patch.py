@@ -48,7 +48,7 @@ def config(template: Any, **rest: Any) -> str:
 
 
 # What these templates do to tools and system texts has no repair.
-WHOLE = {str(rule.CODE) for rule in WHOLE_RULES}
+WHOLE = {str(rule.code) for rule in WHOLE_RULES}
 # The same template in every form of storage, so that it is studied once; JSON spells it in several ways.
 STORED = {
     FILE: SMALL,

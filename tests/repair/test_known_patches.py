@@ -155,5 +155,5 @@ def test_a_patch_leaves_alone_what_does_no_harm(patch: str) -> None:
 @pytest.mark.parametrize("patch", known_patches(), ids=lambda patch: patch.id)
 def test_a_patch_says_what_it_is_and_keeps_the_original_behind_the_switch(patch: Patch) -> None:
     assert all(text.strip() for text in (patch.title, patch.why, patch.seen))
-    assert patch.rule in {rule.CODE for rule in RULES}
+    assert patch.rule in {rule.code for rule in RULES}
     assert "SWITCH" in patch.replacement

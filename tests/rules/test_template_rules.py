@@ -9,7 +9,7 @@ from shelf import FILE, source
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.engine.patch import Options, check
 from template_fix.results import Finding, Level
-from template_fix.rules import REPAIRABLE_RULES, level_of
+from template_fix.rules import REPAIRABLE_RULES, rule_of
 
 FRAME = """\
 {%- for m in messages %}
@@ -55,7 +55,7 @@ def marked(text: str) -> Marked:
 def findings(code: str, files: dict[str, str]) -> list[Finding]:
     found = check(Checkpoint("model", files), Options(select=frozenset({code}))).findings
     assert {finding.code for finding in found} <= {code}
-    assert all(finding.level in (level_of(code), Level.NOTE, Level.ERROR) for finding in found)
+    assert all(finding.level in (rule_of(code).level, Level.NOTE, Level.ERROR) for finding in found)
     return list(found)
 
 
@@ -291,11 +291,11 @@ def test_a_sound_template_has_no_findings_at_all() -> None:
 def test_every_rule_on_templates_has_a_template_with_the_defect_and_one_without() -> None:
     tried = {param.values[0] for param in [*PLACED, *UNPLACED]} | {"TF101"}
     sound = {param.values[0] for param in SOUND} | {"TF101"}
-    assert tried == sound == {"TF101", *(rule.CODE for rule in REPAIRABLE_RULES)}
+    assert tried == sound == {"TF101", *(rule.code for rule in REPAIRABLE_RULES)}
 
 
 def test_levels_follow_what_is_lost() -> None:
-    errors = {rule.CODE for rule in REPAIRABLE_RULES if rule.LEVEL is Level.ERROR}
+    errors = {rule.code for rule in REPAIRABLE_RULES if rule.level is Level.ERROR}
     assert errors == {"TF102", "TF103", "TF201", "TF202", "TF203", "TF207"}
 
 

@@ -342,7 +342,7 @@ def test_a_template_that_is_right_has_no_such_finding(code: str, template: str) 
 
 
 def test_every_rule_on_the_whole_template_is_tried_on_what_is_wrong_and_on_what_is_right() -> None:
-    codes = {rule.CODE for rule in WHOLE_RULES}
+    codes = {rule.code for rule in WHOLE_RULES}
     assert {param.values[0] for param in WRONG} == {param.values[0] for param in RIGHT} == codes
 
 
