@@ -14,6 +14,7 @@ from template_fix.jinja.renderer import Failure
 from template_fix.repair.study import Study
 from template_fix.results import NotRendered
 from template_fix.text.display import cut
+from template_fix.tokens.reasoning_tokens import listed
 
 # How much is kept of a template's reason for refusing conversations.
 _REASON = 200
@@ -69,16 +70,17 @@ def not_rendered(examined: Examination) -> tuple[NotRendered, ...]:
 
 def differences(examined: Examination) -> tuple[str, ...]:
     """Return what one version of transformers refuses, loses or doubles that the other prints, a sentence each."""
-    told: dict[tuple[str, str], set[str]] = {}
+    told: dict[tuple[str, str], list[str]] = {}
     for four in examined:
         twin = (four.probe.shape, four.probe.key._replace(legacy=False))
         if four.probe.legacy and twin in examined.probes:
             five = examined.observe(examined.probes[twin])
             for release, one, other in ((FOUR, four, five), (FIVE, five, four)):
                 for fault in _faults(one, other):
-                    told.setdefault((release, fault), set()).add(_where(one))
+                    told.setdefault((release, fault), []).append(_where(one))
+    unlike = {FOUR: FIVE, FIVE: FOUR}
     return tuple(
-        f"transformers {release} {fault} {' and '.join(sorted(where))}; {FIVE if release == FOUR else FOUR} does not"
+        f"with transformers {release} it {fault} with {listed(dict.fromkeys(where), 'or')}, with {unlike[release]} not"
         for (release, fault), where in told.items()
     )
 
@@ -88,15 +90,15 @@ def _faults(one: Observation, other: Observation) -> Iterator[str]:
     if other.text is None:
         return
     if one.text is None:
-        yield "refuses turns"
+        yield "refuses messages"
         return
     lost, broken = ({part.kind for part in one.lost} - {part.kind for part in other.lost}), one.broken - other.broken
     twice = {one.kind(held) for held in broken if held.property == "once"}
     for fault, kinds in (("loses", lost), ("doubles", twice)):
-        yield from (f"{fault} {name}" for kind, name in _KINDS.items() if kind in kinds)
+        yield from (f"{fault} {name} of messages" for kind, name in _KINDS.items() if kind in kinds)
 
 
 def _where(seen: Observation) -> str:
     if seen.probe.empty is None:
-        return "where content is null"
-    return f"in the field {seen.probe.form}" if seen.probe.form in IN_FIELDS else "in the content"
+        return "null as content"
+    return f"the field {seen.probe.form}" if seen.probe.form in IN_FIELDS else "reasoning in content"

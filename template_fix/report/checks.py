@@ -30,7 +30,7 @@ def check_lines(report: Report, width: int = WIDEST, *, verbose: bool = False) -
         yield from _template(template, verbose)
     versions = dict.fromkeys(sentence for template in report.templates for sentence in template.versions)
     if versions:
-        yield line(Piece(f"{'. '.join(versions)}. {_VERSIONS}", "dim"), indent=2, hang=2)
+        yield line(Piece(f"{'; '.join(versions)}. {_VERSIONS}", "dim"), indent=2, hang=2)
     for finding in by_gravity(report.findings):
         yield line("")
         yield from finding_lines(finding, width)

@@ -32,18 +32,18 @@ def report(template: str) -> Report:
     [
         pytest.param(
             block("reasoning_content"),
-            ["transformers 4.57 loses reasoning in the field reasoning; 5 does not"],
+            ["with transformers 4.57 it loses reasoning of messages with the field reasoning, with 5 not"],
             id="one name alone",
         ),
         pytest.param(
             block("reasoning_content", "reasoning"),
-            ["transformers 5 doubles reasoning in the field reasoning; 4.57 does not"],
+            ["with transformers 5 it doubles reasoning of messages with the field reasoning, with 4.57 not"],
             id="two names one after the other",
         ),
         pytest.param(block("thinking or m.reasoning or m.reasoning_content"), [], id="every name"),
         pytest.param(
             block("thinking or m.reasoning or m.reasoning_content", inside=NULL),
-            ["transformers 5 refuses turns where content is null; 4.57 does not"],
+            ["with transformers 5 it refuses messages with null as content, with 4.57 not"],
             id="null is asked for",
         ),
         pytest.param(block(), [], id="no notion of reasoning"),
@@ -59,7 +59,7 @@ def test_it_is_told_once_with_the_option_for_rows() -> None:
     files = {"chat_template.jinja": source, "chat_template.json": json.dumps({"chat_template": f"x{source}"})}
     lines = check_lines(check(Checkpoint("m", files)))
     text = " ".join(piece.text for line in lines for piece in line.pieces)
-    assert text.count("loses reasoning in the field reasoning") == 1
+    assert text.count("loses reasoning of messages") == 1
     assert "--transformers 4.57 renders rows as that version does" in text
 
 
