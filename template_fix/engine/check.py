@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from template_fix.bounds.limits import LimitExceeded, bounded
-from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError, TemplateCopy
-from template_fix.checkpoint.token_records import TOKENIZER
+from template_fix.checkpoint.checkpoint import Checkpoint, TemplateCopy
 from template_fix.conversations.tags import closings
 from template_fix.engine.programs import Program, programs
 from template_fix.engine.studies import Studied, studied_in
@@ -17,10 +15,9 @@ from template_fix.options import Options
 from template_fix.results import Finding, Place, Report
 from template_fix.rules import FILE_RULES, MARKER_RULES, is_wanted, rule_of
 from template_fix.tokens.reasoning_tokens import recorded_tags
+from template_fix.tokens.stub_tokenizer import within_limits
 from template_fix.tokens.tagged_checkpoint import Subject
 
-# Computing time for the tokenizer of a model.
-TOKEN_SECONDS = 6.0
 _UNFOUND = "; what in the template does it was looked for, and not found"
 
 Value = TypeVar("Value")
@@ -65,11 +62,7 @@ def on_tokens(subject: Subject, function: Callable[..., Iterable[Value]], *args:
     """
     if not subject.tags:
         return []
-    name = subject.checkpoint.name
-    try:
-        return bounded(_listed, function, args, seconds=10 * TOKEN_SECONDS, computing=TOKEN_SECONDS)
-    except LimitExceeded as error:
-        raise CheckpointError(f"{name}/{TOKENIZER}: was stopped: to try its tokens {error}") from None
+    return within_limits(subject.checkpoint, "try its tokens", _listed, function, args)
 
 
 def _listed(function: Callable[..., Iterable[Value]], args: tuple[Any, ...]) -> list[Value]:

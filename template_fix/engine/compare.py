@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from template_fix.bounds.limits import LimitExceeded, bounded, in_turn
-from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError
+from template_fix.bounds.limits import LimitExceeded, in_turn
+from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.checkpoint.stop_tokens import stopping
 from template_fix.checkpoint.token_records import TOKENIZER
 from template_fix.conversations.battery import battery
@@ -19,6 +19,7 @@ from template_fix.engine.studies import CHECK_SECONDS, special_tokens
 from template_fix.jinja.renderer import Failure, Renderer, RenderError
 from template_fix.options import Options
 from template_fix.results import Evidence, Finding, Level, Report, compared
+from template_fix.tokens.stub_tokenizer import within_limits
 
 # How many conversations are shown that are printed otherwise.
 _SHOWN = 3
@@ -230,10 +231,8 @@ def _parts(base: Checkpoint, tuned: Checkpoint) -> tuple[str, ...]:
     ours, theirs = (each.files.get(TOKENIZER) for each in (base, tuned))
     if ours is None or theirs is None or ours == theirs:
         return ()
-    try:
-        return bounded(_differing, ours, theirs, seconds=10 * _SECONDS, computing=_SECONDS, megabytes=_MEGABYTES)
-    except LimitExceeded as error:
-        raise CheckpointError(f"{tuned.name}/{TOKENIZER}: was stopped: to compare it with the base's {error}") from None
+    purpose = "compare it with the base's"
+    return within_limits(tuned, purpose, _differing, ours, theirs, computing=_SECONDS, megabytes=_MEGABYTES)
 
 
 def _differing(ours: str, theirs: str) -> tuple[str, ...]:

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from template_fix.bounds.limits import MEGABYTES, LimitExceeded, bounded
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError
 from template_fix.checkpoint.json_file import Document
 from template_fix.checkpoint.token_records import FLAGS, TOKENIZER, TokenRecord
@@ -23,6 +24,9 @@ from template_fix.text.json_nodes import Bulk, Object
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+R = TypeVar("R")
+# Computing time for the tokenizer of a model.
+SECONDS = 6.0
 BYTE_LEVEL: dict[str, Any] = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
 BARE: dict[str, Any] = {
     "version": "1.0",
@@ -31,6 +35,24 @@ BARE: dict[str, Any] = {
     "decoder": BYTE_LEVEL,
     "model": {"type": "BPE"},
 }
+
+
+def within_limits(
+    checkpoint: Checkpoint,
+    purpose: str,
+    function: Callable[..., R],
+    *args: Any,
+    computing: float = SECONDS,
+    megabytes: int = MEGABYTES,
+) -> R:
+    """Return ``function(*args)``, which runs the tokenizers library on a checkpoint, computed in a child process.
+
+    Raises CheckpointError that names the ``purpose`` where it takes more time or memory than it may.
+    """
+    try:
+        return bounded(function, *args, seconds=10 * computing, computing=computing, megabytes=megabytes)
+    except LimitExceeded as error:
+        raise CheckpointError(f"{checkpoint.name}/{TOKENIZER}: was stopped: to {purpose} {error}") from None
 
 
 @contextmanager

@@ -24,21 +24,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.bounds.limits import LimitExceeded, bounded
-from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError
+from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.checkpoint.template_copies import CONFIG
 from template_fix.checkpoint.token_records import TOKENIZER
 from template_fix.results import Evidence, Finding, Level, Place, Repair, Target
 from template_fix.text.edits import Edit
 from template_fix.tokens.class_splits import SAMPLES, Otherwise, class_of, otherwise, renamed
 from template_fix.tokens.installed import tried
+from template_fix.tokens.stub_tokenizer import within_limits
 from template_fix.tokens.tagged_checkpoint import Subject
 
 CODE = "TF305"
 LEVEL = Level.ERROR
 SUMMARY = "transformers 5 encodes text otherwise than tokenizer.json says"
-# Computing time to split and encode the samples.
-SECONDS = 6.0
 _TITLE = "name PreTrainedTokenizerFast as tokenizer_class"
 _LOADED = "load it with PreTrainedTokenizerFast.from_pretrained, which goes by tokenizer.json"
 
@@ -80,12 +78,7 @@ def repairs(subject: Subject, named: bool) -> Iterator[Repair]:
 
 def _look(checkpoint: Checkpoint) -> tuple[Otherwise, Edit | str] | None:
     """Return a text that is encoded otherwise, and the edit that mends it, or why none does."""
-    if class_of(checkpoint) is None:
-        return None
-    try:
-        return bounded(_looked, checkpoint, seconds=10 * SECONDS, computing=SECONDS)
-    except LimitExceeded as error:
-        raise CheckpointError(f"{checkpoint.name}/{TOKENIZER}: was stopped: to try its rules {error}") from None
+    return within_limits(checkpoint, "try its rules", _looked, checkpoint) if class_of(checkpoint) else None
 
 
 def _looked(checkpoint: Checkpoint) -> tuple[Otherwise, Edit | str] | None:

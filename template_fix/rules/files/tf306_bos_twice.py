@@ -21,18 +21,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.bounds.limits import LimitExceeded, bounded
-from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError
+from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.checkpoint.token_records import TOKENIZER
 from template_fix.results import Evidence, Finding, Level
-from template_fix.tokens.stub_tokenizer import Vocabulary
+from template_fix.tokens.stub_tokenizer import Vocabulary, within_limits
 from template_fix.tokens.tagged_checkpoint import Subject
 
 CODE = "TF306"
 LEVEL = Level.NOTE
 SUMMARY = "the text of a conversation gets a second BOS where it is tokenized"
-# Computing time to encode a few characters.
-_SECONDS = 6.0
 _TEXT = "a"
 
 
@@ -41,7 +38,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     for begin in subject.begins:
         if begin not in str(subject.checkpoint.value(TOKENIZER, "post_processor")):
             continue
-        tokens = _encoded(subject.checkpoint, begin + _TEXT)
+        tokens = within_limits(subject.checkpoint, "encode a text", _tokens, subject.checkpoint, begin + _TEXT)
         if tokens[:2] == (begin, begin):
             document = subject.checkpoint.document(TOKENIZER)
             node = document.get("post_processor") if document else None
@@ -55,13 +52,6 @@ def check(subject: Subject) -> Iterator[Finding]:
             )
 
 
-def _encoded(checkpoint: Checkpoint, text: str) -> tuple[str, ...]:
-    """Return the tokens of a text, with those that the post-processor puts around it."""
-    try:
-        return bounded(_tokens, checkpoint, text, seconds=10 * _SECONDS, computing=_SECONDS)
-    except LimitExceeded as error:
-        raise CheckpointError(f"{checkpoint.name}/{TOKENIZER}: was stopped: to encode a text {error}") from None
-
-
 def _tokens(checkpoint: Checkpoint, text: str) -> tuple[str, ...]:
+    """Return the tokens of a text, with those that the post-processor puts around it."""
     return Vocabulary(checkpoint).encoded(text, {}, special=True)
