@@ -13,11 +13,11 @@ own reader and every other library that goes by tokenizer.json encode the text a
 splits `1999` into single digits.
 
 ## Fix
-`PreTrainedTokenizerFast` goes by tokenizer.json in every release: `template-fix patch` names it as `tokenizer_class`,
-with what the former class had of its own (model_input_names, the padding side, names of tokens). Where config.json
-decides, no edit of the tokenizer's files helps: load the tokenizer with `PreTrainedTokenizerFast.from_pretrained`.
-What has changed since in transformers is a warning, and `patch` repairs it with `--select TF305`. Where transformers is
-installed, it is tried, before and after.
+`PreTrainedTokenizerFast` goes by tokenizer.json in all releases that were tried: `template-fix patch` names it as
+`tokenizer_class`, with what the former class had of its own (model_input_names, the padding side, names of tokens).
+Where config.json decides, no edit of the tokenizer's files helps: load the tokenizer with
+`PreTrainedTokenizerFast.from_pretrained`. What has changed since in transformers is a warning, and `patch` repairs it
+with `--select TF305`. Where transformers is installed, it is tried, before and after.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def repairs(subject: Subject, named: bool) -> Iterator[Repair]:
         return
     here = tried(subject.checkpoint.apply([(CONFIG, edit)]), SAMPLES)
     if here is None or here.alike:
-        by = f"{here.release}, which is installed, was tried" if here else "by what was read off 4.57.6 to 5.24.0"
-        why = f"It goes by tokenizer.json in every release of transformers: {by}."
+        tried_here = f"; {here.release}, which is installed, was tried with these files" if here else ""
+        why = f"Releases of transformers from 4.57.6 to 5.24.0 were seen to go by tokenizer.json then{tried_here}."
         yield Repair((CODE,), _TITLE, why, "tokenizer class", ((CONFIG, edit),), Target.FILES)
 
 
