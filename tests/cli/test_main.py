@@ -16,6 +16,7 @@ from template_fix.cli.main import main
 from template_fix.engine.patch import Options
 from template_fix.report.terminal import cells
 from template_fix.results import Level, PatchResult, Refusal, Repair, Report, Target
+from template_fix.rules import Rule
 
 BEFORE = '{"chat_template": "old"}\n'
 
@@ -43,11 +44,8 @@ class Engine:
         return PatchResult(before, after, result.kept, result.refused, changed)
 
 
-class Rule(types.ModuleType):
-    def __init__(self, code, level):
-        super().__init__(code.lower())
-        self.CODE, self.LEVEL, self.SUMMARY = code, level, f"{code} in short"
-        self.__doc__ = f"What {code} is.\n\n    an example\n\nMore.\n"
+def rule(code, level):
+    return Rule(code, level, f"{code} in short", f"What {code} is.\n\n    an example\n\nMore.\n", lambda _: iter(()))
 
 
 @pytest.fixture
@@ -55,7 +53,7 @@ def engine(monkeypatch):
     engine = Engine()
     monkeypatch.setattr("template_fix.engine.patch.check", lambda *given: engine.check(*given))
     monkeypatch.setattr("template_fix.engine.patch.patch", lambda *given: engine.patch(*given))
-    rules = (Rule("TF201", Level.ERROR), Rule("TF205", Level.WARNING), Rule("TF301", Level.ERROR))
+    rules = (rule("TF201", Level.ERROR), rule("TF205", Level.WARNING), rule("TF301", Level.ERROR))
     monkeypatch.setattr("template_fix.rules.RULES", rules)
     return engine
 
