@@ -15,7 +15,7 @@ _BESIDE = 200
 
 
 class Level(str, Enum):
-    """How much a finding matters; see the table of rules in the README."""
+    """How much a finding matters; see the table in docs/rules.md."""
 
     ERROR = "error"
     WARNING = "warning"

@@ -1,4 +1,4 @@
-"""The pages of the rules, for ``explain``, the README's table and SARIF."""
+"""The pages of the rules, for ``explain``, the table of docs/rules.md and SARIF."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def test_a_repository_is_not_patched_in_place(hub, repo, capsys):
 
 def test_a_diff_of_a_repository_is_shown(repo, capsys):
     assert main(["patch", "org/model", "--diff"]) == 0
-    assert capsys.readouterr().out.startswith("--- a/special_tokens_map.json\n")
+    assert capsys.readouterr().out.startswith("--- a/tokenizer_config.json, its default template\n")
 
 
 def test_a_conversation_is_shown_with_a_repository_s_template(repo, capsys):
