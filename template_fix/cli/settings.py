@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,9 +63,13 @@ def find_settings(folder: Path) -> Path | None:
 
     for each in (folder, *folder.parents):
         path = each / FILE
-        if path.is_file() and not any((each / name).exists() for name in EDITABLE) and _settled(path) is not None:
+        if (
+            os.path.isfile(path)
+            and not any(os.path.lexists(each / name) for name in EDITABLE)
+            and _settled(path) is not None
+        ):
             return path
-        if (each / ".git").exists():
+        if os.path.lexists(each / ".git"):
             break
     return None
 
@@ -100,8 +105,8 @@ def _settled(path: Path) -> Mapping[str, Any] | None:
 
     try:
         with path.open("rb") as file:
-            text = file.read(_LARGEST).decode()
-        table: Any = parse_toml(text) if TABLE in text else {}
+            content = file.read(_LARGEST)
+        table: Any = parse_toml(content.decode()) if TABLE.encode() in content else {}
     except (OSError, ValueError) as error:
         raise _error(path, f"can't be read: {error}") from None
     for name in TABLE.split("."):

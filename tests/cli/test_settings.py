@@ -96,6 +96,11 @@ def test_other_commands_work_beside_settings_that_cannot_be_read(project, capsys
     assert main(["explain", "TF201"]) == 0
 
 
+def test_what_is_no_settings_is_in_nobody_s_way(project, capsys):
+    (project / "pyproject.toml").write_bytes(b"# caf\xe9 in Latin-1, and no TOML: [[[")
+    assert found(capsys, "model", "--select", "TF301") == ["TF301"]
+
+
 def test_settings_are_shown(project, capsys):
     assert main(["--show-settings"]) == 0
     assert capsys.readouterr().out == "no pyproject.toml here or above has [tool.template-fix]\n"
