@@ -31,7 +31,7 @@ from template_fix.text.edits import Edit, Span
 from template_fix.tokens.reasoning_tokens import vocabulary_tags
 
 # Computing time for all templates of a model together.
-CHECK_SECONDS, PATCH_SECONDS = 12.0, 25.0
+CHECK_SECONDS, PATCH_SECONDS = 12.0, 22.0
 # What repairs are judged by, and what no other repair mends.
 _CHECKS = {rule.code: rule.check for rule in REPAIRABLE_RULES}
 _ALONE = codes(rule for rule in REPAIRABLE_RULES if rule.alone)
