@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from template_fix.text.display import UserError
@@ -29,7 +30,7 @@ def find_models(named: Sequence[str], lists: Sequence[str], owners: Sequence[str
 def _read(path: str) -> list[str]:
     """Return the models in a file, one a line; ``-`` is stdin. What follows a ``#`` is a remark."""
     try:
-        with sys.stdin.buffer if path == "-" else Path(path).open("rb") as file:
+        with nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb") as file:
             content = file.read(_LARGEST + 1)
     except OSError as error:
         raise UserError(f"{path}: {(error.strerror or str(error)).lower()}") from None

@@ -25,6 +25,11 @@ def test_a_list_comes_from_stdin(monkeypatch):
     assert find_models([], ["-"], []) == ["org/one", "org/two"]
 
 
+def test_stdin_is_named_twice_and_read_once(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"org/one")))
+    assert find_models([], ["-", "-"], []) == ["org/one"]
+
+
 @pytest.mark.parametrize(
     "content, message",
     [
