@@ -124,10 +124,14 @@ def print_patch(outcomes: Iterable[Patched | Failed], form: Format, *, alone: Al
 
 
 def print_comparison(outcome: Comparison | Failed, form: Format) -> int:
-    """Print what two models do otherwise; that they do is 1, and an error alone that both have is none."""
+    """Print what two models do otherwise; that they do is 1, what both do wrong is none, what isn't known is 2."""
     from template_fix.report.comparison import comparison_json, comparison_lines
 
-    code = FAILED if isinstance(outcome, Failed) else FINDINGS if outcome.differs else CLEAN
+    code = CLEAN
+    if isinstance(outcome, Failed) or outcome.unknown:
+        code = FAILED
+    elif outcome.differs:
+        code = FINDINGS
     print_one("compare", outcome, form, lambda found: comparison_json(found, code), comparison_lines)
     return code
 

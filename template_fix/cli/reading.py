@@ -102,7 +102,7 @@ def compare(base: str, tuned: str | None, revisions: tuple[str, ...], options: O
 
     Their templates render the same conversations, and what their files record of tokens is held side by side: what is
     wrong with both was inherited. Two revisions of one model are compared with --revision twice. The exit code is 0
-    where they do the same, 1 where they differ, 2 where one can't be read.
+    where they do the same, 1 where they differ, 2 where one can't be read or run.
     """
     if len(revisions) > 2 or (tuned is None and len(revisions) < 2):
         raise click.UsageError("compare takes two models, or one with --revision twice")

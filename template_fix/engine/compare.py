@@ -35,7 +35,8 @@ class TemplateComparison:
 
     ``tried`` conversations were rendered, each with the generation prompt and without, and ``otherwise`` of them come
     out otherwise; ``shown`` has the shortest of the usual ones. ``failure`` is why nothing is known, "" where they were
-    compared, and ``same_text`` says that the templates are the same to the letter.
+    compared, ``missing`` that one model has no such template, and ``same_text`` says that the two are the same to the
+    letter.
     """
 
     variant: str
@@ -44,11 +45,12 @@ class TemplateComparison:
     otherwise: int = 0
     shown: tuple[Evidence, ...] = ()
     failure: str = ""
+    missing: bool = False
 
     @property
     def differs(self) -> bool:
-        """Whether the templates print anything otherwise, or that isn't known."""
-        return bool(self.otherwise or self.failure)
+        """Whether the templates print anything otherwise, or one of the models has none of that name."""
+        return bool(self.otherwise or self.missing)
 
 
 class TokenChange(NamedTuple):
@@ -90,6 +92,11 @@ class Comparison:
         grave = any(each.level is not Level.NOTE for each in self.added)
         return grave or bool(self.tokens or self.parts) or any(each.differs for each in self.templates)
 
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Why templates could not be compared, for each of which that is so."""
+        return tuple(each.failure for each in self.templates if each.failure and not each.missing)
+
 
 def compare(base: Checkpoint, tuned: Checkpoint, options: Options | None = None) -> Comparison:
     """Return what two checkpoints do otherwise. Changes nothing; templates run within limits."""
@@ -119,7 +126,7 @@ def _templates(
     tried = dict(zip(both, in_turn(_printed, pairs, computing=CHECK_SECONDS), strict=True))
     for name in dict.fromkeys((*ours, *theirs)):
         if name not in tried:
-            yield TemplateComparison(name, failure=f"only the {LABELS[name in theirs]} model has it")
+            yield TemplateComparison(name, failure=f"only the {LABELS[name in theirs]} model has it", missing=True)
             continue
         same, told = ours[name] == theirs[name], tried[name]
         if isinstance(told, LimitExceeded):

@@ -18,8 +18,9 @@ _MOST = 20
 
 def comparison_lines(compared: Comparison) -> Iterator[Line]:
     """Yield what two models do otherwise: what is wrong with them, what is printed otherwise, then the tokens."""
-    outcome = Piece("they differ", "warning") if compared.differs else Piece("no difference was found", "good")
-    yield line(Piece(f"{_named(compared.base)} and {_named(compared.tuned)}", "title"), ": ", outcome, hang=2)
+    yield line(
+        Piece(f"{_named(compared.base)} and {_named(compared.tuned)}", "title"), ": ", _outcome(compared), hang=2
+    )
     for label, report in zip(LABELS, (compared.base, compared.tuned), strict=True):
         yield line(f"{label}: ", *verdict(report), indent=2, hang=4)
     for told, found in (("added", compared.added), ("inherited", compared.inherited), ("repaired", compared.repaired)):
@@ -39,6 +40,14 @@ def comparison_lines(compared: Comparison) -> Iterator[Line]:
         yield line(Piece(short(change.token), "code"), f": {'; '.join(parts)}", hang=2)
     if len(compared.tokens) > _MOST:
         yield line(f"and {counted(len(compared.tokens) - _MOST, 'more token')}; --format json lists all")
+
+
+def _outcome(compared: Comparison) -> Piece:
+    if compared.differs:
+        return Piece("they differ", "warning")
+    if compared.unknown:
+        return Piece("templates could not be compared", "warning")
+    return Piece("no difference was found", "good")
 
 
 def _named(report: Report) -> str:

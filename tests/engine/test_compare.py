@@ -124,6 +124,14 @@ def test_templates_that_cannot_be_run_are_told(base, tmp_path):
         assert found.templates[0].failure or found.templates[0].otherwise
 
 
+def test_what_cannot_be_run_is_not_said_to_differ_from_itself(tmp_path, capsys):
+    broken = written(tmp_path / "broken", tokenizer_config__json=config(chat_template="{% if %}"))
+    found = template_fix.compare(broken, broken)
+    assert (found.differs, len(found.unknown)) == (False, 1)
+    assert main(["compare", broken, broken]) == 2
+    assert "templates could not be compared" in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_the_command_says_so_and_exits_with_it(base, tmp_path, capsys, form):
     template_fix.patch(base, output=tmp_path / "tuned")
