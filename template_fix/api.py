@@ -79,17 +79,17 @@ def check_data(
     *,
     revision: str | None = None,
     wish: DataWish | None = None,
-    told: Callable[[Batch], None] | None = None,
+    on_batch: Callable[[Batch], None] | None = None,
 ) -> DataReport:
     """Return what is wrong with a model and what it loses of training data.
 
-    ``told`` hears of each batch of rows that is done. Raises as `row_check` does, and DataError where the data can't be
-    read.
+    ``on_batch`` is called with each batch of rows that is done. Raises as `row_check` does, and DataError where the
+    data can't be read.
     """
     from template_fix.data.check import check_data as check_one
 
     checkpoint = open_model(os.fspath(model), revision).checkpoint
-    return check_one(checkpoint, source, options, wish, told)
+    return check_one(checkpoint, source, options, wish, on_batch)
 
 
 def patch(

@@ -61,11 +61,11 @@ class Evidence:
 
 def compared(subject: str, one: str, other: str, labels: tuple[str, str]) -> Evidence:
     """Return the experiment that gave two texts, with the part in which they differ as what is lost, and stray."""
-    lost, stray = (_told(text, span) for text, span in zip((one, other), differing(one, other), strict=True))
+    lost, stray = (_differing_part(text, span) for text, span in zip((one, other), differing(one, other), strict=True))
     return Evidence(subject, one, other, lost, stray, labels)
 
 
-def _told(text: str, span: Span) -> tuple[str, ...]:
+def _differing_part(text: str, span: Span) -> tuple[str, ...]:
     """Return a part of a text, from so far in front of it that it stands nowhere before; nothing of an empty one."""
     if span.start == span.end:
         return ()

@@ -34,7 +34,7 @@ class Document:
         try:
             root = parse(text, BULK)
         except JsonError as error:
-            raise _told(name, file, text, error) from None
+            raise _malformed(name, file, text, error) from None
         if not isinstance(root, Object):
             raise CheckpointError(f"{place(name, file, text, root.span.start)}: an object in braces should stand here")
         return cls(name, file, text, root)
@@ -56,7 +56,7 @@ class Document:
                     self._opened[key] = opened(self.text, node)
                 return self._opened[key]
         except JsonError as error:
-            raise _told(self.name, self.file, self.text, error) from None
+            raise _malformed(self.name, self.file, self.text, error) from None
         return None if isinstance(node, Leaf) and node.value is None else node
 
     def member(self, key: str) -> Member | None:
@@ -68,7 +68,7 @@ class Document:
         try:
             return parse_at(self.text, at.start)
         except JsonError as error:
-            raise _told(self.name, self.file, self.text, error) from None
+            raise _malformed(self.name, self.file, self.text, error) from None
 
     def plain(self) -> dict[str, object]:
         """Return the file's content as ``json.loads`` would; parts that were skipped come out as None."""
@@ -79,7 +79,7 @@ class Document:
         try:
             return (inside or self.root).unique()
         except JsonError as error:
-            raise _told(self.name, self.file, self.text, error) from None
+            raise _malformed(self.name, self.file, self.text, error) from None
 
     def string(self, node: Node | None, at: Span, what: str) -> str:
         """Return the string that ``node`` holds; raise CheckpointError where it holds anything else."""
@@ -88,7 +88,7 @@ class Document:
         raise self.error(node.span if node else at, f"{what} should be a string, not {kind(node)}")
 
 
-def _told(name: str, file: str, text: str, error: JsonError) -> CheckpointError:
+def _malformed(name: str, file: str, text: str, error: JsonError) -> CheckpointError:
     advice = "download or save the file again" if "cut off" in error.message else error.advice
     return CheckpointError(f"{place(name, file, text, error.offset)}: {error.message}; {advice}")
 

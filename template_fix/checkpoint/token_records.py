@@ -96,12 +96,12 @@ def _numbered(json: Document, where: str, node: Node, index: int, number: int | 
     entry = _usual(node.span.of(json.text)) if isinstance(node, Bulk) else None
     if entry is None:
         node = json.read_at(node.span)
-        told = number if number is not None else _id(json, _part(json, node, "id"))
-        return _entry(json, where, node, index)._replace(id=told, listed=number is None)
-    told = entry.get("id") if number is None else number
+        its_id = number if number is not None else _id(json, _part(json, node, "id"))
+        return _entry(json, where, node, index)._replace(id=its_id, listed=number is None)
+    its_id = entry.get("id") if number is None else number
     special, lstrip, rstrip, normalized, single_word = map(entry.get, FLAGS)
     flags = (special, lstrip, rstrip, normalized, single_word)
-    return TokenRecord(json.file, where, entry["content"], node.span, "", told, *flags, index, number is None)
+    return TokenRecord(json.file, where, entry["content"], node.span, "", its_id, *flags, index, number is None)
 
 
 def _usual(text: str) -> dict[str, Any] | None:
@@ -118,11 +118,11 @@ def _usual(text: str) -> dict[str, Any] | None:
 
 def _attributes(json: Document) -> Iterator[TokenRecord]:
     telling = {member.key for member in json.root.members if _tells_of_tokens(member)}
-    told = tuple(member for member in json.root.members if member.key in telling)
+    members = tuple(member for member in json.root.members if member.key in telling)
     if len(telling) > _MOST_NAMED:  # templates get each as a variable, every time
-        at = told[_MOST_NAMED].key_span
+        at = members[_MOST_NAMED].key_span
         raise json.error(at, f"{len(telling):,} attributes name a token; a tokenizer has at most {_MOST_NAMED:,}")
-    for member in json.members(Object(json.root.span, told)):
+    for member in json.members(Object(json.root.span, members)):
         if isinstance(member.value, Leaf) and member.value.value is None:
             continue
         if member.key in LISTS:

@@ -77,7 +77,7 @@ def _check_rows(model: str, revision: str | None, options: Options, rows: Data) 
     source = Source(rows.data, rows.split, rows.subset, rows.limit, rows.sample, tuple(rows.columns.values()))
     wish = DataWish(rows.columns, rows.release, rows.listing, rows.rewrite, rows.processes or _count_processors())
     with progress() as on_batch:
-        return api.check_data(model, source, options, revision=revision, wish=wish, told=on_batch)
+        return api.check_data(model, source, options, revision=revision, wish=wish, on_batch=on_batch)
 
 
 def _count_processors() -> int:

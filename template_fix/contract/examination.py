@@ -248,8 +248,8 @@ class Examination:
         return self.tags.open in text or self.tags.close in text
 
     def _prompted(self, probe: Probe, turn: int) -> bool:
-        prompt, told = self.text(probe, turn, prompt=True), self.text(probe, turn + 1)
-        return isinstance(prompt, Failure) or isinstance(told, Failure) or told.startswith(prompt)
+        prompt, whole = self.text(probe, turn, prompt=True), self.text(probe, turn + 1)
+        return isinstance(prompt, Failure) or isinstance(whole, Failure) or whole.startswith(prompt)
 
 
 def _comes_once(text: str, part: Part) -> bool:
@@ -324,8 +324,8 @@ def generation_header(examined: Examination, probe: Probe, turn: int) -> str:
 
 def generation_prompt(examined: Examination, probe: Probe, turn: int) -> str | None:
     """Return what ``add_generation_prompt`` adds behind the last text in front of a turn."""
-    told, asked = (behind_texts(examined, probe, turn, prompt) for prompt in (False, True))
-    return None if told is None or asked is None else asked[common_prefix(told, asked) :]
+    plain, asked = (behind_texts(examined, probe, turn, prompt) for prompt in (False, True))
+    return None if plain is None or asked is None else asked[common_prefix(plain, asked) :]
 
 
 def behind_texts(examined: Examination, probe: Probe, turn: int, prompt: bool) -> str | None:

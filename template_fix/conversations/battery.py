@@ -64,13 +64,13 @@ def _battery(tags: Tags, arguments: type) -> Iterator[Probe]:
     yield _in_two_blocks(probe("ur", tags, "inline", arguments=arguments, text_lists=True), tags)
 
 
-def _in_two_blocks(told: Probe, tags: Tags) -> Probe:
+def _in_two_blocks(base: Probe, tags: Tags) -> Probe:
     """Return a conversation with the reasoning of its turn in a text block of its own, in front of the answer's."""
-    asked, turn = told.messages
+    asked, turn = base.messages
     front, _, answer = turn["content"][0]["text"].partition(f"{tags.close}{tags.gap}")
     texts = (f"{front}{tags.close}{tags.gap}", answer)
     content = [{"type": "text", "text": text} for text in texts]
-    return replace(told, messages=(asked, {**turn, "content": content}), special="two text blocks in a message")
+    return replace(base, messages=(asked, {**turn, "content": content}), special="two text blocks in a message")
 
 
 def _other_conventions(tags: Tags, arguments: type) -> Iterator[Probe]:

@@ -35,17 +35,17 @@ class Disguise:
         """Return a text with what was there before in the place of the letters."""
         return _RUN.sub(lambda run: self._text(run[1])[: len(run[0])], text)
 
-    def fits(self, told: str, printed: str) -> bool:
+    def fits(self, disguised: str, printed: str) -> bool:
         """Whether a rendering in disguise is like the one without, but for the letters that stand for texts."""
-        if len(told) != len(printed):
+        if len(disguised) != len(printed):
             return False
         done = 0
-        for run in _RUN.finditer(told):
+        for run in _RUN.finditer(disguised):
             start, end = run.span()
-            if told[done:start] != printed[done:start] or printed[start:end] not in self._text(run[1]):
+            if disguised[done:start] != printed[done:start] or printed[start:end] not in self._text(run[1]):
                 return False
             done = end
-        return told[done:] == printed[done:]
+        return disguised[done:] == printed[done:]
 
     def _text(self, letter: str) -> str:
         at = ord(letter) - _FIRST

@@ -37,9 +37,9 @@ def unfinished(tags: Tags, arguments: type) -> Iterator[Probe]:
         yield probe(shape, tags, form, arguments=arguments)
     for shape in ("ucta", "uktr", "udttr"):
         yield probe(shape, tags, "reasoning_content", arguments=arguments, text_lists=True)
-    for told, shown in (("mapped results", lambda text: {"content": {"found": text}}), ("empty results", lambda _: {})):
+    for kind, shown in (("mapped results", lambda text: {"content": {"found": text}}), ("empty results", lambda _: {})):
         for shape in ("ucta", "udttr"):
-            yield _with_results(probe(shape, tags, "reasoning_content", arguments=arguments), told, shown)
+            yield _with_results(probe(shape, tags, "reasoning_content", arguments=arguments), kind, shown)
     for shape in ("ucta", "uvta", "uktr", "udttr"):
         called = probe(shape, tags, "reasoning_content", arguments=arguments)
         yield replace(called, ordinary=False, toolset="none")
@@ -61,7 +61,7 @@ def _bare(called: Probe, arguments: str) -> Probe:
     return replace(called, messages=messages, ordinary=False, toolset=f"bare {arguments}")
 
 
-def _with_results(called: Probe, told: str, shown: Callable[[str], dict[str, Any]]) -> Probe:
+def _with_results(called: Probe, kind: str, shown: Callable[[str], dict[str, Any]]) -> Probe:
     """Return a conversation with the texts of its tool results in another form; they need not be printed."""
     messages = tuple(
         {**{key: value for key, value in each.items() if key != "content"}, **shown(each["content"])}
@@ -70,7 +70,7 @@ def _with_results(called: Probe, told: str, shown: Callable[[str], dict[str, Any
         for each in called.messages
     )
     parts = tuple(part for part in called.parts if part.kind != "result" or shown(part.text))
-    return replace(called, messages=messages, parts=parts, special=told, ordinary=False)
+    return replace(called, messages=messages, parts=parts, special=kind, ordinary=False)
 
 
 def with_variable(tags: Tags, arguments: type, name: str, wanted: Any = None) -> Iterator[Probe]:
@@ -85,22 +85,22 @@ def with_variable(tags: Tags, arguments: type, name: str, wanted: Any = None) ->
 def with_role(tags: Tags, arguments: type, role: str) -> Iterator[Probe]:
     """Yield conversations in which another role than the usual ones speaks in front of a turn, and behind one."""
     for shape, at in (("uua", 1), ("uaua", 2)):
-        told = probe(shape, tags, "plain", arguments=arguments)
-        messages = tuple({**each, "role": role} if number == at else each for number, each in enumerate(told.messages))
-        yield replace(told, messages=messages, special=f"role {role}", ordinary=False)
+        base = probe(shape, tags, "plain", arguments=arguments)
+        messages = tuple({**each, "role": role} if number == at else each for number, each in enumerate(base.messages))
+        yield replace(base, messages=messages, special=f"role {role}", ordinary=False)
 
 
 def with_block(tags: Tags, arguments: type, kind: str) -> Iterator[Probe]:
     """Yield conversations of text blocks with one of another type, ``image`` for one, in front of each or behind."""
     block = {"type": kind, kind: "one"}
     for shape, front in product(("ua", "uaua"), (True, False)):
-        told = probe(shape, tags, "plain", arguments=arguments, text_lists=True)
+        base = probe(shape, tags, "plain", arguments=arguments, text_lists=True)
         messages = tuple(
             {**each, "content": [block, *each["content"]] if front else [*each["content"], block]}
-            for each in told.messages
+            for each in base.messages
         )
         place = "in front" if front else "behind"
-        yield replace(told, messages=messages, special=f"{kind} {place}", ordinary=False)
+        yield replace(base, messages=messages, special=f"{kind} {place}", ordinary=False)
 
 
 def with_field(

@@ -118,13 +118,13 @@ class Probe:
 
     def describe(self) -> str:
         """Say in words what kind of conversation this is."""
-        told = ", ".join(_WORDS[letter] for letter in self.shape)
+        roles = ", ".join(_WORDS[letter] for letter in self.shape)
         form = _FORMS.get(self.form, f"; reasoning in the field {self.form!r}")
         form = f"; with {self.special}" if self.special else form
         flags = "".join(f"; {name}={value}" for name, value in self.flags)
         lists = "; contents as lists of text blocks" if self.text_lists else ""
         tools = "; tools that aren't called" if self.offered else _TOOLSETS[self.toolset]
-        return f"{told}{form}{flags}{lists}{tools}" + ("; as transformers 4 passes it" if self.legacy else "")
+        return f"{roles}{form}{flags}{lists}{tools}" + ("; as transformers 4 passes it" if self.legacy else "")
 
 
 _FORMS = {

@@ -115,8 +115,8 @@ def with_messages(
     """Return a row with ``change`` made to each message of its conversations, in whichever columns they stand."""
     made = dict(value)
     for name in _columns_of_messages(columns):
-        if isinstance(told := _decoded(value.get(name), name), (list, tuple)):
-            made[name] = [change(message) for message in _checked(told, name)]
+        if isinstance(messages := _decoded(value.get(name), name), (list, tuple)):
+            made[name] = [change(message) for message in _checked(messages, name)]
     return made
 
 
@@ -260,15 +260,15 @@ def _checked(value: object, name: str) -> list[dict[str, Any]]:
 def _message(message: object) -> dict[str, Any]:
     if not isinstance(message, Mapping):
         raise BrokenRow(f"is not an object, but {_kind(message)}")
-    told = dict(message)
-    if told.get("role") is None and isinstance(told.get("from"), str):
-        sender, said = told.pop("from"), told.pop("value", None)
-        told = {**told, "role": _ROLES.get(sender, sender), "content": said}
-    if not isinstance(told.get("role"), str):
+    changed = dict(message)
+    if changed.get("role") is None and isinstance(changed.get("from"), str):
+        sender, said = changed.pop("from"), changed.pop("value", None)
+        changed = {**changed, "role": _ROLES.get(sender, sender), "content": said}
+    if not isinstance(changed.get("role"), str):
         raise BrokenRow("has no role")
-    if not isinstance(told.get("content"), (str, list, type(None))):
-        raise BrokenRow(f"has content that is neither text nor a list, but {_kind(told['content'])}")
-    return told
+    if not isinstance(changed.get("content"), (str, list, type(None))):
+        raise BrokenRow(f"has content that is neither text nor a list, but {_kind(changed['content'])}")
+    return changed
 
 
 def _flags(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:

@@ -176,13 +176,13 @@ def _around(
         turn["tool_calls"] = [{"id": "call00001", "type": "function", "function": call}]
     user = {"role": "user", "content": question}
     plain = renderer([user, turn], **flags)
-    told = renderer([user, {**turn, **dict.fromkeys(REASONING_FIELDS, reasoning)}], **flags)
-    if isinstance(told, Failure) or reasoning not in told or question not in told:
+    printed = renderer([user, {**turn, **dict.fromkeys(REASONING_FIELDS, reasoning)}], **flags)
+    if isinstance(printed, Failure) or reasoning not in printed or question not in printed:
         return None
-    start = told.index(reasoning)
-    header = _behind(told[:start], question)
+    start = printed.index(reasoning)
+    header = _behind(printed[:start], question)
     shown = "" if isinstance(plain, Failure) else _behind(plain, question)
-    behind = told[start + len(reasoning) :]
+    behind = printed[start + len(reasoning) :]
     return _delimiters(header, behind[: behind.index(answer)] if answer and answer in behind else behind, shown)
 
 

@@ -107,12 +107,12 @@ def check_data(
     source: Source,
     options: Options | None = None,
     wish: DataWish | None = None,
-    told: Callable[[Batch], None] | None = None,
+    on_batch: Callable[[Batch], None] | None = None,
 ) -> DataReport:
     """Return what is wrong with a checkpoint, and what it loses of training data, now and repaired.
 
-    ``told`` hears of each batch that is done. Raises CheckpointError as `row_check_of` does, and DataError where there
-    are no rows, or a file can't be written.
+    ``on_batch`` is called with each batch that is done. Raises CheckpointError as `row_check_of` does, and DataError
+    where there are no rows, or a file can't be written.
     """
     wish = wish or DataWish()
     batches = source.batches()
@@ -135,7 +135,7 @@ def check_data(
             if lines:
                 lines.write(json.dumps(found.as_line()) + "\n")
 
-        survey = surveyed(now, batches, wish.processes, told, repair, listed)
+        survey = surveyed(now, batches, wish.processes, on_batch, repair, listed)
         if not survey.before.rows:
             raise DataError(f"{', '.join(source.names)}: holds no rows")
         if out and patched is None and any(map(survey.before.having, OF_REASONING)):

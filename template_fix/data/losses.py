@@ -169,9 +169,9 @@ def _losses(view: View, texts: Sequence[Text], printed: str) -> list[int]:
     disguise = Disguise()
     letters = {each: disguise.letter(each.text) for each in texts}
     if all(letters.values()):
-        told = view.render([_disguised(number, each, letters, view) for number, each in enumerate(view.row.messages)])
-        if isinstance(told, str) and disguise.fits(told, printed):
-            return [_missing(each.text, told.count(letter)) for each, letter in letters.items()]
+        text = view.render([_disguised(number, each, letters, view) for number, each in enumerate(view.row.messages)])
+        if isinstance(text, str) and disguise.fits(text, printed):
+            return [_missing(each.text, text.count(letter)) for each, letter in letters.items()]
     words = set(_WORD.findall(printed.casefold()))
     return [sum(len(word) for word in _WORD.findall(each.text.casefold()) if word not in words) for each in texts]
 

@@ -92,9 +92,9 @@ class Rewriter:
             yield with_messages(row, columns, partial(_moved, form=form, tags=(*own, *self.now.tags)))
 
 
-def _moves(told: Verdict) -> bool:
+def _moves(verdict: Verdict) -> bool:
     """Whether reasoning isn't printed as such, so that it might be somewhere else."""
-    return told.reasoning_lost > 0 or any(each.kind in OF_REASONING for each in told.troubles)
+    return verdict.reasoning_lost > 0 or any(each.kind in OF_REASONING for each in verdict.troubles)
 
 
 def _untried(rows: list[Any], _: str) -> list[tuple[Any, Fate]]:
@@ -176,8 +176,8 @@ def _right(check: RowCheck, changed: Mapping[str, Any], before: list[Verdict]) -
     rows = rows_of(changed, dict(check.columns))
     for row, old in zip(rows, before, strict=True):
         template = check.template(row)
-        told = verdict_on(row, template)
-        if not told.lossless or _moves(told) or told.answer < old.answer:
+        new = verdict_on(row, template)
+        if not new.lossless or _moves(new) or new.answer < old.answer:
             return False
         printed = str(template.print(row))
         texts = [text for number in turns(row) for text in reasoning_of(row.messages[number], check.tags)]

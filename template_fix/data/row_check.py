@@ -65,9 +65,9 @@ class RowCheck:
         """
         columns = {name: values if isinstance(values, list) else plain(values) for name, values in batch.items()}
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-        told = self.verdicts(rows)
-        kinds = [",".join(dict.fromkeys(trouble.kind for trouble in each.troubles)) for each in told]
-        return {**{name: [getattr(each, name) for each in told] for name in Verdict._fields}, "troubles": kinds}
+        verdicts = self.verdicts(rows)
+        kinds = [",".join(dict.fromkeys(trouble.kind for trouble in each.troubles)) for each in verdicts]
+        return {**{name: [getattr(each, name) for each in verdicts] for name in Verdict._fields}, "troubles": kinds}
 
     def verdicts(self, rows: Sequence[Any]) -> list[Verdict]:
         """Return the verdict on each row: a mapping of columns, or its JSON text. Templates run within limits."""
@@ -109,27 +109,27 @@ def in_parts(
     For rows that can't be tried, ``stopped`` gives what stands for them, from the rows and the reason. ``error`` tells
     that all of them have exceeded their limits before.
     """
-    told: list[Value] = []
+    results: list[Value] = []
     waiting: list[tuple[Rows, LimitExceeded | None]] = [(rows, error)]
     faults = 0
     while waiting:
         part, why = waiting.pop()
         if why is None:
             if faults >= PATIENCE:
-                told.append(stopped(part, NOT_TRIED))
+                results.append(stopped(part, NOT_TRIED))
                 continue
             try:
-                told.append(bounded(work, part, seconds=10 * BATCH_SECONDS, computing=BATCH_SECONDS))
+                results.append(bounded(work, part, seconds=10 * BATCH_SECONDS, computing=BATCH_SECONDS))
                 continue
             except LimitExceeded as caught:
                 why = caught
         if len(part) == 1 or isinstance(why, TimeExceeded):  # no single row takes a batch's time
             faults += 1
-            told.append(stopped(part, f"{STOPPED}it {why}"))
+            results.append(stopped(part, f"{STOPPED}it {why}"))
         else:
             middle = len(part) // 2
             waiting += [(part[middle:], None), (part[:middle], None)]
-    return told
+    return results
 
 
 def plain(value: Any) -> Any:

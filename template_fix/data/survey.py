@@ -69,17 +69,17 @@ class _Checks:
     def survey(self, batch: Batch) -> _Part:
         """Return what becomes of one batch. Use it inside `limits.bounded`; raises LimitExceeded."""
         rows = list(batch.rows)
-        told = self.now.within(rows)
+        verdicts = self.now.within(rows)
         after = None
         if self.repaired is not None:
-            hit = [at for at, each in enumerate(told) if not each.broken and (not each.lossless or each.prompt_differs)]
+            hit = [at for at, one in enumerate(verdicts) if not one.broken and (one.prompt_differs or not one.lossless)]
             numbers = [batch.numbers[at] for at in hit]
             after = tallied(batch.file, numbers, self.repaired.within([rows[at] for at in hit]))
-        return self._part(batch, told, after)
+        return self._part(batch, verdicts, after)
 
-    def _part(self, batch: Batch, told: Sequence[Verdict], after: Tally | None) -> _Part:
-        found = found_in(batch.file, batch.numbers, told) if self.listing else ()
-        return _Part(tallied(batch.file, batch.numbers, told), after, tuple(found))
+    def _part(self, batch: Batch, verdicts: Sequence[Verdict], after: Tally | None) -> _Part:
+        found = found_in(batch.file, batch.numbers, verdicts) if self.listing else ()
+        return _Part(tallied(batch.file, batch.numbers, verdicts), after, tuple(found))
 
     def begin(self, batch: Batch) -> Callable[[], _Part]:
         """Begin the survey of a batch in a process of its own, and return what waits for it."""
@@ -116,11 +116,11 @@ def surveyed(
     now: RowCheck,
     batches: Iterable[Batch],
     processes: int = 1,
-    told: Callable[[Batch], None] | None = None,
+    on_batch: Callable[[Batch], None] | None = None,
     mended: Callable[[], RowCheck | None] | None = None,
     listed: Callable[[Found], None] | None = None,
 ) -> Survey:
-    """Return what is lost of all batches, checked by ``processes`` at once; ``told`` hears of each that is done.
+    """Return what is lost of all batches, checked by ``processes`` at once; ``on_batch`` hears of each that is done.
 
     ``listed`` hears of each row in trouble, in order. ``mended`` gives the check with the repaired templates, None
     where there are none. It is asked once there are rows in trouble: data that is kept whole doesn't wait for a repair.
@@ -131,8 +131,8 @@ def surveyed(
             for found in part.found:
                 listed(found)
         total = _joined([total, part._replace(found=())])
-        if told:
-            told(batch)
+        if on_batch:
+            on_batch(batch)
     return Survey((), total.before, total.after, now.release)
 
 

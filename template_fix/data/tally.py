@@ -132,41 +132,41 @@ class Tally:
 COUNTS = tuple(name for name, default in vars(Tally()).items() if isinstance(default, int))
 
 
-def tallied(file: str, numbers: Sequence[int], told: Sequence[Verdict]) -> Tally:
+def tallied(file: str, numbers: Sequence[int], verdicts: Sequence[Verdict]) -> Tally:
     """Return what the verdicts on rows of a file, and their numbers, add up to."""
-    lossy = (found for found in found_in(file, numbers, told) if found.verdict.cut)
+    lossy = (found for found in found_in(file, numbers, verdicts) if found.verdict.cut)
     return Tally(
-        rows=len(told),
-        broken=sum(bool(each.broken) for each in told),
-        failed=sum(bool(each.failure) for each in told),
-        stopped=sum(each.failure.startswith(STOPPED) for each in told),
-        reasoning_rows=sum(each.reasoning > 0 for each in told),
-        reasoning_rows_lost=sum(each.reasoning_lost > 0 for each in told),
-        reasoning=sum(each.reasoning for each in told),
-        reasoning_lost=sum(each.reasoning_lost for each in told),
-        answer_rows=sum(each.answer > 0 for each in told),
-        answer_rows_lost=sum(each.answer_lost > 0 for each in told),
-        answer=sum(each.answer for each in told),
-        answer_lost=sum(each.answer_lost for each in told),
-        lossy=sum(bool(each.reasoning_lost or each.answer_lost) for each in told),
-        prompt_differs=sum(each.prompt_differs for each in told),
-        layout=sum(any(trouble.kind == "layout" for trouble in each.troubles) for each in told if each.troubles),
-        troubled=sum(each.harmed and each.lossless for each in told if each.troubles),
-        troubles=_merged(_troubles(file, numbers, told)),
+        rows=len(verdicts),
+        broken=sum(bool(each.broken) for each in verdicts),
+        failed=sum(bool(each.failure) for each in verdicts),
+        stopped=sum(each.failure.startswith(STOPPED) for each in verdicts),
+        reasoning_rows=sum(each.reasoning > 0 for each in verdicts),
+        reasoning_rows_lost=sum(each.reasoning_lost > 0 for each in verdicts),
+        reasoning=sum(each.reasoning for each in verdicts),
+        reasoning_lost=sum(each.reasoning_lost for each in verdicts),
+        answer_rows=sum(each.answer > 0 for each in verdicts),
+        answer_rows_lost=sum(each.answer_lost > 0 for each in verdicts),
+        answer=sum(each.answer for each in verdicts),
+        answer_lost=sum(each.answer_lost for each in verdicts),
+        lossy=sum(bool(each.reasoning_lost or each.answer_lost) for each in verdicts),
+        prompt_differs=sum(each.prompt_differs for each in verdicts),
+        layout=sum(any(trouble.kind == "layout" for trouble in each.troubles) for each in verdicts if each.troubles),
+        troubled=sum(each.harmed and each.lossless for each in verdicts if each.troubles),
+        troubles=_merged(_troubles(file, numbers, verdicts)),
         worst=_worst(lossy),
     )
 
 
-def found_in(file: str, numbers: Sequence[int], told: Sequence[Verdict]) -> Iterator[Found]:
+def found_in(file: str, numbers: Sequence[int], verdicts: Sequence[Verdict]) -> Iterator[Found]:
     """Yield each row that something is wrong with."""
-    for number, each in zip(numbers, told, strict=True):
+    for number, each in zip(numbers, verdicts, strict=True):
         if each.troubles or not each.lossless:
             yield Found(file, number, each._replace(cut=cut(each.cut, _LONGEST_CUT)))
 
 
-def _troubles(file: str, numbers: Sequence[int], told: Sequence[Verdict]) -> Iterator[Counted]:
+def _troubles(file: str, numbers: Sequence[int], verdicts: Sequence[Verdict]) -> Iterator[Counted]:
     """Yield each kind of trouble of each row, with its first place."""
-    for number, each in zip(numbers, told, strict=True):
+    for number, each in zip(numbers, verdicts, strict=True):
         for kind, (_, message, shown) in {trouble.kind: trouble for trouble in reversed(each.all_troubles)}.items():
             if kind != _LOST:
                 yield Counted(kind, 1, (Example(file, number, message, one_line(shown, _LONGEST_SHOWN)),))

@@ -55,15 +55,15 @@ def verdicts(
 
     Works inside of `limits.bounded` alone.
     """
-    told, patience = list[Verdict](), _patience()
+    verdicts, patience = list[Verdict](), _patience()
     for part in _parts(values):
         read = [_read(value, columns) for value in part]
         rows = [row for each in read if not isinstance(each, Verdict) for row in each]
         judged = _judged(rows, [template_of(row) for row in rows], patience)
-        told += [
+        verdicts += [
             each if isinstance(each, Verdict) else reduce(Verdict.joined, islice(judged, len(each))) for each in read
         ]
-    return told
+    return verdicts
 
 
 def _parts(values: Iterable[Any]) -> Iterator[list[Any]]:
@@ -106,8 +106,8 @@ def _judged(rows: list[Row], templates: list[RowTemplate], patience: tuple[_Pati
         for row, template, text in zip(rows, templates, printed, strict=True)
     ]
     for each in zip(rows, templates, printed, prompts, strict=True):
-        told = judging.tried(_verdict, *each)
-        yield Verdict(failure=told.reason) if isinstance(told, _Stopped) else told
+        verdict = judging.tried(_verdict, *each)
+        yield Verdict(failure=verdict.reason) if isinstance(verdict, _Stopped) else verdict
 
 
 def _verdict(

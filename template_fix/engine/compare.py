@@ -128,13 +128,13 @@ def _templates(
         if name not in tried:
             yield TemplateComparison(name, failure=f"only the {LABELS[name in theirs]} model has it", missing=True)
             continue
-        same, told = ours[name] == theirs[name], tried[name]
-        if isinstance(told, LimitExceeded):
-            yield TemplateComparison(name, same, failure=f"the comparison was stopped: it {told}")
-        elif isinstance(told, str):
-            yield TemplateComparison(name, same, failure=told)
+        same, result = ours[name] == theirs[name], tried[name]
+        if isinstance(result, LimitExceeded):
+            yield TemplateComparison(name, same, failure=f"the comparison was stopped: it {result}")
+        elif isinstance(result, str):
+            yield TemplateComparison(name, same, failure=result)
         else:
-            yield TemplateComparison(name, same, *told)
+            yield TemplateComparison(name, same, *result)
 
 
 def _seen(checkpoint: Checkpoint) -> Mapping[str, Any]:
@@ -157,11 +157,11 @@ def _printed(
             for prompt in (False, True)
         )
         tried += not all(isinstance(text, Failure) for text in (*bare, *asked))
-        for texts, told in ((bare, ""), (asked, ", generation prompt")):
+        for texts, suffix in ((bare, ""), (asked, ", generation prompt")):
             one, other = map(_text, texts)
             if one != other:
                 usual = probe.ordinary and not (probe.flags or probe.legacy or probe.text_lists)
-                found.append((usual, compared(f"{probe.describe()}{told}", one, other, LABELS)))
+                found.append((usual, compared(f"{probe.describe()}{suffix}", one, other, LABELS)))
                 break
     found.sort(key=lambda each: (not each[0], len(each[1].given) + len(each[1].printed)))
     return tried, len(found), tuple(evidence for _, evidence in found[:_SHOWN])

@@ -70,18 +70,18 @@ def not_rendered(examined: Examination) -> tuple[NotRendered, ...]:
 
 def differences(examined: Examination) -> tuple[str, ...]:
     """Return what one version of transformers refuses, loses or doubles that the other prints, a sentence each."""
-    told: dict[tuple[str, str], list[str]] = {}
+    places: dict[tuple[str, str], list[str]] = {}
     for four in examined:
         twin = (four.probe.shape, four.probe.key._replace(legacy=False))
         if four.probe.legacy and twin in examined.probes:
             five = examined.observe(examined.probes[twin])
             for release, one, other in ((FOUR, four, five), (FIVE, five, four)):
                 for fault in _faults(one, other):
-                    told.setdefault((release, fault), []).append(_where(one))
+                    places.setdefault((release, fault), []).append(_where(one))
     unlike = {FOUR: FIVE, FIVE: FOUR}
     return tuple(
         f"with transformers {release} it {fault} with {listed(dict.fromkeys(where), 'or')}, with {unlike[release]} not"
-        for (release, fault), where in told.items()
+        for (release, fault), where in places.items()
     )
 
 

@@ -21,8 +21,8 @@ def ignored_in(source: str) -> dict[str, str]:
     if "template-fix:" not in source:
         return {}
     comments = (_COMMENT.match(token.text) for token in lex(source) if token.kind == "comment")
-    told = ((match[1], one_line(match[2], _REASON)) for match in comments if match)
-    return {code.strip().upper(): reason for codes, reason in told if reason for code in codes.split(",")}
+    pairs = ((match[1], one_line(match[2], _REASON)) for match in comments if match)
+    return {code.strip().upper(): reason for codes, reason in pairs if reason for code in codes.split(",")}
 
 
 def noted(found: Iterable[tuple[str, Found]], ignored: Mapping[str, str]) -> Iterator[tuple[str, Found]]:

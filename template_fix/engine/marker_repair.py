@@ -34,11 +34,11 @@ def markers(source: str, setting: Setting) -> tuple[Proposal, str] | None:
         at = getattr(error, "at", None) or Span(0, 0)
         return Proposal(code, "markers", title, "", at, ()), str(error)
     edits = edits_between(source, made.source)
-    why = " ".join(_told(made))
+    why = " ".join(_reasons(made))
     return Proposal(code, "markers", title, why, edits[0].span, edits), ""
 
 
-def _told(made: Marked) -> Iterator[str]:
+def _reasons(made: Marked) -> Iterator[str]:
     """Yield what is to be known of a marked template."""
     yield f"{made.pairs} pair{'s' * (made.pairs != 1)} of generation markers; every conversation is printed as before."
     if made.captured:

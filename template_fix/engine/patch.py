@@ -113,9 +113,9 @@ def _seen_from_before(repair: Repair, made: Sequence[tuple[str, Edit]]) -> Repai
 
 def _unproved(before: Report, after: Report) -> str:
     """Return why a repaired checkpoint can't be let stand: it couldn't be looked at as the original could."""
-    told = {finding.code for finding in before.findings}
+    known = {finding.code for finding in before.findings}
     for finding in after.findings:
-        if finding.code in _UNREADABLE and finding.code not in told:
+        if finding.code in _UNREADABLE and finding.code not in known:
             return f"the repaired template could not be proved: {finding.message}"
     return ""
 

@@ -46,9 +46,9 @@ def elsewhere(
     ``flags`` are what the repair is asked with.
     """
     changed = [(one, other, tags, variables, flags) for one, other in _changed(before, after)]
-    told = list(in_turn(_elsewhere, changed, computing=SECONDS))
-    known = [each for each in told if isinstance(each, Elsewhere)]
-    if len(known) < len(told) or not known:
+    results = list(in_turn(_elsewhere, changed, computing=SECONDS))
+    known = [each for each in results if isinstance(each, Elsewhere)]
+    if len(known) < len(results) or not known:
         return None
     engines = {name: tuple(dict.fromkeys(chain.from_iterable(e.engines[name] for e in known))) for name in names()}
     unread = tuple(dict.fromkeys(chain.from_iterable(each.unread for each in known)))

@@ -102,9 +102,9 @@ def _in_engines(
     tried = in_turn(_ask, [(program.source, setting, options) for program in studied], computing=CHECK_SECONDS)
     return {
         program: replace(
-            study, found=(*study.found, *(_unknown(rules, told) if isinstance(told, LimitExceeded) else told))
+            study, found=(*study.found, *(_unknown(rules, result) if isinstance(result, LimitExceeded) else result))
         )
-        for (program, study), told in zip(studied.items(), tried, strict=True)
+        for (program, study), result in zip(studied.items(), tried, strict=True)
     }
 
 

@@ -78,8 +78,8 @@ class _Table(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _table() -> _Table:
-    told = table("engines.toml")
-    return _Table(told["engines"], frozenset(told["everywhere"]), told["elsewhere"])
+    rows = table("engines.toml")
+    return _Table(rows["engines"], frozenset(rows["everywhere"]), rows["elsewhere"])
 
 
 @lru_cache(maxsize=64)

@@ -178,8 +178,8 @@ def _findings(study: Study, case: Case, checks: Checks) -> set[_Told]:
 
 def _resolved(before: set[_Told], after: set[_Told]) -> tuple[str, ...]:
     """Return the codes of which no finding is left, where there are none, those of which there is less."""
-    gone = {told.code for told in before} - {told.code for told in after}
-    return tuple(sorted(gone or {told.code for told in before - after}))
+    gone = {finding.code for finding in before} - {finding.code for finding in after}
+    return tuple(sorted(gone or {finding.code for finding in before - after}))
 
 
 def _refusals(
@@ -187,12 +187,12 @@ def _refusals(
 ) -> Iterator[tuple[Proposal, str]]:
     """Yield why proposals can't stand, beside those that do: one for each code, those for what was found first."""
     made = best.kept if best else ()
-    told: Counter[str] = Counter()
+    passed_over: Counter[str] = Counter()
     for proposal in sorted(proposals, key=lambda each: each.code not in wanted):
-        if not told[proposal.code] and apart([*made, proposal]):
+        if not passed_over[proposal.code] and apart([*made, proposal]):
             reason = _UNREACHED
             if _reached(study, proposal):
                 reason = study.search.tried([*made, proposal]).verdict.reason
             if reason and proposal not in made:
-                told[proposal.code] += 1
+                passed_over[proposal.code] += 1
                 yield proposal, reason

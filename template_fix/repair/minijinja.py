@@ -118,11 +118,11 @@ def differences(source: str, examined: Examination) -> tuple[int, list[Differenc
             if isinstance(expected, Failure):
                 continue
             compared += 1
-            told = engine(examined, probe, prompt)
-            if isinstance(told, Refusal):
-                ways.setdefault((told.reason, told.at), []).append(Rendering(probe, prompt, expected))
-            elif told != expected:
-                ways.setdefault(("", None), []).append(Rendering(probe, prompt, expected, told))
+            result = engine(examined, probe, prompt)
+            if isinstance(result, Refusal):
+                ways.setdefault((result.reason, result.at), []).append(Rendering(probe, prompt, expected))
+            elif result != expected:
+                ways.setdefault(("", None), []).append(Rendering(probe, prompt, expected, result))
     found = sorted(ways.items(), key=lambda way: -len(way[1]))
     return compared, [
         Difference(reason, len(cases), cases[0], at if reason else _printing(source, examined, cases[0]))

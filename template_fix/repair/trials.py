@@ -20,8 +20,8 @@ def sample(examined: Examination) -> list[Probe]:
 
 def same(forced: Renderer, examined: Examination, probes: Iterable[Probe]) -> bool:
     """Whether these conversations are printed as they are without what is forced."""
-    told = Examination(forced, (), examined.tags)
-    return all(told.text(probe) == examined.text(probe) for probe in probes)
+    trial = Examination(forced, (), examined.tags)
+    return all(trial.text(probe) == examined.text(probe) for probe in probes)
 
 
 def prints(forced: Renderer, probe: Probe, part: Part) -> bool:

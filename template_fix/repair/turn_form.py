@@ -79,15 +79,15 @@ def _plainly(examined: Examination, shape: str, form: str) -> Probe | None:
 
 def _turn(examined: Examination, probe: Probe, message: int) -> str:
     """Return what is printed of a message that stands last, "" where the conversation fails."""
-    before, told = (examined.text(probe, upto) for upto in (message, message + 1))
-    return told[common_prefix(before, told) :] if isinstance(before, str) and isinstance(told, str) else ""
+    before, after = (examined.text(probe, upto) for upto in (message, message + 1))
+    return after[common_prefix(before, after) :] if isinstance(before, str) and isinstance(after, str) else ""
 
 
-def _around(told: str, text: str, other: str) -> tuple[str, str]:
+def _around(turn: str, text: str, other: str) -> tuple[str, str]:
     """Return what stands in front of a text and behind it, but for what another turn begins and ends with, too."""
-    begin, end = _boundary(told, other), len(told) - _boundary(told, other, backward=True)
-    at = told.index(text)
-    return told[min(begin, at) : at], told[at + len(text) : max(end, at + len(text))]
+    begin, end = _boundary(turn, other), len(turn) - _boundary(turn, other, backward=True)
+    at = turn.index(text)
+    return turn[min(begin, at) : at], turn[at + len(text) : max(end, at + len(text))]
 
 
 def _boundary(one: str, other: str, *, backward: bool = False) -> int:

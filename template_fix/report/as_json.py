@@ -23,8 +23,8 @@ _LONGEST = 20_000
 
 def document(command: str, content: Mapping[str, object]) -> str:
     """Return the JSON text of one answer of ``command``; it is ASCII, so that no terminal or locale can spoil it."""
-    told = {"schema": SCHEMA, "version": version(), "command": command, **content}
-    return json.dumps(scrubbed_all(told), indent=2)
+    document = {"schema": SCHEMA, "version": version(), "command": command, **content}
+    return json.dumps(scrubbed_all(document), indent=2)
 
 
 def outcomes_json(outcomes: Sequence[Outcome], exit_code: int) -> dict[str, object]:
@@ -34,8 +34,8 @@ def outcomes_json(outcomes: Sequence[Outcome], exit_code: int) -> dict[str, obje
 
 def report_json(report: Report) -> dict[str, object]:
     """Return the findings and templates of one model, and why there is no verdict on some."""
-    told = asdict(replace(report, findings=tuple(map(_finding, report.findings))))
-    return {**told, "unjudged": list(report.unjudged)}
+    values = asdict(replace(report, findings=tuple(map(_finding, report.findings))))
+    return {**values, "unjudged": list(report.unjudged)}
 
 
 def _finding(finding: Finding) -> Finding:

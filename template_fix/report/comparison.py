@@ -23,11 +23,11 @@ def comparison_lines(compared: Comparison) -> Iterator[Line]:
     )
     for label, report in zip(LABELS, (compared.base, compared.tuned), strict=True):
         yield line(f"{label}: ", *verdict(report), indent=2, hang=4)
-    for told, found in (("added", compared.added), ("inherited", compared.inherited), ("repaired", compared.repaired)):
+    for fate, found in (("added", compared.added), ("inherited", compared.inherited), ("repaired", compared.repaired)):
         for finding in by_gravity(found):
             place = f" at {where(finding.place)}" if finding.place else ""
             name = Piece(f"{finding.level.value} {finding.code}", finding.level.value)
-            yield line(f"{told} ", name, f": {cut(finding.message)}", Piece(place, "dim"), hang=2)
+            yield line(f"{fate} ", name, f": {cut(finding.message)}", Piece(place, "dim"), hang=2)
     for template in compared.templates:
         yield line("")
         yield from _template(template)

@@ -149,9 +149,9 @@ def _found_json(found: Found) -> dict[str, Any]:
 
 def _counted_json(each: Counted) -> dict[str, Any]:
     kind = KINDS[each.kind]
-    told = {"kind": kind.name, "level": kind.level, "rows": each.rows, "message": f"rows {kind.says}"}
+    summary = {"kind": kind.name, "level": kind.level, "rows": each.rows, "message": f"rows {kind.says}"}
     examples = [example._asdict() for example in each.examples if example.file]
-    return {**told, "fix": kind.do or None, "examples": examples}
+    return {**summary, "fix": kind.do or None, "examples": examples}
 
 
 def _rows(number: int) -> str:
@@ -159,26 +159,26 @@ def _rows(number: int) -> str:
 
 
 def _worst(found: Found) -> Iterator[Line]:
-    told = found.verdict
+    verdict = found.verdict
     lost = [
         f"{part:,} of {whole:,} characters of {what}"
         for part, whole, what in (
-            (told.reasoning_lost, told.reasoning, "reasoning"),
-            (told.answer_lost, told.answer, "answers"),
+            (verdict.reasoning_lost, verdict.reasoning, "reasoning"),
+            (verdict.answer_lost, verdict.answer, "answers"),
         )
         if part
     ]
     where = Piece(f"{short(found.file)}:{found.number}: ", "dim")
-    yield line(where, " and ".join(lost), f", in message {told.cut_from}:", indent=2, hang=2)
-    yield line(*shorten_pieces([Piece(told.cut, "lost")]), indent=4)
+    yield line(where, " and ".join(lost), f", in message {verdict.cut_from}:", indent=2, hang=2)
+    yield line(*shorten_pieces([Piece(verdict.cut, "lost")]), indent=4)
 
 
-def _rewritten(told: Rewritten) -> Line:
+def _rewritten(counts: Rewritten) -> Line:
     """Say how many rows were rewritten; each of them was rendered, and shows its reasoning as such."""
-    rest = [f"; {_rows(told.repaired)} of these for the repaired template: patch first"] if told.repaired else []
-    rest += [f"; {_rows(told.left)} left unchanged, as no form shows the reasoning"] if told.left else []
-    rest += [f"; {_rows(told.unread)} can't be read"] if told.unread else []
-    return line(Piece("Rewritten", "title"), f": {told.rewritten:,} of {_rows(told.rows)}", *rest, hang=2)
+    rest = [f"; {_rows(counts.repaired)} of these for the repaired template: patch first"] if counts.repaired else []
+    rest += [f"; {_rows(counts.left)} left unchanged, as no form shows the reasoning"] if counts.left else []
+    rest += [f"; {_rows(counts.unread)} can't be read"] if counts.unread else []
+    return line(Piece("Rewritten", "title"), f": {counts.rewritten:,} of {_rows(counts.rows)}", *rest, hang=2)
 
 
 def _after(after: Tally) -> Iterator[Line]:

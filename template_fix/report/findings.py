@@ -201,18 +201,18 @@ def elsewhere(
 
 
 def _elsewhere(result: PatchResult) -> Iterator[Line]:
-    told = " ".join(elsewhere(result))
-    if told:
+    text = " ".join(elsewhere(result))
+    if text:
         yield line("")
-        yield line(Piece("Engines: ", "title"), told, hang=2)
+        yield line(Piece("Engines: ", "title"), text, hang=2)
 
 
 def _served(result: PatchResult) -> Iterator[Line]:
     """Yield what changes for those who serve the model."""
     if result.served is not None:
         yield line("")
-        told = " ".join(filter(None, (concerns(result), f"{CHANGED}:")))
-        yield line(Piece("Serving: ", "title"), told, hang=2)
+        text = " ".join(filter(None, (concerns(result), f"{CHANGED}:")))
+        yield line(Piece("Serving: ", "title"), text, hang=2)
         yield from evidence_lines(result.served, 2)
 
 
@@ -287,9 +287,9 @@ def _next_after_patch(
     name = shlex.quote(model)
     if written not in (None, model):
         yield line(f"{short(model)} was left as it is.")
-        for told, names in (("Copied unchanged", copied), ("Not copied", left)):
+        for title, names in (("Copied unchanged", copied), ("Not copied", left)):
             if names:
-                yield line(f"{told}: {_some(names)}.", hang=2)
+                yield line(f"{title}: {_some(names)}.", hang=2)
     if result.changed and result.before.revision:
         yield advice("Next", f"push {name} --to {name} --create-pr", "offers the repair to its maintainers.")
     elif result.changed and written is None:

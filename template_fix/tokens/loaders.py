@@ -48,7 +48,7 @@ def skipped_by(checkpoint: Checkpoint, token: str) -> dict[str, tuple[TokenRecor
 def skips(checkpoint: Checkpoint, token: str) -> dict[str, str | None]:
     """Return for each loader why it skips ``token`` in decoding, in a few words, None where it keeps it."""
     causes = skipped_by(checkpoint, token)
-    return {loader: ", ".join(map(told, records)) or None for loader, records in causes.items()}
+    return {loader: ", ".join(map(describe, records)) or None for loader, records in causes.items()}
 
 
 def adds(checkpoint: Checkpoint, token: str) -> dict[str, bool]:
@@ -67,7 +67,7 @@ def adds(checkpoint: Checkpoint, token: str) -> dict[str, bool]:
     }
 
 
-def told(record: TokenRecord) -> str:
+def describe(record: TokenRecord) -> str:
     """Return where a record stands, in a few words."""
     if record.where in ("added_tokens", "added_tokens_decoder"):
         return f"flagged special in {record.where} of {record.file}"

@@ -51,8 +51,8 @@ def tokens_in(checkpoint: Checkpoint, tag: str) -> tuple[str, ...]:
 
 def listed(names: Iterable[str], last: str = "and") -> str:
     """Return names as a sentence lists them: ``a, b and c``; of very many, the first ones and how many more."""
-    told = list(names)
-    if len(told) > MOST_LISTED:
-        told[MOST_LISTED - 1 :] = [f"{len(told) - MOST_LISTED + 1:,} more"]
-    *most, final = told
+    shown = list(names)
+    if len(shown) > MOST_LISTED:
+        shown[MOST_LISTED - 1 :] = [f"{len(shown) - MOST_LISTED + 1:,} more"]
+    *most, final = shown
     return f"{', '.join(most)} {last} {final}" if most else final

@@ -170,7 +170,7 @@ class Vocabulary:
             raise CheckpointError(f"{self.checkpoint.name}/{TOKENIZER}: it has no model; save the tokenizer again")
         stored = [record for record in self.checkpoint.records if record.where == "added_tokens"]
         met = [record for record in stored if record.content in text and record.content != hidden]  # others do nothing
-        entries = {record.content: _told(record) for record in met}
+        entries = {record.content: _as_entry(record) for record in met}
         entries |= {token: self._entry(token) for token in flags if token not in entries}
         added = [{**entry, **flags.get(token, {})} for token, entry in entries.items()]
         content = {**self._json, **(parts or {}), "added_tokens": added, "model": {**model, **fill(model)}}
@@ -185,7 +185,7 @@ class Vocabulary:
     def _entry(self, token: str) -> dict[str, Any]:
         """Return an entry for a token that tokenizer.json lacks, with the flags that another file gives it."""
         record = next(iter(self.checkpoint.records_of(token)), None)
-        return {**dict.fromkeys(FLAGS, False), **(_told(record) if record else {}), "id": 0, "content": token}
+        return {**dict.fromkeys(FLAGS, False), **(_as_entry(record) if record else {}), "id": 0, "content": token}
 
     def _entries_of(self, token: str, model: dict[str, Any]) -> dict[str, Any]:
         """Return a vocabulary and merges of those entries that can be met on the way to ``token``."""
@@ -212,10 +212,10 @@ class Vocabulary:
         return {"merges": [[a, b] for a, b in pairs if a in vocab and b in vocab and a + b in vocab]}
 
 
-def _told(record: TokenRecord) -> dict[str, Any]:
+def _as_entry(record: TokenRecord) -> dict[str, Any]:
     """Return an entry of added_tokens with what a record says, and nothing that it doesn't."""
-    told = {name: getattr(record, name) for name in ("id", "content", *FLAGS)}
-    return {name: value for name, value in told.items() if value is not None}
+    values = {name: getattr(record, name) for name in ("id", "content", *FLAGS)}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 _NUMBER = re.compile(r"\s*:\s*(\d+)")

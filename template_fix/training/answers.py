@@ -20,9 +20,9 @@ def shares(said: Sequence[Said], tags: Pairs) -> dict[str, float]:
 
     A block that the prompt has opened counts as opened. An empty list has no shares.
     """
-    told = [_block(each, tags) for each in said]
+    blocks = [_block(each, tags) for each in said]
     names = ("reasoning_opened", "reasoning_closed", "reasoning_nonempty")
-    return {name: sum(each[at] for each in told) / len(told) for at, name in enumerate(names)} if told else {}
+    return {name: sum(each[at] for each in blocks) / len(blocks) for at, name in enumerate(names)} if blocks else {}
 
 
 def _block(said: Said, tags: Iterable[tuple[str, str]]) -> tuple[bool, bool, bool]:

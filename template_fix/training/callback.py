@@ -74,9 +74,9 @@ class PreflightCallback(TrainerCallback):
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **given: Any) -> None:
         """Let the model answer at each evaluation."""
-        told = self._watch(state, "eval_", **given)
+        measured = self._watch(state, "eval_", **given)
         if metrics is not None:
-            metrics.update(told)
+            metrics.update(measured)
 
     def _look(self, state: Any, train_dataloader: Any = None, **given: Any) -> None:
         if self.labels is not None or train_dataloader is None:
@@ -113,12 +113,12 @@ class PreflightCallback(TrainerCallback):
             return {}
         tokenizer, tags = self._tokenizer(given), self._tags_of(given)
         said = [self._answer(given["model"], tokenizer, each) for each in self.prompts]
-        told = {f"{prefix}{name}": share for name, share in shares(said, tags).items()}
+        measured = {f"{prefix}{name}": share for name, share in shares(said, tags).items()}
         if self.log is not None:
-            self.log(dict(told))
+            self.log(dict(measured))
         else:
-            state.log_history.append({**told, "epoch": state.epoch, "step": state.global_step})
-        return told
+            state.log_history.append({**measured, "epoch": state.epoch, "step": state.global_step})
+        return measured
 
     def _answer(self, model: Any, tokenizer: Any, prompt: Any) -> Said:
         """Return what a model says to a prompt, as it is served: greedily, and decoded without special tokens."""
@@ -134,7 +134,7 @@ class PreflightCallback(TrainerCallback):
         model.eval()
         try:
             with torch.no_grad():
-                told = model.generate(
+                generated = model.generate(
                     input_ids=ids,
                     attention_mask=torch.ones_like(ids),
                     max_new_tokens=self.max_new_tokens,
@@ -143,7 +143,7 @@ class PreflightCallback(TrainerCallback):
                 )
         finally:
             model.train(training)
-        return Said(text, tokenizer.decode(told[0, ids.shape[1] :], skip_special_tokens=True))
+        return Said(text, tokenizer.decode(generated[0, ids.shape[1] :], skip_special_tokens=True))
 
     def _tokenizer(self, given: Mapping[str, Any]) -> Any:
         found = self.tokenizer or given.get("processing_class") or given.get("tokenizer")

@@ -118,9 +118,9 @@ def label_lines(labels: Labels) -> Iterator[Line]:
     """Yield what is said of the batches."""
     yield line(Piece("What is trained on", "title"), f": {labels.rows} rows looked at, before the first step")
     if labels.turns:
-        told = ((labels.cut, "cut out of the text"), (labels.masked, "in the input, but masked"))
+        counts = ((labels.cut, "cut out of the text"), (labels.masked, "in the input, but masked"))
         rest = [
-            f"{number} {what}" for number, what in (*told, (labels.truncated, "behind the maximum length")) if number
+            f"{number} {what}" for number, what in (*counts, (labels.truncated, "behind the maximum length")) if number
         ]
         text = f"{labels.reached} of {labels.turns} turns that reason reach the labels"
         yield line("reasoning: ", "; ".join([text, *rest]), indent=2, hang=2)

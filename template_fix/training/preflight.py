@@ -93,9 +93,9 @@ class Preflight:
         return (row for row, _ in Rewriter(self.check).rows(batches))
 
     def __repr__(self) -> str:
-        told = [f"{self.survey.before.harmed} of {self.survey.before.rows} rows in trouble"] if self.survey else []
-        told += [f"repaired {', '.join(self.repaired)}"] if self.repaired else []
-        return f"<Preflight: {'; '.join([self.report.verdict, *told])}>"
+        parts = [f"{self.survey.before.harmed} of {self.survey.before.rows} rows in trouble"] if self.survey else []
+        parts += [f"repaired {', '.join(self.repaired)}"] if self.repaired else []
+        return f"<Preflight: {'; '.join([self.report.verdict, *parts])}>"
 
     def _repr_html_(self) -> str:
         return self.report._repr_html_() + (self.survey._repr_html_() if self.survey else "")
@@ -158,7 +158,7 @@ def preflight(
         survey = replace(surveyed(now, batches), names=tuple(name for name, _ in _splits(dataset)))
     found = Preflight(report, survey, mended, now)
     if untried or _counts(found, mark):
-        tell(plain_text(_told_lines(found, fix, untried, _next(checkpoint, found, fix, options))), mode)
+        tell(plain_text(_result_lines(found, fix, untried, _next(checkpoint, found, fix, options))), mode)
     return found
 
 
@@ -189,12 +189,12 @@ def _splits(dataset: Any) -> list[tuple[str, Any]]:
 
 def _release(tokenizer: Any) -> int:
     """Return 5 where a message's reasoning is passed to templates under all of its names, as from 5.21 on, else 4."""
-    told = inner(tokenizer).apply_chat_template(
+    printed = inner(tokenizer).apply_chat_template(
         [{"role": "user", "content": "", "reasoning": "passed"}],
         chat_template="{{ messages[0].reasoning_content }}",
         tokenize=False,
     )
-    return 5 if told == "passed" else 4
+    return 5 if printed == "passed" else 4
 
 
 def _batches(name: str, rows: Iterable[object], limit: int | None) -> Iterator[Batch]:
@@ -255,7 +255,7 @@ def _mended(checkpoint: Checkpoint, options: Options) -> tuple[str, ...]:
     return tuple(sorted({code for repair in patch(checkpoint, options).kept for code in repair.codes}))
 
 
-def _told_lines(found: Preflight, fix: bool, untried: str, following: str) -> Iterator[Line]:
+def _result_lines(found: Preflight, fix: bool, untried: str, following: str) -> Iterator[Line]:
     report = found.report
     yield line(short(report.model), ": ", report.verdict)
     for finding in by_gravity(report.findings):
@@ -270,15 +270,15 @@ def _told_lines(found: Preflight, fix: bool, untried: str, following: str) -> It
     yield line(following)
 
 
-def _in_python(told: Line) -> Line:
+def _in_python(shell_line: Line) -> Line:
     """Return a line with calls in the place of options of the command line."""
     pieces = []
-    for piece in told.pieces:
+    for piece in shell_line.pieces:
         text = piece.text
         for option, call in _CALLS:
             text = option.sub(call, text)
         pieces.append(piece._replace(text=text))
-    return told._replace(pieces=tuple(pieces))
+    return shell_line._replace(pieces=tuple(pieces))
 
 
 def tell(message: str, mode: Mode) -> None:

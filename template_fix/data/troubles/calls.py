@@ -29,27 +29,27 @@ class Call(NamedTuple):
 
     at: int
     whole: Mapping[str, Any]
-    told: Mapping[str, Any]
+    function: Mapping[str, Any]
 
     def changed(self, **values: Any) -> Message:
         """Return the call with another name, or other arguments."""
-        if self.told is self.whole:
+        if self.function is self.whole:
             return {**self.whole, **values}
-        return {**self.whole, "function": {**self.told, **values}}
+        return {**self.whole, "function": {**self.function, **values}}
 
     @property
     def path(self) -> str:
         """Where its name and arguments stand in the message."""
-        return f".tool_calls[{self.at}]{'' if self.told is self.whole else '.function'}"
+        return f".tool_calls[{self.at}]{'' if self.function is self.whole else '.function'}"
 
 
 def calls_of(message: Message) -> Iterator[Call]:
     """Yield the tool calls of a message."""
     calls = message.get("tool_calls")
     for at, call in enumerate(calls if isinstance(calls, (list, tuple)) else ()):
-        told = call.get("function", call) if isinstance(call, Mapping) else None
-        if isinstance(told, Mapping):
-            yield Call(at, call, told)
+        function = call.get("function", call) if isinstance(call, Mapping) else None
+        if isinstance(function, Mapping):
+            yield Call(at, call, function)
 
 
 def with_calls(message: Message, changed: Mapping[int, Message]) -> Message:
@@ -71,7 +71,7 @@ def troubles_of_calls(view: View, printed: str) -> Iterator[Trouble]:
         if message["role"] in _RESULTS:
             results.append((number, message))
     for number, call in calls:
-        if _escaped(text := call.told.get("arguments"), printed):
+        if _escaped(text := call.function.get("arguments"), printed):
             shown = f"messages[{number}]{call.path}.arguments is text: {str(text)[:_SHOWN]}"
             yield Trouble("encoded_twice", number + 1, shown)
     for number, result in results:
@@ -126,17 +126,19 @@ def _unprinted(
         len(name) >= _TELLING
         and printed.count(name) >= view.said.count(name) - results.count(name)
         and not view.template.has(name)
-        for name in {str(call.told.get("name") or "") for _, call in calls}
+        for name in {str(call.function.get("name") or "") for _, call in calls}
     ):
         return
     renamed: list[Message] = [
         with_calls(message, {call.at: call.changed(name=_own_name(at, call)) for at, call in calls if at == number})
         for number, message in enumerate(view.row.messages)
     ]
-    told = view.render(renamed)
-    for number, call in calls if isinstance(told, str) else ():
-        if call.told.get("name") and _own_name(number, call) not in str(told):
-            shown = f"messages[{number}].tool_calls[{call.at}]: {call.told['name']}"
+    text = view.render(renamed)
+    if not isinstance(text, str):
+        return
+    for number, call in calls:
+        if call.function.get("name") and _own_name(number, call) not in text:
+            shown = f"messages[{number}].tool_calls[{call.at}]: {call.function['name']}"
             yield Trouble("call_lost", number + 1, shown)
 
 

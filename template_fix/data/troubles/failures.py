@@ -57,9 +57,9 @@ def _in_each_message(guess: _MessageGuess) -> _Guess:
     """Return the guess that changes all messages that need it; the first is told, with its place."""
 
     def in_all(messages: Messages) -> _Change | None:
-        told = [guess(message) for message in messages]
-        says = next((f"messages[{number}]{each.says}" for number, each in enumerate(told) if each), "")
-        changed = [each.changed if each else message for each, message in zip(told, messages, strict=True)]
+        guesses = [guess(message) for message in messages]
+        says = next((f"messages[{number}]{each.says}" for number, each in enumerate(guesses) if each), "")
+        changed = [each.changed if each else message for each, message in zip(guesses, messages, strict=True)]
         return _Change(says, changed) if says else None
 
     return in_all
@@ -70,7 +70,7 @@ def _arguments(change: Callable[[Any], Any], says: str) -> _Guess:
 
     @_in_each_message
     def guess(message: Message) -> _Change | None:
-        new = [(call, change(call.told.get("arguments"))) for call in calls_of(message)]
+        new = [(call, change(call.function.get("arguments"))) for call in calls_of(message)]
         made = {call.at: call.changed(arguments=value) for call, value in new if value is not None}
         paths = [f"{call.path}.arguments {says}" for call, value in new if value is not None]
         return _Change(paths[0], with_calls(message, made)) if made else None

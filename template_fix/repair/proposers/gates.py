@@ -108,15 +108,15 @@ def _gate(trace: Trace, number: int, outcome: bool, code: str, switch: str) -> P
     text = site.span.of(trace.template.source)
     if outcome:
         inner = f"({text})" if isinstance(site.node, nodes.CondExpr) else text
-        edited, told = f"{switch} or {inner}", "fails"
+        edited, happens = f"{switch} or {inner}", "fails"
     else:
         inner = f"({text})" if isinstance(site.node, nodes.CondExpr | nodes.Or) else text
-        edited, told = f"{inner} and {switch}", "holds"
+        edited, happens = f"{inner} and {switch}", "holds"
     return Proposal(
         code,
         "experiment",
         f"don't let {short(text)} decide what is printed of a turn",
-        f"Where {short(text)} {told}, a turn isn't printed as it should be.",
+        f"Where {short(text)} {happens}, a turn isn't printed as it should be.",
         site.span,
         (put(site.span, edited),),
     )

@@ -22,7 +22,7 @@ from template_fix.text.edits import Edit
 def proposals(template: Template, keeping: Mapping[str, bool], switch: str) -> Iterator[Proposal]:
     """Yield, for each variable that keeps reasoning at a value, the edit that makes this value its default.
 
-    ``keeping`` is what `own_switches` told, ``switch`` the test, in template syntax, that the edit is switched by.
+    ``keeping`` is what `own_switches` returned, ``switch`` the test, in template syntax, that the edit is switched by.
     """
     for name, value in keeping.items():
         yield from _defaults(template, name, value, switch)
@@ -39,8 +39,8 @@ def advice(examined: Examination, keeping: Mapping[str, bool]) -> str:
     wrong = [seen for seen in examined if examined.owed(seen.probe) and seen.breaks(*SAFE)]
     for name, value in keeping.items():
         flags = {**examined.flags, name: value}
-        told = Examination(examined.renderer, examined.probes.values(), examined.tags, flags)
-        mended = sum(not told.observe(seen.probe).breaks(*SAFE) for seen in wrong)
+        trial = Examination(examined.renderer, examined.probes.values(), examined.tags, flags)
+        mended = sum(not trial.observe(seen.probe).breaks(*SAFE) for seen in wrong)
         if mended:
             call = f"{name}={str(value).lower()}"
             return f"; passing {call} mends {mended} of the {len(wrong)} conversations that the template prints wrong"
@@ -63,11 +63,11 @@ def _is_boolean(template: Template, name: str) -> bool:
 
 def _mends(examined: Examination, name: str, value: bool) -> bool:
     """Whether a variable, set to a value, mends a conversation and breaks none."""
-    told = Examination(examined.renderer, examined.probes.values(), examined.tags, {name: value})
-    if not any(told.holds(seen.probe, held) for seen in examined.failing for held in seen.breaks(*SAFE)):
+    trial = Examination(examined.renderer, examined.probes.values(), examined.tags, {name: value})
+    if not any(trial.holds(seen.probe, held) for seen in examined.failing for held in seen.breaks(*SAFE)):
         return False
     return not any(
-        held.property in SAFE and not told.holds(seen.probe, held)
+        held.property in SAFE and not trial.holds(seen.probe, held)
         for seen in examined
         if examined.owed(seen.probe)
         for held in seen.held

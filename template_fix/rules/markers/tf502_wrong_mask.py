@@ -60,13 +60,13 @@ def _what(text: str, marked: tuple[Span, ...], wanted: tuple[Span, ...]) -> str:
     if not marked:
         return "nothing is marked"
     first, last = wanted[0], wanted[-1]
-    told = next((span for span in marked if span.start < first.end and first.start < span.end), None)
-    if told is None:
+    span = next((span for span in marked if span.start < first.end and first.start < span.end), None)
+    if span is None:
         return "a turn is not marked"
-    if told.start < first.start:
-        return f"{text[told.start : first.start]!r} in front of a turn is inside"
-    if told.start > first.start:
-        return f"{text[first.start : told.start]!r} is outside"
+    if span.start < first.start:
+        return f"{text[span.start : first.start]!r} in front of a turn is inside"
+    if span.start > first.start:
+        return f"{text[first.start : span.start]!r} is outside"
     ending = marked[-1]
     if ending.end < last.end:
         return f"{text[ending.end : last.end]!r} is outside"

@@ -53,12 +53,12 @@ def check(study: Study) -> Iterator[Found]:
         yield Found(message, None, (evidence,), 'give each content as [{"type": "text", "text": …}]')
         return
     lost: dict[tuple[str, Span | None], dict[str, Evidence]] = {}
-    told: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
     for seen in study.examined:
         for part in seen.lost if seen.text is not None and seen.probe.ordinary else ():
             what, where = _what(study, seen, part), _where(part)
-            if what and (what, where) not in told:
-                told.add((what, where))
+            if what and (what, where) not in reported:
+                reported.add((what, where))
                 at = study.cause(seen.probe, part) if study.reasoning else None
                 lost.setdefault((what, at), {})[where] = study.evidence(seen, part.message, [part])
     for (what, at), places in lost.items():

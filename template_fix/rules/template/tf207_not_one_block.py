@@ -38,15 +38,15 @@ _MESSAGES = {
 
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding for each way in which printed reasoning isn't in a block of its own."""
-    told: set[str] = set()
+    reported: set[str] = set()
     for seen in study.owed() if study.reasoning else ():
         if seen.lost or seen.probe.shape in LONE_CLOSING_TAG:
             continue
         broken = {held.property for held in seen.breaks(*_MESSAGES)}
         for held in seen.breaks(*_MESSAGES):
             # What isn't in a block of its own is printed otherwise than what is: that is one fault.
-            if held.property not in told and not (held.property == "alike" and "well-formed" in broken):
-                told.add(held.property)
+            if held.property not in reported and not (held.property == "alike" and "well-formed" in broken):
+                reported.add(held.property)
                 evidence = study.evidence(seen, _turn(seen))
                 if held.property == "well-formed":
                     evidence = replace(evidence, stray=_in_front(study, seen, evidence.printed))

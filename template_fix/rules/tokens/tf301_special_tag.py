@@ -28,7 +28,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from template_fix.results import Evidence, Finding, Level
-from template_fix.tokens.loaders import LOADERS, skipped_by, told
+from template_fix.tokens.loaders import LOADERS, describe, skipped_by
 from template_fix.tokens.reasoning_tokens import listed, tokens_in
 from template_fix.tokens.stub_tokenizer import Vocabulary
 from template_fix.tokens.tagged_checkpoint import Subject
@@ -55,7 +55,7 @@ def check(subject: Subject) -> Iterator[Finding]:
         tried = _tried(subject, pair, {loader: {t: bool(causes[t][loader]) for t in tokens} for loader in LOADERS})
         if records and any(evidence.lost for evidence in tried.values()):
             by_design = pair in subject.control_tags
-            fix, mended = _fix(subject, pair, sorted({told(record) for record in records}))
+            fix, mended = _fix(subject, pair, sorted({describe(record) for record in records}))
             yield Finding(
                 CODE,
                 Level.NOTE if by_design else LEVEL,

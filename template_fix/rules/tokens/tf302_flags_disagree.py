@@ -87,10 +87,10 @@ def _dispute(subject: Subject, tags: list[str], special: Sequence[str], ordinary
 
 
 def _two_ids(subject: Subject, tag: str, records: Sequence[TokenRecord]) -> Iterator[Finding]:
-    told = {record.id: record for record in records if record.id is not None}
-    if len(told) > 1:
-        said = listed(f"{number} in {_where(record)}" for number, record in told.items())
-        last = list(told.values())[-1]
+    by_id = {record.id: record for record in records if record.id is not None}
+    if len(by_id) > 1:
+        said = listed(f"{number} in {_where(record)}" for number, record in by_id.items())
+        last = list(by_id.values())[-1]
         place = subject.checkpoint.place(last.file, last.span)
         fix = "give it the id that the model was trained with"
         yield Finding(CODE, LEVEL, f"{tag} has the id {said}", place, (), fix)

@@ -55,9 +55,9 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 def _finding(subject: Subject, loaders: tuple[str, ...], tags: Mapping[str, Sequence[str]]) -> Finding:
     where = listed(loaders) if loaders else "every loader"
-    told = [f"{tag} is split into {listed(map(repr, pieces))}" for tag, pieces in tags.items()]
+    splits = [f"{tag} is split into {listed(map(repr, pieces))}" for tag, pieces in tags.items()]
     evidence = (Evidence(f"encode({tag!r}) in {where}", tag, " | ".join(pieces)) for tag, pieces in tags.items())
-    message = f"in {where}, {listed(told)}"
+    message = f"in {where}, {listed(splits)}"
     fix, patch_with = _fix(subject, tags)
     return Finding(CODE, LEVEL, message, _place(subject, next(iter(tags))), tuple(evidence), fix, patch_with)
 

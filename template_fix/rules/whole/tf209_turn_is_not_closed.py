@@ -85,7 +85,7 @@ def _found(study: Study, seen: Observation, ends: TurnEnds, level: Level | None)
 
 def _last_alone(study: Study, ends: TurnEnds) -> Found:
     last, followed = ((pieces(study.examined, shape) or ["", "", ""])[2] for shape in ("ua", "uaua"))
-    told = "question, answer, question, answer"
-    evidence = Evidence(told, last, followed, (ends.last,), labels=("last", "followed"))
+    conversation = "question, answer, question, answer"
+    evidence = Evidence(conversation, last, followed, (ends.last,), labels=("last", "followed"))
     message = f"{ends.last} ends only the last turn, and none that a question follows"
     return Found(message, None, (evidence,), f"print {ends.last} behind every turn", Level.WARNING)

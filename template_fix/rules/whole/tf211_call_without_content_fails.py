@@ -43,19 +43,19 @@ _FORMS = (
 
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding where calls without content fail in one form, and calls are printed in another."""
-    tried = [(told, _call(study, empty, legacy)) for told, empty, legacy in _FORMS]
+    tried = [(how, _call(study, empty, legacy)) for how, empty, legacy in _FORMS]
     beside = probe("uvta", study.tags, "plain", arguments=study.arguments)
     if not any(study.prints(each, "call") for each in (beside, *(each for _, each in tried))):
         return
     failed = [
-        (told, asked, text)
-        for told, asked in tried
+        (how, asked, text)
+        for how, asked in tried
         if isinstance(text := study.examined.text(asked), Failure) and not text.raised
     ]
     if not failed:
         return
     evidence = tuple(Evidence(asked.describe(), printed=why.reason, labels=("in", "fails")) for _, asked, why in failed)
-    where, first = listed([told for told, _, _ in failed], "or"), failed[0][2]
+    where, first = listed([how for how, _, _ in failed], "or"), failed[0][2]
     # Who still has transformers 4 may meet it, all others don't.
     level = Level.NOTE if all(asked.legacy for _, asked, _ in failed) else None
     fix = "let the template read `content or ''`, or give calls an empty text as content"

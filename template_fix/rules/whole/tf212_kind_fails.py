@@ -50,9 +50,9 @@ def check(study: Study) -> Iterator[Found]:
     """Yield a finding for each reason for which all conversations of a kind fail, though others are printed."""
     failed: dict[tuple[str, int], list[_Kind]] = {}
     for kind in _kinds(study):
-        told = [study.examined.text(each) for each in kind.probes]
-        failures = [each for each in told if isinstance(each, Failure) and not each.raised]
-        if len(failures) == len(told) and all(study.prints(each) for each in kind.beside):
+        texts = [study.examined.text(each) for each in kind.probes]
+        failures = [each for each in texts if isinstance(each, Failure) and not each.raised]
+        if len(failures) == len(texts) and all(study.prints(each) for each in kind.beside):
             failed.setdefault((failures[0].reason, failures[0].line), []).append(kind)
     for (reason, line), kinds in failed.items():
         otherwise = any(study.prints(each) for each in bare(study.tags)) if kinds[0].name in _WITH_TOOLS else False

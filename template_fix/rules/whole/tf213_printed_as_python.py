@@ -78,8 +78,8 @@ def _in_contents(study: Study) -> Iterator[Found]:
     empty, none = (
         probe("ucta", study.tags, "plain", arguments=study.arguments, empty=each, legacy=True) for each in ("", None)
     )
-    told, text = (study.examined.text(each) for each in (empty, none))
-    spoken = isinstance(told, str) and isinstance(text, str) and differing(told, text)[1].of(text).strip()
+    nothing, text = (study.examined.text(each) for each in (empty, none))
+    spoken = isinstance(nothing, str) and isinstance(text, str) and differing(nothing, text)[1].of(text).strip()
     if spoken == "None" and study.prints(none, "call"):
         evidence = Evidence(none.describe(), "", str(text), stray=("None",))
         message = "a content that is None, as transformers 4 passes it, is printed as the word None"
@@ -88,16 +88,16 @@ def _in_contents(study: Study) -> Iterator[Found]:
 
 def _in_calls(study: Study) -> Iterator[Found]:
     plain = _calling(study, _TEXT)
-    told = study.examined.renderer(plain.messages, plain.tools, **study.examined.set_for(plain))
-    if study.arguments is not dict or not isinstance(told, str) or told.count(_TEXT) != 1:
+    printed = study.examined.renderer(plain.messages, plain.tools, **study.examined.set_for(plain))
+    if study.arguments is not dict or not isinstance(printed, str) or printed.count(_TEXT) != 1:
         return
-    if told.partition(_TEXT)[0].rpartition("look_up")[2].startswith("("):  # a call of Python's own
+    if printed.partition(_TEXT)[0].rpartition("look_up")[2].startswith("("):  # a call of Python's own
         return
     found: list[tuple[str, str, Evidence, Span | None]] = []
     for name, value, spelt in _VALUES:
         asked = _calling(study, value)
         text = study.examined.renderer(asked.messages, asked.tools, **study.examined.set_for(asked))
-        if isinstance(text, str) and differing(told, text)[1].of(text) == spelt:
+        if isinstance(text, str) and differing(printed, text)[1].of(text) == spelt:
             at = places.output(study, asked, spelt) if not found else None
             evidence = Evidence(
                 f"a tool call with {name} in its arguments", f'"value": {json.dumps(value)}', text, stray=(spelt,)

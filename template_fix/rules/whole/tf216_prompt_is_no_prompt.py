@@ -40,11 +40,11 @@ def check(study: Study) -> Iterator[Found]:
     whole, plain, prompted = (around(each, text) for each, text in zip((answered, asked, asked), texts, strict=True))
     if whole is None or plain is None or prompted is None:
         return
-    (_, header, behind), (_, told), (_, wanted) = whole, plain, prompted
-    added = header.removeprefix(told)
+    (_, header, behind), (_, unprompted), (_, wanted) = whole, plain, prompted
+    added = header.removeprefix(unprompted)
     # That a turn begins with a block which the prompt lacks is TF205.
     unreasoned = added.replace(study.tags.open, "").replace(study.tags.close, "")
-    if told == wanted and header.startswith(told) and any(map(str.isalnum, unreasoned)):
+    if unprompted == wanted and header.startswith(unprompted) and any(map(str.isalnum, unreasoned)):
         evidence = Evidence(asked.describe(), header, wanted, (added,), labels=("answered", "asked"))
         yield Found(
             f"the generation prompt adds nothing, and answers begin with {added.strip().splitlines()[0]}",

@@ -34,14 +34,14 @@ SUMMARY = "a filter or test is used that transformers doesn't have"
 
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding for each filter or test that no engine of transformers has, and that a conversation reaches."""
-    told: set[str] = set()
+    seen: set[str] = set()
     engine = environment()
     for node in study.template.all_nodes:
-        if not isinstance(node, nodes.Filter | nodes.Test) or node.name in told:
+        if not isinstance(node, nodes.Filter | nodes.Test) or node.name in seen:
             continue
         if node.name in (engine.filters if isinstance(node, nodes.Filter) else engine.tests):
             continue
-        told.add(node.name)
+        seen.add(node.name)
         for asked in _tried(study):
             text = study.examined.renderer(asked.messages, asked.tools, **study.examined.set_for(asked))
             if isinstance(text, Failure) and f"named '{node.name}'" in text.reason:
