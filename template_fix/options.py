@@ -9,6 +9,9 @@ from typing import Any
 
 from template_fix.text.display import UserError
 
+# Template variables and their values, in order.
+Flags = tuple[tuple[str, Any], ...]
+
 
 class UnknownCodeError(UserError, ValueError):
     """No rule has this code; the message names those that are near."""
@@ -33,7 +36,7 @@ class Options:
     tags: tuple[tuple[str, str], ...] = ()
     mark: bool = False
     engines: bool = False
-    flags: tuple[tuple[str, Any], ...] = ()
+    flags: Flags = ()
     plain: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from html import escape
-from typing import Any
 
+from template_fix.options import Flags
 from template_fix.text.edits import Edit, Span, differing
 
 # How far in front of what differs a text is shown, at most.
@@ -239,7 +239,7 @@ class PatchResult:
     kept: tuple[Repair, ...]
     refused: tuple[Refusal, ...]
     changed: Mapping[str, tuple[str, str]]
-    asked: tuple[tuple[str, Any], ...] = ()
+    asked: Flags = ()
     served: Evidence | None = None
     elsewhere: Elsewhere | None = None
 

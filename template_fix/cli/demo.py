@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from template_fix import api
 from template_fix.checkpoint.checkpoint import Checkpoint
@@ -24,8 +23,9 @@ from template_fix.report.findings import by_gravity, finding_lines, patch_lines,
 from template_fix.report.showing import Shown, render_all, shown_lines
 from template_fix.report.terminal import WIDEST, Line, Piece, line, width_of
 from template_fix.results import Failed, Patched, Report
+from template_fix.text.json_nodes import JsonObject
 
-ROW: tuple[dict[str, Any], ...] = (
+ROW: tuple[JsonObject, ...] = (
     {"role": "user", "content": "What is 17 times 6?"},
     {"role": "assistant", "content": "<think>\n17 times 6 is 60 and 42.\n</think>\n\nIt is 102."},
     {"role": "user", "content": "And half of that?"},
@@ -163,7 +163,7 @@ def print_demo(demo: Demo | Failed, form: Format) -> int:
     return run.FAILED if isinstance(demo, Failed) else run.exit_code([demo.after])
 
 
-def demo_json(demo: Demo) -> dict[str, Any]:
+def demo_json(demo: Demo) -> JsonObject:
     """Return what ``demo`` answers in JSON."""
     from template_fix.report.as_json import report_json, shown_json
 

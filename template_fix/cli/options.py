@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
+from template_fix.options import Flags
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
@@ -242,7 +244,7 @@ _DEFAULT_HELP = (
 _DEFAULTS = click.Choice(["preserve", "original"])
 
 
-def _flags(_: click.Context, __: click.Parameter, given: Sequence[str]) -> tuple[tuple[str, Any], ...]:
+def _flags(_: click.Context, __: click.Parameter, given: Sequence[str]) -> Flags:
     """Return template variables that are given as NAME=VALUE, with the value in JSON or as a text."""
     from template_fix.conversations.builtin import flag
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from template_fix.cli.run import CLEAN, FAILED, FINDINGS, exit_code
 from template_fix.report.checks import check_lines, concise_lines, summary_lines, verdict_line, workflow_commands
@@ -13,6 +13,7 @@ from template_fix.report.findings import patch_lines
 from template_fix.report.terminal import Line, line, printer, width_of
 from template_fix.results import Failed, Outcome, Patched, Report
 from template_fix.text.display import one_line, presentable, scrubbed, scrubbed_all, short
+from template_fix.text.json_nodes import JsonObject
 
 if TYPE_CHECKING:
     from template_fix.data.check import DataReport
@@ -93,7 +94,7 @@ def print_data(outcome: DataReport | Failed, manner: Manner) -> int:
         lost = bool(tally.harmed or (manner.strict and tally.prompt_differs))
         code = manner.exit_code([outcome.report], FINDINGS if lost else CLEAN)
 
-    def content(found: DataReport) -> dict[str, Any]:
+    def content(found: DataReport) -> JsonObject:
         from template_fix.report.as_json import report_json
 
         return {"exit_code": code, "models": [{**report_json(found.report), "data": survey_json(found.survey)}]}
@@ -192,7 +193,7 @@ def print_one(
     command: str,
     outcome: Value | Failed,
     form: Format,
-    content: Callable[[Value], dict[str, Any]],
+    content: Callable[[Value], JsonObject],
     lines: Callable[[Value], Iterable[Line]],
 ) -> None:
     """Print an outcome in a form: as the ``content`` of a JSON document, or as ``lines``; a failure also on stderr."""
@@ -284,7 +285,7 @@ def _print_sarif(outcomes: list[Report | Failed]) -> None:
     print(json.dumps(scrubbed_all(sarif_log(outcomes, pages())), indent=2))
 
 
-def _print_json(command: str, content: dict[str, Any]) -> None:
+def _print_json(command: str, content: JsonObject) -> None:
     from template_fix.report.as_json import document
 
     print(document(command, content))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from template_fix.conversations.rows import BrokenRow, row_of
-from template_fix.jinja.renderer import Message, Tool
+from template_fix.jinja.renderer import Message, Tool, Variables
 from template_fix.text.display import UserError
 from template_fix.text.edits import position
 from template_fix.text.json_nodes import JsonError
@@ -32,7 +32,7 @@ class Conversation:
     title: str
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...] | None = None
-    flags: Mapping[str, Any] = field(default_factory=dict)
+    flags: Variables = field(default_factory=dict)
 
 
 def built_in(tags: tuple[str, str]) -> tuple[Conversation, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from template_fix.conversations.probe import FORMS, Part, Probe, probe
 from template_fix.conversations.tags import Tags
+from template_fix.options import Flags
 
 
 def with_switch(tags: Tags, arguments: type, name: str, value: bool | str) -> tuple[Probe, ...]:
@@ -103,9 +104,7 @@ def with_block(tags: Tags, arguments: type, kind: str) -> Iterator[Probe]:
         yield replace(base, messages=messages, special=f"{kind} {place}", ordinary=False)
 
 
-def with_field(
-    tags: Tags, arguments: type, name: str, wanted: Any = None, flags: tuple[tuple[str, Any], ...] = ()
-) -> Iterator[Probe]:
+def with_field(tags: Tags, arguments: type, name: str, wanted: Any = None, flags: Flags = ()) -> Iterator[Probe]:
     """Yield conversations whose turns have a field of the template's own, with variables of its own.
 
     The field holds results that come with a call, the result of one in the call itself, a text in front of the answer

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from template_fix.conversations.tags import Tags
 from template_fix.jinja.renderer import Message, Tool, prepared
+from template_fix.options import Flags
 
 TOOLS: tuple[Tool, ...] = (
     {
@@ -50,7 +51,7 @@ class Key(NamedTuple):
     """What tells a conversation from others of its shape; see `Probe`."""
 
     form: Form
-    flags: tuple[tuple[str, Any], ...] = ()
+    flags: Flags = ()
     legacy: bool = False
     text_lists: bool = False
     empty: str | None = ""
@@ -81,7 +82,7 @@ class Probe:
     messages: tuple[Message, ...]
     parts: tuple[Part, ...]
     ordinary: bool = True
-    flags: tuple[tuple[str, Any], ...] = ()
+    flags: Flags = ()
     legacy: bool = False
     text_lists: bool = False
     empty: str | None = ""
@@ -249,7 +250,7 @@ def probe(
     empty: str | None = "",
     text_lists: bool = False,
     legacy: bool = False,
-    flags: tuple[tuple[str, Any], ...] = (),
+    flags: Flags = (),
 ) -> Probe:
     """Return the conversation that ``shape`` spells.
 

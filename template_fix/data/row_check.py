@@ -18,6 +18,7 @@ from template_fix.data.losses import Verdict
 from template_fix.data.troubles.view import RowTemplate
 from template_fix.data.verdicts import NOT_TRIED, PATIENCE, STOPPED, verdicts
 from template_fix.jinja.renderer import RenderError
+from template_fix.options import Flags
 
 Rows = TypeVar("Rows", bound="Sliceable")
 Value = TypeVar("Value")
@@ -49,7 +50,7 @@ class RowCheck:
     """
 
     templates: tuple[tuple[str, str], ...] = field(repr=False)
-    variables: tuple[tuple[str, Any], ...] = ()
+    variables: Flags = ()
     tags: tuple[tuple[str, str], ...] = ()
     columns: tuple[tuple[str, str], ...] = ()
     release: int = 5

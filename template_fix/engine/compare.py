@@ -16,7 +16,7 @@ from template_fix.conversations.probe import CALLS, Probe
 from template_fix.conversations.tags import USUAL, Tags
 from template_fix.engine.check import check
 from template_fix.engine.studies import CHECK_SECONDS, special_tokens
-from template_fix.jinja.renderer import Failure, Renderer, RenderError
+from template_fix.jinja.renderer import Failure, Renderer, RenderError, Variables
 from template_fix.options import Options
 from template_fix.results import Evidence, Finding, Level, Report, compared
 from template_fix.tokens.stub_tokenizer import within_limits
@@ -142,7 +142,7 @@ def _seen(checkpoint: Checkpoint) -> Mapping[str, Any]:
 
 
 def _printed(
-    one: str, other: str, tags: tuple[tuple[str, str], ...], ours: Mapping[str, Any], theirs: Mapping[str, Any]
+    one: str, other: str, tags: tuple[tuple[str, str], ...], ours: Variables, theirs: Variables
 ) -> tuple[int, int, tuple[Evidence, ...]] | str:
     """Return how many conversations were tried, how many of them are printed otherwise, and the shortest of these."""
     try:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import chain
-from typing import Any
 
 from template_fix.bounds.limits import LimitExceeded, in_turn
 from template_fix.checkpoint.checkpoint import Checkpoint
@@ -12,7 +10,7 @@ from template_fix.conversations.battery import battery
 from template_fix.conversations.tags import Tags
 from template_fix.jinja.engines import engines as names
 from template_fix.jinja.engines import run_otherwise
-from template_fix.jinja.renderer import Renderer
+from template_fix.jinja.renderer import Renderer, Variables
 from template_fix.jinja.templates import Template
 from template_fix.jinja.text_readers import taken_away
 from template_fix.repair.loop_leaks import find_leak
@@ -23,7 +21,7 @@ SECONDS = 5.0
 
 
 def changed_prompt(
-    before: Checkpoint, after: Checkpoint, tags: tuple[str, str], variables: Mapping[str, Any]
+    before: Checkpoint, after: Checkpoint, tags: tuple[str, str], variables: Variables
 ) -> Evidence | None:
     """Return the shortest conversation that is printed otherwise after a repair, of the first template that has any.
 
@@ -38,8 +36,8 @@ def elsewhere(
     before: Checkpoint,
     after: Checkpoint,
     tags: tuple[str, str],
-    variables: Mapping[str, Any],
-    flags: Mapping[str, Any],
+    variables: Variables,
+    flags: Variables,
 ) -> Elsewhere | None:
     """Return what repaired templates are to other engines and readers, None where none is changed, or time is over.
 
@@ -55,9 +53,7 @@ def elsewhere(
     return Elsewhere(engines, unread, next(filter(None, (each.leaks for each in known)), None))
 
 
-def _elsewhere(
-    before: str, after: str, tags: tuple[str, str], variables: Mapping[str, Any], flags: Mapping[str, Any]
-) -> Elsewhere:
+def _elsewhere(before: str, after: str, tags: tuple[str, str], variables: Variables, flags: Variables) -> Elsewhere:
     found = list(run_otherwise(Template(after)))
     engines = {name: tuple(construct for construct, _, where in found if name in where) for name in names()}
     leak = find_leak(before, after, Tags(*tags), variables, flags)
@@ -72,7 +68,7 @@ def _changed(before: Checkpoint, after: Checkpoint) -> list[tuple[str, str]]:
     return list(dict.fromkeys((one.source, other.source) for one, other in pairs if one.source != other.source))
 
 
-def _shortest(one: str, other: str, tags: tuple[str, str], variables: Mapping[str, Any]) -> Evidence | None:
+def _shortest(one: str, other: str, tags: tuple[str, str], variables: Variables) -> Evidence | None:
     old, new = Renderer(one, variables), Renderer(other, variables)
     found: list[Evidence] = []
     for probe in battery(Tags(*tags), dict):

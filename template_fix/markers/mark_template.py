@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from template_fix.contract.examination import Examination, Observation
 from template_fix.conversations.growth import bare, unfinished, with_role
 from template_fix.conversations.probe import Probe
 from template_fix.jinja.folding import SWITCH
 from template_fix.jinja.queries import is_marker, undeclared
-from template_fix.jinja.renderer import Failure, Renderer, RenderError
+from template_fix.jinja.renderer import Failure, Renderer, RenderError, Variables
 from template_fix.jinja.templates import Template
 from template_fix.markers.places import Traced, Unmarkable, overlap
 from template_fix.markers.proof import same_but_for_markers
@@ -78,7 +78,7 @@ class Marked(NamedTuple):
         return "set turn_text" in self.source
 
 
-def add_markers(source: str, mask: Mask, arguments: type, variables: Mapping[str, Any]) -> Marked:
+def add_markers(source: str, mask: Mask, arguments: type, variables: Variables) -> Marked:
     """Return a template with generation markers. Use it inside `limits.bounded`.
 
     Proved: in every conversation it prints what it printed, and its mask is the wanted one. Raises Unmarkable.

@@ -8,16 +8,16 @@ loop, is a place of its own.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jinja2 import nodes
 
 from template_fix.jinja.queries import names_stored, walk
-from template_fix.jinja.renderer import RenderError
+from template_fix.jinja.renderer import RenderError, Variables
 from template_fix.markers.cut_rules import blanked
 from template_fix.markers.output_trace import Body, Execution, OutputTrace, Printed, Unit
 from template_fix.markers.wanted_mask import Mask
@@ -70,7 +70,7 @@ class Traced:
 
     source: str
     mask: Mask
-    variables: Mapping[str, Any]
+    variables: Variables
 
     @cached_property
     def trace(self) -> OutputTrace:

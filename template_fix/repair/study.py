@@ -20,6 +20,7 @@ from template_fix.jinja.folding import CAPTURED, SWITCH, guard
 from template_fix.jinja.queries import optional, undeclared
 from template_fix.jinja.renderer import Message, Renderer, RenderError, Variables
 from template_fix.jinja.templates import ParseError, Template
+from template_fix.options import Flags
 from template_fix.repair.proposers import Basis, Proposal
 from template_fix.repair.search import Search
 from template_fix.results import Evidence, Level
@@ -41,7 +42,7 @@ class Setting:
     has none, None where it is taken as it is.
     """
 
-    variables: tuple[tuple[str, Any], ...] = ()
+    variables: Flags = ()
     tags: tuple[str, str] | None = None
     default: bool = True
     captured: bool = False

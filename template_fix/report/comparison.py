@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from template_fix.engine.compare import LABELS, Comparison, TemplateComparison
 from template_fix.report.as_json import evidence_json, report_json
@@ -12,6 +11,7 @@ from template_fix.report.findings import by_gravity, counted, verdict, where
 from template_fix.report.terminal import Line, Piece, line
 from template_fix.results import Report
 from template_fix.text.display import cut, short
+from template_fix.text.json_nodes import JsonObject
 
 _MOST = 20
 
@@ -69,7 +69,7 @@ def _template(template: TemplateComparison) -> Iterator[Line]:
         yield from evidence_lines(evidence, 2)
 
 
-def comparison_json(compared: Comparison, exit_code: int) -> dict[str, Any]:
+def comparison_json(compared: Comparison, exit_code: int) -> JsonObject:
     """Return what ``compare`` answers."""
     named = (("added", compared.added), ("inherited", compared.inherited), ("repaired", compared.repaired))
     return {

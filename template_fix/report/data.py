@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from template_fix.data.rewrite import Rewritten
 from template_fix.data.survey import Survey
@@ -13,6 +12,7 @@ from template_fix.report.excerpts import shorten_pieces
 from template_fix.report.findings import counted
 from template_fix.report.terminal import Line, Piece, Style, line
 from template_fix.text.display import cut, short
+from template_fix.text.json_nodes import JsonObject
 
 _SHOWN = 3
 # The way on where no repair keeps the reasoning of these rows.
@@ -115,7 +115,7 @@ def _trouble(each: Counted) -> Iterator[Line]:
         yield line("next: ", KINDS[each.kind].do, indent=2, hang=2)
 
 
-def survey_json(survey: Survey) -> dict[str, Any]:
+def survey_json(survey: Survey) -> JsonObject:
     """Return a survey for programs; docs/json.md describes the keys."""
     after = survey.after
     return {
@@ -127,7 +127,7 @@ def survey_json(survey: Survey) -> dict[str, Any]:
     }
 
 
-def _tally_json(tally: Tally) -> dict[str, Any]:
+def _tally_json(tally: Tally) -> JsonObject:
     reasons = {
         name: [
             {"reason": each.shown or "for other reasons", "rows": each.rows, "file": each.file, "number": each.number}
@@ -142,12 +142,12 @@ def _tally_json(tally: Tally) -> dict[str, Any]:
     return {**counts, "worst": list(map(_found_json, tally.worst)), **reasons, "troubles": troubles}
 
 
-def _found_json(found: Found) -> dict[str, Any]:
+def _found_json(found: Found) -> JsonObject:
     columns = {name: value for name, value in found.verdict._asdict().items() if name != "troubles"}
     return {"file": found.file, "number": found.number, **columns}
 
 
-def _counted_json(each: Counted) -> dict[str, Any]:
+def _counted_json(each: Counted) -> JsonObject:
     kind = KINDS[each.kind]
     summary = {"kind": kind.name, "level": kind.level, "rows": each.rows, "message": f"rows {kind.says}"}
     examples = [example._asdict() for example in each.examples if example.file]

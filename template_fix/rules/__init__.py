@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import iter_modules
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from template_fix.options import Options
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
     from template_fix.tokens.tagged_checkpoint import Subject
 
 Looked = TypeVar("Looked")
-Told = TypeVar("Told")
+Reported = TypeVar("Reported")
 
 
 @dataclass(frozen=True)
-class Rule(Generic[Looked, Told]):
+class Rule(Generic[Looked, Reported]):
     """What a rule's module says of it; ``page`` is its docstring.
 
     ``repairs`` yields the repairs of a `Subject`; it is told whether the code is selected. ``patch_with`` are the
@@ -40,7 +41,7 @@ class Rule(Generic[Looked, Told]):
     level: Level
     summary: str
     page: str
-    check: Callable[[Looked], Iterator[Told]]
+    check: Callable[[Looked], Iterator[Reported]]
     repairs: Callable[[Subject, bool], Iterator[Repair]] | None = None
     patch_with: str | None = None
     on_purpose: bool = False
@@ -52,10 +53,11 @@ class Rule(Generic[Looked, Told]):
 
 StudyRules: TypeAlias = "tuple[Rule[Study, Found], ...]"
 SubjectRules: TypeAlias = "tuple[Rule[Subject, Finding], ...]"
+AnyRule: TypeAlias = "Rule[Any, Any]"
 _SAID = ("PATCH_WITH", "ON_PURPOSE", "UNFLAGGED", "ASSUMES_TAGS", "ASKED_BY", "ALONE", "repairs")
 
 
-def _rules(folder: str) -> tuple[Rule[Any, Any], ...]:
+def _rules(folder: str) -> tuple[AnyRule, ...]:
     """Return the rules of a folder, in the order of their codes."""
     package = import_module(f"{__name__}.{folder}")
     return tuple(
@@ -64,7 +66,7 @@ def _rules(folder: str) -> tuple[Rule[Any, Any], ...]:
     )
 
 
-def _rule(module: Any) -> Rule[Any, Any]:
+def _rule(module: ModuleType) -> AnyRule:
     said = {name.lower(): getattr(module, name) for name in _SAID if hasattr(module, name)}
     return Rule(module.CODE, module.LEVEL, module.SUMMARY, module.__doc__ or "", module.check, **said)
 
@@ -81,23 +83,23 @@ ENGINE_RULES: StudyRules = _rules("engines")
 AGREEMENT_RULES: SubjectRules = _rules("files")
 FILE_RULES: SubjectRules = (*_rules("checkpoint"), *AGREEMENT_RULES)
 TOKEN_RULES: SubjectRules = _rules("tokens")
-RULES: tuple[Rule[Any, Any], ...] = tuple(
+RULES: tuple[AnyRule, ...] = tuple(
     sorted((*TEMPLATE_RULES, *ENGINE_RULES, *FILE_RULES, *TOKEN_RULES), key=lambda rule: rule.code)
 )
 _BY_CODE = {rule.code: rule for rule in RULES}
 
 
-def is_wanted(rule: Rule[Any, Any], options: Options) -> bool:
+def is_wanted(rule: AnyRule, options: Options) -> bool:
     """Whether the findings of a rule are to be told: what has to be asked for only by its option, or by its code."""
     asked_for = bool(options.select) or rule.asked_by is None or getattr(options, rule.asked_by)
     return options.wants(rule.code) and asked_for
 
 
-def rule_of(code: str) -> Rule[Any, Any]:
+def rule_of(code: str) -> AnyRule:
     """Return the rule that a code names."""
     return _BY_CODE[code]
 
 
-def codes(rules: Iterable[Rule[Any, Any]]) -> frozenset[str]:
+def codes(rules: Iterable[AnyRule]) -> frozenset[str]:
     """Return the codes of rules."""
     return frozenset(rule.code for rule in rules)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from template_fix.hub.tokenizer_files import CARD
 from template_fix.report.diffs import raw_diff
@@ -12,6 +11,7 @@ from template_fix.report.terminal import Line, Piece, line
 from template_fix.share.plan import Plan
 from template_fix.share.push import Pushed
 from template_fix.text.display import short
+from template_fix.text.json_nodes import JsonObject
 
 
 def push_lines(pushed: Pushed) -> Iterator[Line]:
@@ -90,7 +90,7 @@ def _text(title: str, text: str) -> Iterator[Line]:
         yield from (line(row, indent=2, fixed=True) for row in text.rstrip("\n").split("\n"))
 
 
-def pushed_json(pushed: Pushed) -> dict[str, Any]:
+def pushed_json(pushed: Pushed) -> JsonObject:
     """Return what ``push`` answers as JSON: what was sent, or would be, and where it is."""
     from template_fix.report.as_json import repaired_json
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from template_fix.text.edits import Span
 
@@ -10,6 +10,10 @@ Scalar: TypeAlias = "str | int | float | bool | None"
 
 
 Node: TypeAlias = "Leaf | Array | Object | Bulk"
+
+
+# An object as Python's own ``json`` reads and writes it.
+JsonObject = dict[str, Any]
 
 
 class JsonError(ValueError):

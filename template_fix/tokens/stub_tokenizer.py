@@ -19,7 +19,7 @@ from template_fix.bounds.limits import MEGABYTES, LimitExceeded, bounded
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError
 from template_fix.checkpoint.json_file import Document
 from template_fix.checkpoint.token_records import FLAGS, TOKENIZER, TokenRecord
-from template_fix.text.json_nodes import Bulk, Object
+from template_fix.text.json_nodes import Bulk, JsonObject, Object
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 # Computing time for the tokenizer of a model.
 SECONDS = 6.0
-BYTE_LEVEL: dict[str, Any] = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
-BARE: dict[str, Any] = {
+BYTE_LEVEL: JsonObject = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+BARE: JsonObject = {
     "version": "1.0",
     "added_tokens": [],
     "pre_tokenizer": BYTE_LEVEL,
@@ -142,7 +142,7 @@ class Vocabulary:
         return self.checkpoint.document(TOKENIZER)
 
     @cached_property
-    def _json(self) -> dict[str, Any]:
+    def _json(self) -> JsonObject:
         return dict(self._document.plain()) if self._document else BARE
 
     @cached_property
@@ -157,7 +157,7 @@ class Vocabulary:
 
     def _tokenizer(
         self,
-        fill: Callable[[dict[str, Any]], dict[str, Any]],
+        fill: Callable[[JsonObject], JsonObject],
         text: str,
         flags: Mapping[str, Mapping[str, bool]],
         hidden: str | None = None,
@@ -182,12 +182,12 @@ class Vocabulary:
         with tokenizers_errors(f"{self.checkpoint.name}/{TOKENIZER}"):
             yield
 
-    def _entry(self, token: str) -> dict[str, Any]:
+    def _entry(self, token: str) -> JsonObject:
         """Return an entry for a token that tokenizer.json lacks, with the flags that another file gives it."""
         record = next(iter(self.checkpoint.records_of(token)), None)
         return {**dict.fromkeys(FLAGS, False), **(_as_entry(record) if record else {}), "id": 0, "content": token}
 
-    def _entries_of(self, token: str, model: dict[str, Any]) -> dict[str, Any]:
+    def _entries_of(self, token: str, model: JsonObject) -> JsonObject:
         """Return a vocabulary and merges of those entries that can be met on the way to ``token``."""
         # A blank parts the two of a merge; a vocabulary spells it otherwise.
         letters = {*token, *(_BYTES[byte] for byte in token.encode()), "\u2581", "\u0120"} - set('"\\ ')
@@ -203,7 +203,7 @@ class Vocabulary:
                 vocab[piece] = len(vocab) + 10**7
         return {"vocab": vocab, **self._merges(some, vocab, model)}
 
-    def _merges(self, some: str, vocab: Mapping[str, int], model: dict[str, Any]) -> dict[str, Any]:
+    def _merges(self, some: str, vocab: Mapping[str, int], model: JsonObject) -> JsonObject:
         if "merges" not in model:
             return {}
         text = self._text("merges")
@@ -212,7 +212,7 @@ class Vocabulary:
         return {"merges": [[a, b] for a, b in pairs if a in vocab and b in vocab and a + b in vocab]}
 
 
-def _as_entry(record: TokenRecord) -> dict[str, Any]:
+def _as_entry(record: TokenRecord) -> JsonObject:
     """Return an entry of added_tokens with what a record says, and nothing that it doesn't."""
     values = {name: getattr(record, name) for name in ("id", "content", *FLAGS)}
     return {name: value for name, value in values.items() if value is not None}
@@ -236,7 +236,7 @@ def _byte_alphabet() -> dict[int, str]:
 _BYTES = _byte_alphabet()
 
 
-def _alphabet(model: dict[str, Any]) -> dict[str, Any]:
+def _alphabet(model: JsonObject) -> JsonObject:
     """Return a vocabulary of single letters, such that ASCII text comes back from it as it went in."""
     pieces = [*_BYTES.values(), "\u2581", " ", "\n", *(f"<0x{byte:02X}>" for byte in range(256))]
     unknown = model.get("unk_token")

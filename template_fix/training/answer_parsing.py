@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+# A tokenizer or processor of transformers, whose classes have no types.
+Tokenizer = Any
 
-def keep_parsing(tokenizer: Any, inner: Any) -> None:
+
+def keep_parsing(tokenizer: Tokenizer, inner: Tokenizer) -> None:
     """Have TRL attach its response template to a tokenizer or processor whose chat template is still the original.
 
     ``inner`` is the tokenizer of a processor, or the tokenizer itself. What it has already stays. Nothing is attached

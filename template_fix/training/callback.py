@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+from template_fix.training.answer_parsing import Tokenizer
+
 try:
     from transformers import TrainerCallback
 except ModuleNotFoundError as error:
@@ -49,7 +51,7 @@ class PreflightCallback(TrainerCallback):
         every: int | None = None,
         max_new_tokens: int = 512,
         log: Callable[[dict[str, float]], None] | None = None,
-        tokenizer: Any = None,
+        tokenizer: Tokenizer = None,
         columns: Mapping[str, str] | None = None,
     ) -> None:
         self.dataset, self.mode, self.rows, self.columns = dataset, mode, rows, dict(columns or {})
@@ -58,21 +60,21 @@ class PreflightCallback(TrainerCallback):
         self.labels: Labels | None = None
         self._tags: Pairs | None = None
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+    def on_train_begin(self, args: object, state: Any, control: object, **given: Any) -> None:
         """Look at the batches, where the trainer has made them already."""
         self.labels = None
         self._look(state, **given)
 
-    def on_step_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+    def on_step_begin(self, args: object, state: Any, control: object, **given: Any) -> None:
         """Look at the batches before the first step at the latest."""
         self._look(state, **given)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+    def on_step_end(self, args: object, state: Any, control: object, **given: Any) -> None:
         """Let the model answer every so many steps."""
         if self.every and state.global_step % self.every == 0:
             self._watch(state, "", **given)
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **given: Any) -> None:
+    def on_evaluate(self, args: object, state: Any, control: object, metrics: Any = None, **given: Any) -> None:
         """Let the model answer at each evaluation."""
         measured = self._watch(state, "eval_", **given)
         if metrics is not None:
@@ -120,7 +122,7 @@ class PreflightCallback(TrainerCallback):
             state.log_history.append({**measured, "epoch": state.epoch, "step": state.global_step})
         return measured
 
-    def _answer(self, model: Any, tokenizer: Any, prompt: Any) -> Said:
+    def _answer(self, model: Any, tokenizer: Tokenizer, prompt: Any) -> Said:
         """Return what a model says to a prompt, as it is served: greedily, and decoded without special tokens."""
         import torch
 
@@ -145,7 +147,7 @@ class PreflightCallback(TrainerCallback):
             model.train(training)
         return Said(text, tokenizer.decode(generated[0, ids.shape[1] :], skip_special_tokens=True))
 
-    def _tokenizer(self, given: Mapping[str, Any]) -> Any:
+    def _tokenizer(self, given: Mapping[str, Any]) -> Tokenizer:
         found = self.tokenizer or given.get("processing_class") or given.get("tokenizer")
         if found is None:
             raise PreflightError("the trainer has no tokenizer; give the callback one: PreflightCallback(tokenizer=…)")
@@ -179,7 +181,7 @@ def _first(dataset: Any, rows: int) -> Iterator[Any]:
     return islice(iter(dataset), rows)
 
 
-def _ends(tokenizer: Any, model: Any) -> set[int]:
+def _ends(tokenizer: Tokenizer, model: Any) -> set[int]:
     """Return the ids that end a turn: what generation stops at."""
     config = getattr(model, "generation_config", None)
     stops = getattr(config, "eos_token_id", None)

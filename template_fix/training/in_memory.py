@@ -18,7 +18,7 @@ from template_fix.options import Options
 from template_fix.results import Evidence, Finding, Report, Target
 from template_fix.rules.tokens import tf301_special_tag
 from template_fix.tokens.reasoning_tokens import listed
-from template_fix.training.answer_parsing import keep_parsing
+from template_fix.training.answer_parsing import Tokenizer, keep_parsing
 
 _log = logging.getLogger(__name__)
 # What is kept about tokens beside the backend, by transformers 4.57 and 5.
@@ -39,7 +39,7 @@ class PreflightError(ValueError):
 
 
 @contextmanager
-def saved(tokenizer: Any) -> Iterator[tuple[Path, Checkpoint]]:
+def saved(tokenizer: Tokenizer) -> Iterator[tuple[Path, Checkpoint]]:
     """Give what ``save_pretrained`` writes of a tokenizer or processor, in a directory that lasts as long."""
     if not (hasattr(tokenizer, "save_pretrained") and hasattr(tokenizer, "chat_template")):
         raise TypeError(f"preflight takes what AutoTokenizer or AutoProcessor returns, not {type(tokenizer).__name__}")
@@ -48,12 +48,12 @@ def saved(tokenizer: Any) -> Iterator[tuple[Path, Checkpoint]]:
         yield Path(name), Checkpoint.read(name, getattr(inner(tokenizer), "name_or_path", "") or "the tokenizer")
 
 
-def inner(tokenizer: Any) -> Any:
+def inner(tokenizer: Tokenizer) -> Tokenizer:
     """Return the tokenizer of a processor, or the tokenizer itself."""
     return getattr(tokenizer, "tokenizer", tokenizer)
 
 
-def repaired(tokenizer: Any, folder: Path, checkpoint: Checkpoint, options: Options) -> tuple[str, ...]:
+def repaired(tokenizer: Tokenizer, folder: Path, checkpoint: Checkpoint, options: Options) -> tuple[str, ...]:
     """Repair the object and return the codes of what was wrong."""
     result = patch(checkpoint, options)
     after = checkpoint.after(result.changed)
@@ -68,7 +68,7 @@ def repaired(tokenizer: Any, folder: Path, checkpoint: Checkpoint, options: Opti
     return tuple(sorted(dropped.union(*(repair.codes for repair in result.kept))))
 
 
-def _set_templates(tokenizer: Any, before: Checkpoint, repaired: Checkpoint) -> None:
+def _set_templates(tokenizer: Tokenizer, before: Checkpoint, repaired: Checkpoint) -> None:
     """Put repaired templates in the place of those that they were made of, on a processor and on its tokenizer."""
     pairs = zip(before.templates, repaired.templates, strict=True)
     after = {_lf(old.source): _lf(new.source) for old, new in pairs if old.source != new.source}
@@ -87,7 +87,7 @@ def _lf(template: str) -> str:
     return template.replace("\r\n", "\n")
 
 
-def _set_tokens(tokenizer: Any, folder: Path, repaired: Checkpoint) -> None:
+def _set_tokens(tokenizer: Tokenizer, folder: Path, repaired: Checkpoint) -> None:
     """Give a tokenizer the added tokens of its repaired files, and nothing else: settings of the run stay.
 
     The backend keeps whatever was once special in a set that can't be taken back, so it is built anew, from its own
@@ -117,13 +117,13 @@ def _is_of_tokens(name: str) -> bool:
     return name.endswith(("_token", "special_tokens")) or name == "added_tokens_decoder"
 
 
-def _encoded(tokenizer: Any) -> tuple[object, ...]:
+def _encoded(tokenizer: Tokenizer) -> tuple[object, ...]:
     """Return how a tokenizer encodes a text with all of its added tokens, and how large it is."""
     text = " so it is:\n".join(sorted(tokenizer.get_added_vocab()))
     return len(tokenizer), tuple(tokenizer.encode(text, add_special_tokens=False)), tuple(tokenizer.encode("so it is"))
 
 
-def dropped_here(tokenizer: Any, report: Report) -> Iterator[Finding]:
+def dropped_here(tokenizer: Tokenizer, report: Report) -> Iterator[Finding]:
     """Yield a finding for tags that this object skips in decoding although what it saves doesn't say so."""
     if any(finding.code == tf301_special_tag.CODE for finding in report.findings):
         return
@@ -142,7 +142,7 @@ def dropped_here(tokenizer: Any, report: Report) -> Iterator[Finding]:
             )
 
 
-def keeps_ends(tokenizer: Any, collator: Any) -> bool:
+def keeps_ends(tokenizer: Tokenizer, collator: Any) -> bool:
     """Whether a collator leaves the label of the padding token where it stands in the middle of a row."""
     end = inner(tokenizer).pad_token_id
     ids = [*_ids(tokenizer), end, *_ids(tokenizer)]
@@ -156,7 +156,7 @@ def keeps_ends(tokenizer: Any, collator: Any) -> bool:
     return False
 
 
-def _ids(tokenizer: Any) -> list[int]:
+def _ids(tokenizer: Tokenizer) -> list[int]:
     """Return the ids of a short text without special tokens."""
     ids: list[int] = inner(tokenizer).encode("so it is", add_special_tokens=False)
     return ids

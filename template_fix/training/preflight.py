@@ -28,6 +28,7 @@ from template_fix.rules.checkpoint import tf504_padding_is_the_end
 from template_fix.rules.tokens import tf302_flags_disagree
 from template_fix.text.display import short
 from template_fix.tokens.reasoning_tokens import listed, vocabulary_tags
+from template_fix.training.answer_parsing import Tokenizer
 from template_fix.training.in_memory import (
     PreflightError,
     dropped_here,
@@ -102,7 +103,7 @@ class Preflight:
 
 
 def preflight(
-    tokenizer: Any,
+    tokenizer: Tokenizer,
     dataset: Any = None,
     *,
     fix: bool = False,
@@ -162,7 +163,7 @@ def preflight(
     return found
 
 
-def tags_of(tokenizer: Any) -> tuple[tuple[str, str], ...]:
+def tags_of(tokenizer: Tokenizer) -> tuple[tuple[str, str], ...]:
     """Return the pairs of reasoning tags of a tokenizer in memory, by its template and its vocabulary."""
     with saved(tokenizer) as (_, checkpoint):
         return row_check_of(checkpoint).tags
@@ -174,7 +175,9 @@ def plain_text(lines: Iterable[Line]) -> str:
     return "\n".join("".join(piece.text for piece in row) for row in rows)
 
 
-def _row_check(tokenizer: Any, checkpoint: Checkpoint, options: Options, columns: Mapping[str, str] | None) -> RowCheck:
+def _row_check(
+    tokenizer: Tokenizer, checkpoint: Checkpoint, options: Options, columns: Mapping[str, str] | None
+) -> RowCheck:
     """Return the check of rows as this object renders them, in this version of transformers."""
     now = row_check_of(checkpoint, options, columns)
     seen = checkpoint.seen[_PROCESSOR] if tokenizer is not inner(tokenizer) else checkpoint.seen[TRANSFORMERS]
@@ -187,7 +190,7 @@ def _splits(dataset: Any) -> list[tuple[str, Any]]:
     return [(str(name), rows) for name, rows in splits.items()]
 
 
-def _release(tokenizer: Any) -> int:
+def _release(tokenizer: Tokenizer) -> int:
     """Return 5 where a message's reasoning is passed to templates under all of its names, as from 5.21 on, else 4."""
     printed = inner(tokenizer).apply_chat_template(
         [{"role": "user", "content": "", "reasoning": "passed"}],
@@ -216,7 +219,7 @@ def _counts(found: Preflight, mark: bool) -> bool:
     return found.survey.before.harmed > 0 or any(finding.code in _TOKENS for finding in errors)
 
 
-def _in_memory(finding: Finding, tokenizer: Any, collator: Any) -> Finding:
+def _in_memory(finding: Finding, tokenizer: Tokenizer, collator: Any) -> Finding:
     """Return a finding as one of the object, which has no files: they were written to be looked at, and are gone."""
     place, level = finding.place, finding.level
     if finding.code == tf504_padding_is_the_end.CODE and collator is not None and keeps_ends(tokenizer, collator):
