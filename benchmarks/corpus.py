@@ -27,7 +27,7 @@ from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
-from template_fix.bounds.limits import ChildError, LimitExceeded, bounded
+from template_fix.bounds.limits import ChildError, LimitExceeded, run_bounded
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.contract.examination import FIELD, SAFE, Examination, locate
 from template_fix.conversations.probe import Probe
@@ -115,7 +115,7 @@ def worked_on(job: tuple[str, str, str]) -> Row:
         _, checking = timed(lambda: check(checkpoint))
         result, patching = timed(lambda: patch(checkpoint))
         patched = result.changed["chat_template.jinja"][1] if result.changed else source
-        before, after, worse, silenced = bounded(compared, source, patched)
+        before, after, worse, silenced = run_bounded(compared, source, patched)
     except (ChildError, LimitExceeded, ValueError) as error:
         return Row(family, file, " ".join(str(error).split())[-300:])
     times = (round(checking, 3), round(patching, 3))
@@ -135,7 +135,7 @@ def reasons(result: PatchResult) -> tuple[str, ...]:
 def compared(source: str, patched: str) -> tuple[Examined | None, Examined | None, tuple[str, ...], str]:
     """Return what a template and its repair do, in what the repair is worse, and what it silences.
 
-    Use it inside `limits.bounded`.
+    Use it inside `limits.run_bounded`.
     """
     setting = Setting(tuple(special_tokens(Checkpoint("", {"chat_template.jinja": source})).items()))
     old = Study(source, setting)

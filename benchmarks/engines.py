@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from other_engines import compared, gathered, minijinja, printed, transformers_js
 
-from template_fix.bounds.limits import bounded
+from template_fix.bounds.limits import run_bounded
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.engine.patch import patch
 
@@ -69,8 +69,8 @@ def measure(path: Path) -> Compared | None:
     if "chat_template.jinja" not in result.changed:
         return None
     after = result.changed["chat_template.jinja"][1]
-    conversations = bounded(gathered, source, seconds=120)
-    expected = [bounded(printed, each, conversations, seconds=120) for each in (source, after)]
+    conversations = run_bounded(gathered, source, seconds=120)
+    expected = [run_bounded(printed, each, conversations, seconds=120) for each in (source, after)]
     with ExitStack() as stack:
         engines = {"minijinja": minijinja(), "transformers.js": stack.enter_context(transformers_js())}
         counts = {

@@ -28,7 +28,7 @@ from statistics import median
 
 from corpus import CORPUS, import_seconds, jobs_of
 
-from template_fix.bounds.limits import ChildError, LimitExceeded, bounded
+from template_fix.bounds.limits import ChildError, LimitExceeded, run_bounded
 from template_fix.jinja.renderer import Failure, Renderer, RenderError
 from template_fix.markers.mark_template import find_wrong_masks, mark_template, markers_of, mask_of, merge_spans
 from template_fix.markers.places import Unmarkable
@@ -57,7 +57,7 @@ def worked_on(job: tuple[str, str, str, str]) -> Row:
     """Return what comes of one template: its family, its file's name, its text, and another's version of it, or ""."""
     family, file, source, theirs = job
     try:
-        return Row(family, file, *bounded(tried, source, theirs, seconds=SECONDS))
+        return Row(family, file, *run_bounded(tried, source, theirs, seconds=SECONDS))
     except (ChildError, LimitExceeded) as error:
         return Row(family, file, "refused", " ".join(str(error).split())[-200:])
 

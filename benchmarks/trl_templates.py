@@ -22,7 +22,7 @@ from typing import Any
 
 from corpus import Examined, examined
 
-from template_fix.bounds.limits import bounded
+from template_fix.bounds.limits import run_bounded
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.contract.examination import Examination
 from template_fix.engine.patch import patch, special_tokens
@@ -54,11 +54,11 @@ def row_of(name: str, source: str, training: str | None) -> Row:
     """Return what becomes of one template, given its text and that of TRL's version."""
     result = patch(Checkpoint(name, {"chat_template.jinja": source}))
     patched = result.changed["chat_template.jinja"][1] if result.changed else source
-    return bounded(compared, name, source, training, patched)
+    return run_bounded(compared, name, source, training, patched)
 
 
 def compared(name: str, source: str, training: str | None, patched: str) -> Row:
-    """Return the row of a template; use it inside `limits.bounded`."""
+    """Return the row of a template; use it inside `limits.run_bounded`."""
     setting = Setting(tuple(special_tokens(Checkpoint("", {"chat_template.jinja": source})).items()))
     study = Study(source, setting)
     if study.unreadable:

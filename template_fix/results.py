@@ -59,7 +59,7 @@ class Evidence:
     labels: tuple[str, str] = ("in", "out")
 
 
-def compared(subject: str, one: str, other: str, labels: tuple[str, str]) -> Evidence:
+def compare_texts(subject: str, one: str, other: str, labels: tuple[str, str]) -> Evidence:
     """Return the experiment that gave two texts, with the part in which they differ as what is lost, and stray."""
     lost, stray = (_differing_part(text, span) for text, span in zip((one, other), differing(one, other), strict=True))
     return Evidence(subject, one, other, lost, stray, labels)

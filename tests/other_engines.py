@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from template_fix.jinja.renderer import Renderer, prepared
+from template_fix.jinja.renderer import Renderer, prepare_messages
 from template_fix.repair.study import Setting, Study
 
 # Texts as an engine prints them for conversations, given as template variables; None where it refuses one.
@@ -85,7 +85,7 @@ def gathered(source: str) -> list[dict[str, Any]]:
     study = Study(source, Setting(tuple(VARIABLES.items())))
     return [
         {
-            "messages": prepared(probe.messages),
+            "messages": prepare_messages(probe.messages),
             "tools": probe.tools,
             "add_generation_prompt": prompt,
             **VARIABLES,

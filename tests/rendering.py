@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from template_fix.bounds.limits import LimitExceeded, bounded
-from template_fix.jinja.renderer import Failure, Renderer, RenderError, prepared
+from template_fix.bounds.limits import LimitExceeded, run_bounded
+from template_fix.jinja.renderer import Failure, Renderer, RenderError, prepare_messages
 
 
 def render(source: str, messages: Sequence[Mapping[str, Any]], tools: Any = None, **flags: Any) -> str:
     """What transformers 5.23 prints for one conversation; raises RenderError."""
     try:
-        return bounded(_render, source, prepared(messages), tools, flags, seconds=20)
+        return run_bounded(_render, source, prepare_messages(messages), tools, flags, seconds=20)
     except LimitExceeded as error:
         raise RenderError(f"the template was stopped: {error}") from None
 

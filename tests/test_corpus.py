@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from template_fix.bounds.limits import bounded
+from template_fix.bounds.limits import run_bounded
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.engine.patch import patch
 
@@ -30,7 +30,7 @@ REPAIRED = STRIP.replace(CUT, SWITCHED)
 
 
 def compared(before: str, after: str):
-    return bounded(corpus.compared, before, after)
+    return run_bounded(corpus.compared, before, after)
 
 
 def test_a_repair_that_holds_is_not_worse() -> None:

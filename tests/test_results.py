@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from template_fix.results import compared
+from template_fix.results import compare_texts
 
 TEXTS = {
     "a part that stands once": ("a long text", "a short text", ("long",), ("short",)),
@@ -18,11 +18,11 @@ TEXTS = {
 def test_what_differs_is_found_where_it_stands(
     one: str, other: str, lost: tuple[str, ...], stray: tuple[str, ...]
 ) -> None:
-    told = compared("a conversation", one, other, ("before", "after"))
+    told = compare_texts("a conversation", one, other, ("before", "after"))
     assert (told.given, told.printed, told.lost, told.stray) == (one, other, lost, stray)
 
 
 def test_a_difference_far_into_long_texts_is_the_first_thing_that_is_shown() -> None:
     one, other = f"{'a' * 9999}b{'c' * 9999}", f"{'a' * 9999}d{'c' * 9999}"
-    told = compared("a conversation", one, other, ("before", "after"))
+    told = compare_texts("a conversation", one, other, ("before", "after"))
     assert (told.lost, told.stray) == (("b",), ("d",))

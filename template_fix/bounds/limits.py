@@ -2,7 +2,7 @@
 
 A template is a program that somebody put on the Hub. Jinja's sandbox keeps it from files and modules, not from
 looping for ever or building a gigabyte, and jinja2 folds constants while it compiles, so that ``{{ 'x' * 900000000 }}``
-takes its toll before anything is rendered. So all work on templates runs in a child process: `bounded` starts it,
+takes its toll before anything is rendered. So all work on templates runs in a child process: `run_bounded` starts it,
 `step` limits each single parse, compilation and rendering inside it, and refuses to begin one anywhere else. The
 tokenizers library runs there, too.
 
@@ -65,7 +65,7 @@ class ChildError(RuntimeError):
     """The child process died of a fault in this program; the message holds its traceback."""
 
 
-def bounded(
+def run_bounded(
     function: Callable[..., R],
     *args: Any,
     seconds: float = 600.0,
@@ -91,7 +91,7 @@ def start(
     megabytes: int = MEGABYTES,
     speaks: bool = False,
 ) -> Callable[[], R]:
-    """Begin a bounded call, and return what waits for it and returns its result, or raises, as `bounded` does.
+    """Begin a bounded call, and return what waits for it and returns its result, or raises, as `run_bounded` does.
 
     What it returns must be called, and once: it also reaps the child.
     """
@@ -115,7 +115,7 @@ def start(
     return result
 
 
-def in_turn(
+def run_in_turn(
     function: Callable[..., R],
     arguments: Sequence[tuple[Any, ...]],
     *,
@@ -270,7 +270,7 @@ def tried_before() -> Iterator[None]:
 
 
 @contextmanager
-def sparing(megabytes: int) -> Iterator[None]:
+def limit_memory(megabytes: int) -> Iterator[None]:
     """Let no more memory be taken inside than this, where the system tells and bounds that, and raise MemoryError then.
 
     This is for a stranger's data in this process, such as a few hundred bytes that are a value of a megabyte a million

@@ -7,7 +7,7 @@ from template_fix.checkpoint.checkpoint import Checkpoint
 GENERATION, MODEL = "generation_config.json", "config.json"
 
 
-def stopping(checkpoint: Checkpoint) -> tuple[str, tuple[str, ...]] | None:
+def read_stop_tokens(checkpoint: Checkpoint) -> tuple[str, tuple[str, ...]] | None:
     """Return the file that tells what ``generate()`` stops at, and the texts of those tokens that are recorded.
 
     transformers makes the generation config of the model's, where it has none of its own. None where neither says.
@@ -30,13 +30,13 @@ def _contents(checkpoint: Checkpoint, ids: list[int]) -> list[str]:
     return [content for found in wanted.values() for content in found]
 
 
-def named(checkpoint: Checkpoint, name: str) -> str | None:
+def named_token(checkpoint: Checkpoint, name: str) -> str | None:
     """Return the text of a named token, such as ``pad_token``."""
     return next((record.content for record in checkpoint.records if record.name == name), None)
 
 
-def ends(checkpoint: Checkpoint) -> tuple[str, ...]:
+def turn_end_tokens(checkpoint: Checkpoint) -> tuple[str, ...]:
     """Return the texts of the tokens that are known to end a turn."""
-    stops = stopping(checkpoint)
-    eos = named(checkpoint, "eos_token")
+    stops = read_stop_tokens(checkpoint)
+    eos = named_token(checkpoint, "eos_token")
     return tuple(dict.fromkeys([*(stops[1] if stops else ()), *([eos] if eos else [])]))

@@ -12,7 +12,7 @@ from template_fix.report.diffs import raw_diff, readable_diff
 from template_fix.report.findings import patch_lines
 from template_fix.report.terminal import Line, line, printer, width_of
 from template_fix.results import Failed, Outcome, Patched, Report
-from template_fix.text.display import one_line, presentable, scrubbed, scrubbed_all, short
+from template_fix.text.display import make_presentable, one_line, scrub, scrub_all, short
 from template_fix.text.json_nodes import JsonObject
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _print_single_lines(
         if isinstance(outcome, Failed):
             complain(outcome.message)
         for text in lines(outcome):
-            print(scrubbed(text), flush=True)
+            print(scrub(text), flush=True)
         yield outcome
 
 
@@ -252,7 +252,7 @@ def _print_apart(outcomes: Iterable[Patched | Failed], text_of: Callable[[Patche
 def _write_exactly(text: str) -> None:
     """Write text to stdout byte for byte, but harmless where it is a terminal."""
     if sys.stdout.isatty():
-        text = "".join(f"{presentable(row)}\n" for row in text.removesuffix("\n").split("\n")) if text else ""
+        text = "".join(f"{make_presentable(row)}\n" for row in text.removesuffix("\n").split("\n")) if text else ""
         sys.stdout.write(text)
         return
     sys.stdout.flush()
@@ -282,7 +282,7 @@ def _print_sarif(outcomes: list[Report | Failed]) -> None:
     from template_fix.report.pages import pages
     from template_fix.report.sarif import sarif_log
 
-    print(json.dumps(scrubbed_all(sarif_log(outcomes, pages())), indent=2))
+    print(json.dumps(scrub_all(sarif_log(outcomes, pages())), indent=2))
 
 
 def _print_json(command: str, content: JsonObject) -> None:

@@ -30,7 +30,7 @@ class TurnEnds(NamedTuple):
 
 def turn_ends(examined: Examination) -> TurnEnds | None:
     """Return the marks behind answers, None where a template prints questions and answers in another order, or not."""
-    one, two = (pieces(examined, shape) for shape in ("ua", "uaua"))
+    one, two = (parts_around_texts(examined, shape) for shape in ("ua", "uaua"))
     if one is None or two is None:
         return None
     begins, prompt, behind = one
@@ -46,11 +46,11 @@ def turn_ends(examined: Examination) -> TurnEnds | None:
 
 def closing(examined: Examination) -> str:
     """Return all that the template prints behind an answer, whatever follows, "" for nothing."""
-    one, two = (pieces(examined, shape) for shape in ("ua", "uaua"))
+    one, two = (parts_around_texts(examined, shape) for shape in ("ua", "uaua"))
     return one[-1][: common_prefix(one[-1], two[2])].strip() if one and two else ""
 
 
-def pieces(examined: Examination, shape: str) -> list[str] | None:
+def parts_around_texts(examined: Examination, shape: str) -> list[str] | None:
     """Return what stands in front of, between and behind the texts of a plain conversation, None where one is lost."""
     probe = examined.probes.get((shape, Key("plain")))
     return around(probe, examined.text(probe)) if probe else None

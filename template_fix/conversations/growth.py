@@ -46,7 +46,7 @@ def unfinished(tags: Tags, arguments: type) -> Iterator[Probe]:
         yield replace(called, ordinary=False, toolset="none")
 
 
-def bare(tags: Tags) -> Iterator[Probe]:
+def with_bare_functions(tags: Tags) -> Iterator[Probe]:
     """Yield conversations whose tools and calls are functions by themselves, as some templates take either."""
     for shape, arguments in product(("ucta", "uvta", "uktr", "udttr"), (dict, str)):
         yield _bare(probe(shape, tags, "reasoning_content", arguments=arguments), arguments.__name__)

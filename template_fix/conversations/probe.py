@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from template_fix.conversations.tags import Tags
-from template_fix.jinja.renderer import Message, Tool, prepared
+from template_fix.jinja.renderer import Message, Tool, prepare_messages
 from template_fix.options import Flags
 
 TOOLS: tuple[Tool, ...] = (
@@ -261,7 +261,7 @@ def probe(
     writer = _Writer(tags, form, arguments, empty, text_lists, legacy)
     for letter in shape:
         writer.add(letter)
-    messages = tuple(writer.messages if legacy else prepared(writer.messages))
+    messages = tuple(writer.messages if legacy else prepare_messages(writer.messages))
     cuts = [k for k in range(1, len(shape)) if not (shape[k] == "t" and shape[k - 1] == "t") and shape[:k] != "s"]
     return Probe(
         shape=shape,

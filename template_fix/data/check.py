@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TextIO
 
-from template_fix.bounds.limits import LimitExceeded, in_turn
+from template_fix.bounds.limits import LimitExceeded, run_in_turn
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError
 from template_fix.checkpoint.template_copies import PROCESSOR_VIEW, TRANSFORMERS
 from template_fix.conversations.tags import USUAL, discover
@@ -62,7 +62,7 @@ def row_check_of(
     chosen = options.tags if options else ()
     tags = dict.fromkeys(chosen + recorded_tags(checkpoint, chosen))
     own: dict[tuple[str, str], None] = {}
-    found = in_turn(_tags, [(copy.source, variables) for copy in copies.values()], computing=SECONDS)
+    found = run_in_turn(_tags, [(copy.source, variables) for copy in copies.values()], computing=SECONDS)
     for copy, each in zip(copies.values(), found, strict=True):
         if isinstance(each, (str, LimitExceeded)):
             raise CheckpointError(f"{checkpoint.name}/{copy.file}: rows can't be rendered with it: {each}")

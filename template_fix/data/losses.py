@@ -92,7 +92,7 @@ class Verdict(NamedTuple):
 
 
 def verdict(view: View) -> Verdict:
-    """Return what a template makes of a row. Works inside of `limits.bounded` alone; raises LimitExceeded."""
+    """Return what a template makes of a row. Works inside of `limits.run_bounded` alone; raises LimitExceeded."""
     row, printed = view.row, view.printed
     others = _doubtful(row, printed)
     texts = [*view.texts, *others]

@@ -63,7 +63,7 @@ class Rewriter:
         return Rewritten(fates.total(), done, fates["left"], fates["unread"], fates["repaired"])
 
     def within(self, values: Iterable[Any]) -> list[tuple[Any, Fate]]:
-        """Return each row with what became of it. Works inside of `limits.bounded` alone."""
+        """Return each row with what became of it. Works inside of `limits.run_bounded` alone."""
         return [self._one(value) for value in values]
 
     def _one(self, value: Any) -> tuple[Any, Fate]:

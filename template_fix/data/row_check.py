@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
-from template_fix.bounds.limits import LimitExceeded, TimeExceeded, bounded, sparing, tried_before
+from template_fix.bounds.limits import LimitExceeded, TimeExceeded, limit_memory, run_bounded, tried_before
 from template_fix.conversations.rows import Row
 from template_fix.data.losses import Verdict
 from template_fix.data.troubles.view import RowTemplate
@@ -76,7 +76,7 @@ class RowCheck:
         return [each for part in parts for each in part]
 
     def within(self, rows: Iterable[Any]) -> list[Verdict]:
-        """Return the same inside of `limits.bounded`; raises LimitExceeded where a child process dies of a row."""
+        """Return the same inside of `limits.run_bounded`; raises LimitExceeded where a child process dies of a row."""
         return verdicts(rows, dict(self.columns), self.template)
 
     def template(self, row: Row) -> RowTemplate:
@@ -91,7 +91,7 @@ class RowCheck:
         Call it where they were compiled within limits before, so that the time it takes is known; one that takes much
         memory is left to them.
         """
-        with suppress(RenderError, MemoryError), sparing(_WARM_MEGABYTES), tried_before():
+        with suppress(RenderError, MemoryError), limit_memory(_WARM_MEGABYTES), tried_before():
             for _, source in self.templates:
                 _template(source, self.variables, self.tags, self.own, self.release)
 
@@ -120,7 +120,7 @@ def in_parts(
                 results.append(stopped(part, NOT_TRIED))
                 continue
             try:
-                results.append(bounded(work, part, seconds=10 * BATCH_SECONDS, computing=BATCH_SECONDS))
+                results.append(run_bounded(work, part, seconds=10 * BATCH_SECONDS, computing=BATCH_SECONDS))
                 continue
             except LimitExceeded as caught:
                 why = caught

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from template_fix.bounds.limits import sparing
+from template_fix.bounds.limits import limit_memory
 from template_fix.conversations.rows import BESIDE, MESSAGES, NAMEABLE, BrokenRow, names_reasoning
 from template_fix.data.batches import Batch, DataError, limited, sampled, unreadable
 from template_fix.data.json_files import holds_lines, lines, values
@@ -120,7 +120,7 @@ class _Table:
 
     def __iter__(self) -> Iterator[Any]:
         for start in range(0, len(self), _DECODED_AT_ONCE):
-            with sparing(_MEGABYTES):
+            with limit_memory(_MEGABYTES):
                 rows = self[start : start + _DECODED_AT_ONCE]._decoded()
             yield from rows
 
@@ -161,7 +161,7 @@ def _parquet_batches(path: Path, wanted: frozenset[str]) -> Iterator[tuple[Any, 
     """
     from pyarrow.parquet import ParquetFile
 
-    with sparing(_MEGABYTES):
+    with limit_memory(_MEGABYTES):
         file = ParquetFile(path, buffer_size=_BUFFER)
     with file:
         names = file.schema_arrow.names
@@ -182,7 +182,7 @@ def _uncompressed(metadata: Any, columns: Sequence[str]) -> int:
 def _each_sparing(values: Iterator[Any]) -> Iterator[Any]:
     """Yield what ``values`` does, each made with little memory."""
     while True:
-        with sparing(_MEGABYTES):
+        with limit_memory(_MEGABYTES):
             value = next(values, None)
         if value is None:
             return

@@ -67,7 +67,7 @@ class _Checks:
     repaired: RowCheck | None = None
 
     def survey(self, batch: Batch) -> _Part:
-        """Return what becomes of one batch. Use it inside `limits.bounded`; raises LimitExceeded."""
+        """Return what becomes of one batch. Use it inside `limits.run_bounded`; raises LimitExceeded."""
         rows = list(batch.rows)
         verdicts = self.now.within(rows)
         after = None

@@ -53,7 +53,7 @@ def verdicts(
 ) -> list[Verdict]:
     """Return the verdict on each row: a mapping of columns, or its JSON text; ``columns`` are as in `rows.rows_of`.
 
-    Works inside of `limits.bounded` alone.
+    Works inside of `limits.run_bounded` alone.
     """
     verdicts, patience = list[Verdict](), _patience()
     for part in _parts(values):
@@ -79,7 +79,7 @@ def _parts(values: Iterable[Any]) -> Iterator[list[Any]]:
 
 
 def verdict_on(row: Row, template: RowTemplate) -> Verdict:
-    """Return the verdict on one conversation. Works inside of `limits.bounded` alone."""
+    """Return the verdict on one conversation. Works inside of `limits.run_bounded` alone."""
     return next(_judged([row], [template], _patience()))
 
 

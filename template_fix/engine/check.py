@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from template_fix.checkpoint.checkpoint import Checkpoint, TemplateCopy
 from template_fix.conversations.tags import closings
 from template_fix.engine.programs import Program, programs
-from template_fix.engine.studies import Studied, studied_in
+from template_fix.engine.studies import Studied, study_templates
 from template_fix.engine.token_repair import token_findings
 from template_fix.options import Options
 from template_fix.results import Finding, Place, Report
@@ -36,10 +36,12 @@ class Checked:
 def check(checkpoint: Checkpoint, options: Options | None = None) -> Report:
     """Return what is wrong with a checkpoint. Changes nothing; templates run within limits."""
     options = options or Options()
-    return checked(checkpoint, studied_in(checkpoint, options, programs(checkpoint), heal=False), options).report
+    return check_studied(
+        checkpoint, study_templates(checkpoint, options, programs(checkpoint), heal=False), options
+    ).report
 
 
-def checked(checkpoint: Checkpoint, studied: Mapping[Program, Studied], options: Options) -> Checked:
+def check_studied(checkpoint: Checkpoint, studied: Mapping[Program, Studied], options: Options) -> Checked:
     """Return what is wrong with a checkpoint, with what the studies of its templates told."""
     findings = [finding for program, study in studied.items() for finding in _located(program.copies[0], study)]
     subject = subject_of(checkpoint, studied.values(), options)

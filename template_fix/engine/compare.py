@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from template_fix.bounds.limits import LimitExceeded, in_turn
+from template_fix.bounds.limits import LimitExceeded, run_in_turn
 from template_fix.checkpoint.checkpoint import Checkpoint
-from template_fix.checkpoint.stop_tokens import stopping
+from template_fix.checkpoint.stop_tokens import read_stop_tokens
 from template_fix.checkpoint.token_records import TOKENIZER
 from template_fix.conversations.battery import battery
 from template_fix.conversations.probe import CALLS, Probe
@@ -18,7 +18,7 @@ from template_fix.engine.check import check
 from template_fix.engine.studies import CHECK_SECONDS, special_tokens
 from template_fix.jinja.renderer import Failure, Renderer, RenderError, Variables
 from template_fix.options import Options
-from template_fix.results import Evidence, Finding, Level, Report, compared
+from template_fix.results import Evidence, Finding, Level, Report, compare_texts
 from template_fix.tokens.stub_tokenizer import within_limits
 
 # How many conversations are shown that are printed otherwise.
@@ -123,7 +123,7 @@ def _templates(
     given = [{**special_tokens(each), **dict(options.flags)} for each in (base, tuned)]
     both = [name for name in ours if name in theirs]
     pairs = [(ours[name], theirs[name], tags, *given) for name in both]
-    tried = dict(zip(both, in_turn(_printed, pairs, computing=CHECK_SECONDS), strict=True))
+    tried = dict(zip(both, run_in_turn(_printed, pairs, computing=CHECK_SECONDS), strict=True))
     for name in dict.fromkeys((*ours, *theirs)):
         if name not in tried:
             yield TemplateComparison(name, failure=f"only the {LABELS[name in theirs]} model has it", missing=True)
@@ -161,7 +161,7 @@ def _printed(
             one, other = map(_text, texts)
             if one != other:
                 usual = probe.ordinary and not (probe.flags or probe.legacy or probe.text_lists)
-                found.append((usual, compared(f"{probe.describe()}{suffix}", one, other, LABELS)))
+                found.append((usual, compare_texts(f"{probe.describe()}{suffix}", one, other, LABELS)))
                 break
     found.sort(key=lambda each: (not each[0], len(each[1].given) + len(each[1].printed)))
     return tried, len(found), tuple(evidence for _, evidence in found[:_SHOWN])
@@ -194,7 +194,7 @@ def _tokens(base: Checkpoint, tuned: Checkpoint) -> Iterator[TokenChange]:
     for name in dict.fromkeys((*names, *others)):
         if names.get(name) != others.get(name):
             yield TokenChange(name, *(" and ".join(sorted(each.get(name, {"none"}))) for each in (names, others)))
-    stops, ends = (", ".join(sorted((stopping(each) or ("", ()))[1])) for each in (base, tuned))
+    stops, ends = (", ".join(sorted((read_stop_tokens(each) or ("", ()))[1])) for each in (base, tuned))
     if stops != ends:
         yield TokenChange("what generation stops at", stops or "not said", ends or "not said")
 

@@ -36,7 +36,7 @@ FOUR, FIVE = "4.57", "5"
 _KINDS = {"reasoning": "reasoning", "answer": "answers", "call": "tool calls", "result": "tool results"}
 
 
-def forms(study: Study) -> tuple[tuple[str, ...], int]:
+def refused_forms(study: Study) -> tuple[tuple[str, ...], int]:
     """Return the forms that a template refuses wherever they come, in words, and prints others without them.
 
     The number is that of conversations of its battery that have none of these.
@@ -68,7 +68,7 @@ def not_rendered(examined: Examination) -> tuple[NotRendered, ...]:
     return tuple(sorted(refused, key=lambda each: -len(each.conversations)))
 
 
-def differences(examined: Examination) -> tuple[str, ...]:
+def version_differences(examined: Examination) -> tuple[str, ...]:
     """Return what one version of transformers refuses, loses or doubles that the other prints, a sentence each."""
     places: dict[tuple[str, str], list[str]] = {}
     for four in examined:

@@ -16,7 +16,7 @@ _COMMENT = re.compile(r"\s*(?:# *)?template-fix: *ignore\[([A-Za-z0-9, ]+)\]\s*(
 _REASON = 200
 
 
-def ignored_in(source: str) -> dict[str, str]:
+def read_ignored(source: str) -> dict[str, str]:
     """Return the codes that the comments of a template ignore, each with the reason; without one, none is ignored."""
     if "template-fix:" not in source:
         return {}
@@ -25,7 +25,7 @@ def ignored_in(source: str) -> dict[str, str]:
     return {code.strip().upper(): reason for codes, reason in pairs if reason for code in codes.split(",")}
 
 
-def noted(found: Iterable[tuple[str, Found]], ignored: Mapping[str, str]) -> Iterator[tuple[str, Found]]:
+def note_ignored(found: Iterable[tuple[str, Found]], ignored: Mapping[str, str]) -> Iterator[tuple[str, Found]]:
     """Yield findings, those of codes that are ignored as notes with the reason: they count no more, and still show."""
     for code, each in found:
         reason = ignored.get(code)

@@ -20,7 +20,7 @@ _MOVED = "mark what the model writes, and nothing else"
 def markers(source: str, setting: Setting) -> tuple[Proposal, str] | None:
     """Return the edits that give a template generation markers, and why they can't stand, "" where they can.
 
-    None where it has the right ones, or can't be read. Use it inside `limits.bounded`.
+    None where it has the right ones, or can't be read. Use it inside `limits.run_bounded`.
     """
     study = Study(source, setting)
     if study.unreadable is not None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from template_fix.bounds.limits import LimitExceeded, in_turn
+from template_fix.bounds.limits import LimitExceeded, run_in_turn
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.conversations.tags import USUAL
-from template_fix.engine.check import check, checked, on_tokens
-from template_fix.engine.programs import Program, programs, still_alike
-from template_fix.engine.serving import changed_prompt, elsewhere
-from template_fix.engine.studies import PATCH_SECONDS, setting_for, special_tokens, studied_in
+from template_fix.engine.check import check, check_studied, on_tokens
+from template_fix.engine.programs import Program, are_still_alike, programs
+from template_fix.engine.serving import changed_prompt, look_elsewhere
+from template_fix.engine.studies import PATCH_SECONDS, setting_for, special_tokens, study_templates
 from template_fix.engine.token_repair import file_repair, flag_repair
 from template_fix.jinja.folding import SWITCH
 from template_fix.options import Options
@@ -35,7 +35,7 @@ def patch(checkpoint: Checkpoint, options: Options | None = None) -> PatchResult
         # What does what it used to until it is asked is judged as it is asked.
         options = replace(options, flags=(*options.flags, (SWITCH, True)))
     result = _patched(checkpoint, options, alike=True)
-    if still_alike(programs(checkpoint), checkpoint.after(result.changed)):
+    if are_still_alike(programs(checkpoint), checkpoint.after(result.changed)):
         return result
     return _patched(checkpoint, options, alike=False)
 
@@ -43,8 +43,8 @@ def patch(checkpoint: Checkpoint, options: Options | None = None) -> PatchResult
 def _patched(checkpoint: Checkpoint, options: Options, *, alike: bool) -> PatchResult:
     """Return what a repair comes to; ``alike`` repairs copies together that differ in spelling alone."""
     found = programs(checkpoint, alike=alike)
-    studied = studied_in(checkpoint, options, found, heal=True)
-    looked_at = checked(checkpoint, studied, options)
+    studied = study_templates(checkpoint, options, found, heal=True)
+    looked_at = check_studied(checkpoint, studied, options)
     before, subject = looked_at.report, looked_at.subject
     kept = [_repair(program, *each) for program, study in studied.items() for each in study.kept]
     refused = [
@@ -84,7 +84,9 @@ def _patched(checkpoint: Checkpoint, options: Options, *, alike: bool) -> PatchR
         SWITCH in edit.text for repair in kept for _, edit in repair.edits
     )
     asked = tuple((name, value) for name, value in options.flags if name == SWITCH and switched)
-    abroad = elsewhere(checkpoint, mended, tags or USUAL, special_tokens(checkpoint), dict(asked)) if kept else None
+    abroad = (
+        look_elsewhere(checkpoint, mended, tags or USUAL, special_tokens(checkpoint), dict(asked)) if kept else None
+    )
     return PatchResult(before, after, tuple(kept), tuple(refused), changed, asked, served, abroad)
 
 
@@ -93,7 +95,7 @@ def _marks(checkpoint: Checkpoint, options: Options, found: Sequence[Program]) -
     from template_fix.engine.marker_repair import markers
 
     setting = setting_for(checkpoint, options)
-    tried = in_turn(markers, [(program.source, setting) for program in found], computing=PATCH_SECONDS)
+    tried = run_in_turn(markers, [(program.source, setting) for program in found], computing=PATCH_SECONDS)
     for program, made in zip(found, tried, strict=True):
         if isinstance(made, LimitExceeded):
             made = Proposal("TF501", "markers", "mark what the model writes", "", Span(0, 0), ()), f"it {made}"

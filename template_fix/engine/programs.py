@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from template_fix.bounds.limits import LimitExceeded, bounded
+from template_fix.bounds.limits import LimitExceeded, run_bounded
 from template_fix.checkpoint.checkpoint import Checkpoint, TemplateCopy
 from template_fix.jinja.spelling import Spelling, spelling
 from template_fix.text.edits import Edit
@@ -50,7 +50,7 @@ def programs(checkpoint: Checkpoint, *, alike: bool = True) -> list[Program]:
     return [Program(*map(tuple, zip(*pairs, strict=True))) for pairs in by_program.values()]
 
 
-def still_alike(found: Iterable[Program], after: Checkpoint) -> bool:
+def are_still_alike(found: Iterable[Program], after: Checkpoint) -> bool:
     """Whether the copies of each program say the same once more after they were edited; the files are the same ones."""
     edited = {(copy.file, copy.variant): copy.source for copy in after.templates}
     for program in found:
@@ -63,7 +63,7 @@ def still_alike(found: Iterable[Program], after: Checkpoint) -> bool:
 def _spellings(sources: Iterable[str]) -> list[Spelling]:
     """Return how templates are spelled, none where that takes too long."""
     try:
-        return bounded(_all_spellings, list(sources), seconds=10 * SECONDS, computing=SECONDS)
+        return run_bounded(_all_spellings, list(sources), seconds=10 * SECONDS, computing=SECONDS)
     except LimitExceeded:
         return []
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from itertools import chain
 
-from template_fix.bounds.limits import LimitExceeded, in_turn
+from template_fix.bounds.limits import LimitExceeded, run_in_turn
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.conversations.battery import battery
 from template_fix.conversations.tags import Tags
 from template_fix.jinja.engines import engines as names
-from template_fix.jinja.engines import run_otherwise
+from template_fix.jinja.engines import find_unportable
 from template_fix.jinja.renderer import Renderer, Variables
 from template_fix.jinja.templates import Template
-from template_fix.jinja.text_readers import taken_away
+from template_fix.jinja.text_readers import find_lost_features
 from template_fix.repair.loop_leaks import find_leak
-from template_fix.results import Elsewhere, Evidence, compared
+from template_fix.results import Elsewhere, Evidence, compare_texts
 
 # Computing time for all templates of a model together.
 SECONDS = 5.0
@@ -28,11 +28,11 @@ def changed_prompt(
     It is an ordinary one, with no template variables passed. None where there is none among those that are tried.
     """
     changed = [(one, other, tags, variables) for one, other in _changed(before, after)]
-    found = (each for each in in_turn(_shortest, changed, computing=SECONDS) if not isinstance(each, LimitExceeded))
+    found = (each for each in run_in_turn(_shortest, changed, computing=SECONDS) if not isinstance(each, LimitExceeded))
     return next(filter(None, found), None)
 
 
-def elsewhere(
+def look_elsewhere(
     before: Checkpoint,
     after: Checkpoint,
     tags: tuple[str, str],
@@ -44,7 +44,7 @@ def elsewhere(
     ``flags`` are what the repair is asked with.
     """
     changed = [(one, other, tags, variables, flags) for one, other in _changed(before, after)]
-    results = list(in_turn(_elsewhere, changed, computing=SECONDS))
+    results = list(run_in_turn(_elsewhere, changed, computing=SECONDS))
     known = [each for each in results if isinstance(each, Elsewhere)]
     if len(known) < len(results) or not known:
         return None
@@ -54,12 +54,12 @@ def elsewhere(
 
 
 def _elsewhere(before: str, after: str, tags: tuple[str, str], variables: Variables, flags: Variables) -> Elsewhere:
-    found = list(run_otherwise(Template(after)))
+    found = list(find_unportable(Template(after)))
     engines = {name: tuple(construct for construct, _, where in found if name in where) for name in names()}
     leak = find_leak(before, after, Tags(*tags), variables, flags)
     labels = ("should be", "is printed")
-    leaks = compared(leak.probe.describe(), leak.expected, leak.printed, labels) if leak else None
-    return Elsewhere(engines, taken_away(before, after), leaks)
+    leaks = compare_texts(leak.probe.describe(), leak.expected, leak.printed, labels) if leak else None
+    return Elsewhere(engines, find_lost_features(before, after), leaks)
 
 
 def _changed(before: Checkpoint, after: Checkpoint) -> list[tuple[str, str]]:
@@ -75,5 +75,5 @@ def _shortest(one: str, other: str, tags: tuple[str, str], variables: Variables)
         if probe.ordinary and not probe.flags and not probe.legacy:
             texts = [each(probe.messages, probe.tools) for each in (old, new)]
             if texts[0] != texts[1] and all(isinstance(text, str) for text in texts):
-                found.append(compared(probe.describe(), str(texts[0]), str(texts[1]), ("before", "after")))
+                found.append(compare_texts(probe.describe(), str(texts[0]), str(texts[1]), ("before", "after")))
     return min(found, key=lambda each: len(each.given), default=None)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from template_fix.bounds.limits import LimitExceeded, in_turn
+from template_fix.bounds.limits import LimitExceeded, run_in_turn
 from template_fix.checkpoint.checkpoint import Checkpoint
-from template_fix.checkpoint.stop_tokens import ends
+from template_fix.checkpoint.stop_tokens import turn_end_tokens
 from template_fix.conversations.tags import USUAL
-from template_fix.engine.forms import differences, forms, not_rendered
-from template_fix.engine.ignored import ignored_in, noted
+from template_fix.engine.forms import not_rendered, refused_forms, version_differences
+from template_fix.engine.ignored import note_ignored, read_ignored
 from template_fix.engine.programs import Program
 from template_fix.jinja.folding import SWITCH
 from template_fix.jinja.queries import undeclared
@@ -68,7 +68,7 @@ def special_tokens(checkpoint: Checkpoint) -> dict[str, str]:
     return named if configured else {"bos_token": "<s>", "eos_token": "</s>", **named}
 
 
-def studied_in(
+def study_templates(
     checkpoint: Checkpoint, options: Options, found: Sequence[Program], *, heal: bool
 ) -> dict[Program, Studied]:
     """Return the study of each different template, made in a child process of its own; with ``heal``, its repair, too.
@@ -81,7 +81,7 @@ def studied_in(
         if vocabulary_tags(checkpoint):
             import tokenizers  # noqa: F401 - the rules on tokens are going to need it
 
-    tried = in_turn(
+    tried = run_in_turn(
         _study,
         [(program.source, setting, options, heal) for program in found],
         computing=PATCH_SECONDS if heal else CHECK_SECONDS,
@@ -99,7 +99,7 @@ def _in_engines(
     studied: dict[Program, Studied], rules: StudyRules, setting: Setting, options: Options
 ) -> dict[Program, Studied]:
     """Return studies with what other engines make of their templates, each tried in a child process of its own."""
-    tried = in_turn(_ask, [(program.source, setting, options) for program in studied], computing=CHECK_SECONDS)
+    tried = run_in_turn(_ask, [(program.source, setting, options) for program in studied], computing=CHECK_SECONDS)
     return {
         program: replace(
             study, found=(*study.found, *(_unknown(rules, result) if isinstance(result, LimitExceeded) else result))
@@ -126,7 +126,9 @@ def setting_for(checkpoint: Checkpoint, options: Options) -> Setting:
     switch = passed.pop(SWITCH, None)
     variables = {**special_tokens(checkpoint), **passed}
     assumed = (*vocabulary_tags(checkpoint), USUAL)[0] if _ASSUMING & {*options.select} else None
-    return Setting(tuple(variables.items()), tags, preserve, ends=ends(checkpoint), switch=switch, assumed=assumed)
+    return Setting(
+        tuple(variables.items()), tags, preserve, ends=turn_end_tokens(checkpoint), switch=switch, assumed=assumed
+    )
 
 
 def _stopped(error: LimitExceeded) -> Studied:
@@ -141,14 +143,14 @@ def _begins(study: Study) -> tuple[str, ...]:
 
 
 def _learned(study: Study) -> TemplateSummary:
-    refused, fitting = forms(study)
+    refused, fitting = refused_forms(study)
     return TemplateSummary(
         reasoning=study.reasoning,
         tags=((study.tags.open, study.tags.close),) if study.reasoning else (),
         probes=len(study.examined.probes),
         accepted=study.accepted(),
         refused=not_rendered(study.examined),
-        versions=differences(study.examined),
+        versions=version_differences(study.examined),
         forms=refused,
         fitting=fitting,
     )
@@ -161,9 +163,9 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
     from template_fix.markers.mark_template import stops_of
 
     everything = tuple((rule.code, each) for rule in TEMPLATE_RULES for each in rule.check(study))
-    ignored = ignored_in(source)
+    ignored = read_ignored(source)
     studied = Studied(
-        found=tuple(noted(everything, ignored)),
+        found=tuple(note_ignored(everything, ignored)),
         learned=_learned(study),
         variables=undeclared(source),
         stops=stops_of(study),

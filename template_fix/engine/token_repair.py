@@ -16,7 +16,7 @@ _UNFLAGGED = codes(rule for rule in TOKEN_RULES if rule.unflagged)
 
 
 def token_findings(subject: Subject) -> list[Finding]:
-    """Return what the rules on tokens find. Use it inside `limits.bounded`; raises CheckpointError."""
+    """Return what the rules on tokens find. Use it inside `limits.run_bounded`; raises CheckpointError."""
     return [finding for rule in TOKEN_RULES for finding in rule.check(subject)]
 
 

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
-from template_fix.bounds.limits import LimitExceeded, bounded
+from template_fix.bounds.limits import LimitExceeded, run_bounded
 from template_fix.checkpoint.checkpoint import EDITABLE
 from template_fix.hub.errors import HubError, Moved
 from template_fix.hub.session import api, hub_errors
@@ -85,7 +85,7 @@ def _in_child(size: Callable[..., int] = lambda *_, **__: 0) -> Callable[[Callab
             seconds = _SECONDS + size(*args, **kwargs) / _SLOWEST
             call = (_call_here, function.__name__, args, kwargs)
             try:
-                return bounded(*call, seconds=seconds, megabytes=_MEGABYTES, speaks=True)  # type: ignore[no-any-return]
+                return run_bounded(*call, seconds=seconds, megabytes=_MEGABYTES, speaks=True)  # type: ignore[no-any-return]
             except LimitExceeded as error:
                 message = f"{api().endpoint}: what was asked of it {error}; run the same command again"
                 raise HubError(message) from None

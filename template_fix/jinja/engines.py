@@ -40,7 +40,7 @@ _PLAIN = (
 )
 
 
-def unknown_elsewhere(before: str, after: str) -> str | None:
+def why_unportable(before: str, after: str) -> str | None:
     """Return why an edited template would not run wherever the original does, None where it would.
 
     Both are sources that parse. A construct counts that only the edited one has, and that an engine runs otherwise than
@@ -59,7 +59,7 @@ def engines() -> tuple[str, ...]:
     return tuple(_table().engines)
 
 
-def run_otherwise(template: Template) -> Iterator[tuple[str, Span | None, tuple[str, ...]]]:
+def find_unportable(template: Template) -> Iterator[tuple[str, Span | None, tuple[str, ...]]]:
     """Yield each construct of a template that engines run otherwise, with its first place and these engines."""
     elsewhere = _table().elsewhere
     macros = _macros(template.tree)

@@ -143,7 +143,7 @@ def _one_line(error: Exception) -> str:
     return one_line(str(error), 500) or type(error).__name__
 
 
-def prepared(messages: Sequence[Message]) -> list[dict[str, Any]]:
+def prepare_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
     """Return the messages as a template sees them in transformers 5.23.
 
     That version drops keys whose value is None and passes a message's reasoning under ``reasoning_content`` and

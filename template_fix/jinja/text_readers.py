@@ -15,7 +15,7 @@ from template_fix.jinja.queries import parse
 from template_fix.jinja.tables import table
 
 
-def taken_away(before: str, after: str) -> tuple[str, ...]:
+def find_lost_features(before: str, after: str) -> tuple[str, ...]:
     """Return what programs read in the text of a template before it was edited and no longer do; both parse."""
     return tuple(
         f"{rule['reader']} no longer {rule['reads']}"

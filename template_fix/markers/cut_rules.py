@@ -120,7 +120,7 @@ class Cut:
         yield from self.rest.sets()
 
 
-def blanked(probe: Probe, text: str) -> str:
+def blank_texts(probe: Probe, text: str) -> str:
     """Return what is printed of a conversation with each character of the conversation's own blanked out."""
     for own in (*(part.text for part in probe.parts), "look_up"):
         text = text.replace(own, BLANK * len(own))

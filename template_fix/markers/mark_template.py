@@ -9,7 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from template_fix.contract.examination import Examination, Observation
-from template_fix.conversations.growth import bare, unfinished, with_role
+from template_fix.conversations.growth import unfinished, with_bare_functions, with_role
 from template_fix.conversations.probe import Probe
 from template_fix.jinja.folding import SWITCH
 from template_fix.jinja.queries import is_marker, undeclared
@@ -43,12 +43,12 @@ def wanted_masks(template: Template, examined: Examination, arguments: type, end
     """Return the masks that a template's markers should give, over its battery and a few conversations more.
 
     ``arguments`` is the type of a call's arguments, ``ends`` are the texts of the tokens that generation stops at. Use
-    it inside `limits.bounded`.
+    it inside `limits.run_bounded`.
     """
     more = list(unfinished(examined.tags, arguments))
     more += (probe for role in find_other_roles(template.tree) for probe in with_role(examined.tags, arguments, role))
     if not any(_prints_calls(examined, probe) for probe in examined.probes.values()):
-        more += bare(examined.tags)
+        more += with_bare_functions(examined.tags)
     if SWITCH in undeclared(template.source):
         off = (probe for probe in examined.probes.values() if not probe.flags and not probe.legacy)
         more += (replace(probe, flags=((SWITCH, False),), ordinary=False) for probe in off)
@@ -79,7 +79,7 @@ class Marked(NamedTuple):
 
 
 def add_markers(source: str, mask: Mask, arguments: type, variables: Variables) -> Marked:
-    """Return a template with generation markers. Use it inside `limits.bounded`.
+    """Return a template with generation markers. Use it inside `limits.run_bounded`.
 
     Proved: in every conversation it prints what it printed, and its mask is the wanted one. Raises Unmarkable.
     """

@@ -108,7 +108,7 @@ class Execution:
 
 
 class OutputTrace:
-    """A template whose printing is traced. Use it inside `limits.bounded`.
+    """A template whose printing is traced. Use it inside `limits.run_bounded`.
 
     ``root`` is the body of the template. Raises RenderError where it is nested so deeply that it compiles by itself
     alone.

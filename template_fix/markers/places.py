@@ -18,7 +18,7 @@ from jinja2 import nodes
 
 from template_fix.jinja.queries import names_stored, walk
 from template_fix.jinja.renderer import RenderError, Variables
-from template_fix.markers.cut_rules import blanked
+from template_fix.markers.cut_rules import blank_texts
 from template_fix.markers.output_trace import Body, Execution, OutputTrace, Printed, Unit
 from template_fix.markers.wanted_mask import Mask
 from template_fix.text.edits import Span
@@ -66,7 +66,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Traced:
-    """A template with what its outputs print of each conversation. Use it in `limits.bounded`; raises Unmarkable."""
+    """A template with what its outputs print of each conversation. Used in `run_bounded`; raises Unmarkable."""
 
     source: str
     mask: Mask
@@ -89,7 +89,7 @@ class Traced:
             traced = self.trace.run(probe, examined.set_for(probe))
             wanted = self.mask.of(probe) or ()
             if traced and traced[0] == examined.text(probe):
-                found.append((blanked(probe, traced[0]), traced[1], wanted))
+                found.append((blank_texts(probe, traced[0]), traced[1], wanted))
             elif wanted:
                 raise Unmarkable("what the template prints can't be traced to its outputs")
         return found

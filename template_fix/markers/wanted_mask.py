@@ -29,7 +29,7 @@ _THINKING = "enable_thinking"
 
 @dataclass(frozen=True)
 class Mask:
-    """The wanted masks of a template over its battery. Use it inside `limits.bounded`.
+    """The wanted masks of a template over its battery. Use it inside `limits.run_bounded`.
 
     ``ends`` are the texts of the tokens that generation stops at, as far as they are known.
     """

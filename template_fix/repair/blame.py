@@ -7,11 +7,11 @@ from itertools import combinations
 
 from template_fix.contract.examination import SAFE, Case, Examination, Observation
 from template_fix.conversations.probe import Part, Probe
-from template_fix.repair.candidates import apart
+from template_fix.repair.candidates import are_apart
 from template_fix.repair.proposers import Basis, Proposal
 from template_fix.repair.proposers.experiments import rewritings
 from template_fix.repair.search import Search
-from template_fix.repair.trials import find_drops, find_flips, gains, harms, prints, same, sample
+from template_fix.repair.trials import find_drops, find_flips, gains, harms, prints, prints_the_same, sample
 from template_fix.text.edits import Span
 
 
@@ -62,9 +62,9 @@ def _forced(basis: Basis, probe: Probe, part: Part) -> Iterator[tuple[Span, bool
     forced = [(trace.tests[number], trace.forced(tests={number: outcome})) for number, outcome in flipped]
     for site, renderer in fed:
         if prints(renderer, probe, part):
-            yield site.span, same(renderer, examined, untouched)
+            yield site.span, prints_the_same(renderer, examined, untouched)
     for test, renderer in forced:
-        if prints(renderer, probe, part) and same(renderer, examined, untouched):
+        if prints(renderer, probe, part) and prints_the_same(renderer, examined, untouched):
             yield test.span, True
 
 
@@ -92,7 +92,7 @@ def _changes(search: Search, known: Sequence[Proposal], basis: Basis | None, see
 
 def _blamed(search: Search, sets: Iterable[Sequence[Proposal]], seen: Observation) -> Iterator[Span]:
     """Yield what the last of some proposals points at, where together they mend something without harm."""
-    for chosen in filter(apart, sets):
+    for chosen in filter(are_apart, sets):
         case = search.candidates.case(chosen)
         mends = isinstance(case, Case) and any(case.itself.holds(seen.probe, held) for held in seen.breaks(*SAFE))
         if mends and not search.tried(chosen).verdict.hopeless:

@@ -110,7 +110,7 @@ class Candidates:
     def _fits(self, proposal: Proposal, together: Iterable[Proposal], made: Iterable[Proposal]) -> bool:
         """Whether a proposal can be compiled in with others: where it claims the same text, as an alternative."""
         edits = [edit for each in together for edit in each.edits]
-        return apart([proposal, *made]) and all(
+        return are_apart([proposal, *made]) and all(
             _apart(one, other) or _alternatives(one, other) for one in proposal.edits for other in edits
         )
 
@@ -136,7 +136,7 @@ class Candidates:
         return Examination(renderer, itself.probes.values(), itself.tags, self.flags[off])
 
 
-def apart(chosen: Iterable[Proposal]) -> bool:
+def are_apart(chosen: Iterable[Proposal]) -> bool:
     """Whether no two edits of these proposals claim the same text."""
     edits = sorted((edit for each in chosen for edit in each.edits), key=lambda edit: edit.span)
     return all(_apart(one, other) for one, other in pairwise(edits))

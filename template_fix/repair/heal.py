@@ -11,16 +11,16 @@ from typing import NamedTuple, TypeAlias
 from template_fix.contract.examination import Case, Examination
 from template_fix.jinja.templates import Template
 from template_fix.options import Options
-from template_fix.repair.candidates import apart
+from template_fix.repair.candidates import are_apart
 from template_fix.repair.loop_leaks import find_leak, resets
 from template_fix.repair.proposers import Basis, Proposal, experiments, known_patches, own_switches
-from template_fix.repair.search import Choice, broken, wrong
+from template_fix.repair.search import Choice, broken, count_wrong
 from template_fix.repair.splice import tidy
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence
 from template_fix.text.edits import Edit, trace_back
 from template_fix.trace.coverage import Coverage
-from template_fix.trace.recorder import traced
+from template_fix.trace.recorder import trace_template
 
 Checks: TypeAlias = "Mapping[str, Callable[[Study], Iterator[Found]]]"
 _UNREACHED = "no conversation that it was tried on gets there, so nothing proves it"
@@ -59,7 +59,7 @@ def find_repair(
     for suggest in (_cheap, _forced):
         proposals += [each for each in suggest(study) if _asked_for(each, wanted, alone, options)]
         choices = (best, study.search.best([each for each in proposals if _reached(study, each)]))
-        best = min(filter(None, choices), key=lambda choice: wrong(choice.case.itself), default=None)
+        best = min(filter(None, choices), key=lambda choice: count_wrong(choice.case.itself), default=None)
         if best is not None and not broken(best.case.itself):
             break
     while best is not None and broken(best.case.itself):
@@ -94,7 +94,7 @@ def _beside(study: Study, choice: Choice) -> Iterator[Proposal]:
     """Yield what the proposers suggest once a choice has been made: some causes show only behind others."""
     template = Template(choice.source)
     found = [known_patches.proposals(template, study.switch)]
-    if trace := traced(template, study.variables):
+    if trace := trace_template(template, study.variables):
         basis = Basis(trace, choice.case.itself, study.switch)
         found += experiments.rewritings(basis), experiments.forcing(basis)
     made = study.search.candidates.edits(choice.kept)
@@ -189,7 +189,7 @@ def _refusals(
     made = best.kept if best else ()
     passed_over: Counter[str] = Counter()
     for proposal in sorted(proposals, key=lambda each: each.code not in wanted):
-        if not passed_over[proposal.code] and apart([*made, proposal]):
+        if not passed_over[proposal.code] and are_apart([*made, proposal]):
             reason = _UNREACHED
             if _reached(study, proposal):
                 reason = study.search.tried([*made, proposal]).verdict.reason

@@ -13,7 +13,7 @@ from template_fix.conversations.probe import Probe
 from template_fix.jinja.renderer import Failure, Variables
 from template_fix.jinja.templates import Template
 from template_fix.text.edits import Span, common_prefix
-from template_fix.trace.recorder import traced
+from template_fix.trace.recorder import trace_template
 
 # Steps of minijinja's own counter: a template that loops for ever is stopped after some tenths of a second.
 _FUEL = 10_000_000
@@ -95,7 +95,7 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "detail", None) or error).split("\n")[0]
 
 
-def installed() -> str | None:
+def installed_version() -> str | None:
     """Return the version of minijinja, None where it isn't installed."""
     try:
         return version("minijinja")
@@ -103,7 +103,7 @@ def installed() -> str | None:
         return None
 
 
-def differences(source: str, examined: Examination) -> tuple[int, list[Difference]]:
+def find_differences(source: str, examined: Examination) -> tuple[int, list[Difference]]:
     """Return how many renderings were compared, and in what minijinja differs in them from transformers.
 
     ``examined`` is the template of this source under a battery; what transformers refuses isn't compared. Raises
@@ -132,7 +132,7 @@ def differences(source: str, examined: Examination) -> tuple[int, list[Differenc
 
 def _printing(source: str, examined: Examination, case: Rendering) -> Span | None:
     """Return the expression that prints the first character that differs, None where that is text of the template."""
-    trace = traced(Template(source), examined.renderer.variables)
+    trace = trace_template(Template(source), examined.renderer.variables)
     if trace is None:
         return None
     recorded = trace.record(case.probe, prompt=case.prompt, flags=examined.flags)

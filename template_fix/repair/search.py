@@ -15,10 +15,10 @@ from itertools import combinations
 from template_fix.contract.examination import SAFE, SAMPLE, Case, Examination
 from template_fix.contract.judge import Verdict, judge
 from template_fix.conversations.probe import ProbeId
-from template_fix.jinja.engines import unknown_elsewhere
+from template_fix.jinja.engines import why_unportable
 from template_fix.jinja.folding import SWITCH, equal_when_off
 from template_fix.jinja.renderer import Variables
-from template_fix.repair.candidates import Candidates, apart
+from template_fix.repair.candidates import Candidates, are_apart
 from template_fix.repair.proposers import Proposal
 
 
@@ -60,7 +60,7 @@ class Search:
             added = [each for each in best.kept if base is None or each not in base.kept]
             others = [self._fullest(base, [each for each in hopeful if each is not one]) for one in added]
             others += [self._partnered(base, hopeful)]
-            best = min([best, *(each for each in others if each)], key=lambda each: wrong(each.case.itself))
+            best = min([best, *(each for each in others if each)], key=lambda each: count_wrong(each.case.itself))
         while loses_in_lists((best.case if best else self.before).itself):
             grown = self._grown(best, hopeful, 1, lists=True)  # for lists alone, pairs would cost too much
             if grown is None:
@@ -92,7 +92,7 @@ class Search:
         """Return a choice with another proposal that mends nothing in transformers, if that may stand there."""
         self.candidates.offer([proposal])
         kept = [*choice.kept, proposal]
-        tried = self.tried(kept) if apart(kept) else None
+        tried = self.tried(kept) if are_apart(kept) else None
         return self._confirmed(tried) if tried and not tried.verdict.reason else None
 
     def _confirmed(self, choice: Choice) -> Choice | None:
@@ -113,7 +113,7 @@ class Search:
         kept: dict[tuple[object, ...], Proposal] = {}
         for proposal in proposals:
             together = [*made, proposal]
-            if apart(together) and self._matters(together, base) and not self.tried(together).verdict.hopeless:
+            if are_apart(together) and self._matters(together, base) and not self.tried(together).verdict.hopeless:
                 case = self.candidates.case(together)
                 assert isinstance(case, Case)
                 effect = tuple(_effect(case.itself))
@@ -123,16 +123,20 @@ class Search:
     def _grown(
         self, base: Choice | None, proposals: Sequence[Proposal], by: int, *, lists: bool = False
     ) -> Choice | None:
-        """Return the best set that holds ``by`` more proposals and mends more, or None; see `wrong` for ``lists``."""
-        kept, least = (base.kept, wrong(base.case.itself, lists)) if base else ((), wrong(self.before.itself, lists))
+        """Return the best set of ``by`` more proposals that mends more, or None; see `count_wrong` for ``lists``."""
+        kept, least = (
+            (base.kept, count_wrong(base.case.itself, lists)) if base else ((), count_wrong(self.before.itself, lists))
+        )
         best: Choice | None = None
         for more in combinations([each for each in proposals if each not in kept], by):
             # Of two that may stand by themselves and mend nothing more, there is nothing to hope for together.
-            wanting = by == 1 or any(self.tried([*kept, each]).verdict.reason for each in more if apart([*kept, each]))
-            if wanting and apart([*kept, *more]):
+            wanting = by == 1 or any(
+                self.tried([*kept, each]).verdict.reason for each in more if are_apart([*kept, each])
+            )
+            if wanting and are_apart([*kept, *more]):
                 choice = self.tried([*kept, *more], harmed_first=True)
-                if not choice.verdict.reason and wrong(choice.case.itself, lists) < least:
-                    best, least = choice, wrong(choice.case.itself, lists)
+                if not choice.verdict.reason and count_wrong(choice.case.itself, lists) < least:
+                    best, least = choice, count_wrong(choice.case.itself, lists)
         return best
 
     def _needed(self, choice: Choice) -> Choice:
@@ -152,7 +156,9 @@ class Search:
     def _if_as_good(self, choice: Choice, kept: Sequence[Proposal]) -> Choice:
         """Return the choice of these proposals if it may stand and mends as much as another, else the other."""
         fewer = self.tried(kept) if kept else None
-        as_good = fewer and not fewer.verdict.reason and wrong(fewer.case.itself) <= wrong(choice.case.itself)
+        as_good = (
+            fewer and not fewer.verdict.reason and count_wrong(fewer.case.itself) <= count_wrong(choice.case.itself)
+        )
         return fewer if fewer and as_good else choice
 
     def tried(self, chosen: Sequence[Proposal], *, harmed_first: bool = False) -> Choice:
@@ -185,7 +191,7 @@ class Search:
         """Return why the template with a proposal made would not run wherever the original does, if so."""
         if proposal not in self._elsewhere:
             edited = self.candidates.edited([proposal])
-            self._elsewhere[proposal] = unknown_elsewhere(self.candidates.source, edited)
+            self._elsewhere[proposal] = why_unportable(self.candidates.source, edited)
         return self._elsewhere[proposal]
 
     def _folds(self, proposal: Proposal) -> bool:
@@ -207,13 +213,13 @@ class Search:
         )
 
 
-def wrong(examined: Examination, lists: bool = True) -> tuple[int, int, int]:
-    """Return what `lacking` counts, and how many turns don't follow their prompt; ``lists`` count only where asked."""
+def count_wrong(examined: Examination, lists: bool = True) -> tuple[int, int, int]:
+    """Return what `count_lacking` counts, and how many turns don't follow their prompt; ``lists`` count where asked."""
     unprompted = sum(len(seen.breaks("prompted")) for seen in examined if examined.owed(seen.probe))
-    return broken(examined), lacking(examined)[1] if lists else 0, unprompted
+    return broken(examined), count_lacking(examined)[1] if lists else 0, unprompted
 
 
-def lacking(examined: Examination) -> tuple[int, int]:
+def count_lacking(examined: Examination) -> tuple[int, int]:
     """Return in how many ways a template breaks the contract, and in how many where contents are lists."""
     return broken(examined), sum(len(seen.breaks(*SAFE)) for seen in examined if examined.listed(seen))
 

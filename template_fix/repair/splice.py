@@ -18,7 +18,7 @@ _WRAPPED_AT = re.compile(r"'(?:[^'\\]|\\.)*'|, |.", re.DOTALL)
 _ALONE = re.compile(r"(\{%-? (?:if|elif) )\(((?:[^()]|\([^()]*\))*)\)( -?%\})")
 
 
-def put(at: Span, text: str) -> Edit:
+def put_expression(at: Span, text: str) -> Edit:
     """Return the edit that puts the expression ``text`` at ``at``, safe wherever that is."""
     return Edit(at, f"({text})")
 

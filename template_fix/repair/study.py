@@ -25,8 +25,8 @@ from template_fix.repair.proposers import Basis, Proposal
 from template_fix.repair.search import Search
 from template_fix.results import Evidence, Level
 from template_fix.text.edits import Span
-from template_fix.trace.coverage import Coverage, reaching
-from template_fix.trace.recorder import Trace, traced
+from template_fix.trace.coverage import Coverage, find_reaching
+from template_fix.trace.recorder import Trace, trace_template
 
 # What the battery is spelled with for a template that has no tags of its own: to it they are text like any other.
 NEUTRAL = Tags(*USUAL)
@@ -101,7 +101,7 @@ class Study:
                 more += with_switch(self.tags, self.arguments, name, text)
         known = self.coverage
         if known:
-            found, known = reaching(known.joined_by(more), unusual(self.tags, self.arguments))
+            found, known = find_reaching(known.joined_by(more), unusual(self.tags, self.arguments))
             more += found
         itself, off = self.case
         larger = itself.enlarged(more)
@@ -185,7 +185,7 @@ class Study:
     @cached_property
     def trace(self) -> Trace | None:
         """Return the template with its values and tests recorded, None where it is nested too deeply for that."""
-        return traced(self.template, self.variables)
+        return trace_template(self.template, self.variables)
 
     @property
     def basis(self) -> Basis | None:

@@ -18,7 +18,7 @@ def sample(examined: Examination) -> list[Probe]:
     return [seen.probe for seen in examined.well[:SAMPLE]]
 
 
-def same(forced: Renderer, examined: Examination, probes: Iterable[Probe]) -> bool:
+def prints_the_same(forced: Renderer, examined: Examination, probes: Iterable[Probe]) -> bool:
     """Whether these conversations are printed as they are without what is forced."""
     trial = Examination(forced, (), examined.tags)
     return all(trial.text(probe) == examined.text(probe) for probe in probes)
@@ -53,7 +53,7 @@ def harms(trace: Trace, number: int, outcome: bool, examined: Examination) -> tu
     """Whether forcing a test changes a conversation that is printed well, and whether it makes any other worse."""
     renderer = trace.forced(tests={number: outcome})
     forced = Examination(renderer, examined.probes.values(), examined.tags)
-    changes = not same(renderer, examined, sample(examined))
+    changes = not prints_the_same(renderer, examined, sample(examined))
     worsens = not changes and any(
         {held for held in seen.held if held.property in _AT_ONCE} - forced.held(seen.probe, *_AT_ONCE)
         for seen in examined

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from template_fix.report.diffs import raw_diff
 from template_fix.results import Evidence, Failed, Finding, Outcome, Patched, PatchResult, Refusal, Repair, Report
-from template_fix.text.display import cut, masked, scrubbed_all
+from template_fix.text.display import cut, mask_secrets, scrub_all
 from template_fix.version import version
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _LONGEST = 20_000
 def document(command: str, content: Mapping[str, object]) -> str:
     """Return the JSON text of one answer of ``command``; it is ASCII, so that no terminal or locale can spoil it."""
     document = {"schema": SCHEMA, "version": version(), "command": command, **content}
-    return json.dumps(scrubbed_all(document), indent=2)
+    return json.dumps(scrub_all(document), indent=2)
 
 
 def outcomes_json(outcomes: Sequence[Outcome], exit_code: int) -> dict[str, object]:
@@ -72,7 +72,7 @@ def _around(text: str, parts: Sequence[str]) -> str:
     if len(text) <= _LONGEST:
         return text
     start = max(0, text.find(parts[0]) - _LONGEST // 4) if parts else 0
-    return cut(masked(text)[start:], _LONGEST)
+    return cut(mask_secrets(text)[start:], _LONGEST)
 
 
 def showing_json(showing: Showing) -> dict[str, object]:

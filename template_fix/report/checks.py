@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from template_fix.checkpoint.checkpoint import folder_of
 from template_fix.conversations.tags import USUAL
-from template_fix.report.findings import advice, by_gravity, counted, explain, finding_lines, tally, verdict
+from template_fix.report.findings import by_gravity, count, explain, finding_lines, next_command, tally, verdict
 from template_fix.report.terminal import WIDEST, Line, Piece, line
 from template_fix.results import Failed, Finding, Level, Report, TemplateSummary
 from template_fix.rules import rule_of
@@ -54,7 +54,7 @@ def _template(template: TemplateSummary, verbose: bool) -> Iterator[Line]:
         for conversation in refused.conversations if verbose else ():
             yield line(short(conversation), indent=6, hang=2)
     if 0 < shown < len(template.refused):
-        more = counted(len(template.refused) - shown, "other reason")
+        more = count(len(template.refused) - shown, "other reason")
         yield line(Piece(f"and for {more}; -v lists all", "dim"), indent=4)
 
 
@@ -72,12 +72,14 @@ def _next_after_check(report: Report) -> Iterator[Line]:
     ways = {finding.patch_with for finding in report.findings if finding.patch_with is not None}
     plain = " --mark" * ("--mark" in ways)
     if ways & {"", "--mark"}:
-        yield advice("Next", f"patch {name}{plain}{output}", "looks for repairs, and makes those that it can prove.")
+        yield next_command(
+            "Next", f"patch {name}{plain}{output}", "looks for repairs, and makes those that it can prove."
+        )
     for way in sorted(way for way in ways - {"", "--mark"} if way):
-        yield advice("Next", f"patch {name} {way}{output}", "makes the one that it names.")
+        yield next_command("Next", f"patch {name} {way}{output}", "makes the one that it names.")
     if any(template.probes and not template.reasoning for template in report.templates):
         opening, closing = map(shlex.quote, USUAL)
-        yield advice("Next", f"check {name} --tag {opening} {closing}", "judges it with these tags, or others.")
+        yield next_command("Next", f"check {name} --tag {opening} {closing}", "judges it with these tags, or others.")
     if report.findings:
         yield explain(report.findings)
 
@@ -133,11 +135,11 @@ def summary_lines(outcomes: Sequence[Report | Failed]) -> Iterator[Line]:
     reports = [outcome for outcome in outcomes if isinstance(outcome, Report)]
     how = Counter(_state(outcome) for outcome in outcomes)
     parts = [f"{how[state]} {state}" for state in _STATES if how[state]]
-    yield line(Piece(counted(len(outcomes), "model"), "title"), f": {', '.join(parts)}")
+    yield line(Piece(count(len(outcomes), "model"), "title"), f": {', '.join(parts)}")
     found = [(finding, number) for number, report in enumerate(reports) for finding in report.findings]
     for code in sorted({finding.code for finding, _ in found}):
         here = [(finding, number) for finding, number in found if finding.code == code]
-        models = counted(len({number for _, number in here}), "model")
+        models = count(len({number for _, number in here}), "model")
         yield line(
             f"{code}: ", *tally(each for each, _ in here), f" in {models}: {rule_of(code).summary}", indent=2, hang=4
         )

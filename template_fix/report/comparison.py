@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from template_fix.engine.compare import LABELS, Comparison, TemplateComparison
 from template_fix.report.as_json import evidence_json, report_json
 from template_fix.report.excerpts import evidence_lines
-from template_fix.report.findings import by_gravity, counted, verdict, where
+from template_fix.report.findings import by_gravity, count, describe_place, verdict
 from template_fix.report.terminal import Line, Piece, line
 from template_fix.results import Report
 from template_fix.text.display import cut, short
@@ -25,7 +25,7 @@ def comparison_lines(compared: Comparison) -> Iterator[Line]:
         yield line(f"{label}: ", *verdict(report), indent=2, hang=4)
     for fate, found in (("added", compared.added), ("inherited", compared.inherited), ("repaired", compared.repaired)):
         for finding in by_gravity(found):
-            place = f" at {where(finding.place)}" if finding.place else ""
+            place = f" at {describe_place(finding.place)}" if finding.place else ""
             name = Piece(f"{finding.level.value} {finding.code}", finding.level.value)
             yield line(f"{fate} ", name, f": {cut(finding.message)}", Piece(place, "dim"), hang=2)
     for template in compared.templates:
@@ -39,7 +39,7 @@ def comparison_lines(compared: Comparison) -> Iterator[Line]:
         parts = (f"{label} {short(each)}" for label, each in zip(LABELS, (change.base, change.tuned), strict=True))
         yield line(Piece(short(change.token), "code"), f": {'; '.join(parts)}", hang=2)
     if len(compared.tokens) > _MOST:
-        yield line(f"and {counted(len(compared.tokens) - _MOST, 'more token')}; --format json lists all")
+        yield line(f"and {count(len(compared.tokens) - _MOST, 'more token')}; --format json lists all")
 
 
 def _outcome(compared: Comparison) -> Piece:
@@ -59,12 +59,12 @@ def _template(template: TemplateComparison) -> Iterator[Line]:
     if template.failure:
         yield line(name, cut(template.failure), hang=2)
         return
-    printed = f"{template.otherwise} of {counted(template.tried, 'conversation')} printed otherwise"
+    printed = f"{template.otherwise} of {count(template.tried, 'conversation')} printed otherwise"
     if template.otherwise:
         yield line(name, Piece(printed, "warning"), hang=2)
     else:
         spelled = "the same to the letter" if template.same_text else "the same text, in a different spelling"
-        yield line(name, f"{spelled}: {counted(template.tried, 'conversation')} printed alike", hang=2)
+        yield line(name, f"{spelled}: {count(template.tried, 'conversation')} printed alike", hang=2)
     for evidence in template.shown:
         yield from evidence_lines(evidence, 2)
 

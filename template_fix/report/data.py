@@ -9,7 +9,7 @@ from template_fix.data.survey import Survey
 from template_fix.data.tally import COUNTS, Counted, Found, Tally
 from template_fix.data.troubles.kinds import KINDS
 from template_fix.report.excerpts import shorten_pieces
-from template_fix.report.findings import counted
+from template_fix.report.findings import count
 from template_fix.report.terminal import Line, Piece, Style, line
 from template_fix.text.display import cut, short
 from template_fix.text.json_nodes import JsonObject
@@ -105,12 +105,12 @@ def _trouble(each: Counted) -> Iterator[Line]:
     examples = sorted((example for example in each.examples if example.file), key=lambda example: -example.rows)
     for example in examples[:_SHOWN]:
         message = f", message {example.message}" if example.message else ""
-        more = f" (and {counted(example.rows - 1, 'more row')})" if example.rows > 1 else ""
+        more = f" (and {count(example.rows - 1, 'more row')})" if example.rows > 1 else ""
         where = Piece(f"{short(example.file)}:{example.number}{message}: ", "dim")
         yield line(where, cut(example.shown), more, indent=2, hang=2)
     rest = each.rows - sum(example.rows for example in examples[:_SHOWN])
     if rest:
-        yield line(f"and {counted(rest, 'other row')}", indent=2)
+        yield line(f"and {count(rest, 'other row')}", indent=2)
     if KINDS[each.kind].do:
         yield line("next: ", KINDS[each.kind].do, indent=2, hang=2)
 

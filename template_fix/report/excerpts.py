@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from template_fix.report.terminal import Line, Piece, Style, cells, conceal, count_fitting, line
 from template_fix.results import Evidence, Place
-from template_fix.text.display import ELLIPSIS, cut, masked, presentable, short
+from template_fix.text.display import ELLIPSIS, cut, make_presentable, mask_secrets, short
 from template_fix.text.edits import Edit, position
 
 # How much of an experiment is shown on either side of a loss, and of the loss itself.
@@ -34,9 +34,9 @@ def _cut(source: str, start: int, end: int, room: int) -> tuple[str, str, str]:
     """Return what of ``source`` stands before, in and after ``[start:end]``, together at most ``room`` columns wide."""
     end = min(end, start + _WINDOW)
     first, last = max(0, start - _WINDOW), end + _WINDOW
-    text = masked(source[first:last].replace("\t", " "))
+    text = mask_secrets(source[first:last].replace("\t", " "))
     before, fault, after = (
-        presentable(part)
+        make_presentable(part)
         for part in (text[: start - first].lstrip(), text[start - first : end - first], text[end - first :])
     )
     fault = _head(fault, room)
@@ -75,7 +75,7 @@ def edit_line(file: str, text: str, edit: Edit, indent: int) -> Line:
     """Return what an edit does to its line of ``text``, that of ``file``: what it takes away and what it puts there."""
     start, end, new = _core(text, edit)
     first = max(0, start - _WINDOW)
-    around = masked(text[first : end + _WINDOW])
+    around = mask_secrets(text[first : end + _WINDOW])
     before = around[: start - first].rpartition("\n")[2].lstrip()
     old, after = around[start - first : end - first], around[end - first :].partition("\n")[0]
     pieces = (
@@ -114,14 +114,16 @@ def shorten_pieces(pieces: Sequence[Piece]) -> list[Piece]:
     pieces = conceal([Piece(cut(piece.text, _WINDOW), piece.style) for piece in pieces])
     last = len(pieces) - 1
     return [
-        Piece(_shorten(presentable(piece.text), bool(piece.style), first=index == 0, last=index == last), piece.style)
+        Piece(
+            _shorten(make_presentable(piece.text), bool(piece.style), first=index == 0, last=index == last), piece.style
+        )
         for index, piece in enumerate(pieces)
     ]
 
 
 def _visible_part(text: str) -> str:
     """Return as much of ``text`` as can be shown of it, made presentable."""
-    return presentable(cut(text, _WINDOW))
+    return make_presentable(cut(text, _WINDOW))
 
 
 def _shorten(text: str, styled: bool, *, first: bool, last: bool) -> str:

@@ -95,7 +95,7 @@ def tally(findings: Iterable[Finding]) -> list[Piece]:
     pieces: list[Piece] = []
     for level in _ORDER:
         if counts[level]:
-            pieces += [Piece(", ")] * bool(pieces) + [Piece(counted(counts[level], level.value), level.value)]
+            pieces += [Piece(", ")] * bool(pieces) + [Piece(count(counts[level], level.value), level.value)]
     return pieces or [Piece("nothing wrong", "good")]
 
 
@@ -109,12 +109,12 @@ def verdict(report: Report) -> list[Piece]:
     return [*tally(report.findings), Piece("; the rest "), Piece("not judged", "warning"), Piece(f": {unjudged}")]
 
 
-def counted(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
     """Return ``1 file``, ``2 files``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def where(place: Place) -> str:
+def describe_place(place: Place) -> str:
     """Return a place as editors and people read it: ``file:line:column`` and, inside JSON, the template's own line."""
     text = ":".join(str(part) for part in (short(place.file), place.line, place.column) if part is not None)
     inner = [f"template {short(place.template)}"] if place.template and place.template != "default" else []
@@ -128,7 +128,7 @@ def finding_lines(finding: Finding, width: int = WIDEST, *, brief: bool = False)
     name = Piece(f"{finding.level.value} {finding.code}:", finding.level.value)
     yield line(name, " ", cut(finding.message), hang=2)
     if finding.place:
-        yield line(Piece("at ", "dim"), where(finding.place), indent=2, hang=3)
+        yield line(Piece("at ", "dim"), describe_place(finding.place), indent=2, hang=3)
         if not brief:
             yield from source_lines(finding.place, width - 4)
     for evidence in () if brief else finding.evidence:
@@ -139,10 +139,10 @@ def finding_lines(finding: Finding, width: int = WIDEST, *, brief: bool = False)
 
 def explain(findings: Iterable[Finding]) -> Line:
     """Return where to read on."""
-    return advice("More", f"explain {min(finding.code for finding in findings)}", "tells what a code means.")
+    return next_command("More", f"explain {min(finding.code for finding in findings)}", "tells what a code means.")
 
 
-def advice(label: str, command: str, what: str) -> Line:
+def next_command(label: str, command: str, what: str) -> Line:
     """Return a command to go on with; it stays on one line, so that it can be copied."""
     return line(f"{label}: ", Piece(f"template-fix {command}", "code"), f" {what}", fixed=True)
 
@@ -162,7 +162,7 @@ def _repaired(result: PatchResult, written: str | None) -> list[Piece]:
             Piece(copied),
         ]
     files = ", ".join(sorted(result.changed))
-    repaired = Piece(counted(len(result.kept), "repair"), "good")
+    repaired = Piece(count(len(result.kept), "repair"), "good")
     if written is None:
         return [repaired, Piece(f" would change {files}; nothing was written")]
     if written != result.before.model:
@@ -170,13 +170,13 @@ def _repaired(result: PatchResult, written: str | None) -> list[Piece]:
     return [repaired, Piece(f" made in {files}")]
 
 
-def concerns(result: PatchResult) -> str:
+def whom_it_concerns(result: PatchResult) -> str:
     """Return whom the losses concern, where they are such as many vendors want for serving."""
     on_purpose = (rule_of(finding.code).on_purpose for finding in result.before.findings)
     return CONCERNS if any(on_purpose) else ""
 
 
-def elsewhere(
+def describe_elsewhere(
     result: PatchResult, plain: Callable[[str], str] = str, quoted: Callable[[str], str] = "`{}`".format
 ) -> Iterator[str]:
     """Yield what a repair is in other engines, in one sentence, and what is no longer read in the template's text.
@@ -201,7 +201,7 @@ def elsewhere(
 
 
 def _elsewhere(result: PatchResult) -> Iterator[Line]:
-    text = " ".join(elsewhere(result))
+    text = " ".join(describe_elsewhere(result))
     if text:
         yield line("")
         yield line(Piece("Engines: ", "title"), text, hang=2)
@@ -211,7 +211,7 @@ def _served(result: PatchResult) -> Iterator[Line]:
     """Yield what changes for those who serve the model."""
     if result.served is not None:
         yield line("")
-        text = " ".join(filter(None, (concerns(result), f"{CHANGED}:")))
+        text = " ".join(filter(None, (whom_it_concerns(result), f"{CHANGED}:")))
         yield line(Piece("Serving: ", "title"), text, hang=2)
         yield from evidence_lines(result.served, 2)
 
@@ -234,7 +234,7 @@ def _kept(repair: Repair, result: PatchResult) -> Iterator[Line]:
         if file in result.changed:
             yield edit_line(file, result.changed[file][0], edit, 4)
     if len(repair.edits) > _EDITS:
-        yield line(f"and {counted(len(repair.edits) - _EDITS, 'more edit')}", indent=4)
+        yield line(f"and {count(len(repair.edits) - _EDITS, 'more edit')}", indent=4)
 
 
 def _effects(repair: Repair, result: PatchResult) -> Iterator[str]:
@@ -267,7 +267,7 @@ def proof_lines(result: PatchResult) -> Iterator[Line]:
     yield line("Proof: before: ", *compared, f"; {_rendered(result)}.", hang=7)
     tests, exercised = (sum(getattr(t, name) for t in result.before.templates) for name in ("tests", "exercised"))
     if tests:
-        yield line(f"The conversations took {exercised} of the template's {counted(tests, 'test')} both ways.", hang=7)
+        yield line(f"The conversations took {exercised} of the template's {count(tests, 'test')} both ways.", hang=7)
     gone = sorted({finding.code for finding in before} - {finding.code for finding in after})
     if gone:
         yield line(f"Gone: {', '.join(gone)}.", hang=6)
@@ -276,8 +276,8 @@ def proof_lines(result: PatchResult) -> Iterator[Line]:
 def _rendered(result: PatchResult) -> str:
     before, after = (sum(t.accepted for t in report.templates) for report in (result.before, result.after))
     if before == after:
-        return f"{counted(before, 'probe conversation')} rendered before and after"
-    return f"{counted(before, 'probe conversation')} rendered before, {after} after"
+        return f"{count(before, 'probe conversation')} rendered before and after"
+    return f"{count(before, 'probe conversation')} rendered before, {after} after"
 
 
 def _next_after_patch(
@@ -291,11 +291,11 @@ def _next_after_patch(
             if names:
                 yield line(f"{title}: {_some(names)}.", hang=2)
     if result.changed and result.before.revision:
-        yield advice("Next", f"push {name} --to {name} --create-pr", "offers the repair to its maintainers.")
+        yield next_command("Next", f"push {name} --to {name} --create-pr", "offers the repair to its maintainers.")
     elif result.changed and written is None:
-        yield advice("Next", f"patch {name}", "writes these changes.")
+        yield next_command("Next", f"patch {name}", "writes these changes.")
     elif result.changed and written == model != "-":
-        yield advice("Undo", f"undo {name}", "restores the former bytes.")
+        yield next_command("Undo", f"undo {name}", "restores the former bytes.")
 
 
 def _some(names: Sequence[str], most: int = 8) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from template_fix.bounds.limits import LimitExceeded, bounded
+from template_fix.bounds.limits import LimitExceeded, run_bounded
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError, TemplateCopy
 from template_fix.checkpoint.template_copies import TRANSFORMERS
 from template_fix.checkpoint.token_records import TOKENIZER
@@ -14,7 +14,7 @@ from template_fix.conversations.builtin import Conversation, built_in
 from template_fix.conversations.disguise import Disguise
 from template_fix.conversations.tags import USUAL, discover
 from template_fix.engine.patch import special_tokens
-from template_fix.jinja.renderer import REASONING_FIELDS, Failure, Renderer, RenderError, prepared
+from template_fix.jinja.renderer import REASONING_FIELDS, Failure, Renderer, RenderError, prepare_messages
 from template_fix.jinja.templates import Template
 from template_fix.report.alignment import Run, align, put_on_words
 from template_fix.report.terminal import Line, Piece, Style, line
@@ -115,7 +115,9 @@ def _tokens_of(checkpoint: Checkpoint, tags: Sequence[str]) -> tuple[tuple[TagTo
     if TOKENIZER not in checkpoint.files:
         return (), f"there is no {TOKENIZER} here, so how the tags become tokens can't be shown"
     try:
-        tokens = bounded(tag_tokens, checkpoint.files[TOKENIZER], tags, computing=SECONDS, megabytes=_WHOLE_TOKENIZER)
+        tokens = run_bounded(
+            tag_tokens, checkpoint.files[TOKENIZER], tags, computing=SECONDS, megabytes=_WHOLE_TOKENIZER
+        )
         return tuple(tokens), None
     except CheckpointError as error:
         return (), str(error)
@@ -137,7 +139,7 @@ def render_all(
     exceeds its limits.
     """
     try:
-        return bounded(_render_here, source, variables, conversation, tags, others[0], computing=SECONDS)
+        return run_bounded(_render_here, source, variables, conversation, tags, others[0], computing=SECONDS)
     except LimitExceeded as error:
         raise RenderError(f"the template was stopped: {error}") from None
 
@@ -176,7 +178,7 @@ def _align(renderer: Renderer, conversation: Conversation) -> Shown:
 def _print(
     renderer: Renderer, messages: Sequence[Mapping[str, object]], conversation: Conversation
 ) -> _Printed | Failure:
-    ready = prepared(messages)
+    ready = prepare_messages(messages)
     text = renderer(ready, conversation.tools, **conversation.flags)
     if isinstance(text, Failure):
         return text
@@ -216,7 +218,7 @@ def _change(value: Any, change: Callable[[str], str], key: str = "") -> Any:
 
 
 def tag_tokens(tokenizer: str, tags: Sequence[str]) -> list[TagTokens]:
-    """Return how the text of a tokenizer.json reads each tag. Use it inside `limits.bounded`.
+    """Return how the text of a tokenizer.json reads each tag. Use it inside `limits.run_bounded`.
 
     Raises CheckpointError where the tokenizers library can't read it.
     """

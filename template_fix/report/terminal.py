@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from typing import Literal, NamedTuple, TextIO
 
-from template_fix.text.display import cut, masked, presentable
+from template_fix.text.display import cut, make_presentable, mask_secrets
 
 Style = Literal["", "title", "error", "warning", "note", "good", "dim", "code", "lost", "stray", "added"]
 
@@ -80,12 +80,15 @@ def _mark(piece: Piece) -> Piece:
 def _make_harmless(line: Line) -> Iterator[Piece]:
     """Return the pieces of a line without secrets and with nothing that acts on a terminal."""
     pieces = line.pieces if line.fixed else [Piece(cut(text, _LONGEST), style) for text, style in line.pieces]
-    return (Piece(presentable(text), style) for text, style in conceal(pieces))
+    return (Piece(make_presentable(text), style) for text, style in conceal(pieces))
 
 
 def conceal(pieces: Sequence[Piece]) -> Sequence[Piece]:
     """Return pieces of one text with asterisks in place of secrets, where one goes from one piece into the next."""
-    whole, single = masked("".join(piece.text for piece in pieces)), "".join(masked(piece.text) for piece in pieces)
+    whole, single = (
+        mask_secrets("".join(piece.text for piece in pieces)),
+        "".join(mask_secrets(piece.text) for piece in pieces),
+    )
     if whole == single:
         return pieces
     hidden = ("*" if "*" in pair else pair[0] for pair in zip(whole, single, strict=True))

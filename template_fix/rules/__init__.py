@@ -3,7 +3,7 @@
 A rule's module has ``CODE``, ``LEVEL``, ``SUMMARY`` and ``check``, and is found by the folder that it lies in; what
 else it may say of itself, see `Rule`. Those in ``readable``, ``template``, ``whole``, ``markers`` and ``engines`` look
 at a `Study` and yield `Found`; those in ``checkpoint``, ``files`` and ``tokens`` look at a `Subject` and yield
-`Finding`. ``tokens`` belongs inside of `limits.bounded`.
+`Finding`. ``tokens`` belongs inside of `limits.run_bounded`.
 """
 
 from __future__ import annotations

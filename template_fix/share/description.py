@@ -14,7 +14,15 @@ from template_fix.conversations.builtin import unusual
 from template_fix.conversations.tags import USUAL
 from template_fix.jinja.renderer import RenderError
 from template_fix.report.diffs import readable_diff
-from template_fix.report.findings import CHANGED, UNCHANGED, by_gravity, concerns, elsewhere, proof_lines, where
+from template_fix.report.findings import (
+    CHANGED,
+    UNCHANGED,
+    by_gravity,
+    describe_elsewhere,
+    describe_place,
+    proof_lines,
+    whom_it_concerns,
+)
 from template_fix.report.showing import Showing, Shown, show
 from template_fix.results import Evidence, Finding, PatchResult, Target
 from template_fix.share.markdown import code, fenced, prose
@@ -80,8 +88,8 @@ def card(repo: str, base: str | None, result: PatchResult, default: str, before:
 def _findings(result: PatchResult, before: Checkpoint, after: Checkpoint) -> dict[str, str]:
     return {
         "What was wrong": _wrong(result),
-        "Whom it concerns": concerned(result),
-        "In other engines": " ".join(elsewhere(result, prose, code)),
+        "Whom it concerns": describe_concerned(result),
+        "In other engines": " ".join(describe_elsewhere(result, prose, code)),
         "Before and after": evidence(result, before, after),
     }
 
@@ -123,7 +131,7 @@ def _first(texts: Sequence[str], room: int) -> Sequence[str]:
 
 
 def _item(finding: Finding) -> str:
-    place = f" ({code(where(finding.place))})" if finding.place else ""
+    place = f" ({code(describe_place(finding.place))})" if finding.place else ""
     return f"{finding.level.value} {finding.code}: {prose(finding.message)}{place}"
 
 
@@ -236,11 +244,11 @@ def has_switch(result: PatchResult) -> bool:
     return any("preserve_thinking" in edit.text for repair in result.kept for _, edit in repair.edits)
 
 
-def concerned(result: PatchResult) -> str:
+def describe_concerned(result: PatchResult) -> str:
     """Return whom the losses of a template concern, and what a caller gets from now on who passes nothing."""
     if not has_switch(result):
         return ""
-    parts = [concerns(result)]
+    parts = [whom_it_concerns(result)]
     if result.served is not None:
         rows = ("\n".join(f"{sign}{row}" for row in text.split("\n")) for sign, text in _signed(result.served))
         parts += [f"{CHANGED}: {prose(result.served.subject)}.", fenced(_NEWLINE.join(rows), "diff")]

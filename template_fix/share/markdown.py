@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 
-from template_fix.text.display import cut, one_line, presentable, scrubbed
+from template_fix.text.display import cut, make_presentable, one_line, scrub
 
 _LONGEST_ROW, _LONGEST_BLOCK = 400, 20_000
 # A word joiner: it is not seen, and what follows is no name, number or address any more.
@@ -35,8 +35,8 @@ def fenced(text: str, language: str = "", rest: str = "") -> str:
     Its rows are cut too, and their tabs stay.
     """
     # Each row takes a character at least, so that of more rows than this nothing is shown.
-    rows = scrubbed(text).removesuffix("\n").split("\n", _LONGEST_BLOCK)
-    shown = "\n".join("\t".join(map(presentable, cut(row, _LONGEST_ROW).split("\t"))) for row in rows)
+    rows = scrub(text).removesuffix("\n").split("\n", _LONGEST_BLOCK)
+    shown = "\n".join("\t".join(map(make_presentable, cut(row, _LONGEST_ROW).split("\t"))) for row in rows)
     if len(shown) > _LONGEST_BLOCK:
         shown = "\n".join(filter(None, [shown[:_LONGEST_BLOCK].rpartition("\n")[0], f"… {rest}".rstrip()]))
     fence = "`" * max(3, _longest_run(shown) + 1)

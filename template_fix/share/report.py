@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from template_fix.hub.tokenizer_files import CARD
 from template_fix.report.diffs import raw_diff
-from template_fix.report.findings import counted, tally
+from template_fix.report.findings import count, tally
 from template_fix.report.terminal import Line, Piece, line
 from template_fix.share.plan import Plan
 from template_fix.share.push import Pushed
@@ -35,7 +35,7 @@ def push_lines(pushed: Pushed) -> Iterator[Line]:
 def _outcome(pushed: Pushed) -> list[Piece]:
     plan = pushed.plan
     if pushed.state == "pushed":
-        return [Piece(f"{_deed(plan)[1]} with {counted(len(plan.files), 'file')}", "good")]
+        return [Piece(f"{_deed(plan)[1]} with {count(len(plan.files), 'file')}", "good")]
     if pushed.state == "declined":
         return [Piece("nothing was sent")]
     if pushed.pull_request:

@@ -57,13 +57,13 @@ def one_line(text: str, longest: int = LONGEST) -> str:
 
     What is cut off is never looked at, so that the length of ``text`` costs nothing.
     """
-    shown = presentable(_joined(cut(text, longest)))
+    shown = make_presentable(_joined(cut(text, longest)))
     return shown if len(shown) <= longest else _joined(cut(shown, longest))
 
 
-def presentable(text: str) -> str:
+def make_presentable(text: str) -> str:
     """Return ``text`` without secrets and made visible, whatever its length."""
-    return visible(scrubbed(text))
+    return make_visible(scrub(text))
 
 
 def short(name: str) -> str:
@@ -75,7 +75,7 @@ def _joined(text: str) -> str:
     return " ".join(text.split())
 
 
-def visible(text: str) -> str:
+def make_visible(text: str) -> str:
     """Return ``text`` on one line with every character that would move the cursor or hide itself spelled out."""
     return _SUSPECT.sub(lambda match: _spelled(match[0]), text)
 
@@ -112,7 +112,7 @@ def _covering(text: str, at: int) -> tuple[int, int]:
     return begin + start, begin + end
 
 
-def scrubbed(text: str) -> str:
+def scrub(text: str) -> str:
     """Return ``text`` with ``***`` in place of every secret.
 
     Secrets are tokens of the Hub, the one in use in any of its spellings, values of headers that give access, and the
@@ -123,16 +123,16 @@ def scrubbed(text: str) -> str:
     return text
 
 
-def scrubbed_all(value: Any) -> Any:
+def scrub_all(value: Any) -> Any:
     """Return a value for JSON with all texts in it scrubbed; tuples come out as lists."""
     if isinstance(value, str):
-        return scrubbed(value)
+        return scrub(value)
     if isinstance(value, Mapping):
-        return {scrubbed_all(key): scrubbed_all(each) for key, each in value.items()}
-    return [scrubbed_all(each) for each in value] if isinstance(value, (list, tuple)) else value
+        return {scrub_all(key): scrub_all(each) for key, each in value.items()}
+    return [scrub_all(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
-def masked(text: str) -> str:
+def mask_secrets(text: str) -> str:
     """Return ``text`` with every character of a secret an asterisk: no other moves from its place."""
     for pattern in _patterns():
         text = pattern.sub(lambda match: "*" * len(match[0]), text)
@@ -163,7 +163,7 @@ def _finder(tokens: frozenset[str]) -> re.Pattern[str]:
         for token in tokens
         for spelled in (
             token,
-            visible(token),
+            make_visible(token),
             repr(token)[1:-1],
             *(way(token, safe=safe, errors="replace") for way in (quote, quote_plus) for safe in ("", "/")),
         )

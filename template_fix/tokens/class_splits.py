@@ -48,12 +48,12 @@ class Otherwise:
     built: tuple[str, ...]
 
 
-def otherwise(checkpoint: Checkpoint) -> Otherwise | None:
+def first_difference(checkpoint: Checkpoint) -> Otherwise | None:
     """Return the first text that transformers 5 encodes otherwise than tokenizer.json says, None where none is known.
 
     Raises CheckpointError where the tokenizers library can't read the file.
     """
-    name, document = class_of(checkpoint), checkpoint.document(TOKENIZER)
+    name, document = splitting_class(checkpoint), checkpoint.document(TOKENIZER)
     if name is None or document is None:
         return None
     form = _classes()["classes"][name]
@@ -68,7 +68,7 @@ def otherwise(checkpoint: Checkpoint) -> Otherwise | None:
     return None
 
 
-def class_of(checkpoint: Checkpoint) -> str | None:
+def splitting_class(checkpoint: Checkpoint) -> str | None:
     """Return the class that builds other rules than tokenizer.json has, None where none does, or none is known."""
     kind = checkpoint.value("config.json", "model_type")
     named = checkpoint.value(CONFIG, "tokenizer_class")
@@ -87,7 +87,7 @@ def class_of(checkpoint: Checkpoint) -> str | None:
     return None if same or not (form.get("today", True) or _is_byte_level(stored["pre_tokenizer"])) else name
 
 
-def renamed(checkpoint: Checkpoint, name: str) -> Edit | str:
+def rename_class(checkpoint: Checkpoint, name: str) -> Edit | str:
     """Return the edit of tokenizer_config.json that names PreTrainedTokenizerFast, or why none does.
 
     That class goes by tokenizer.json in every release. What the class ``name`` has by itself is written beside it, so

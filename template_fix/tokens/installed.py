@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from template_fix.bounds.limits import LimitExceeded, bounded
+from template_fix.bounds.limits import LimitExceeded, run_bounded
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.checkpoint.template_copies import CONFIG
 from template_fix.checkpoint.token_records import ADDED, MAP, TOKENIZER
@@ -25,7 +25,7 @@ class Tried(NamedTuple):
     alike: bool
 
 
-def tried(checkpoint: Checkpoint, texts: tuple[str, ...]) -> Tried | None:
+def encode_installed(checkpoint: Checkpoint, texts: tuple[str, ...]) -> Tried | None:
     """Return how AutoTokenizer encodes texts, None where transformers isn't installed, or can't load the files.
 
     It runs in a child process, offline and without the model's own code.
@@ -34,7 +34,7 @@ def tried(checkpoint: Checkpoint, texts: tuple[str, ...]) -> Tried | None:
         return None
     files = {name: checkpoint.files[name] for name in _READ if name in checkpoint.files}
     try:
-        return bounded(_tried, files, texts, seconds=10 * SECONDS, computing=SECONDS, megabytes=MEGABYTES)
+        return run_bounded(_tried, files, texts, seconds=10 * SECONDS, computing=SECONDS, megabytes=MEGABYTES)
     except LimitExceeded:
         return None
 

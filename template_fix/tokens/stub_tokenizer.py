@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from template_fix.bounds.limits import MEGABYTES, LimitExceeded, bounded
+from template_fix.bounds.limits import MEGABYTES, LimitExceeded, run_bounded
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError
 from template_fix.checkpoint.json_file import Document
 from template_fix.checkpoint.token_records import FLAGS, TOKENIZER, TokenRecord
@@ -50,7 +50,7 @@ def within_limits(
     Raises CheckpointError that names the ``purpose`` where it takes more time or memory than it may.
     """
     try:
-        return bounded(function, *args, seconds=10 * computing, computing=computing, megabytes=megabytes)
+        return run_bounded(function, *args, seconds=10 * computing, computing=computing, megabytes=megabytes)
     except LimitExceeded as error:
         raise CheckpointError(f"{checkpoint.name}/{TOKENIZER}: was stopped: to {purpose} {error}") from None
 

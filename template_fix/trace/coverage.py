@@ -77,7 +77,7 @@ class Coverage:
         return {number: site.span for number, site in sites.items()}
 
 
-def reaching(known: Coverage, probes: Iterable[Probe]) -> tuple[list[Probe], Coverage]:
+def find_reaching(known: Coverage, probes: Iterable[Probe]) -> tuple[list[Probe], Coverage]:
     """Return the conversations that take a test in a way that none before took, and what is reached with them, too."""
     found = []
     for probe in probes:

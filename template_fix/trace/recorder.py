@@ -161,7 +161,7 @@ class Trace:
         )
 
 
-def traced(template: Template, variables: Variables) -> Trace | None:
+def trace_template(template: Template, variables: Variables) -> Trace | None:
     """Return a template with its values recorded, None where it is nested too deeply for that."""
     try:
         return Trace(template, variables)

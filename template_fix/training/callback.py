@@ -20,7 +20,7 @@ from template_fix.data.row_check import plain
 from template_fix.data.texts import Pairs
 from template_fix.training.answers import Said, shares
 from template_fix.training.in_memory import PreflightError, first_of_all
-from template_fix.training.labels import Labels, Trained, label_lines, reached
+from template_fix.training.labels import Labels, Trained, compare_labels, label_lines
 from template_fix.training.preflight import Mode, PreflightWarning, plain_text, tags_of, tell
 
 _log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class PreflightCallback(TrainerCallback):
         tokenizer = self._tokenizer(given)
         trained = list(islice(_trained(train_dataloader, self.rows), self.rows))
         raw = self._raw()
-        self.labels = reached(
+        self.labels = compare_labels(
             trained,
             raw,
             self._tags_of(given),

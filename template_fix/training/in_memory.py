@@ -39,21 +39,21 @@ class PreflightError(ValueError):
 
 
 @contextmanager
-def saved(tokenizer: Tokenizer) -> Iterator[tuple[Path, Checkpoint]]:
+def save_temporarily(tokenizer: Tokenizer) -> Iterator[tuple[Path, Checkpoint]]:
     """Give what ``save_pretrained`` writes of a tokenizer or processor, in a directory that lasts as long."""
     if not (hasattr(tokenizer, "save_pretrained") and hasattr(tokenizer, "chat_template")):
         raise TypeError(f"preflight takes what AutoTokenizer or AutoProcessor returns, not {type(tokenizer).__name__}")
     with tempfile.TemporaryDirectory() as name:
         tokenizer.save_pretrained(name)
-        yield Path(name), Checkpoint.read(name, getattr(inner(tokenizer), "name_or_path", "") or "the tokenizer")
+        yield Path(name), Checkpoint.read(name, getattr(tokenizer_of(tokenizer), "name_or_path", "") or "the tokenizer")
 
 
-def inner(tokenizer: Tokenizer) -> Tokenizer:
+def tokenizer_of(tokenizer: Tokenizer) -> Tokenizer:
     """Return the tokenizer of a processor, or the tokenizer itself."""
     return getattr(tokenizer, "tokenizer", tokenizer)
 
 
-def repaired(tokenizer: Tokenizer, folder: Path, checkpoint: Checkpoint, options: Options) -> tuple[str, ...]:
+def repair_tokenizer(tokenizer: Tokenizer, folder: Path, checkpoint: Checkpoint, options: Options) -> tuple[str, ...]:
     """Repair the object and return the codes of what was wrong."""
     result = patch(checkpoint, options)
     after = checkpoint.after(result.changed)
@@ -61,7 +61,7 @@ def repaired(tokenizer: Tokenizer, folder: Path, checkpoint: Checkpoint, options
     if dropped or result.changes(Target.TOKENS):
         for name, (_, text) in result.changed.items():
             (folder / name).write_bytes(text.encode())
-        _set_tokens(inner(tokenizer), folder, after)
+        _set_tokens(tokenizer_of(tokenizer), folder, after)
     _set_templates(tokenizer, checkpoint, after)
     for repair in result.kept if first_rank() else ():
         _log.warning("preflight repaired %s: %s", ", ".join(repair.codes), repair.title)
@@ -73,8 +73,8 @@ def _set_templates(tokenizer: Tokenizer, before: Checkpoint, repaired: Checkpoin
     pairs = zip(before.templates, repaired.templates, strict=True)
     after = {_lf(old.source): _lf(new.source) for old, new in pairs if old.source != new.source}
     if after:
-        keep_parsing(tokenizer, inner(tokenizer))
-    for owner in {id(each): each for each in (tokenizer, inner(tokenizer))}.values():
+        keep_parsing(tokenizer, tokenizer_of(tokenizer))
+    for owner in {id(each): each for each in (tokenizer, tokenizer_of(tokenizer))}.values():
         template = owner.chat_template
         if isinstance(template, dict):
             owner.chat_template = {name: after.get(_lf(text), text) for name, text in template.items()}
@@ -127,7 +127,7 @@ def dropped_here(tokenizer: Tokenizer, report: Report) -> Iterator[Finding]:
     """Yield a finding for tags that this object skips in decoding although what it saves doesn't say so."""
     if any(finding.code == tf301_special_tag.CODE for finding in report.findings):
         return
-    tokenizer = inner(tokenizer)
+    tokenizer = tokenizer_of(tokenizer)
     for opening, closing in dict.fromkeys(pair for template in report.templates for pair in template.tags):
         given = f"{opening}\n6 times 7\n{closing}\n\n42"
         printed = tokenizer.decode(tokenizer.encode(given, add_special_tokens=False), skip_special_tokens=True)
@@ -144,7 +144,7 @@ def dropped_here(tokenizer: Tokenizer, report: Report) -> Iterator[Finding]:
 
 def keeps_ends(tokenizer: Tokenizer, collator: Any) -> bool:
     """Whether a collator leaves the label of the padding token where it stands in the middle of a row."""
-    end = inner(tokenizer).pad_token_id
+    end = tokenizer_of(tokenizer).pad_token_id
     ids = [*_ids(tokenizer), end, *_ids(tokenizer)]
     row = {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": list(ids)}
     for names in (("input_ids", "attention_mask", "labels"), ("input_ids", "attention_mask")):
@@ -158,7 +158,7 @@ def keeps_ends(tokenizer: Tokenizer, collator: Any) -> bool:
 
 def _ids(tokenizer: Tokenizer) -> list[int]:
     """Return the ids of a short text without special tokens."""
-    ids: list[int] = inner(tokenizer).encode("so it is", add_special_tokens=False)
+    ids: list[int] = tokenizer_of(tokenizer).encode("so it is", add_special_tokens=False)
     return ids
 
 

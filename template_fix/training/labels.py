@@ -54,7 +54,7 @@ class Labels(NamedTuple):
         return bool(self.ignored or self.cut or unended or (self.masked and not self.reached))
 
 
-def reached(
+def compare_labels(
     trained: Sequence[Trained],
     raw: Iterable[Row],
     tags: Pairs,

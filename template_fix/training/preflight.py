@@ -33,10 +33,10 @@ from template_fix.training.in_memory import (
     PreflightError,
     dropped_here,
     first_rank,
-    inner,
     keeps_ends,
-    repaired,
-    saved,
+    repair_tokenizer,
+    save_temporarily,
+    tokenizer_of,
 )
 
 Mode = Literal["raise", "warn"]
@@ -139,10 +139,10 @@ def preflight(
     ignored = {*options.ignore, *codes((*AGREEMENT_RULES, *ENGINE_RULES)), tf302_flags_disagree.CODE}
     options = replace(options, ignore=ignored, mark=options.mark or mark)
     options = replace(options, flags=(*options.flags, *(chat_template_kwargs or {}).items()))
-    with saved(tokenizer) as (folder, checkpoint):
-        mended = repaired(tokenizer, folder, checkpoint, options) if fix else ()
+    with save_temporarily(tokenizer) as (folder, checkpoint):
+        mended = repair_tokenizer(tokenizer, folder, checkpoint, options) if fix else ()
     if mended:
-        with saved(tokenizer) as (_, checkpoint):
+        with save_temporarily(tokenizer) as (_, checkpoint):
             pass
     report = check(checkpoint, options)
     found_here = (*report.findings, *dropped_here(tokenizer, report))
@@ -165,7 +165,7 @@ def preflight(
 
 def tags_of(tokenizer: Tokenizer) -> tuple[tuple[str, str], ...]:
     """Return the pairs of reasoning tags of a tokenizer in memory, by its template and its vocabulary."""
-    with saved(tokenizer) as (_, checkpoint):
+    with save_temporarily(tokenizer) as (_, checkpoint):
         return row_check_of(checkpoint).tags
 
 
@@ -180,7 +180,7 @@ def _row_check(
 ) -> RowCheck:
     """Return the check of rows as this object renders them, in this version of transformers."""
     now = row_check_of(checkpoint, options, columns)
-    seen = checkpoint.seen[_PROCESSOR] if tokenizer is not inner(tokenizer) else checkpoint.seen[TRANSFORMERS]
+    seen = checkpoint.seen[_PROCESSOR] if tokenizer is not tokenizer_of(tokenizer) else checkpoint.seen[TRANSFORMERS]
     templates = tuple((variant, copy.source) for variant, copy in seen.items()) or now.templates
     return replace(now, templates=templates, release=_release(tokenizer))
 
@@ -192,7 +192,7 @@ def _splits(dataset: Any) -> list[tuple[str, Any]]:
 
 def _release(tokenizer: Tokenizer) -> int:
     """Return 5 where a message's reasoning is passed to templates under all of its names, as from 5.21 on, else 4."""
-    printed = inner(tokenizer).apply_chat_template(
+    printed = tokenizer_of(tokenizer).apply_chat_template(
         [{"role": "user", "content": "", "reasoning": "passed"}],
         chat_template="{{ messages[0].reasoning_content }}",
         tokenize=False,

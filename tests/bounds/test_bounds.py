@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from template_fix.api import check, patch
-from template_fix.bounds.limits import LimitExceeded, in_turn
+from template_fix.bounds.limits import LimitExceeded, run_in_turn
 from template_fix.checkpoint.checkpoint import CheckpointError
 
 pytestmark = [
@@ -95,7 +95,7 @@ def test_no_model_costs_more_than_this(make: Callable[[Path], None], command: st
 
 def test_all_calls_together_have_so_much_time() -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    tried = list(in_turn(spun, [(60.0,)] * 50, computing=3.0))
+    tried = list(run_in_turn(spun, [(60.0,)] * 50, computing=3.0))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime - before.ru_utime < 5
     assert all(isinstance(each, LimitExceeded) for each in tried) and len(tried) == 50
@@ -103,7 +103,7 @@ def test_all_calls_together_have_so_much_time() -> None:
 
 
 def test_calls_that_end_in_time_are_all_tried_in_their_order() -> None:
-    assert list(in_turn(abs, [(-number,) for number in range(30)], computing=3.0)) == list(range(30))
+    assert list(run_in_turn(abs, [(-number,) for number in range(30)], computing=3.0)) == list(range(30))
 
 
 def spun(seconds: float) -> None:

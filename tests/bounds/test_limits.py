@@ -16,7 +16,7 @@ import pytest
 from rendering import render
 
 from template_fix.bounds import limits
-from template_fix.bounds.limits import ChildError, LimitExceeded, bounded, start, step
+from template_fix.bounds.limits import ChildError, LimitExceeded, run_bounded, start, step
 from template_fix.jinja.renderer import Renderer, RenderError
 from template_fix.jinja.templates import ParseError
 
@@ -68,7 +68,7 @@ def raised(error: BaseException) -> None:
 
 
 def nested(seconds: float) -> str:
-    return bounded(spin, seconds, seconds=0.01)
+    return run_bounded(spin, seconds, seconds=0.01)
 
 
 def unpicklable() -> object:
@@ -173,7 +173,7 @@ FAILING = [
 def test_a_template_that_asks_for_memory_without_end_is_stopped(source: str) -> None:
     started = time.monotonic()
     with pytest.raises(LimitExceeded):
-        bounded(rendered, source, seconds=20, megabytes=192)
+        run_bounded(rendered, source, seconds=20, megabytes=192)
     assert time.monotonic() - started < 10
 
 
@@ -181,7 +181,7 @@ def test_a_template_that_asks_for_memory_without_end_is_stopped(source: str) -> 
 def test_a_template_without_end_is_stopped(source: str) -> None:
     started = time.monotonic()
     with pytest.raises(LimitExceeded):
-        bounded(rendered, source, seconds=0.15)
+        run_bounded(rendered, source, seconds=0.15)
     assert time.monotonic() - started < 5
 
 
@@ -232,27 +232,27 @@ except RenderError as error:
 
 
 def test_a_call_returns_what_its_function_returns(way: str) -> None:
-    assert bounded(operator.add, [1, "ü"], [{"a": None}]) == [1, "ü", {"a": None}]
+    assert run_bounded(operator.add, [1, "ü"], [{"a": None}]) == [1, "ü", {"a": None}]
 
 
 def test_a_long_result_comes_through_whole(either: str) -> None:
-    assert bounded(operator.mul, "x", 3_000_000) == "x" * 3_000_000
+    assert run_bounded(operator.mul, "x", 3_000_000) == "x" * 3_000_000
 
 
 def test_a_call_that_takes_too_long_is_ended(either: str) -> None:
     started = time.monotonic()
     with pytest.raises(LimitExceeded, match=r"takes more than 0\.4 s"):
-        bounded(spin, 30.0, seconds=0.4)
+        run_bounded(spin, 30.0, seconds=0.4)
     assert time.monotonic() - started < 5
 
 
 def test_a_step_that_takes_too_long_is_ended_and_named(way: str) -> None:
     with pytest.raises(LimitExceeded, match=r"spinning takes more than 0\.1 s"):
-        bounded(stepped, 30.0, 0.1, seconds=20)
+        run_bounded(stepped, 30.0, 0.1, seconds=20)
 
 
 def test_a_step_that_ends_in_time_leaves_no_alarm_behind() -> None:
-    assert bounded(after_a_step, seconds=20) == "done"
+    assert run_bounded(after_a_step, seconds=20) == "done"
 
 
 def after_a_step() -> str:
@@ -269,13 +269,13 @@ def test_a_template_runs_inside_of_a_bounded_call_alone(monkeypatch: pytest.Monk
     monkeypatch.setattr(limits, "trusted", False)
     with pytest.raises(RuntimeError, match="compiling the template belongs inside of a bounded call"):
         Renderer("{{ messages }}")
-    assert bounded(rendered, "{{ messages | length }}", seconds=20)
+    assert run_bounded(rendered, "{{ messages | length }}", seconds=20)
 
 
 def test_memory_is_bounded_and_what_fits_is_not_refused(way: str) -> None:
-    assert bounded(allocated, 20, megabytes=100) == 20 << 20
+    assert run_bounded(allocated, 20, megabytes=100) == 20 << 20
     with pytest.raises(LimitExceeded, match="takes more than 100 MB of memory"):
-        bounded(allocated, 300, megabytes=100)
+        run_bounded(allocated, 300, megabytes=100)
 
 
 @pytest.mark.parametrize(
@@ -289,13 +289,13 @@ def test_memory_is_bounded_and_what_fits_is_not_refused(way: str) -> None:
 )
 def test_what_a_function_raises_comes_through(error: Exception) -> None:
     with pytest.raises(type(error)) as caught:
-        bounded(raised, error)
+        run_bounded(raised, error)
     assert str(caught.value) == str(error) and vars(caught.value) == vars(error)
 
 
 def test_what_a_function_raises_comes_through_from_either_child(either: str) -> None:
     with pytest.raises(ParseError, match="no") as caught:
-        bounded(raised, ParseError("no", 7))
+        run_bounded(raised, ParseError("no", 7))
     assert caught.value.offset == 7
 
 
@@ -311,24 +311,24 @@ def test_a_fault_of_this_program_comes_with_its_traceback(
     function: Callable[..., Any], args: tuple[Any, ...], told: str
 ) -> None:
     with pytest.raises(ChildError, match="Traceback") as error:
-        bounded(function, *args)
+        run_bounded(function, *args)
     assert told in str(error.value)
 
 
 def test_a_fault_comes_from_either_child(either: str) -> None:
     with pytest.raises(ChildError, match="pickle"):
-        bounded(unpicklable)
+        run_bounded(unpicklable)
 
 
 def test_a_child_that_is_killed_has_exceeded_its_limits(either: str) -> None:
     with pytest.raises(LimitExceeded):
-        bounded(killed)
+        run_bounded(killed)
 
 
 def test_calls_nest_and_the_outer_one_bounds() -> None:
-    assert bounded(nested, 0.1, seconds=20) == "done"
+    assert run_bounded(nested, 0.1, seconds=20) == "done"
     with pytest.raises(LimitExceeded, match=r"takes more than 0\.3 s"):
-        bounded(nested, 30.0, seconds=0.3)
+        run_bounded(nested, 30.0, seconds=0.3)
 
 
 def test_calls_can_run_side_by_side(either: str) -> None:
@@ -348,7 +348,7 @@ def test_waiting_for_one_that_takes_too_long_costs_no_other_its_answer(either: s
 def test_no_child_is_left_behind() -> None:
     for _ in range(3):
         with pytest.raises(LimitExceeded):
-            bounded(spin, 30.0, seconds=0.05)
+            run_bounded(spin, 30.0, seconds=0.05)
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 
@@ -363,7 +363,7 @@ def test_a_lock_that_another_thread_holds_stops_no_child() -> None:
 
     with another_thread(), _lexer_cache._wlock:
         begun = time.monotonic()
-        assert bounded(rendered, "{{ messages[0].content }}", seconds=20) == "hello"
+        assert run_bounded(rendered, "{{ messages[0].content }}", seconds=20) == "hello"
         assert time.monotonic() - begun < 15
 
 
@@ -425,14 +425,14 @@ def test_time_is_bounded_where_the_caller_has_blocked_or_ignores_signals(functio
     program = f"""
 import signal, sys, threading, time
 sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(HELPERS)!r}]
-from template_fix.bounds.limits import LimitExceeded, bounded
+from template_fix.bounds.limits import LimitExceeded, run_bounded
 from test_limits import {function}
 signal.signal(signal.SIGXCPU, signal.SIG_IGN)
 signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
 if {threads!r} == "two threads":
     threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
 try:
-    bounded({function}, 50.0, computing=1.0, seconds=50)
+    run_bounded({function}, 50.0, computing=1.0, seconds=50)
 except LimitExceeded as error:
     print(error)
 """

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from template_fix.conversations.battery import battery
 from template_fix.conversations.probe import CALLS, REASONS, TOOLS, Probe, probe
 from template_fix.conversations.tags import Tags
-from template_fix.jinja.renderer import prepared
+from template_fix.jinja.renderer import prepare_messages
 
 THINK = Tags("<think>", "</think>")
 FAMILIES = [THINK, Tags("[THINK]", "[/THINK]", "", "", ""), Tags("<|channel>thought", "<channel|>", "\n", "\n", "")]
@@ -81,7 +81,7 @@ def conventions_kept(found: Probe) -> None:
     """Only what transformers 4 gets holds None; both get the same but for what version 5 does to messages."""
     none = [message for message in found.messages if None in message.values()]
     assert not none or (found.legacy and found.empty is None)
-    assert found.legacy or list(found.messages) == prepared(found.messages)
+    assert found.legacy or list(found.messages) == prepare_messages(found.messages)
 
 
 CHECKS = [parts_apart, parts_in_place, messages_valid, conventions_kept]

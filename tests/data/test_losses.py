@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_model import TEMPLATE
 
-from template_fix.bounds.limits import bounded
+from template_fix.bounds.limits import run_bounded
 from template_fix.conversations.rows import row_of
 from template_fix.conversations.tags import discover
 from template_fix.data.losses import Verdict, _count, spans
 from template_fix.data.troubles.view import RowTemplate
 from template_fix.data.verdicts import verdict_on
-from template_fix.jinja.renderer import Renderer, prepared
+from template_fix.jinja.renderer import Renderer, prepare_messages
 from template_fix.jinja.templates import Template
 
 TAGS = (("<think>", "</think>"),)
@@ -169,7 +169,7 @@ def _of_real(source: str) -> list[tuple[str, bool, bool]]:
             field = {form: thought} if form == "reasoning_content" else {}
             turn = {"role": "assistant", "content": content, **field}
             messages += {"role": "user", "content": f"Who{number}?"}, turn
-        printed = renderer(prepared(messages))
+        printed = renderer(prepare_messages(messages))
         seen = verdict_on(row_of({"messages": messages}, {}), template)
         assert bool(seen.failure) == (not isinstance(printed, str))
         if isinstance(printed, str):
@@ -188,7 +188,7 @@ def test_what_is_said_of_real_templates_is_so(shared: Path) -> None:
     told = wrong = 0
     for entry in map(json.loads, (shared / "corpus/templates.jsonl").read_text(encoding="utf-8").splitlines()):
         try:
-            found = bounded(_of_real, (shared / "corpus" / entry["file"]).read_text(encoding="utf-8"), seconds=30)
+            found = run_bounded(_of_real, (shared / "corpus" / entry["file"]).read_text(encoding="utf-8"), seconds=30)
         except ValueError:  # a template that can't be compiled
             continue
         told += len(found)

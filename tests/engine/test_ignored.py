@@ -4,7 +4,7 @@ import pytest
 from shelf import FILE, chat
 
 from template_fix.checkpoint.checkpoint import Checkpoint
-from template_fix.engine.ignored import ignored_in
+from template_fix.engine.ignored import read_ignored
 from template_fix.engine.patch import check, patch
 from template_fix.results import Level
 
@@ -27,7 +27,7 @@ def commented(codes: str, reason: str = REASON) -> Checkpoint:
     ],
 )
 def test_a_comment_ignores_codes_with_a_reason(comment: str, codes: set[str]) -> None:
-    assert ignored_in(comment + STRIPS).keys() == codes
+    assert read_ignored(comment + STRIPS).keys() == codes
 
 
 def test_what_is_ignored_is_a_note_with_the_reason_and_all_else_stays() -> None:

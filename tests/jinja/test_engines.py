@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from template_fix.jinja.engines import unknown_elsewhere
+from template_fix.jinja.engines import why_unportable
 
 BASE = "{% for m in messages %}{{ m.role ~ m.content.split('a', 1)[0] }}{% endfor %}"
 EVERYWHERE = [
@@ -27,14 +27,14 @@ ELSEWHERE = {
 
 @pytest.mark.parametrize("added", EVERYWHERE)
 def test_what_every_engine_knows_may_be_added(added: str) -> None:
-    assert unknown_elsewhere(BASE, BASE.replace("{{ m.role", f"{added}{{{{ m.role")) is None
+    assert why_unportable(BASE, BASE.replace("{{ m.role", f"{added}{{{{ m.role")) is None
 
 
 @pytest.mark.parametrize(("added", "told"), ELSEWHERE.items(), ids=ELSEWHERE)
 def test_what_an_engine_does_not_know_is_told_with_the_engines(added: str, told: str) -> None:
-    assert (unknown_elsewhere(BASE, BASE.replace("{{ m.role", f"{added}{{{{ m.role")) or "").startswith(told)
+    assert (why_unportable(BASE, BASE.replace("{{ m.role", f"{added}{{{{ m.role")) or "").startswith(told)
 
 
 def test_what_the_template_has_already_may_be_added_once_more() -> None:
-    assert unknown_elsewhere(BASE, BASE + "{{ messages[0].content.split('b', 1)[1] }}") is None
-    assert unknown_elsewhere(BASE, BASE) is None
+    assert why_unportable(BASE, BASE + "{{ messages[0].content.split('b', 1)[1] }}") is None
+    assert why_unportable(BASE, BASE) is None

@@ -9,7 +9,7 @@ from rendering import render
 
 from template_fix.conversations.battery import battery
 from template_fix.conversations.tags import Tags
-from template_fix.jinja.renderer import Failure, Renderer, RenderError, prepared
+from template_fix.jinja.renderer import Failure, Renderer, RenderError, prepare_messages
 
 USER = {"role": "user", "content": "hello"}
 
@@ -47,12 +47,12 @@ USER = {"role": "user", "content": "hello"}
     ],
 )
 def test_messages_are_prepared_as_transformers_5_does(message: Mapping[str, Any], seen: Mapping[str, Any]) -> None:
-    assert prepared([{"role": "assistant", **message}]) == [{"role": "assistant", **seen}]
+    assert prepare_messages([{"role": "assistant", **message}]) == [{"role": "assistant", **seen}]
 
 
 def test_preparing_changes_no_message_of_the_caller() -> None:
     message = {"role": "assistant", "content": None, "reasoning": "a"}
-    prepared([message])
+    prepare_messages([message])
     assert message == {"role": "assistant", "content": None, "reasoning": "a"}
 
 

@@ -8,7 +8,7 @@ from respell import respelled
 
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.engine.patch import check, patch
-from template_fix.engine.programs import programs, still_alike
+from template_fix.engine.programs import are_still_alike, programs
 from template_fix.jinja.spelling import spelling
 
 SOURCES = {
@@ -71,7 +71,7 @@ def test_copies_in_many_spellings_are_studied_once_and_each_is_repaired_in_its_o
         assert spelling(before).program == spelling(STRIPS).program, file
         assert "r\n</think>" in render(after, REASONED), file
         assert render(after, REASONED, preserve_thinking=False) == render(before, REASONED), file
-    assert still_alike(programs(given), given.after(result.changed))
+    assert are_still_alike(programs(given), given.after(result.changed))
 
 
 def test_where_an_edit_would_mean_something_else_in_another_spelling_each_is_repaired_by_itself(

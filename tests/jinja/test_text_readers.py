@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from template_fix.jinja.text_readers import taken_away
+from template_fix.jinja.text_readers import find_lost_features
 
 BASE = "{% for m in messages %}{{ m.content }}{% endfor %}"
 TAKEN = {
@@ -36,14 +36,14 @@ TAKEN = {
 
 @pytest.mark.parametrize(("before", "after", "told"), TAKEN.values(), ids=TAKEN)
 def test_what_an_edit_takes_away_is_told(before: str, after: str, told: str) -> None:
-    assert any(each.startswith(told) for each in taken_away(before, after))
+    assert any(each.startswith(told) for each in find_lost_features(before, after))
 
 
 @pytest.mark.parametrize("source", [each for before, after, _ in TAKEN.values() for each in (before, after)])
 def test_no_edit_takes_nothing_away(source: str) -> None:
-    assert taken_away(source, source) == ()
+    assert find_lost_features(source, source) == ()
 
 
 def test_what_is_added_is_no_loss() -> None:
-    assert taken_away(BASE, BASE + "<think>{{ m.reasoning_content }}</think>") == ()
-    assert taken_away(BASE, BASE + "{% for tool in tools %}{% endfor %}") == ()
+    assert find_lost_features(BASE, BASE + "<think>{{ m.reasoning_content }}</think>") == ()
+    assert find_lost_features(BASE, BASE + "{% for tool in tools %}{% endfor %}") == ()

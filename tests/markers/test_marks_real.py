@@ -10,7 +10,7 @@ import pytest
 from byte_tokenizer import tokenizer
 from shelf import NAMES, source
 
-from template_fix.bounds.limits import bounded
+from template_fix.bounds.limits import run_bounded
 from template_fix.contract.examination import Examination
 from template_fix.markers.mark_template import mark_template, mask_of
 from template_fix.markers.places import Unmarkable
@@ -52,7 +52,7 @@ def masked(made: Any, messages: Any, tools: Any, **flags: Any) -> list[str]:
 
 def assert_masks(template: str) -> int:
     """Hold a template's masks in transformers against the wanted ones, and return in how many conversations."""
-    study, marked = bounded(studied, template, seconds=120)
+    study, marked = run_bounded(studied, template, seconds=120)
     made, held = tokenizer(marked), 0
     for messages, tools, flags, wanted in study:
         assert masked(made, messages, tools, **flags) == wanted

@@ -7,7 +7,7 @@ from shelf import study
 from test_search import HARM, IDLE, KEEP, OPEN, SPLIT, TWO, proposal
 
 from template_fix.contract.examination import Case
-from template_fix.repair.candidates import Candidates, apart
+from template_fix.repair.candidates import Candidates, are_apart
 from template_fix.repair.proposers import Proposal
 
 PLAIN = proposal(TWO, "<think>", "<thinking>", "plain")
@@ -24,7 +24,7 @@ def moved(each: Proposal) -> Proposal:
 
 def sets(proposals: tuple[Proposal, ...]) -> list[tuple[Proposal, ...]]:
     chosen = chain.from_iterable(combinations(proposals, n) for n in range(1, len(proposals) + 1))
-    return [each for each in chosen if apart(each)]
+    return [each for each in chosen if are_apart(each)]
 
 
 def candidates(text: str) -> Candidates:
@@ -61,4 +61,6 @@ def test_a_set_that_is_no_template_tells_why() -> None:
 
 
 def test_edits_of_the_same_text_are_not_apart() -> None:
-    assert apart([KEEP, OPEN]) and not apart([KEEP, KEEP]) and not apart([KEEP, proposal(TWO, "[-1]", "[0]")])
+    assert (
+        are_apart([KEEP, OPEN]) and not are_apart([KEEP, KEEP]) and not are_apart([KEEP, proposal(TWO, "[-1]", "[0]")])
+    )

@@ -9,7 +9,7 @@ import pytest
 from other_engines import Engine, compared, gathered, minijinja, printed, transformers_js
 from test_loop_leaks import SHOWN, SOME
 
-from template_fix.bounds.limits import bounded
+from template_fix.bounds.limits import run_bounded
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.engine.patch import patch
 from template_fix.jinja.renderer import Renderer
@@ -36,8 +36,8 @@ def holds(source: str, engines: dict[str, Engine]) -> None:
     if "chat_template.jinja" not in result.changed:
         return
     after = result.changed["chat_template.jinja"][1]
-    conversations = bounded(gathered, source)
-    expected = [bounded(printed, each, conversations) for each in (source, after)]
+    conversations = run_bounded(gathered, source)
+    expected = [run_bounded(printed, each, conversations) for each in (source, after)]
     for name, engine in engines.items():
         counts = compared(engine, source, after, conversations, expected)
         assert not counts["lost"] and not counts["way back differs"], (name, counts)

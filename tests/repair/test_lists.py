@@ -6,7 +6,7 @@ import pytest
 from shelf import chat, patched, repaired, study
 from test_wrong_edits import SWITCH, refusal
 
-from template_fix.repair.search import lacking
+from template_fix.repair.search import count_lacking
 
 # What is added up in a loop is gone as its iteration ends; each of the two in its own spelling.
 SUM = chat(
@@ -71,10 +71,10 @@ CUT_BY_A_SET = CUT.replace(
 
 @pytest.mark.parametrize("text", [SUM, LAID_OUT, CUT, CUT_BY_A_SET])
 def test_what_is_lost_of_lists_comes_back(text: str) -> None:
-    assert lacking(study(text).examined)[1]
+    assert count_lacking(study(text).examined)[1]
     mended = repaired(text)
-    assert not lacking(study(mended).examined)[0]
-    assert lacking(study(mended).examined)[1] < lacking(study(text).examined)[1]
+    assert not count_lacking(study(mended).examined)[0]
+    assert count_lacking(study(mended).examined)[1] < count_lacking(study(text).examined)[1]
     assert not patched(mended).changed
 
 

@@ -9,7 +9,7 @@ from template_fix.conversations.tags import Tags
 from template_fix.engine.patch import patch
 from template_fix.jinja.renderer import Renderer
 from template_fix.repair.loop_leaks import find_leak, make_leaking
-from template_fix.report.findings import elsewhere
+from template_fix.report.findings import describe_elsewhere
 from template_fix.results import PatchResult
 
 FILE = "chat_template.jinja"
@@ -89,10 +89,10 @@ def test_a_variable_that_a_repair_lets_leak_is_emptied_in_each_turn() -> None:
 def test_where_it_cannot_be_emptied_the_report_says_so() -> None:
     result = patched(ASKED)
     assert result.changed and result.elsewhere and result.elsewhere.leaks is not None
-    assert any("one turn prints what another set" in each for each in elsewhere(result))
+    assert any("one turn prints what another set" in each for each in describe_elsewhere(result))
 
 
 def test_a_repair_that_exposes_no_leak_says_nothing_of_it() -> None:
     result = patched("{% for m in messages %}{{ m.role }}: {{ m.content.split('</think>')[-1] }};\n{% endfor %}")
     assert result.changed and result.elsewhere and result.elsewhere.leaks is None
-    assert not any("outlives" in each for each in elsewhere(result))
+    assert not any("outlives" in each for each in describe_elsewhere(result))

@@ -4,8 +4,9 @@ import pytest
 from shelf import chat, source, study
 
 from template_fix.contract.examination import SAFE
+from template_fix.repair.candidates import are_apart
 from template_fix.repair.proposers import Proposal
-from template_fix.repair.search import Choice, Search, apart, broken
+from template_fix.repair.search import Choice, Search, broken
 from template_fix.repair.study import Study
 from template_fix.text.edits import Edit, Span
 
@@ -159,4 +160,4 @@ def test_a_verdict_says_why_an_edit_may_not_stand(two: Study) -> None:
 )
 def test_edits_are_apart_where_they_claim_different_text(spans: list[tuple[int, int]], separate: bool) -> None:
     made = [Proposal("TF202", "", "", "", Span(*span), (Edit(Span(*span), "x"),)) for span in spans]
-    assert apart(made) is separate
+    assert are_apart(made) is separate

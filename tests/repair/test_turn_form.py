@@ -6,7 +6,7 @@ import pytest
 from shelf import patched, repaired, study
 from test_wrong_edits import SWITCH, refusal
 
-from template_fix.repair.search import lacking
+from template_fix.repair.search import count_lacking
 
 # The branch for calls reads another field; header and end stand around both branches, or in each.
 PLAN = (
@@ -141,8 +141,8 @@ EACH = [PLAN, PLAN_LAID_OUT, OWN_HEADER, BARE_HEADER, NO_CONTENT, TWO_LOOPS, TWO
 
 @pytest.mark.parametrize("text", EACH)
 def test_what_other_turns_print_is_printed_everywhere(text: str) -> None:
-    assert lacking(study(text).examined)[0]
-    assert lacking(study(repaired(text)).examined) == (0, 0)
+    assert count_lacking(study(text).examined)[0]
+    assert count_lacking(study(repaired(text)).examined) == (0, 0)
 
 
 @pytest.mark.parametrize("text", EACH)

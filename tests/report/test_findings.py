@@ -6,7 +6,7 @@ import pytest
 from samples import CLEAN, CONTROL, DROPPED, FOUND, LEFT, PATCHED, PREFILLED, SPECIAL, TEMPLATE, UNTOUCHED, UNTRIED
 
 from template_fix.report.checks import check_lines
-from template_fix.report.findings import finding_lines, patch_lines, where
+from template_fix.report.findings import describe_place, finding_lines, patch_lines
 from template_fix.report.terminal import add_marks, cells, wrap
 from template_fix.results import Evidence, Finding, Level, NotRendered, Place, Report, Target, TemplateSummary
 
@@ -125,7 +125,7 @@ def test_notes_come_last():
     ],
 )
 def test_places(place, text):
-    assert where(place) == text
+    assert describe_place(place) == text
 
 
 def test_a_patch_tells_what_was_kept_and_refused_and_what_remains():

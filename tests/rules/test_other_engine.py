@@ -71,7 +71,7 @@ def test_the_table_answers_for_engines_that_are_not_tried() -> None:
 
 
 def test_without_minijinja_the_table_answers_for_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "installed", lambda: None)
+    monkeypatch.setattr(engines, "installed_version", lambda: None)
     (told,) = found(CUTS)
     assert " in minijinja, transformers.js" in told.message and not told.evidence
     assert found(ESCAPES) == []

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from template_fix.share.markdown import code, fenced, prose
-from template_fix.text.display import one_line, presentable
+from template_fix.text.display import make_presentable, one_line
 
 # rich brings it.
 PARSER = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -59,7 +59,7 @@ def test_a_block_of_code_holds_all_of_its_text_and_ends_where_it_should(text: st
     rows = text.removesuffix("\n").split("\n")
     if "\r" not in text:
         assert block.content.removesuffix("\n") == "\n".join(
-            "\t".join(map(presentable, row.split("\t"))) for row in rows
+            "\t".join(map(make_presentable, row.split("\t"))) for row in rows
         )
 
 

@@ -17,7 +17,7 @@ from template_fix.hub.errors import Absent, HubError, Moved, NoRevision, Offline
 from template_fix.jinja.renderer import RenderError
 from template_fix.options import UnknownCodeError
 from template_fix.share.plan import PushError
-from template_fix.text.display import UserError, cut, one_line, presentable, scrubbed, visible
+from template_fix.text.display import UserError, cut, make_presentable, make_visible, one_line, scrub
 
 TOLD = [CheckpointError, HubError, Absent, Moved, NoRevision, Offline, Unreachable, PushError, WriteError, DataError]
 TOLD += [ConversationError, RenderError, UnknownCodeError]
@@ -39,7 +39,7 @@ patiently = settings(suppress_health_check=[HealthCheck.function_scoped_fixture]
     ],
 )
 def test_visible(text, shown):
-    assert visible(text) == shown
+    assert make_visible(text) == shown
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ def test_visible(text, shown):
     ],
 )
 def test_secrets_are_scrubbed(text, shown):
-    assert scrubbed(text) == shown
-    assert scrubbed(shown) == shown
+    assert scrub(text) == shown
+    assert scrub(shown) == shown
 
 
 @pytest.mark.parametrize("variable", ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"])
@@ -67,19 +67,19 @@ def test_secrets_are_scrubbed(text, shown):
 def test_the_token_in_use_is_scrubbed_whatever_it_looks_like(monkeypatch, variable, text):
     monkeypatch.setenv(variable, "my-secret token/1ü")
     for spelled in ("my-secret token/1ü", "my-secret%20token%2F1%C3%BC", "my-secret+token%2f1%c3%bc"):
-        assert scrubbed(text.format(spelled)) == text.format("***")
+        assert scrub(text.format(spelled)) == text.format("***")
 
 
 def test_the_token_that_was_logged_in_with_is_scrubbed(monkeypatch):
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    assert scrubbed("saved-long-ago") == "saved-long-ago"
+    assert scrub("saved-long-ago") == "saved-long-ago"
     monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(get_token=lambda: "saved-long-ago"))
-    assert scrubbed("with saved-long-ago") == "with ***"
+    assert scrub("with saved-long-ago") == "with ***"
 
 
 def test_a_token_that_is_an_ordinary_word_hides_no_words(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "e")
-    assert scrubbed("here") == "here"
+    assert scrub("here") == "here"
 
 
 @given(text=anything, longest=st.integers(10, 60))
@@ -87,12 +87,12 @@ def test_a_line_is_short_enough_and_is_left_as_it_is(text, longest):
     shown = one_line(text, longest)
     assert len(shown) <= longest
     assert one_line(shown, longest) == shown
-    assert visible(shown) == shown == scrubbed(shown)
+    assert make_visible(shown) == shown == scrub(shown)
 
 
 @given(text=anything)
 def test_what_is_presentable_stays_so(text):
-    assert presentable(presentable(text)) == presentable(text) == visible(presentable(text))
+    assert make_presentable(make_presentable(text)) == make_presentable(text) == make_visible(make_presentable(text))
 
 
 @patiently

@@ -21,8 +21,8 @@ from template_fix.options import Options
 from template_fix.results import Finding, Level
 from template_fix.rules.files import tf305_encodes_otherwise
 from template_fix.text.edits import Edit
-from template_fix.tokens.class_splits import SAMPLES, class_of, otherwise, renamed
-from template_fix.tokens.installed import Tried, tried
+from template_fix.tokens.class_splits import SAMPLES, first_difference, rename_class, splitting_class
+from template_fix.tokens.installed import Tried, encode_installed
 from template_fix.tokens.loaders import BACKEND5, FAST4
 from template_fix.tokens.tagged_checkpoint import Subject
 
@@ -94,7 +94,7 @@ def test_what_newer_releases_do_right_is_a_warning() -> None:
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Tried | None], None]:
     """Sets what a trial with the installed transformers comes to."""
-    return lambda found: monkeypatch.setattr(tf305_encodes_otherwise, "tried", lambda *_: found)
+    return lambda found: monkeypatch.setattr(tf305_encodes_otherwise, "encode_installed", lambda *_: found)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_nobody_is_asked_to_run_code_of_the_model(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked"))
     found = stored("Qwen2Tokenizer", None)
     found["config.json"] = {"model_type": "own", "auto_map": {"AutoConfig": "own.Own"}}
-    told = tried(checkpoint(found), SAMPLES)
+    told = encode_installed(checkpoint(found), SAMPLES)
     assert told is not None
 
 
@@ -230,7 +230,7 @@ def test_without_a_tokenizer_json_nothing_is_said() -> None:
 @pytest.mark.parametrize("part", [{"type": "Nonsense"}, 7, "text", []])
 def test_a_file_that_the_library_cannot_read_is_one_line(part: object) -> None:
     with pytest.raises(CheckpointError, match=r"^tiny/tokenizer\.json: tokenizers can't read it"):
-        otherwise(checkpoint(stored("Qwen2Tokenizer", "qwen3", pre_tokenizer=part)))
+        first_difference(checkpoint(stored("Qwen2Tokenizer", "qwen3", pre_tokenizer=part)))
 
 
 @pytest.mark.slow
@@ -241,7 +241,7 @@ def test_the_table_says_what_the_real_library_does() -> None:
         found: Checkpoint = checkpoint(stored(kind, model_type))
         own = Tokenizer.from_str(found.files["tokenizer.json"])
         differs = "ids" in real and real["ids"] != [own.encode(text, add_special_tokens=False).ids for text in SAMPLES]
-        told = otherwise(found)
+        told = first_difference(found)
         assert differs == (told is not None and told.today), (kind, model_type, real.get("error"))
         if differs and told is not None:
             ids = real["ids"][SAMPLES.index(told.text)]
@@ -256,7 +256,7 @@ def test_with_the_other_class_the_real_library_goes_by_the_file_and_names_the_sa
     names = [name for name, form in FORMS["classes"].items() if loader == FAST4 or form.get("today", True)]
     grid = [stored(f"{name}Fast", kind) for name, kind in product(names, (None, "llama", "qwen3"))]
     grid += [llama(), llama(False, add_bos_token=False)] if loader == FAST4 else []
-    edits = [(one, renamed(one, class_of(one) or "")) for one in map(checkpoint, grid)]
+    edits = [(one, rename_class(one, splitting_class(one) or "")) for one in map(checkpoint, grid)]
     pairs = [(one, one.apply([(CONFIG, edit)])) for one, edit in edits if isinstance(edit, Edit)]
     assert len(pairs) > len(grid) // 2
     before, after = (load(loader, [dict(each.files) for each in some], SAMPLES) for some in zip(*pairs, strict=True))

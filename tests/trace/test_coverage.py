@@ -6,7 +6,7 @@ from shelf import chat, study
 from template_fix.conversations.probe import probe
 from template_fix.repair.study import NEUTRAL
 from template_fix.text.edits import Span
-from template_fix.trace.coverage import Coverage, reaching
+from template_fix.trace.coverage import Coverage, find_reaching
 
 
 def covered(text: str) -> Coverage:
@@ -76,5 +76,5 @@ def test_a_conversation_is_worth_adding_where_it_takes_a_test_another_way() -> N
     text = chat("{{ 'offered' if tools and messages | length == 2 }}{{ content }}")
     same, other = probe("uaua", NEUTRAL, "plain"), probe("uc", NEUTRAL, "plain")
     known = covered(text)
-    found, more = reaching(known, [same, other, other])
+    found, more = find_reaching(known, [same, other, other])
     assert found == [other] and more.both > known.both

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from template_fix.conversations.rows import row_of
-from template_fix.training.labels import IGNORED, Labels, Trained, label_lines, reached
+from template_fix.training.labels import IGNORED, Labels, Trained, compare_labels, label_lines
 
 TAGS = (("<think>", "</think>"),)
 REASONING, ANSWER = "Seventeen sixes are a hundred and two.", "It is 102."
@@ -21,7 +21,7 @@ def row(text: str, learned: str = "") -> Trained:
 def looked(*trained: Trained, reasoning: str = REASONING) -> Labels:
     turn = {"role": "assistant", "content": f"<think>{reasoning}</think>{ANSWER}"}
     raw = row_of({"messages": [{"role": "user", "content": "17 times 6?"}, turn]}, {})
-    return reached(trained, [raw], TAGS, {END}, lambda ids: "".join(map(chr, ids)), str)
+    return compare_labels(trained, [raw], TAGS, {END}, lambda ids: "".join(map(chr, ids)), str)
 
 
 WHOLE = f"17 times 6? <think>\n{REASONING}\n</think>\n{ANSWER}$"

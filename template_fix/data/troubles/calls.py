@@ -209,7 +209,7 @@ def _versions(view: View, printed: str) -> Iterator[Trouble]:
 
 
 def _touched(message: Message) -> set[str]:
-    """Return the keys of a message that `renderer.prepared` drops or adds."""
+    """Return the keys of a message that `renderer.prepare_messages` drops or adds."""
     keys = {key for key, value in message.items() if value is None}
     if any(message.get(name) is not None for name in REASONING_FIELDS):
         keys |= _ADDED - message.keys()

@@ -10,14 +10,14 @@ from typing import Any
 
 from template_fix.conversations.rows import Row
 from template_fix.data.texts import Pairs, Text, fields_of, texts_of, turns
-from template_fix.jinja.renderer import Failure, Message, Renderer, prepared
+from template_fix.jinja.renderer import Failure, Message, Renderer, prepare_messages
 
 # By which variable templates are asked not to reason.
 _SWITCH = "enable_thinking"
 
 
 class RowTemplate:
-    """A chat template that rows are rendered with. It runs inside of `limits.bounded` alone.
+    """A chat template that rows are rendered with. It runs inside of `limits.run_bounded` alone.
 
     ``tags`` are all pairs that delimit reasoning in rows, ``own`` those that stand for this model's. ``release`` is
     that of transformers, 5 or 4 for 4.57. Raises RenderError for a template that can't be compiled.
@@ -41,7 +41,7 @@ class RowTemplate:
 
     def prepare(self, messages: Sequence[Message], *, otherwise: bool = False) -> Sequence[Message]:
         """Return messages as transformers gives them to templates, or as the other version would."""
-        return messages if self._drops_nulls is otherwise else prepared(messages)
+        return messages if self._drops_nulls is otherwise else prepare_messages(messages)
 
     def has(self, text: str) -> bool:
         """Whether a text stands in the source."""

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from template_fix.contract.examination import SAMPLE
 from template_fix.repair.proposers import Basis, Proposal, short
-from template_fix.repair.splice import put
-from template_fix.repair.trials import find_drops, same
+from template_fix.repair.splice import put_expression
+from template_fix.repair.trials import find_drops, prints_the_same
 
 
 def proposals(basis: Basis) -> Iterator[Proposal]:
@@ -21,7 +21,7 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
         for part in seen.lost:
             code = "TF202" if part.kind == "reasoning" else "TF206"
             for number, fed in find_drops(trace, seen.probe, part):
-                if not same(trace.forced(operands={number: fed}), examined, [seen.probe]):
+                if not prints_the_same(trace.forced(operands={number: fed}), examined, [seen.probe]):
                     found.setdefault((number, fed), code)
     for (number, fed), code in found.items():
         site, operand = trace.values[number], trace.values[fed]
@@ -32,5 +32,5 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
             f"keep what {short(whole)} drops",
             f"The text goes into {short(whole)} and doesn't come out.",
             site.span,
-            (put(site.span, f"{kept} if {switch} else {whole}"),),
+            (put_expression(site.span, f"{kept} if {switch} else {whole}"),),
         )

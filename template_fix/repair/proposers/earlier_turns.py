@@ -14,7 +14,7 @@ from template_fix.contract.examination import Examination, Observation
 from template_fix.conversations.probe import Part
 from template_fix.repair.message_reads import access, enclosing_loops, first_output, leftmost
 from template_fix.repair.proposers import Basis, Proposal
-from template_fix.repair.splice import literal, put
+from template_fix.repair.splice import literal, put_expression
 from template_fix.text.edits import Edit, common_prefix
 
 
@@ -48,7 +48,7 @@ def _led(basis: Basis, seen: Observation, part: Part, field: str) -> Iterator[Ed
     if around and site and loops and isinstance(loops[0].target, nodes.Name):
         span, read = leftmost(template, site), access(template, loops[0].target.name, field)
         before, behind, text = literal(around[0]), literal(around[1]), span.of(template.source)
-        yield put(span, f"{before} ~ {read} ~ {behind} ~ {text} if {basis.switch} and {read} else {text}")
+        yield put_expression(span, f"{before} ~ {read} ~ {behind} ~ {text} if {basis.switch} and {read} else {text}")
 
 
 def _around(examined: Examination, seen: Observation, part: Part) -> tuple[str, str] | None:

@@ -26,7 +26,7 @@ from template_fix.repair.message_reads import (
     with_keys,
 )
 from template_fix.repair.proposers import Basis, Proposal
-from template_fix.repair.splice import literal, put
+from template_fix.repair.splice import literal, put_expression
 from template_fix.repair.turn_form import behind_header
 from template_fix.text.edits import Edit, Span
 from template_fix.trace.recorder import Site
@@ -80,7 +80,7 @@ def _folded(template: Template, span: Span, tags: Tags, switch: str, texts_alone
     else:
         test = f"{switch} and {field} and ({content} is string or not {content})"
         whole = f"{_block(field, tags)} ~ ({content} or '')"
-    return put(span, f"{whole} if {test} else {content}")
+    return put_expression(span, f"{whole} if {test} else {content}")
 
 
 def _block(field: str, tags: Tags) -> str:
@@ -117,4 +117,4 @@ def _led(basis: Basis, site: Site, header: str, field: str, *, inside: bool) -> 
         opening, closing = literal(tags.open + tags.lead)[1:-1], literal(tags.trail + tags.close + tags.gap)[1:-1]
         whole = f"{front}{header}{opening}{text[-1]} ~ {field} ~ {text[0]}{closing}{back}"
     inner = " and loop.first" if inside else ""
-    return put(span, f"{whole} if {basis.switch} and {field}{inner} else {text}")
+    return put_expression(span, f"{whole} if {basis.switch} and {field}{inner} else {text}")

@@ -15,7 +15,7 @@ from template_fix.jinja.queries import walk
 from template_fix.jinja.templates import Template
 from template_fix.repair.message_reads import access, enclosing_loops
 from template_fix.repair.proposers import Basis, Proposal, short
-from template_fix.repair.splice import put
+from template_fix.repair.splice import put_expression
 from template_fix.repair.trials import find_flips, gains, harms
 from template_fix.text.edits import Span
 from template_fix.trace.recorder import Trace
@@ -71,7 +71,7 @@ def _guarded(trace: Trace, number: int, seen: Observation, switch: str) -> Itera
                 f"print {short(value)} wherever there is some",
                 f"Where {short(text)} fails, {short(value)} isn't printed.",
                 site.span,
-                (put(site.span, f"{switch} and {value}{once} or {text}"),),
+                (put_expression(site.span, f"{switch} and {value}{once} or {text}"),),
             )
 
 
@@ -118,7 +118,7 @@ def _gate(trace: Trace, number: int, outcome: bool, code: str, switch: str) -> P
         f"don't let {short(text)} decide what is printed of a turn",
         f"Where {short(text)} {happens}, a turn isn't printed as it should be.",
         site.span,
-        (put(site.span, edited),),
+        (put_expression(site.span, edited),),
     )
 
 

@@ -16,7 +16,7 @@ from template_fix.jinja.patterns import Pattern, fill
 from template_fix.jinja.tables import table
 from template_fix.jinja.templates import Template
 from template_fix.repair.proposers import Proposal
-from template_fix.repair.splice import put
+from template_fix.repair.splice import put_expression
 
 
 @dataclass(frozen=True)
@@ -54,4 +54,4 @@ def proposals(template: Template, switch: str) -> Iterator[Proposal]:
             if at is None:
                 continue
             text = fill(patch.replacement.replace("SWITCH", switch), bindings, template)
-            yield Proposal(patch.rule, f"patch {patch.id}", patch.title, patch.why, at, (put(at, text),))
+            yield Proposal(patch.rule, f"patch {patch.id}", patch.title, patch.why, at, (put_expression(at, text),))

@@ -17,7 +17,7 @@ from template_fix.jinja.queries import walk
 from template_fix.jinja.templates import Template, lex
 from template_fix.repair.message_reads import content_reader, other_key
 from template_fix.repair.proposers import Basis, Proposal
-from template_fix.repair.splice import literal, put
+from template_fix.repair.splice import literal, put_expression
 from template_fix.text.edits import Edit, Span
 
 
@@ -34,7 +34,7 @@ class _Printed(NamedTuple):
 
     def edit(self, text: str) -> Edit:
         """Return the edit that prints what an expression gives in its place."""
-        return Edit(self.at, f"{{{{ {text} }}}}") if self.bare else put(self.at, text)
+        return Edit(self.at, f"{{{{ {text} }}}}") if self.bare else put_expression(self.at, text)
 
     def beside_content(self, without: str, tag: str, switch: str) -> Edit:
         """Return the edit that prints another literal in turns whose content brings a tag."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from template_fix.checkpoint.stop_tokens import stopping
+from template_fix.checkpoint.stop_tokens import read_stop_tokens
 from template_fix.results import Finding, Level, Repair, Target
 from template_fix.text.edits import Edit, Span
 from template_fix.text.json_nodes import Array, Node
@@ -68,7 +68,7 @@ def repairs(subject: Subject, named: bool) -> Iterator[Repair]:
 
 def _missing(subject: Subject) -> _Missing | None:
     checkpoint = subject.checkpoint
-    stopped = stopping(checkpoint)
+    stopped = read_stop_tokens(checkpoint)
     tokens = [(stop, record.id) for stop in subject.stops for record in checkpoint.records_of(stop) if record.id]
     if not stopped or not stopped[1] or not tokens or any(stop in stopped[1] for stop in subject.stops):
         return None

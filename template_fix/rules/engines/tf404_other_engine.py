@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from template_fix.repair.study import Found, Study
-from template_fix.results import Evidence, Level, compared
+from template_fix.results import Evidence, Level, compare_texts
 
 if TYPE_CHECKING:
     from template_fix.repair.minijinja import Difference
@@ -44,14 +44,14 @@ _FIX = "say it in constructs that all engines know; explain TF404 has the usual 
 
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding for each way in which minijinja differs, and for each construct that the table knows of."""
-    from template_fix.jinja.engines import run_otherwise
-    from template_fix.repair.minijinja import differences, installed
+    from template_fix.jinja.engines import find_unportable
+    from template_fix.repair.minijinja import find_differences, installed_version
 
-    tried = installed()
+    tried = installed_version()
     if tried is not None:
-        compared, found = differences(study.source, study.examined)
+        compared, found = find_differences(study.source, study.examined)
         yield from (_ran(each, f"minijinja {tried}", compared) for each in found[:_MOST])
-    for construct, at, engines in run_otherwise(study.template):
+    for construct, at, engines in find_unportable(study.template):
         others = [engine for engine in engines if tried is None or engine != "minijinja"]
         if others:
             message = f"{construct} does not run as in transformers in {', '.join(others)}"
@@ -68,5 +68,5 @@ def _ran(found: Difference, engine: str, tried: int) -> Found:
     if found.reason:
         evidence = Evidence(subject, case.expected, f"refused: {found.reason}", labels=labels)
     else:
-        evidence = compared(subject, case.expected, case.printed, labels)
+        evidence = compare_texts(subject, case.expected, case.printed, labels)
     return Found(f"{engine} {does}", found.at, (evidence,), _FIX)

@@ -29,8 +29,8 @@ from template_fix.checkpoint.template_copies import CONFIG
 from template_fix.checkpoint.token_records import TOKENIZER
 from template_fix.results import Evidence, Finding, Level, Place, Repair, Target
 from template_fix.text.edits import Edit
-from template_fix.tokens.class_splits import SAMPLES, Otherwise, class_of, otherwise, renamed
-from template_fix.tokens.installed import tried
+from template_fix.tokens.class_splits import SAMPLES, Otherwise, first_difference, rename_class, splitting_class
+from template_fix.tokens.installed import encode_installed
 from template_fix.tokens.stub_tokenizer import within_limits
 from template_fix.tokens.tagged_checkpoint import Subject
 
@@ -47,7 +47,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     if looked is None:
         return
     found, edit = looked
-    here = tried(subject.checkpoint, SAMPLES)
+    here = encode_installed(subject.checkpoint, SAMPLES)
     trial = f"; {here.release}, which is installed, {'does not' if here.alike else 'does'}" if here else ""
     stored, built = (" | ".join(tokens) for tokens in (found.stored, found.built))
     yield Finding(
@@ -69,7 +69,7 @@ def repairs(subject: Subject, named: bool) -> Iterator[Repair]:
     found, edit = _look(subject.checkpoint) or (None, "")
     if found is None or isinstance(edit, str) or not (found.today or named):
         return
-    here = tried(subject.checkpoint.apply([(CONFIG, edit)]), SAMPLES)
+    here = encode_installed(subject.checkpoint.apply([(CONFIG, edit)]), SAMPLES)
     if here is None or here.alike:
         tried_here = f"; {here.release}, which is installed, was tried with these files" if here else ""
         why = f"Releases of transformers from 4.57.6 to 5.24.0 were seen to go by tokenizer.json then{tried_here}."
@@ -78,12 +78,12 @@ def repairs(subject: Subject, named: bool) -> Iterator[Repair]:
 
 def _look(checkpoint: Checkpoint) -> tuple[Otherwise, Edit | str] | None:
     """Return a text that is encoded otherwise, and the edit that mends it, or why none does."""
-    return within_limits(checkpoint, "try its rules", _looked, checkpoint) if class_of(checkpoint) else None
+    return within_limits(checkpoint, "try its rules", _looked, checkpoint) if splitting_class(checkpoint) else None
 
 
 def _looked(checkpoint: Checkpoint) -> tuple[Otherwise, Edit | str] | None:
-    found = otherwise(checkpoint)
-    return (found, renamed(checkpoint, found.name)) if found else None
+    found = first_difference(checkpoint)
+    return (found, rename_class(checkpoint, found.name)) if found else None
 
 
 def _place(subject: Subject) -> Place:

@@ -22,13 +22,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from template_fix.bounds.limits import LimitExceeded, in_turn
+from template_fix.bounds.limits import LimitExceeded, run_in_turn
 from template_fix.checkpoint.checkpoint import Checkpoint, TemplateCopy
 from template_fix.conversations.battery import battery
 from template_fix.conversations.probe import Probe
 from template_fix.conversations.tags import USUAL, Tags
 from template_fix.jinja.renderer import Failure, Renderer, RenderError
-from template_fix.results import Evidence, Finding, Level, compared
+from template_fix.results import Evidence, Finding, Level, compare_texts
 from template_fix.tokens.reasoning_tokens import listed
 from template_fix.tokens.tagged_checkpoint import Subject
 
@@ -57,7 +57,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     for (readers, first, other), difference in zip(pairs, found, strict=True):
         if difference:
             tried = f"{difference.tried}: {first.file}, then {other.file}"
-            yield _finding(readers, first, other, compared(tried, *difference[1:], ("first", "second")))
+            yield _finding(readers, first, other, compare_texts(tried, *difference[1:], ("first", "second")))
 
 
 def _readers(checkpoint: Checkpoint, variant: str) -> dict[TemplateCopy, list[str]]:
@@ -77,7 +77,7 @@ def _differences(subject: Subject, pairs: Sequence[tuple[str, str]]) -> list[Dis
     """Return for each pair of templates the first conversation that they print differently."""
     tags = Tags(*(subject.tags or (USUAL,))[0])
     names = {record.name: record.content for record in subject.checkpoint.records if record.name}
-    tried = in_turn(_first_difference, [(*pair, tags, names) for pair in pairs], computing=SECONDS)
+    tried = run_in_turn(_first_difference, [(*pair, tags, names) for pair in pairs], computing=SECONDS)
     return [
         Disagreement("the templates", "", f"it {each}") if isinstance(each, LimitExceeded) else each for each in tried
     ]

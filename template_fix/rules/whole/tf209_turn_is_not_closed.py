@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from template_fix.contract.examination import Observation
-from template_fix.contract.turn_ends import TurnEnds, pieces, turn_ends
+from template_fix.contract.turn_ends import TurnEnds, parts_around_texts, turn_ends
 from template_fix.conversations.probe import probe
 from template_fix.repair import places
 from template_fix.repair.study import Found, Study
@@ -37,7 +37,7 @@ def check(study: Study) -> Iterator[Found]:
     ends = turn_ends(study.examined)
     if ends is None:
         return
-    followed = (pieces(study.examined, "uaua") or ["", "", ""])[2]
+    followed = (parts_around_texts(study.examined, "uaua") or ["", "", ""])[2]
     if ends.last and not ends.between and ends.headed and ends.last not in followed:
         yield _last_alone(study, ends)
     elif ends.between:
@@ -76,7 +76,7 @@ def _between(seen: Observation) -> Iterator[str]:
 
 def _found(study: Study, seen: Observation, ends: TurnEnds, level: Level | None) -> Found:
     unclosed = _unclosed(seen, ends)
-    closed = (pieces(study.examined, "uaua") or ["", "", ""])[2]
+    closed = (parts_around_texts(study.examined, "uaua") or ["", "", ""])[2]
     evidence = Evidence(seen.probe.describe(), closed, unclosed, (ends.between,), labels=("answer", "here"))
     message = f"a question follows a turn that {ends.between} doesn't end, as it ends answers"
     at = places.test(study, seen.probe, lambda text: not _unclosed(places.observed(seen.probe, text), ends))
@@ -84,7 +84,7 @@ def _found(study: Study, seen: Observation, ends: TurnEnds, level: Level | None)
 
 
 def _last_alone(study: Study, ends: TurnEnds) -> Found:
-    last, followed = ((pieces(study.examined, shape) or ["", "", ""])[2] for shape in ("ua", "uaua"))
+    last, followed = ((parts_around_texts(study.examined, shape) or ["", "", ""])[2] for shape in ("ua", "uaua"))
     conversation = "question, answer, question, answer"
     evidence = Evidence(conversation, last, followed, (ends.last,), labels=("last", "followed"))
     message = f"{ends.last} ends only the last turn, and none that a question follows"

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.contract.turn_ends import around, pieces, turn_ends
+from template_fix.contract.turn_ends import around, parts_around_texts, turn_ends
 from template_fix.conversations.probe import Key
 from template_fix.repair import places
 from template_fix.repair.study import Found, Study
@@ -35,10 +35,10 @@ def check(study: Study) -> Iterator[Found]:
     ends = turn_ends(study.examined)
     if ends is None or not ends.between or ends.last:
         return
-    behind = (pieces(study.examined, "ua") or [""])[-1]
+    behind = (parts_around_texts(study.examined, "ua") or [""])[-1]
     asked = study.examined.probes["ua", Key("plain")]
     at = places.test(study, asked, lambda text: ends.between in (around(asked, text) or [""])[-1])
-    followed = (pieces(study.examined, "uaua") or ["", "", ""])[2]
+    followed = (parts_around_texts(study.examined, "uaua") or ["", "", ""])[2]
     evidence = Evidence(asked.describe(), followed, behind, (ends.between,), labels=("followed", "last"))
     message = f"{ends.between} ends a turn where another message follows, and the last turn has no end"
     yield Found(message, at, (evidence,), f"print {ends.between} behind the last turn, too")

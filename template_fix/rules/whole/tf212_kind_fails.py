@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from template_fix.conversations.growth import bare
+from template_fix.conversations.growth import with_bare_functions
 from template_fix.conversations.probe import Probe, probe
 from template_fix.jinja.renderer import Failure
 from template_fix.repair import places
@@ -55,7 +55,11 @@ def check(study: Study) -> Iterator[Found]:
         if len(failures) == len(texts) and all(study.prints(each) for each in kind.beside):
             failed.setdefault((failures[0].reason, failures[0].line), []).append(kind)
     for (reason, line), kinds in failed.items():
-        otherwise = any(study.prints(each) for each in bare(study.tags)) if kinds[0].name in _WITH_TOOLS else False
+        otherwise = (
+            any(study.prints(each) for each in with_bare_functions(study.tags))
+            if kinds[0].name in _WITH_TOOLS
+            else False
+        )
         evidence = tuple(Evidence(kind.probes[0].describe(), printed=reason, labels=("in", "fails")) for kind in kinds)
         message = f"every conversation {listed([kind.name for kind in kinds], 'or')} fails: {reason}"
         fix = "bring tools and calls as bare functions, which it prints" if otherwise else None

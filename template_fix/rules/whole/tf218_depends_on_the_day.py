@@ -23,7 +23,7 @@ from datetime import datetime
 
 from template_fix.conversations.probe import probe
 from template_fix.repair.study import Found, Study
-from template_fix.results import Level, compared
+from template_fix.results import Level, compare_texts
 
 CODE = "TF218"
 LEVEL = Level.NOTE
@@ -40,6 +40,6 @@ def check(study: Study) -> Iterator[Found]:
         given = (dict(study.examined.set_for(each), strftime_now=day.strftime) for day in _DAYS)
         one, other = (study.examined.renderer(each.messages, each.tools, **flags) for flags in given)
         if isinstance(one, str) and isinstance(other, str) and one != other:
-            evidence = compared(each.describe(), one, other, ("one day", "another"))
+            evidence = compare_texts(each.describe(), one, other, ("one day", "another"))
             yield Found("the day on which a row is formatted is printed", None, (evidence,))
             return
