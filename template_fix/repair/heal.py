@@ -27,7 +27,7 @@ _UNREACHED = "no conversation that it was tried on gets there, so nothing proves
 
 _SPREAD = (
     " Every turn without reasoning then has the empty block that only the last one has had, and rows without any are"
-    " trained on it: --ignore TF204 leaves these turns as they are."
+    " trained on it: --ignore {code} leaves these turns as they are."
 )
 
 
@@ -144,7 +144,7 @@ def _final(
     written = tidy(study.template, made)
     # What notes the switch comes with the first proposal.
     noted = len(made) - sum(len(proposal.edits) for proposal in best.kept)
-    before = {_Told(code, each.message, each.evidence) for code, each in found}
+    before = {_Result(code, each.message, each.evidence) for code, each in found}
     after = _findings(study, best.case, checks)
     for proposal in best.kept:
         count = noted + len(proposal.edits)
@@ -152,31 +152,31 @@ def _final(
         others = [each for each in best.kept if each is not proposal]
         rest = study.search.tried(others).case if others else study.case
         without = _findings(study, rest, checks) if others else before
-        if proposal.code == "TF204" and _spreads_empty_block(rest.itself, best.case.itself):
-            proposal = replace(proposal, why=proposal.why + _SPREAD)
+        if _spreads_empty_block(rest.itself, best.case.itself):
+            proposal = replace(proposal, why=proposal.why + _SPREAD.format(code=proposal.code))
         yield proposal, _resolved(without or before, after) or (proposal.code,), tuple(edits)
 
 
 def _spreads_empty_block(before: Examination, after: Examination) -> bool:
-    """Whether blocks come to stand in front of answers without reasoning."""
+    """Whether blocks that stood in front of some answer without reasoning come to stand in front of others."""
     plain = [probe for probe in before.probes.values() if probe.form == "plain"]
     close = before.tags.close
-    return any(str(after.text(probe)).count(close) > str(before.text(probe)).count(close) for probe in plain)
+    return any(0 < str(before.text(probe)).count(close) < str(after.text(probe)).count(close) for probe in plain)
 
 
-class _Told(NamedTuple):
+class _Result(NamedTuple):
     code: str
     message: str
     evidence: tuple[Evidence, ...]
 
 
-def _findings(study: Study, case: Case, checks: Checks) -> set[_Told]:
+def _findings(study: Study, case: Case, checks: Checks) -> set[_Result]:
     """Return what rules find wrong with a template that has edits made."""
     seen = study.repaired(case)
-    return {_Told(code, each.message, each.evidence) for code, check in checks.items() for each in check(seen)}
+    return {_Result(code, each.message, each.evidence) for code, check in checks.items() for each in check(seen)}
 
 
-def _resolved(before: set[_Told], after: set[_Told]) -> tuple[str, ...]:
+def _resolved(before: set[_Result], after: set[_Result]) -> tuple[str, ...]:
     """Return the codes of which no finding is left, where there are none, those of which there is less."""
     gone = {finding.code for finding in before} - {finding.code for finding in after}
     return tuple(sorted(gone or {finding.code for finding in before - after}))
