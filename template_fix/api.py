@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from template_fix.checkpoint.checkpoint import CheckpointError, folder_of
+from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError, folder_of
+from template_fix.checkpoint.gguf import SUFFIX, is_gguf
 from template_fix.disk.store import ORIGIN, WriteError
 from template_fix.hub.model import STDIN, Model, find_companions, is_repo, open_model
 from template_fix.options import Options, shared_default
@@ -102,7 +103,8 @@ def patch(
 ) -> Patched:
     """Repair a model: in place, or into the directory ``output``, or in memory alone where ``write`` is false.
 
-    A template that stdin holds (``-``) has no place: it is repaired in memory, and counts as written.
+    A template that stdin holds (``-``) has no place: it is repaired in memory, and counts as written. The repair of a
+    GGUF file is a new file, ``output``.
 
     Raises CheckpointError and HubError as `check` does, and WriteError where the files can't be written.
     """
@@ -130,12 +132,24 @@ def _copied(model: Model, options: Options, output: str) -> Patched:
     from template_fix.engine.patch import patch as patch_one
     from template_fix.hub.origin import find_origin
 
+    if is_gguf(Path(model.checkpoint.name)):
+        return _copied_gguf(Path(model.checkpoint.name), model.checkpoint, options, output)
     result = patch_one(model.checkpoint, options)
     unchanged, left = find_companions(model)
     origin = find_origin(model)
     noted = {str(ORIGIN): origin.text()} if origin else {}
     write_elsewhere(Path(output), {**model.checkpoint.after(result.changed).files, **unchanged, **noted})
     return Patched(result, output, left, tuple(sorted({*model.checkpoint.files, *unchanged} - result.changed.keys())))
+
+
+def _copied_gguf(source: Path, checkpoint: Checkpoint, options: Options, output: str) -> Patched:
+    from template_fix.disk.gguf_copy import copy_gguf, refuse_output
+    from template_fix.engine.patch import patch as patch_one
+
+    refuse_output(Path(output))
+    result = patch_one(checkpoint, options)
+    copy_gguf(source, Path(output), checkpoint.files, result.changed)
+    return Patched(result, output)
 
 
 def _replaced(model: str, revision: str | None, options: Options) -> Patched:
@@ -147,6 +161,8 @@ def _replaced(model: str, revision: str | None, options: Options) -> Patched:
             f"{model}: no such directory here, and a repository on the Hub isn't patched in place; "
             "name a directory with --output DIR, or share the repair with template-fix push"
         )
+    if is_gguf(Path(model)):
+        raise CheckpointError(f"{model}: a GGUF file isn't patched in place; name a copy with --output NEW{SUFFIX}")
     # What a killed run has decided must be finished before the files are read.
     folder = folder_of(model)
     if model:

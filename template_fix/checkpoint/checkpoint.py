@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
+from template_fix.checkpoint.gguf import SUFFIX as GGUF
+from template_fix.checkpoint.gguf import is_gguf, read_gguf, texts_of
 from template_fix.checkpoint.json_file import CheckpointError, Document, value_of
 from template_fix.checkpoint.links import refuse_outside
 from template_fix.checkpoint.template_copies import (
@@ -25,7 +27,7 @@ from template_fix.checkpoint.template_copies import (
     seen,
     stored_copies,
 )
-from template_fix.checkpoint.token_records import ADDED, MAP, TOKENIZER, TokenRecord, token_records
+from template_fix.checkpoint.token_records import ADDED, GGUF_TOKENS, MAP, TOKENIZER, TokenRecord, token_records
 from template_fix.results import Place
 from template_fix.text.edits import Edit, Span, line_at, position
 from template_fix.text.edits import apply as apply_edits
@@ -63,7 +65,7 @@ class Checkpoint:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], name: str | None = None) -> Checkpoint:
-        """Return the checkpoint in the directory ``path``, or that of a template file alone, which has nothing else.
+        """Return the checkpoint in the directory ``path``, or that of a GGUF file or of a template alone.
 
         Messages call it ``name``, by default the path itself. Raises CheckpointError where the directory or a file in
         it can't be read or isn't what it should be.
@@ -73,6 +75,10 @@ class Checkpoint:
             if not os.path.lexists(root):
                 raise CheckpointError(f"{name}: no such file")
             return cls.of_template(name, root.name, _read(root.parent, root.name, str(root.parent)))
+        if is_gguf(root):
+            checkpoint = cls(name, texts_of(read_gguf(root, name)))
+            checkpoint._read_all()
+            return checkpoint
         present = _listing(root, name)
         wanted = [*(file for file in (*EDITABLE, *CONFIGS) if file in present), *_additional(root, name)]
         files = {file: _read(root, file, name) for file in wanted}
@@ -108,7 +114,7 @@ class Checkpoint:
 
     def document(self, file: str) -> Document | None:
         """Return a JSON file with the spans of its members, None where it is absent or no JSON file."""
-        if file not in self.files or not file.endswith(".json"):
+        if file not in self.files or not (file.endswith(".json") or file == GGUF_TOKENS):
             return None
         if file not in self._documents:
             self._documents[file] = Document.read(self.name, file, self.files[file])
@@ -194,7 +200,8 @@ def _listing(root: Path, name: str) -> frozenset[str]:
         raise CheckpointError(f"{name}: no such directory") from None
     except NotADirectoryError:
         raise CheckpointError(
-            f"{name}: this is a file; name the directory that it lies in, or a template ({', '.join(SUFFIXES)})"
+            f"{name}: this is a file; name its directory, or else a template or a GGUF file "
+            f"({', '.join([*SUFFIXES, GGUF])})"
         ) from None
     except OSError as error:
         raise CheckpointError(f"{name}: the directory can't be read: {_reason(error)}") from None

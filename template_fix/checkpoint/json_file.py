@@ -11,7 +11,7 @@ from template_fix.text.json_nodes import Array, Bulk, JsonError, Leaf, Member, N
 from template_fix.text.json_spans import opened, parse, parse_at
 
 # What can be long and is read only where it is needed.
-BULK = (("model", "vocab"), ("model", "merges"), ("added_tokens",), ("added_tokens_decoder",))
+BULK = (("model", "vocab"), ("model", "merges"), ("added_tokens",), ("added_tokens_decoder",), ("token_type",))
 
 
 class CheckpointError(UserError, ValueError):

@@ -18,6 +18,8 @@ JINJA = "chat_template.jinja"
 # What a template by another name, as vLLM, llama.cpp and Axolotl are given one, can end in.
 SUFFIXES = (".jinja", ".jinja2", ".j2")
 ADDITIONAL = "additional_chat_templates/"
+# What templates are called in the metadata of a GGUF file; others than the default one have their name behind it.
+GGUF_TEMPLATE = "tokenizer.chat_template"
 # The reader that most users have.
 TRANSFORMERS = "the tokenizer of transformers 4.52 and later"
 PROCESSOR_VIEW = "the processor of transformers"
@@ -67,6 +69,11 @@ class TemplateCopy:
         return Place(self.file, line, column, self.variant, template_line, template_column, shown, max(width, 0))
 
 
+def is_gguf_template(key: str) -> bool:
+    """Whether a key of a GGUF file's metadata holds a template."""
+    return key == GGUF_TEMPLATE or key.startswith(f"{GGUF_TEMPLATE}.")
+
+
 def stored_copies(files: Mapping[str, str], document: Callable[[str], Document | None]) -> tuple[TemplateCopy, ...]:
     """Return all copies of the templates in ``files``, in the order of the file names.
 
@@ -80,6 +87,8 @@ def _copies_in(file: str, text: str, document: Callable[[str], Document | None])
         yield TemplateCopy(file, "default", text, "file", text)
     elif file.startswith(ADDITIONAL):
         yield TemplateCopy(file, file[len(ADDITIONAL) :].removesuffix(".jinja"), text, "file", text)
+    elif is_gguf_template(file):
+        yield TemplateCopy(file, file[len(GGUF_TEMPLATE) + 1 :] or "default", text, "file", text)
     elif file in (CONFIG, PROCESSOR, LEGACY):
         json = document(file)
         node = json.get("chat_template") if json else None
@@ -127,7 +136,7 @@ class Stored:
     @property
     def jinja(self) -> dict[str, TemplateCopy]:
         """The template files; ``additional_chat_templates/default.jinja`` comes before ``chat_template.jinja``."""
-        files = {copy.file for copy in self.copies if copy.file.endswith(SUFFIXES)}
+        files = {copy.file for copy in self.copies if copy.literal is None}
         return self.of(*sorted(files, key=lambda file: (file.startswith(ADDITIONAL), file)))
 
 

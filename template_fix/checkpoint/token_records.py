@@ -14,6 +14,8 @@ from template_fix.text.json_nodes import Array, Bulk, Leaf, Member, Node, Object
 TOKENIZER = "tokenizer.json"
 MAP = "special_tokens_map.json"
 ADDED = "added_tokens.json"
+# What a GGUF file says of tokens, as JSON; see `gguf`.
+GGUF_TOKENS, TYPES = "tokenizer.ggml.tokens", "token_type"
 NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 LISTS = ("additional_special_tokens", "extra_special_tokens", "model_specific_special_tokens")
 _LONGEST_ID = 18
@@ -25,11 +27,11 @@ FLAGS = ("special", "lstrip", "rstrip", "normalized", "single_word")
 class TokenRecord(NamedTuple):
     """One entry that says something of a token.
 
-    ``where`` is the member of the file that holds it: ``added_tokens``, ``added_tokens_decoder``, a list such as
-    ``additional_special_tokens``, an attribute such as ``pad_token``, or "" for added_tokens.json. ``name`` is the
-    attribute's name where the entry gives it one, in a mapping of ``extra_special_tokens`` too, else "". ``id`` and
-    the flags are None where the entry doesn't say. ``span`` is the entry's value, ``order`` its number in the list
-    or mapping, ``listed`` tells a list from a mapping.
+    ``where`` is the member of the file that holds it: ``added_tokens``, ``added_tokens_decoder``, ``token_type`` of a
+    GGUF file, a list such as ``additional_special_tokens``, an attribute such as ``pad_token``, or "" for
+    added_tokens.json. ``name`` is the attribute's name where the entry gives it one, in a mapping of
+    ``extra_special_tokens`` too, else "". ``id`` and the flags are None where the entry doesn't say. ``span`` is the
+    entry's value, ``order`` its number in the list or mapping, ``listed`` tells a list from a mapping.
     """
 
     file: str
@@ -56,12 +58,13 @@ def token_records(document: Callable[[str], Document | None]) -> tuple[TokenReco
 
 
 def _records(document: Callable[[str], Document | None]) -> Iterator[TokenRecord]:
-    tokenizer, config, token_map, added = map(document, (TOKENIZER, CONFIG, MAP, ADDED))
-    if tokenizer:
-        yield from _added_tokens(tokenizer)
+    tokenizer, config, token_map, added, gguf = map(document, (TOKENIZER, CONFIG, MAP, ADDED, GGUF_TOKENS))
+    for listing, where in ((tokenizer, "added_tokens"), (gguf, TYPES)):
+        if listing:
+            yield from _added_tokens(listing, where)
     if config:
         yield from _decoder(config)
-    for json in (config, token_map):
+    for json in (config, token_map, gguf):
         if json:
             yield from _attributes(json)
     if added:
@@ -69,14 +72,14 @@ def _records(document: Callable[[str], Document | None]) -> Iterator[TokenRecord
             yield TokenRecord(added.file, "", member.key, member.value.span, id=_id(added, member.value), order=index)
 
 
-def _added_tokens(json: Document) -> Iterator[TokenRecord]:
-    node = json.get("added_tokens")
+def _added_tokens(json: Document, where: str) -> Iterator[TokenRecord]:
+    node = json.get(where)
     if node is None:
         return
     if not isinstance(node, Array):
-        raise json.error(node.span, f"added_tokens should be a list, not {kind(node)}")
+        raise json.error(node.span, f"{where} should be a list, not {kind(node)}")
     for index, item in enumerate(node.items):
-        yield _numbered(json, "added_tokens", item, index, None)
+        yield _numbered(json, where, item, index, None)
 
 
 def _decoder(json: Document) -> Iterator[TokenRecord]:

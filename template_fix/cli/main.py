@@ -61,8 +61,8 @@ def _settings(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 def cli() -> None:
     """Find and repair chat templates and tokenizers that lose the reasoning of reasoning models.
 
-    A MODEL is a directory with tokenizer files, a template in a file of its own (*.jinja), or a repository on the
-    Hugging Face Hub, such as org/model. Begin with `template-fix demo`.
+    A MODEL is a directory with tokenizer files, a template in a file of its own (*.jinja), a GGUF file, or a repository
+    on the Hugging Face Hub, such as org/model. Begin with `template-fix demo`.
     """
 
 

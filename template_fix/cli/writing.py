@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     "--output",
     type=FILLED,
     metavar="DIR",
-    help="Write the repaired tokenizer to DIR, with all files but weights; leave MODEL alone.",
+    help="Write the repaired tokenizer to DIR, with all files but weights, or a GGUF file to a new one; leave MODEL.",
 )
 @report_format("text", "json")
 def patch(

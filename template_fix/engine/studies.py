@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from template_fix.bounds.limits import LimitExceeded, run_in_turn
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.checkpoint.stop_tokens import turn_end_tokens
+from template_fix.checkpoint.token_records import GGUF_TOKENS
 from template_fix.conversations.tags import USUAL
 from template_fix.engine.forms import not_rendered, refused_forms, version_differences
 from template_fix.engine.ignored import note_ignored, read_ignored
@@ -64,7 +65,7 @@ def special_tokens(checkpoint: Checkpoint) -> dict[str, str]:
     Without any tokenizer configuration their names stand for unknown texts, since the template may need them.
     """
     named = {record.name: record.content for record in checkpoint.records if record.name.endswith("_token")}
-    configured = checkpoint.files.keys() & {"tokenizer_config.json", "special_tokens_map.json"}
+    configured = checkpoint.files.keys() & {"tokenizer_config.json", "special_tokens_map.json", GGUF_TOKENS}
     return named if configured else {"bos_token": "<s>", "eos_token": "</s>", **named}
 
 

@@ -8,10 +8,12 @@ from dataclasses import replace
 from template_fix.options import Options
 from template_fix.results import Finding, Level, Repair, Target
 from template_fix.rules import FILE_RULES, TOKEN_RULES, codes
+from template_fix.tokens.loaders import is_gguf
 from template_fix.tokens.tagged_checkpoint import Subject
 from template_fix.tokens.unflag import unflag
 
 _ORDINARY = "Every loader keeps them when it decodes with skip_special_tokens=True, and every id stays as it is."
+_PRINTED = "llama.cpp prints them, and never splits them; every id stays as it is."
 _UNFLAGGED = codes(rule for rule in TOKEN_RULES if rule.unflagged)
 
 
@@ -37,7 +39,7 @@ def flag_repair(
     unflagged = unflag(subject.checkpoint, tags, frozenset(variables))
     after = token_findings(replace(subject, checkpoint=subject.checkpoint.apply(unflagged.edits)))
     resolved = {finding.code for finding in before} - {finding.code for finding in after}
-    why = " ".join([_ORDINARY, *unflagged.notes])
+    why = " ".join([_PRINTED if is_gguf(subject.checkpoint) else _ORDINARY, *unflagged.notes])
     title = f"make {tags_named} ordinary tokens"
     repair = Repair(tuple(sorted(resolved or _UNFLAGGED)), title, why, "token flags", unflagged.edits, Target.TOKENS)
     worse = {finding.code for finding in after} - {finding.code for finding in found}

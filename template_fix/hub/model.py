@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError, folder_of, refuse_large
+from template_fix.checkpoint.gguf import SUFFIX, is_gguf
 from template_fix.disk.store import state
 from template_fix.hub.client import looks_like_repo
 from template_fix.hub.companions import Companions, sort_companions
@@ -58,7 +59,8 @@ def open_model(name: str, revision: str | None = None) -> Model:
         if revision is not None:
             raise CheckpointError(f"{name}: is no repository on the Hub, so it has no revision {revision}")
         folder = folder_of(name)
-        return Model(replace(Checkpoint.read(name), store=_store(folder)), folder)
+        store = "" if is_gguf(folder) else _store(folder)
+        return Model(replace(Checkpoint.read(name), store=store), folder)
     name, shown = parse_page(name)
     revision = revision or shown
     from template_fix.hub.client import look
@@ -84,7 +86,9 @@ def fetch_model(remote: Remote) -> Model:
 
     names = [name for name in remote.files if is_read(name)]
     if not names:
-        raise CheckpointError(f"{remote.repo}: has no tokenizer files")
+        gguf = sorted(name for name in remote.files if name.endswith(SUFFIX))
+        advice = f"; download a file of it, such as {gguf[0]}, and name that" if gguf else ""
+        raise CheckpointError(f"{remote.repo}: has no tokenizer files{advice}")
     for name in names:
         refuse_large(f"{remote.repo}/{name}", name, remote.files[name].size)
     folder = fetch(remote, names)

@@ -5,10 +5,21 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from template_fix.checkpoint.checkpoint import folder_of
+from template_fix.checkpoint.gguf import is_gguf
 from template_fix.conversations.tags import USUAL
-from template_fix.report.findings import by_gravity, count, explain, finding_lines, next_command, tally, verdict
+from template_fix.report.findings import (
+    by_gravity,
+    count,
+    explain,
+    finding_lines,
+    next_command,
+    output_for,
+    tally,
+    verdict,
+)
 from template_fix.report.terminal import WIDEST, Line, Piece, line
 from template_fix.results import Failed, Finding, Level, Report, TemplateSummary
 from template_fix.rules import rule_of
@@ -68,7 +79,7 @@ def _learned(template: TemplateSummary) -> str:
 
 
 def _next_after_check(report: Report) -> Iterator[Line]:
-    output, name = " --output DIR" if report.revision else "", shlex.quote(report.model)
+    output, name = output_for(report), shlex.quote(report.model)
     ways = {finding.patch_with for finding in report.findings if finding.patch_with is not None}
     plain = " --mark" * ("--mark" in ways)
     if ways & {"", "--mark"}:
@@ -107,10 +118,11 @@ def workflow_commands(outcome: Report | Failed) -> Iterator[str]:
         return
     for finding in by_gravity(outcome.findings):
         place = finding.place
-        at = {"line": place.line, "col": place.column} if place else {}
+        whole = is_gguf(Path(outcome.model))
+        at = {"line": place.line, "col": place.column} if place and not whole else {}
         level = "notice" if finding.level is Level.NOTE else finding.level.value
         fix = f" Fix: {cut(finding.fix)}" if finding.fix else ""
-        properties = {"file": _path(outcome, finding), **at, "title": finding.code}
+        properties = {"file": outcome.model if whole else _path(outcome, finding), **at, "title": finding.code}
         yield _command(level, properties, f"{cut(finding.message)}{fix}")
     for why in outcome.unjudged:
         yield _command("warning", {"title": "not judged"}, f"{outcome.model}: {cut(why)}")

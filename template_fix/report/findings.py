@@ -5,7 +5,9 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
+from template_fix.checkpoint.gguf import is_gguf
 from template_fix.repair.loop_leaks import LEAKING
 from template_fix.report.excerpts import edit_line, evidence_lines, source_lines
 from template_fix.report.terminal import WIDEST, Line, Piece, line
@@ -147,6 +149,13 @@ def next_command(label: str, command: str, what: str) -> Line:
     return line(f"{label}: ", Piece(f"template-fix {command}", "code"), f" {what}", fixed=True)
 
 
+def output_for(report: Report) -> str:
+    """Return the option that ``patch`` needs for what can't be changed in place, "" where it can."""
+    if is_gguf(Path(report.model)):
+        return " --output NEW.gguf"
+    return " --output DIR" if report.revision else ""
+
+
 def _outcome(result: PatchResult, written: str | None) -> list[Piece]:
     """Return what came of a patch; what was asked for and not done comes first."""
     unmarked = [Piece("not marked", "error"), Piece("; ")] if result.unmarked else []
@@ -218,7 +227,7 @@ def _served(result: PatchResult) -> Iterator[Line]:
 
 def _trained(result: PatchResult) -> Iterator[Line]:
     """Yield what changes, with a template's text, for those whose trainer knew it by that."""
-    if result.changes(Target.TEMPLATE, Target.MARKERS):
+    if not is_gguf(Path(result.before.model)) and result.changes(Target.TEMPLATE, Target.MARKERS):
         yield line("")
         yield line(Piece("Training: ", "title"), BY_TEXT, hang=2)
 
@@ -293,7 +302,7 @@ def _next_after_patch(
     if result.changed and result.before.revision:
         yield next_command("Next", f"push {name} --to {name} --create-pr", "offers the repair to its maintainers.")
     elif result.changed and written is None:
-        yield next_command("Next", f"patch {name}", "writes these changes.")
+        yield next_command("Next", f"patch {name}{output_for(result.before)}", "writes these changes.")
     elif result.changed and written == model != "-":
         yield next_command("Undo", f"undo {name}", "restores the former bytes.")
 

@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 from urllib.parse import quote
 
 from template_fix.checkpoint.checkpoint import folder_of
+from template_fix.checkpoint.gguf import is_gguf
 from template_fix.report.pages import Page
 from template_fix.results import Failed, Finding, Place, Report
 from template_fix.text.display import cut
@@ -57,9 +58,10 @@ def _result(model: str, finding: Finding, numbers: dict[str, int]) -> dict[str, 
 
 
 def _location(model: str, place: Place | None) -> dict[str, object]:
-    file = folder_of(model) / place.file if place else Path(model)
+    whole = place is None or is_gguf(Path(model))  # the metadata of a GGUF file have no lines in it
+    file = folder_of(model) / place.file if place and not whole else Path(model)
     location: dict[str, object] = {"artifactLocation": {"uri": _uri(file)}}
-    if place and place.line is not None:
+    if place and not whole and place.line is not None:
         location["region"] = _region(place)
     return location
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from template_fix.checkpoint.checkpoint import Checkpoint, folder_of
+from template_fix.checkpoint.gguf import is_gguf
 from template_fix.engine.patch import patch
 from template_fix.hub import client
 from template_fix.hub.client import Remote, looks_like_repo
@@ -110,6 +111,8 @@ def plan_push(request: PushRequest) -> Plan:
     model = open_model(request.source, request.revision)
     if folder_of(request.source) != Path(request.source) and not is_repo(request.source):
         raise PushError(f"{request.source}: is one template; name the directory of its model")
+    if is_gguf(Path(request.source)):
+        raise PushError(f"{request.source}: is a GGUF file, which is shared with its tensors: upload it as it is")
     target = _look_at_target(request)
     origin, remote = find_origin(model), target.remote
     if remote is not None and any(map(belongs, remote.files)) and (origin is None or origin.repo == remote.repo):

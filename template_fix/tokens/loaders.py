@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.checkpoint.template_copies import CONFIG
-from template_fix.checkpoint.token_records import ADDED, MAP, NAMED, TOKENIZER, TokenRecord
+from template_fix.checkpoint.token_records import ADDED, GGUF_TOKENS, MAP, NAMED, TOKENIZER, TYPES, TokenRecord
 from template_fix.text.json_nodes import Array, Object
 
 ADDITIONAL_LIST = "additional_special_tokens"
@@ -21,6 +21,7 @@ FAST4 = "transformers 4.57"
 SLOW4 = "transformers 4.57 with use_fast=False"
 BACKEND5 = "transformers 5 (TokenizersBackend)"
 OWN5 = "transformers 5 (classes such as Qwen2Tokenizer)"
+LLAMA_CPP = "llama.cpp"
 
 
 class _View(NamedTuple):
@@ -42,7 +43,13 @@ def skipped_by(checkpoint: Checkpoint, token: str) -> dict[str, tuple[TokenRecor
 
     Where a loader keeps the token, its tuple is empty.
     """
-    return {loader: tuple(dict.fromkeys(causes(checkpoint, token))) for loader, causes in LOADERS.items()}
+    loaders = loaders_of(checkpoint)
+    return {loader: tuple(dict.fromkeys(causes(checkpoint, token))) for loader, causes in loaders.items()}
+
+
+def is_gguf(checkpoint: Checkpoint) -> bool:
+    """Whether a checkpoint is a GGUF file, which llama.cpp loads and whatever is made of it."""
+    return GGUF_TOKENS in checkpoint.files
 
 
 def skips(checkpoint: Checkpoint, token: str) -> dict[str, str | None]:
@@ -69,6 +76,8 @@ def adds(checkpoint: Checkpoint, token: str) -> dict[str, bool]:
 
 def describe(record: TokenRecord) -> str:
     """Return where a record stands, in a few words."""
+    if record.where == TYPES:
+        return f"a control token in {record.file}"
     if record.where in ("added_tokens", "added_tokens_decoder"):
         return f"flagged special in {record.where} of {record.file}"
     if record.name and record.where != record.name:
@@ -115,12 +124,22 @@ def _own5(checkpoint: Checkpoint, token: str) -> Iterable[TokenRecord]:
     return (*_flagged(view.decoder), *view.named, *view.listed)
 
 
-LOADERS: dict[str, Callable[[Checkpoint, str], Iterable[TokenRecord]]] = {
+def _llama_cpp(checkpoint: Checkpoint, token: str) -> Iterable[TokenRecord]:
+    return _flagged(*(record for record in checkpoint.records_of(token) if record.where == TYPES))
+
+
+Loaders = dict[str, Callable[[Checkpoint, str], Iterable[TokenRecord]]]
+LOADERS: Loaders = {
     FAST4: _fast4,
     SLOW4: _slow4,
     BACKEND5: _backend5,
     OWN5: _own5,
 }
+
+
+def loaders_of(checkpoint: Checkpoint) -> Loaders:
+    """Return the loaders of a checkpoint's files, each with what gives the records by which it drops a token."""
+    return {LLAMA_CPP: _llama_cpp} if is_gguf(checkpoint) else LOADERS
 
 
 def _is_object(checkpoint: Checkpoint, record: TokenRecord) -> bool:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.checkpoint.json_file import Document
 from template_fix.checkpoint.template_copies import CONFIG
-from template_fix.checkpoint.token_records import ADDED, NAMED, TOKENIZER, TokenRecord
+from template_fix.checkpoint.token_records import ADDED, NAMED, TOKENIZER, TYPES, TokenRecord
 from template_fix.text.edits import Edit, Span
 from template_fix.text.json_nodes import Array, Leaf, Member, Object
 from template_fix.text.json_spans import parse_at, without
@@ -19,7 +19,7 @@ from template_fix.tokens.loaders import BACKEND5, OWN5, has_decoder
 from template_fix.tokens.stub_tokenizer import Vocabulary
 
 _MOST_MISSING = 32
-ENTRIES = ("added_tokens", "added_tokens_decoder")
+ENTRIES = ("added_tokens", "added_tokens_decoder", TYPES)
 
 
 @dataclass(frozen=True)

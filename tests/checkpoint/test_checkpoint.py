@@ -252,7 +252,7 @@ def test_no_directory_and_a_file_in_its_place_are_told(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such directory"):
         Checkpoint.read(tmp_path / "gone")
     directory(tmp_path, {CONFIG: {}})
-    with pytest.raises(CheckpointError, match="this is a file; name the directory"):
+    with pytest.raises(CheckpointError, match="this is a file; name its directory"):
         Checkpoint.read(tmp_path / CONFIG)
 
 

@@ -18,7 +18,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from template_fix.checkpoint.template_copies import GGUF_TEMPLATE, JINJA
 from template_fix.results import Finding, Level, Place
+from template_fix.tokens.loaders import is_gguf
 from template_fix.tokens.tagged_checkpoint import Subject
 
 CODE = "TF101"
@@ -31,7 +33,10 @@ def check(subject: Subject) -> Iterator[Finding]:
     fix = "write the template that the model was trained with to "
     if not subject.checkpoint.templates:
         message = "no chat template in tokenizer_config.json, chat_template.jinja or any other file"
-        yield Finding(CODE, LEVEL, message, fix=f"{fix}chat_template.jinja")
+        home = JINJA
+        if is_gguf(subject.checkpoint):
+            message, home = f"no chat template: the metadata have no {GGUF_TEMPLATE}", GGUF_TEMPLATE
+        yield Finding(CODE, LEVEL, message, fix=f"{fix}{home}")
     for copy in subject.checkpoint.templates:
         if not copy.source.strip():
             place = Place(copy.file, template=copy.variant)

@@ -5,7 +5,8 @@
 the model says. A tag can be called special in five places: `added_tokens` of tokenizer.json, `added_tokens_decoder`,
 `additional_special_tokens` and `extra_special_tokens` of tokenizer_config.json, an attribute such as `think_token`,
 and special_tokens_map.json. Released versions of transformers read different ones, so one directory may keep the tags
-here and lose them there.
+here and lose them there. In a GGUF file it is a control token: llama.cpp prints such a one with `--special`, and in
+chats with a template that it takes for one that reasons.
 
 ## Why
 Without its tags reasoning runs into the answer: parsers find no reasoning, users read it as the reply, and text that
@@ -28,7 +29,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from template_fix.results import Evidence, Finding, Level
-from template_fix.tokens.loaders import LOADERS, describe, skipped_by
+from template_fix.tokens.loaders import LLAMA_CPP, describe, is_gguf, loaders_of, skipped_by
 from template_fix.tokens.reasoning_tokens import listed, tokens_in
 from template_fix.tokens.stub_tokenizer import Vocabulary
 from template_fix.tokens.tagged_checkpoint import Subject
@@ -42,17 +43,19 @@ UNFLAGGED = True
 _OTHER = re.compile(r"<[A-Za-z][\w-]{2,30}>")
 # Of more pairs than these, no model makes use.
 _MOST = 8
+_BUT = "and out of chats but where it takes the template for one that reasons"
 _BY_DESIGN = ": they are control tokens by design, so read what the model says with skip_special_tokens=False"
 
 
 def check(subject: Subject) -> Iterator[Finding]:
     """Yield a finding for each pair of tags of which a released loader skips one. Raises CheckpointError."""
     checkpoint = subject.checkpoint
+    loaders = loaders_of(checkpoint)
     for pair in subject.tags:
         tokens = dict.fromkeys(token for tag in pair for token in tokens_in(checkpoint, tag))
         causes = {token: skipped_by(checkpoint, token) for token in tokens}
-        records = [record for found in causes.values() for loader in LOADERS for record in found[loader]]
-        tried = _tried(subject, pair, {loader: {t: bool(causes[t][loader]) for t in tokens} for loader in LOADERS})
+        records = [record for found in causes.values() for loader in loaders for record in found[loader]]
+        tried = _tried(subject, pair, {loader: {t: bool(causes[t][loader]) for t in tokens} for loader in loaders})
         if records and any(evidence.lost for evidence in tried.values()):
             by_design = pair in subject.control_tags
             fix, mended = _fix(subject, pair, sorted({describe(record) for record in records}))
@@ -71,6 +74,8 @@ def check(subject: Subject) -> Iterator[Finding]:
 def _others(subject: Subject) -> Iterator[Finding]:
     """Yield a note for the other pairs of tags, written as in markup, that decoding skips and no template prints."""
     checkpoint, known = subject.checkpoint, {tag for pair in subject.tags for tag in pair}
+    if is_gguf(checkpoint):  # what its users look for in a reply is none of its own
+        return
     sources = "".join(copy.source for copy in checkpoint.templates)
     contents = dict.fromkeys(record.content for record in checkpoint.records if not record.name)
     pairs = [(opening, f"</{opening[1:]}") for opening in contents if _OTHER.fullmatch(opening)]
@@ -108,7 +113,10 @@ def _tried(subject: Subject, pair: tuple[str, str], special: Mapping[str, Mappin
         printed = Vocabulary(subject.checkpoint).round_trip(given, flags) if any(flags.values()) else given
         lost = tuple(token for token in flags if printed.count(token) < given.count(token))
         where = listed(loaders) if len(loaders) < len(special) else "every loader"
-        evidence = Evidence(f"decode(encode(…), skip_special_tokens=True) in {where}", given, printed, lost)
+        subject_of = f"decode(encode(…), skip_special_tokens=True) in {where}"
+        if is_gguf(subject.checkpoint):
+            subject_of = f"a reply as {loaders[0]} prints it, without control tokens"
+        evidence = Evidence(subject_of, given, printed, lost)
         tried |= dict.fromkeys(loaders, evidence)
     return tried
 
@@ -117,6 +125,8 @@ def _message(tried: Mapping[str, Evidence]) -> str:
     losing = [loader for loader, evidence in tried.items() if evidence.lost]
     keeping = [loader for loader, evidence in tried.items() if not evidence.lost]
     lost = dict.fromkeys(token for loader in losing for token in tried[loader].lost)
+    if LLAMA_CPP in losing:
+        return f"{LLAMA_CPP} leaves {listed(lost)} out of completions, {_BUT}"
     dropped = f"decoding with skip_special_tokens=True drops {listed(lost)}"
     return f"{dropped} in {listed(losing)}, not in {listed(keeping)}" if keeping else f"{dropped} in every loader"
 
