@@ -123,7 +123,7 @@ def test_a_directory_may_be_called_like_a_template(run: Run, tmp_path: Path) -> 
     [
         ("gone.jinja", None, "no such file"),
         ("mine.jinja", b"\xff\xfe{", "this is not UTF-8"),
-        ("mine.gguf", b"GGUF", "this is a file; name the directory that it lies in"),
+        ("mine.bin", b"GGUF", "this is a file; name its directory, or else a template"),
         ("mine.jinja", b"{{ " * 8_000_000, "are more than a file of this kind holds"),
     ],
 )
