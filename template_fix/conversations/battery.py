@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 
-from template_fix.conversations.probe import FORMS, IN_FIELDS, REASONS, Probe, probe
+from template_fix.conversations.probe import FORMS, IN_FIELDS, REASONS, Probe, as_lists, probe
 from template_fix.conversations.tags import Tags
 
 PLAIN = ("ua", "uaua", "sua", "uauaua")
@@ -33,9 +33,13 @@ LONE_CLOSING_TAG = ("um", "umua", "ul", "ulua", "urum", "umur")
 EMPTY = ("ue", "ueua", "ueur", "urue")
 
 
-def battery(tags: Tags, arguments: type) -> tuple[Probe, ...]:
-    """Return the probes for a template with these reasoning tags and this form of tool-call arguments."""
-    return tuple({(p.shape, p.key): p for p in _battery(tags, arguments)}.values())
+def battery(tags: Tags, arguments: type, lists: bool = False) -> tuple[Probe, ...]:
+    """Return the probes for a template with these reasoning tags and this form of tool-call arguments.
+
+    ``lists`` says that it takes contents as lists of text blocks, and no others.
+    """
+    found = {(p.shape, p.key): p for p in _battery(tags, arguments)}.values()
+    return tuple(as_lists(each) for each in found if not each.text_lists) if lists else tuple(found)
 
 
 def _battery(tags: Tags, arguments: type) -> Iterator[Probe]:

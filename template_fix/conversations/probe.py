@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -75,6 +75,7 @@ class Probe:
     asks for reasoning to be left out, and gets what is asked for. Those who call tools are given some; where tools are
     ``offered``, so are others. ``toolset`` is ``none`` where calls come without tools, as training rows have them, and
     ``bare`` and a type of arguments where tools and calls are functions by themselves, not wrapped in an object.
+    ``listed`` ones have lists of text blocks as contents as all others of their template do, which takes no text.
     """
 
     shape: str
@@ -92,6 +93,7 @@ class Probe:
     offered: bool = False
     toolset: str = ""
     special: str = ""
+    listed: bool = False
 
     @cached_property
     def features(self) -> frozenset[str]:
@@ -123,7 +125,7 @@ class Probe:
         form = _FORMS.get(self.form, f"; reasoning in the field {self.form!r}")
         form = f"; with {self.special}" if self.special else form
         flags = "".join(f"; {name}={value}" for name, value in self.flags)
-        lists = "; contents as lists of text blocks" if self.text_lists else ""
+        lists = "; contents as lists of text blocks" if self.text_lists or self.listed else ""
         tools = "; tools that aren't called" if self.offered else _TOOLSETS[self.toolset]
         return f"{roles}{form}{flags}{lists}{tools}" + ("; as transformers 4 passes it" if self.legacy else "")
 
@@ -239,6 +241,17 @@ class _Writer:
         arguments: Any = {"word": word} if self.arguments is dict else f'{{"word": "{word}"}}'
         self.calls.append(f"call{len(self.calls):05d}")
         return {"id": self.calls[-1], "type": "function", "function": {"name": "look_up", "arguments": arguments}}
+
+
+def as_lists(told: Probe) -> Probe:
+    """Return the same conversation with lists of text blocks as contents, for a template that takes nothing else."""
+    messages = tuple(
+        {**each, "content": [{"type": "text", "text": content}]}
+        if isinstance(content := each.get("content"), str) and content
+        else each
+        for each in told.messages
+    )
+    return replace(told, messages=messages, listed=True)
 
 
 def probe(

@@ -12,7 +12,8 @@ from typing import Any, TextIO
 from template_fix.bounds.limits import LimitExceeded, run_in_turn
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError
 from template_fix.checkpoint.template_copies import PROCESSOR_VIEW, TRANSFORMERS
-from template_fix.conversations.tags import USUAL, discover
+from template_fix.conversations.discovery import discover
+from template_fix.conversations.tags import USUAL
 from template_fix.data.batches import Batch, DataError
 from template_fix.data.rewrite import Rewriter
 from template_fix.data.row_check import RowCheck

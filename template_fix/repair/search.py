@@ -208,15 +208,19 @@ class Search:
         return any(
             after.text(seen.probe, upto) != before.text(seen.probe, upto)
             for seen in before
-            if not before.safe(seen.probe)
+            if seen.text is not None and not before.safe(seen.probe)
             for upto in (None, *(held.of for held in seen.breaks("stable")))
         )
 
 
-def count_wrong(examined: Examination, lists: bool = True) -> tuple[int, int, int]:
-    """Return what `count_lacking` counts, and how many turns don't follow their prompt; ``lists`` count where asked."""
+def count_wrong(examined: Examination, lists: bool = True) -> tuple[int, int, int, int]:
+    """Return what `count_lacking` counts, how many calls vanish, and how many turns don't follow their prompt.
+
+    ``lists`` count only where asked. That a call vanishes is worse than that its conversation fails, as people notice.
+    """
+    calls = [part for seen in examined if seen.text is not None for part in seen.lost if part.kind == "call"]
     unprompted = sum(len(seen.breaks("prompted")) for seen in examined if examined.owed(seen.probe))
-    return broken(examined), count_lacking(examined)[1] if lists else 0, unprompted
+    return broken(examined), count_lacking(examined)[1] if lists else 0, len(calls), unprompted
 
 
 def count_lacking(examined: Examination) -> tuple[int, int]:

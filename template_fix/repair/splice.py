@@ -81,6 +81,14 @@ def tag_in_front(template: Template, at: int, test: str, tag: str) -> Edit:
     return Edit(Span(begin.start, begin.start), text)
 
 
+def output_in_front(template: Template, at: int, test: str, printed: str) -> Edit:
+    """Return the edit that prints an expression, where a test holds, in front of the output that ``at`` stands in."""
+    begin = [token for token in lex(template.source) if token.kind == "variable_begin" and token.start < at][-1]
+    dash = "-" if begin.text.endswith("-") else ""
+    text = f"{{%{dash} if {test} %}}{{{{{dash} {printed} }}}}{{%{dash} endif %}}"
+    return Edit(Span(begin.start, begin.start), text)
+
+
 def literal(text: str) -> str:
     """Return the string literal of a text in template syntax; line ends become what Jinja takes them for."""
     return "'" + NEWLINE.sub("\n", text).replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"

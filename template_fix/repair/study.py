@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,9 +13,10 @@ from jinja2 import nodes
 from template_fix.bounds.limits import LimitExceeded, step
 from template_fix.contract.examination import Case, Examination, Observation
 from template_fix.conversations.battery import LONE_CLOSING_TAG, SEVERAL_BLOCKS, battery
+from template_fix.conversations.discovery import asked_for, asking, discover
 from template_fix.conversations.growth import unusual, with_switch
-from template_fix.conversations.probe import Part, Probe, probe
-from template_fix.conversations.tags import USUAL, Tags, asked_for, discover
+from template_fix.conversations.probe import Part, Probe, as_lists, probe
+from template_fix.conversations.tags import USUAL, Tags
 from template_fix.jinja.folding import CAPTURED, SWITCH, guard
 from template_fix.jinja.queries import optional, undeclared
 from template_fix.jinja.renderer import Message, Renderer, RenderError, Variables
@@ -81,6 +82,7 @@ class Study:
             with step("parsing the template"):
                 self.template = Template(source)
             renderer = Renderer(source, self.variables)
+            self.lists = asking(renderer).lists
             found = discover(renderer, self.template.tree, setting.tags)
             found = found or (Tags(*setting.assumed) if setting.assumed else None)
             self.case = self._case(renderer, found or NEUTRAL)
@@ -98,10 +100,10 @@ class Study:
         given = {*self.own_variables, *optional(self.template.tree)}
         for name, text in asked_for(self.template.tree):
             if name in given:
-                more += with_switch(self.tags, self.arguments, name, text)
+                more += self._as_taken(with_switch(self.tags, self.arguments, name, text))
         known = self.coverage
         if known:
-            found, known = find_reaching(known.joined_by(more), unusual(self.tags, self.arguments))
+            found, known = find_reaching(known.joined_by(more), self._as_taken(unusual(self.tags, self.arguments)))
             more += found
         itself, off = self.case
         larger = itself.enlarged(more)
@@ -123,19 +125,24 @@ class Study:
     def _varied(self, name: str) -> Iterator[Probe]:
         """Yield conversations that set a variable; what it changes where it is set against reasoning is asked for."""
         keeping = self.keeping.get(name, True)
-        kept = with_switch(self.tags, self.arguments, name, keeping)
+        probes = (with_switch(self.tags, self.arguments, name, value) for value in (keeping, not keeping))
+        kept, others = (list(self._as_taken(each)) for each in probes)
         yield from kept
         if name in self.keeping:
-            for probe, other in zip(with_switch(self.tags, self.arguments, name, not keeping), kept, strict=True):
+            for probe, other in zip(others, kept, strict=True):
                 yield replace(probe, fixed=self.examined.text(probe) != self.examined.text(other))
+
+    def _as_taken(self, probes: Iterable[Probe]) -> Iterator[Probe]:
+        """Yield conversations in the form in which the template takes contents."""
+        return (as_lists(each) if self.lists and not each.text_lists else each for each in probes)
 
     @cached_property
     def arguments(self) -> type:
         """Return the type of the arguments of calls that the template takes."""
-        return _arguments(self.examined.renderer, self.tags)
+        return _arguments(self.examined.renderer, self.tags, self.lists)
 
     def _case(self, renderer: Renderer, tags: Tags) -> Case:
-        probes = battery(tags, _arguments(renderer, tags))
+        probes = battery(tags, _arguments(renderer, tags, self.lists), self.lists)
         given = {} if self.setting.switch is None else {SWITCH: self.setting.switch}
         itself = Examination(renderer, probes, tags, given)
         known = SWITCH in undeclared(self.source)
@@ -268,11 +275,12 @@ class Study:
         )
 
 
-def _arguments(renderer: Renderer, tags: Tags) -> type:
+def _arguments(renderer: Renderer, tags: Tags, lists: bool) -> type:
     """Return the type in which a template takes the arguments of tool calls: a mapping, or a string of JSON."""
     for arguments in (dict, str):
         for empty in ("", None):
             asked = probe("ucta", tags, "plain", arguments=arguments, empty=empty, legacy=True)
+            asked = as_lists(asked) if lists else asked
             text = renderer(asked.messages, asked.tools)
             if isinstance(text, str) and all(part.text in text for part in asked.parts if part.kind == "call"):
                 return arguments

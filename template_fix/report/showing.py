@@ -11,8 +11,9 @@ from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError, Temp
 from template_fix.checkpoint.template_copies import TRANSFORMERS
 from template_fix.checkpoint.token_records import TOKENIZER
 from template_fix.conversations.builtin import Conversation, built_in
+from template_fix.conversations.discovery import discover
 from template_fix.conversations.disguise import Disguise
-from template_fix.conversations.tags import USUAL, discover
+from template_fix.conversations.tags import USUAL
 from template_fix.engine.patch import special_tokens
 from template_fix.jinja.renderer import REASONING_FIELDS, Failure, Renderer, RenderError, prepare_messages
 from template_fix.jinja.templates import Template

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shelf import source
 
-from template_fix.conversations.tags import Tags, closings, discover, find_in_literals, literals, pairs
+from template_fix.conversations.discovery import discover, find_in_literals, literals
+from template_fix.conversations.tags import Tags, closings, pairs
 from template_fix.jinja.renderer import Renderer
 from template_fix.jinja.templates import Template
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tiny_model import TEMPLATE
 
 from template_fix.bounds.limits import run_bounded
+from template_fix.conversations.discovery import discover
 from template_fix.conversations.rows import row_of
-from template_fix.conversations.tags import discover
 from template_fix.data.losses import Verdict, _count, spans
 from template_fix.data.troubles.view import RowTemplate
 from template_fix.data.verdicts import verdict_on

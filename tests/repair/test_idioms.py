@@ -85,7 +85,7 @@ IDIOMS = [
     ),
     pytest.param(
         "{% for m in messages %}<|{{ m.role }}|>\n<think>\n</think>{{ m.content }}<|stop|>{% endfor %}",
-        f"{{{{ '' if {SWITCH} and '<think>' in (m.content or '') else '<think>\\n</think>' }}}}",
+        f"'' if {SWITCH} and '<think>' in (m.content or '') else '<think>\\n</think>' }}}}",
         id="an empty block in the template's own text, whoever speaks",
     ),
     pytest.param(

@@ -99,3 +99,63 @@ def test_what_is_set_anew_for_each_block_is_no_sum() -> None:
 )
 def test_a_text_that_would_come_twice_is_refused(text: str, edits: list[tuple[str, str]]) -> None:
     assert refusal(text, *edits)
+
+
+# Contents are lists, and nothing else: joined in a namespace, or printed block by block.
+LISTS_ALONE = """\
+{%- for message in messages %}
+    {%- set body = namespace(text='') %}
+    {%- for block in message.content if block.type == 'text' %}
+        {%- set body.text = body.text + block.text %}
+    {%- endfor %}
+    {%- if message.role == 'assistant' %}
+        {%- if '</reason>' in body.text and not loop.last %}
+            {%- set body.text = body.text.split('</reason>', 1)[1].lstrip() %}
+        {%- endif %}
+        {{- '<|model|>' + body.text + '<|eom|>' }}
+    {%- else %}
+        {{- '<|' + message.role + '|>' + body.text + '<|eom|>' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|model|>' }}
+{%- endif %}
+"""
+BLOCK_BY_BLOCK = (
+    "{% for m in messages %}{{ m.role | capitalize }}:{% for part in m['content'] %}{% if part['type'] == 'text' %}"
+    "{% if m.role == 'assistant' %}{{ part['text'].split('</think>')[-1] | trim }}{% else %}{{ part['text'] }}"
+    "{% endif %}{% endif %}{% endfor %}<end>\n{% endfor %}{% if add_generation_prompt %}Assistant:<think>\n{% endif %}"
+)
+
+
+@pytest.mark.parametrize("text", [LISTS_ALONE, BLOCK_BY_BLOCK])
+def test_a_template_that_takes_lists_alone_is_judged_and_repaired_in_that_form(text: str) -> None:
+    examined = study(text).examined
+    assert count_lacking(examined)[0] and all(probe.listed for probe in examined.probes.values())
+    assert count_lacking(study(repaired(text)).examined) == (0, 0)
+    assert not patched(repaired(text)).changed
+
+
+@pytest.mark.parametrize(
+    ("text", "edit"),
+    [
+        pytest.param(
+            LISTS_ALONE,
+            (
+                "{{- '<|model|>'",
+                f"{{%- if {SWITCH} %}}{{{{- message.reasoning_content }}}}{{%- endif %}}{{{{- '<|model|>'",
+            ),
+            id="in front of the header",
+        ),
+        pytest.param(
+            BLOCK_BY_BLOCK,
+            (
+                "{{ part['text'].split",
+                f"{{% if {SWITCH} %}}{{{{ part['text'] }}}}{{% endif %}}{{{{ part['text'].split",
+            ),
+            id="what is kept printed twice",
+        ),
+    ],
+)
+def test_a_wrong_edit_of_a_template_that_takes_lists_alone_is_refused(text: str, edit: tuple[str, str]) -> None:
+    assert refusal(text, edit)

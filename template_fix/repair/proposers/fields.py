@@ -26,7 +26,7 @@ from template_fix.repair.message_reads import (
     with_keys,
 )
 from template_fix.repair.proposers import Basis, Proposal
-from template_fix.repair.splice import literal, put_expression
+from template_fix.repair.splice import literal, output_in_front, put_expression
 from template_fix.repair.turn_form import behind_header
 from template_fix.text.edits import Edit, Span
 from template_fix.trace.recorder import Site
@@ -44,11 +44,12 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
     once = tuple(_rebound(template, binding, tags, switch) for binding in bound)
     each, texts = (tuple(_folded(template, span, tags, switch, alone) for span in spans) for alone in (False, True))
     openings = [tuple({edit.span: edit for edit in made}.values()) for made in zip(*_openings(basis), strict=True)]
+    listed = tuple(dict.fromkeys(_in_front_of_lists(basis)))
     title = f"print {NAME} inside of the turn"
     why = f"The template reads no reasoning field; with this edit, {NAME} is printed as reasoning in content is."
     named = tuple(alias(template, binding, name, switch) for name in basis.fields for binding in bound)
     opened = (read + beside for beside in dict.fromkeys(openings) for read in (each, texts))
-    for edits in (named, each, texts, once, *opened):
+    for edits in (named, each, texts, once, *opened, listed):
         if edits:
             yield Proposal("TF203", "field fold", title, why, spans[0] if spans else edits[0].span, edits)
 
@@ -101,6 +102,21 @@ def _openings(basis: Basis) -> Iterator[tuple[Edit, Edit]]:
                     led = _led(basis, site, header, field, inside=len(loops) > 1)
                     guarded = f"{basis.switch} and {field}", f"{{{{- {_block(field, basis.tags)} }}}}"
                     yield led, next(behind_header(basis, seen, part.message, [guarded]), led)
+
+
+def _in_front_of_lists(basis: Basis) -> Iterator[Edit]:
+    """Yield the edits that print the field in front of the first block of a content that is a list."""
+    seen = next((seen for seen in basis.examined if seen.probe.listed and seen.probe.form == NAME and seen.lost), None)
+    answer = next((part for part, _ in seen.placed if part.kind == "answer"), None) if seen else None
+    outputs = basis.trace.record(seen.probe).outputs if seen and answer else ()
+    for site in (basis.trace.outputs[number] for number, text in outputs if answer and answer.text in text):
+        loops = list(enclosing_loops(basis.template, site.span))
+        if loops and isinstance(loops[0].target, nodes.Name):
+            field = access(basis.template, loops[0].target.name, NAME)
+            first = " and loop.first" if len(loops) > 1 else ""
+            yield output_in_front(
+                basis.template, site.span.start, f"{basis.switch} and {field}{first}", _block(field, basis.tags)
+            )
 
 
 def _led(basis: Basis, site: Site, header: str, field: str, *, inside: bool) -> Edit:

@@ -38,7 +38,11 @@ class _Printed(NamedTuple):
 
     def beside_content(self, without: str, tag: str, switch: str) -> Edit:
         """Return the edit that prints another literal in turns whose content brings a tag."""
-        return self.edit(f"{without} if {switch} and '{tag}' in ({self.content} or '') else {self.whole}")
+        return self.edit(self.without(without, tag, switch))
+
+    def without(self, without: str, tag: str, switch: str) -> str:
+        """Return the expression of another literal in turns whose content brings a tag, and of this one in others."""
+        return f"{without} if {switch} and '{tag}' in ({self.content} or '') else {self.whole}"
 
 
 def proposals(basis: Basis) -> Iterator[Proposal]:
@@ -50,7 +54,9 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
     for printed in found:
         yield from _left_out(printed, tags, switch)
     blocks = [printed for printed in found if _empty_block(printed.whole, tags)]
-    yield from (_filled(block, tags, switch) for block in blocks)
+    for block in blocks:
+        yield _filled(block, tags, switch, block.whole)
+        yield _filled(block, tags, switch, block.without("".join(_around_block(block.whole, tags)), tags.open, switch))
     # A lone closing tag in the content may be one that the answer speaks of.
     for tag in (tags.close, tags.open) if blocks else ():
         yield Proposal(
@@ -88,8 +94,8 @@ def _empty_block(whole: str, tags: Tags) -> bool:
     return bool(found) and behind.lstrip().startswith(tags.close)
 
 
-def _filled(printed: _Printed, tags: Tags, switch: str) -> Proposal:
-    """Return the proposal that puts the reasoning field into a block that is printed empty."""
+def _filled(printed: _Printed, tags: Tags, switch: str, otherwise: str) -> Proposal:
+    """Return the proposal that puts the reasoning field into a block that is printed empty, if there is one."""
     whole = printed.whole
     field = other_key(printed.content, "reasoning_content")
     front, back = _around_block(whole, tags)
@@ -101,7 +107,7 @@ def _filled(printed: _Printed, tags: Tags, switch: str) -> Proposal:
         "print the reasoning in the block that stands empty",
         "An empty block is printed in front of the turn, whether it has reasoning or not.",
         printed.at,
-        (printed.edit(f"{block} if {switch} and {field} else {whole}"),),
+        (printed.edit(f"{block} if {switch} and {field} else {otherwise}"),),
     )
 
 

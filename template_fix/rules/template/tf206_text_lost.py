@@ -19,8 +19,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from template_fix.contract.examination import Observation
-from template_fix.conversations.probe import Part
+from template_fix.conversations.probe import Part, probe
 from template_fix.jinja.queries import lost_sums
+from template_fix.repair.places import observed
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence, Level
 from template_fix.text.edits import Span
@@ -46,12 +47,7 @@ _FORMS = {
 
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding for each kind of text that is lost somewhere and printed elsewhere."""
-    if _takes_lists_alone(study):
-        lost_whole = next(seen for seen in study.examined if seen.lost and seen.probe.ordinary)
-        evidence = study.evidence(lost_whole, lost_whole.lost[0].message, lost_whole.lost[:1])
-        message = "contents are printed only where they are lists of text blocks: as text they are lost"
-        yield Found(message, None, (evidence,), 'give each content as [{"type": "text", "text": …}]')
-        return
+    yield from _takes_lists_alone(study)
     lost: dict[tuple[str, Span | None], dict[str, Evidence]] = {}
     reported: set[tuple[str, str]] = set()
     for seen in study.examined:
@@ -68,14 +64,14 @@ def check(study: Study) -> Iterator[Found]:
     yield from _in_lists(study)
 
 
-def _takes_lists_alone(study: Study) -> bool:
-    """Whether questions are printed where contents are lists of text blocks, and never where they are text."""
-    printed: dict[bool, set[bool]] = {True: set(), False: set()}
-    for seen in study.examined:
-        if seen.text is not None:
-            asked = {part not in seen.lost for part in seen.probe.parts if part.kind == "question"}
-            printed[seen.probe.text_lists] |= asked
-    return printed == {True: {True}, False: {False}}
+def _takes_lists_alone(study: Study) -> Iterator[Found]:
+    """Yield a note where contents are printed as lists of text blocks, and never as text."""
+    asked = probe("ua", study.tags, "plain")
+    text = study.examined.text(asked) if study.lists else None
+    if isinstance(text, str):
+        evidence = study.evidence(observed(asked, text), 0, asked.parts[:1])
+        message = "contents are printed only where they are lists of text blocks: as text they are lost"
+        yield Found(message, None, (evidence,), 'give each content as [{"type": "text", "text": …}]', Level.NOTE)
 
 
 def _in_lists(study: Study) -> Iterator[Found]:
