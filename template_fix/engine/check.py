@@ -12,8 +12,8 @@ from template_fix.engine.programs import Program, programs
 from template_fix.engine.studies import Studied, study_templates
 from template_fix.engine.token_repair import token_findings
 from template_fix.options import Options
-from template_fix.results import Finding, Place, Report
-from template_fix.rules import FILE_RULES, MARKER_RULES, is_wanted, rule_of
+from template_fix.results import Finding, Level, Place, Report
+from template_fix.rules import FILE_RULES, MARKER_RULES, WHOLE_RULES, Rule, is_wanted, rule_of
 from template_fix.tokens.reasoning_tokens import recorded_tags
 from template_fix.tokens.stub_tokenizer import within_limits
 from template_fix.tokens.tagged_checkpoint import Subject
@@ -81,9 +81,19 @@ def _located(copy: TemplateCopy, study: Studied) -> Iterator[Finding]:
         rule = rule_of(code)
         place = copy.place(*found.at) if found.at else Place(copy.file, template=copy.variant)
         unfound = _UNFOUND if found.sought and not found.at else ""
-        patch_with = rule.patch_with if study.learned.reasoning or rule in MARKER_RULES else None
         message, level = f"{found.message}{unfound}", found.level or rule.level
+        patch_with = rule.patch_with if study.learned.reasoning or rule in MARKER_RULES else None
+        if rule in WHOLE_RULES:
+            patch_with = _asked_for(rule, level, study.learned.reasoning)
         yield Finding(code, level, message, place, found.evidence, found.fix, patch_with)
+
+
+def _asked_for(rule: Rule[Any, Any], level: Level, reasoning: bool) -> str | None:
+    """Return the options with which a finding on the whole template is gone for: none of a note, and without any
+    notion of reasoning of errors alone by themselves."""
+    if level is Level.NOTE or rule.patch_with is None:
+        return None
+    return rule.patch_with if reasoning or level is Level.ERROR else f"--select {rule.code}"
 
 
 def subject_of(checkpoint: Checkpoint, studied: Iterable[Studied], options: Options) -> Subject:

@@ -64,6 +64,12 @@ def _patched(checkpoint: Checkpoint, options: Options, *, alike: bool) -> PatchR
         mended = mended.apply(on_files.edits)
         kept.append(_seen_from_before(on_files, made))
         made += kept[-1].edits
+    more = list(_mends(mended, options, programs(mended, alike=alike), before))
+    refused += [Refusal(repair, why) for repair, why in more if why]
+    # All at once: several templates may stand in one file, and several mends in one template.
+    mended = mended.apply(edit for repair, why in more if not why for edit in repair.edits)
+    kept += (traced := [_seen_from_before(repair, made) for repair, why in more if not why])
+    made += [edit for repair in traced for edit in repair.edits]
     if options.mark:
         marked = list(_marks(mended, options, programs(mended, alike=alike)))
         refused += [Refusal(repair, why) for repair, why in marked if why]
@@ -79,7 +85,7 @@ def _patched(checkpoint: Checkpoint, options: Options, *, alike: bool) -> PatchR
         file: (text, mended.files[file]) for file, text in checkpoint.files.items() if mended.files[file] != text
     }
     tags = next((pair for study in studied.values() for pair in study.learned.tags), None)
-    served = changed_prompt(checkpoint, mended, tags, special_tokens(checkpoint)) if tags and kept else None
+    served = changed_prompt(checkpoint, mended, tags or USUAL, special_tokens(checkpoint)) if kept else None
     switched = any(SWITCH in study.variables for study in studied.values()) or any(
         SWITCH in edit.text for repair in kept for _, edit in repair.edits
     )
@@ -88,6 +94,25 @@ def _patched(checkpoint: Checkpoint, options: Options, *, alike: bool) -> PatchR
         look_elsewhere(checkpoint, mended, tags or USUAL, special_tokens(checkpoint), dict(asked)) if kept else None
     )
     return PatchResult(before, after, tuple(kept), tuple(refused), changed, asked, served, abroad)
+
+
+def _mends(
+    checkpoint: Checkpoint, options: Options, found: Sequence[Program], before: Report
+) -> Iterator[tuple[Repair, str]]:
+    """Yield the repairs of what isn't reasoning, all of the same files, with the reason where one can't stand."""
+    from template_fix.engine.mending import SECONDS, Made, find_mends, is_mendable
+
+    if not any(is_mendable(finding.code) for finding in before.findings):
+        return
+    setting = setting_for(checkpoint, options)
+    tried = run_in_turn(find_mends, [(program.source, setting, options) for program in found], computing=SECONDS)
+    for program, made in zip(found, tried, strict=True):
+        if isinstance(made, LimitExceeded):
+            found_here = sorted({finding.code for finding in before.findings if is_mendable(finding.code)})
+            nothing = Proposal(found_here[0], "mend", "mend what isn't reasoning", "", Span(0, 0), ())
+            made = [Made(nothing, (), f"it {made}")]
+        for proposal, edits, reason in made:
+            yield _repair(program, proposal, (proposal.code,), edits), reason
 
 
 def _marks(checkpoint: Checkpoint, options: Options, found: Sequence[Program]) -> Iterator[tuple[Repair, str]]:

@@ -73,7 +73,7 @@ def _rule(module: ModuleType) -> AnyRule:
 
 READABLE_RULES: StudyRules = _rules("readable")
 REPAIRABLE_RULES: StudyRules = (*READABLE_RULES, *_rules("template"))
-# What they find concerns every template, and no proposal mends it yet.
+# What they find concerns every template, and is mended behind all else.
 WHOLE_RULES: StudyRules = _rules("whole")
 # Markers are put in last, and by no proposal.
 MARKER_RULES: StudyRules = _rules("markers")

@@ -32,6 +32,7 @@ from template_fix.tokens.reasoning_tokens import listed
 CODE = "TF211"
 LEVEL = Level.WARNING
 SUMMARY = "a tool call without content fails"
+PATCH_WITH = ""
 
 # The forms, with what passes them so: transformers 5 drops what is None, transformers 4 leaves it.
 _FORMS = (

@@ -34,6 +34,7 @@ from template_fix.tokens.reasoning_tokens import listed
 CODE = "TF213"
 LEVEL = Level.WARNING
 SUMMARY = "values are printed as Python and not as JSON"
+PATCH_WITH = "--select TF213"
 
 _FIX = "print what is no text with the filter tojson"
 # What a value is called, the value, and how Python spells it; in its place stands a text of the same kind of call.

@@ -1,0 +1,71 @@
+"""The judge of mends: of what isn't reasoning every text stays the same, or becomes just what a rule owes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeAlias
+
+from template_fix.contract.examination import Examination
+from template_fix.conversations.probe import Probe
+from template_fix.jinja.renderer import Failure
+
+
+class Rendering(NamedTuple):
+    """The first ``upto`` messages of a conversation, with the generation prompt or without."""
+
+    probe: Probe
+    upto: int
+    prompt: bool = False
+
+    def text(self, examined: Examination) -> str | Failure:
+        """Return what a template prints of it."""
+        return examined.text(self.probe, self.upto, self.prompt)
+
+
+# The text that is owed in the place of what a template prints, or fails with; None where that is right as it is.
+Owed: TypeAlias = Callable[[Rendering, "str | Failure"], "str | None"]
+
+
+class Mended(NamedTuple):
+    """What an edited template comes to: ``reason`` is empty where it may stand, ``gained`` counts the texts mended."""
+
+    reason: str
+    gained: int = 0
+
+
+def judge_mend(before: Examination, after: Examination, owed: Owed) -> Mended:
+    """Compare a template with an edited one over the battery of ``before``, every beginning of it included.
+
+    Each text has to be the same to the letter, or the one that is owed. What fails goes on failing, or prints what is
+    owed. The switch of reasoning plays no part: what is owed is owed whatever a caller passes.
+    """
+    gained = 0
+    for each in renderings(before.probes.values()):
+        old, new = each.text(before), each.text(after)
+        if old == new:
+            continue
+        wanted = owed(each, old)
+        if wanted is not None and new == wanted:
+            gained += 1
+        elif reason := _harm(old, new, wanted):
+            return Mended(f"{reason} ({each.probe.describe()})", gained)
+    return Mended("" if gained else "it would mend none of the conversations that were tried", gained)
+
+
+def renderings(probes: Iterable[Probe]) -> Iterator[Rendering]:
+    """Yield every beginning of conversations, with the generation prompt and without."""
+    for probe in probes:
+        for upto in (*probe.cuts, len(probe.messages)):
+            yield from (Rendering(probe, upto, prompt) for prompt in (False, True))
+
+
+def _harm(old: str | Failure, new: str | Failure, wanted: str | None) -> str:
+    if isinstance(old, Failure) and isinstance(new, Failure):
+        return "" if old.raised == new.raised else "it would fail where the template refuses, with words for people"
+    if isinstance(new, Failure):
+        return f"it would make the template fail: {new.reason}"
+    if wanted is not None:
+        return "it would not print what is owed, and just that"
+    if isinstance(old, Failure):
+        return "it would let a conversation pass that fails now, and nothing tells whether it is printed right"
+    return "it would change a text that is right"

@@ -1,0 +1,48 @@
+"""What isn't reasoning, repaired: which findings on the whole template are gone for, where, and by default or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from template_fix.engine.ignored import read_ignored
+from template_fix.options import Options
+from template_fix.repair.mends.mending import MENDS, Made, mend
+from template_fix.repair.study import Found, Setting, Study
+from template_fix.results import Level
+from template_fix.rules import WHOLE_RULES, Rule
+
+__all__ = ["SECONDS", "Made", "find_mends", "is_mendable"]
+
+# Computing time for all templates of a model together.
+SECONDS = 8.0
+_SERVED = "it would print another text for those who pass nothing, which --default original leaves as it is"
+
+
+def is_mendable(code: str) -> bool:
+    """Whether there is a mend for what a rule finds."""
+    return code in MENDS
+
+
+def find_mends(source: str, setting: Setting, options: Options) -> list[Made]:
+    """Return the mends of what is wrong with a template as a whole. Use it inside `limits.run_bounded`.
+
+    What a rule wants to be asked for is mended where its code is selected; so are warnings in templates without any
+    notion of reasoning.
+    """
+    ignored = read_ignored(source)
+    rules = [rule for rule in WHOLE_RULES if is_mendable(rule.code) and options.wants(rule.code)]
+    chosen = {
+        rule.code: partial(_gone_for, rule, options.names(rule.code))
+        for rule in rules
+        if rule.code not in ignored and (rule.patch_with == "" or options.names(rule.code))
+    }
+    return mend(source, setting, chosen, _SERVED if options.default == "original" else "")
+
+
+def _gone_for(rule: Rule[Study, Found], named: bool, study: Study) -> Iterator[Found]:
+    """Yield what a rule finds that is to be mended: no notes, and errors alone where nothing else is looked for."""
+    for found in rule.check(study):
+        level = found.level or rule.level
+        if level is Level.ERROR or (level is Level.WARNING and (named or study.reasoning)):
+            yield found

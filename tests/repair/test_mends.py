@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import pytest
+from rendering import render
+from shelf import FILE
+
+from template_fix.checkpoint.checkpoint import Checkpoint
+from template_fix.engine.mending import is_mendable
+from template_fix.engine.patch import Options, patch
+from template_fix.results import PatchResult
+from template_fix.rules import WHOLE_RULES
+
+CONFIG = '{"bos_token": "<s>", "eos_token": "</s>"}'
+# A right one; each test puts a defect in.
+RIGHT = """\
+{%- for m in messages %}
+    {{- '<|im_start|>' ~ m.role ~ '\\n' }}
+    {%- if m.reasoning_content %}{{- '<think>\\n' ~ m.reasoning_content ~ '\\n</think>\\n\\n' }}{%- endif %}
+    {{- CONTENT }}
+    {%- for call in m.tool_calls or [] %}
+        {{- '<tool_call>' ~ call.function.name ~ ARGUMENTS ~ '</tool_call>' }}
+    {%- endfor %}
+    {{- '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}
+"""
+PARAMETERS = """\
+call.function.name }}
+    {%- for name, value in call.function.arguments.items() %}
+        {{- '<' ~ name ~ '>' ~ VALUE ~ '</' ~ name ~ '>' }}
+    {%- endfor %}
+    {{- ''"""
+
+
+def template(content: str = "(m.content or '')", arguments: str = "(call.function.arguments | tojson)") -> str:
+    return RIGHT.replace("CONTENT", content).replace("ARGUMENTS", arguments)
+
+
+def parameters(value: str) -> str:
+    return template().replace(
+        "call.function.name ~ (call.function.arguments | tojson)", PARAMETERS.replace("VALUE", value)
+    )
+
+
+def plain(text: str) -> str:
+    """The same template without any notion of reasoning."""
+    [gone] = [line for line in text.splitlines() if "reasoning_content" in line]
+    return text.replace(gone + "\n", "")
+
+
+def patched(text: str, options: Options | None = None) -> PatchResult:
+    return patch(Checkpoint("model", {FILE: text, "tokenizer_config.json": CONFIG}), options)
+
+
+def mended(text: str, code: str) -> str:
+    result = patched(text, Options(select=code))
+    assert code not in {finding.code for finding in result.after.findings}
+    [repair] = result.kept
+    assert repair.codes == (code,)
+    return result.changed[FILE][1]
+
+
+def talk(value: object, **call: object) -> list[dict[str, object]]:
+    calls = [{"type": "function", "function": {"name": "f", "arguments": {"a": "text", "b": value}}}]
+    return [
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "tool_calls": calls, **call},
+        {"role": "tool", "content": "r"},
+        {"role": "assistant", "content": "done"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("m.content", id="a text that isn't there is no text"),
+        pytest.param("m.content.strip()", id="a method"),
+        pytest.param("m['content'] + ''", id="an item that is added to"),
+        pytest.param(
+            "(m['content'].split('<x>')[-1] if '<x>' in m['content'] else m['content'].strip())", id="three reads"
+        ),
+    ],
+)
+def test_a_call_without_content_is_printed_as_one_with_an_empty_text(content: str) -> None:
+    text = template(content)
+    if content == "m.content":
+        assert patched(text, Options(select="TF211")).kept == ()
+        return
+    after = mended(text, "TF211")
+    for form in ({}, {"content": ""}, {"content": None}):
+        assert render(after, talk("x", **form)) == render(template(), talk("x"))
+    assert render(after, talk("x", content="said")) == render(text, talk("x", content="said"))
+
+
+def test_a_template_that_refuses_goes_on_refusing_in_its_own_words() -> None:
+    text = template("(m.content if m.content is string else raise_exception('no text'))")
+    assert patched(text, Options(select="TF211")).kept == ()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("value", id="as it is"),
+        pytest.param("(value | string)", id="as a string"),
+        pytest.param("(value | tojson if value is mapping else value | string)", id="objects alone"),
+    ],
+)
+@pytest.mark.parametrize("given", [None, True, {"k": ["v", None]}, ["é", 1], "text", 3])
+def test_arguments_are_printed_as_json_and_texts_as_before(value: str, given: object) -> None:
+    right = parameters("(value if value is string else value | tojson)")
+    assert render(mended(parameters(value), "TF213"), talk(given)) == render(right, talk(given))
+
+
+def test_arguments_that_may_be_text_already_are_not_encoded_twice() -> None:
+    text = template(arguments="(call.function.arguments | string)")
+    calls = [{"type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}]
+    as_text = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "", "tool_calls": calls}]
+    after = mended(text, "TF213")
+    assert render(after, as_text) == render(text, as_text)
+    assert render(after, talk(None)) == render(template(), talk(None))
+
+
+def test_calls_of_pythons_own_are_left_alone() -> None:
+    text = parameters("value").replace("'<' ~ name ~ '>'", "'(' ~ name ~ '='").replace("'</' ~ name ~ '>'", "')'")
+    assert (
+        patched(text.replace("call.function.name }}", "call.function.name ~ '(' }}"), Options(select="TF213")).kept
+        == ()
+    )
+
+
+def test_spellings_that_a_model_may_have_learned_are_changed_only_where_that_is_asked_for() -> None:
+    text = parameters("value")
+    assert patched(text).kept == ()
+    [found] = [each for each in patched(text).before.findings if each.code == "TF213"]
+    assert found.patch_with == "--select TF213"
+
+
+def test_a_template_without_reasoning_is_mended_of_warnings_only_where_that_is_asked_for() -> None:
+    text = plain(template("m.content.strip()"))
+    assert patched(text).kept == ()
+    [found] = [each for each in patched(text).before.findings if each.code == "TF211"]
+    assert found.patch_with == "--select TF211"
+    assert patched(text, Options(select="TF211")).kept
+
+
+def test_a_mend_is_made_beside_a_repair_of_reasoning_and_leaves_that_as_it_is() -> None:
+    text = template("m.content.strip().split('</think>')[-1]")
+    without = patched(text, Options(ignore="TF211"))
+    both = patched(text)
+    reasoning = [repair for repair in both.kept if repair.codes != ("TF211",)]
+    assert [repair.edits for repair in reasoning] == [repair.edits for repair in without.kept]
+    assert [repair.codes for repair in both.kept][-1] == ("TF211",)
+    assert render(both.changed[FILE][1], talk("x")) == render(template(), talk("x"))
+
+
+def test_what_changes_prompts_is_refused_where_those_are_to_stay() -> None:
+    result = patched(parameters("value"), Options(select="TF213", default="original"))
+    assert not result.kept
+    assert "pass nothing" in result.refused[0].reason
+    assert patched(template("m.content.strip()"), Options(select="TF211", default="original")).kept
+
+
+def test_what_a_comment_says_is_meant_so_is_left_alone() -> None:
+    text = "{# template-fix: ignore[TF211] never comes #}" + template("m.content.strip()")
+    assert patched(text, Options(select="TF211")).kept == ()
+
+
+def test_every_copy_of_a_template_is_mended() -> None:
+    text = template("m.content.strip()")
+    files = {FILE: text, "additional_chat_templates/tool_use.jinja": text.replace("{%- for", "{%-  for", 1)}
+    assert patch(Checkpoint("model", files), Options(select="TF211")).changed.keys() == files.keys()
+
+
+def test_rules_that_say_they_are_mended_are() -> None:
+    assert {rule.code for rule in WHOLE_RULES if rule.patch_with is not None} == {
+        rule.code for rule in WHOLE_RULES if is_mendable(rule.code)
+    }
