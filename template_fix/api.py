@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from template_fix.data.row_check import RowCheck
     from template_fix.data.sources import Source
     from template_fix.engine.compare import Comparison
-    from template_fix.report.showing import Showing
+    from template_fix.report.showing.engines import Engine
+    from template_fix.report.showing.show import Showing
     from template_fix.share.plan import Plan
     from template_fix.share.push import Pushed
 
@@ -190,17 +191,31 @@ def show(
     *,
     variant: str | None = None,
     revision: str | None = None,
+    source: Source | None = None,
+    row: int = 1,
+    columns: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
+    engine: Engine | None = None,
+    mask: bool = False,
 ) -> Showing:
     """Return what a model's template makes of the conversation in the file ``messages``, or of the built-in one.
 
-    ``variant`` names the template. Raises as `check` does, ConversationError for a file that holds no conversation, and
-    RenderError for a template that can't be run.
+    It may be a row of training data as well, of ``source`` the one with the number ``row``, with ``columns`` as in
+    `row_check`. ``variant`` names the template, ``flags`` are variables of it. ``engine`` is another one to render
+    with; with ``mask`` come the tokens, and which of them are trained on. Raises as `check` does, ConversationError for
+    a file that holds no conversation, DataError for data, RenderError for a template that can't be run, and EngineError
+    for an engine that isn't there.
     """
     from template_fix.conversations.builtin import read_conversation
-    from template_fix.report.showing import show as show_one
+    from template_fix.report.showing.show import show as show_one
 
-    conversation = read_conversation(Path(messages)) if messages else None
-    return show_one(open_model(model, revision).checkpoint, conversation, tags, variant)
+    conversations = [read_conversation(Path(messages))] if messages else []
+    if source is not None:
+        from template_fix.data.one_row import find_row
+
+        conversations += find_row(source, row, columns or {})
+    checkpoint = open_model(model, revision).checkpoint
+    return show_one(checkpoint, conversations, tags, variant, flags, engine=engine, mask=mask)
 
 
 def push(

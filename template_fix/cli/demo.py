@@ -20,7 +20,8 @@ from template_fix.disk.store import WriteError
 from template_fix.engine.patch import special_tokens
 from template_fix.report.checks import check_lines
 from template_fix.report.findings import by_gravity, finding_lines, patch_lines, tally
-from template_fix.report.showing import Shown, render_all, shown_lines
+from template_fix.report.showing.lines import shown_lines
+from template_fix.report.showing.rendering import Shown, render_all
 from template_fix.report.terminal import WIDEST, Line, Piece, line, width_of
 from template_fix.results import Failed, Patched, Report
 from template_fix.text.json_nodes import JsonObject
@@ -99,7 +100,7 @@ def _render_row(path: str) -> Row:
     from tokenizers import Tokenizer
 
     checkpoint = Checkpoint.read(path)
-    _, [row] = render_all(checkpoint.templates[0].source, special_tokens(checkpoint), Conversation("row", ROW))
+    _, [row] = render_all(checkpoint.templates[0].source, special_tokens(checkpoint), [Conversation("row", ROW)])
     tokenizer = Tokenizer.from_str(checkpoint.files["tokenizer.json"])
     text = "".join(run.text for turn in row.turns for run in turn.runs if run.kind != "dropped")
     tokens = tuple(tokenizer.decode([number], skip_special_tokens=False) for number in tokenizer.encode(text).ids)

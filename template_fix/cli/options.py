@@ -130,43 +130,6 @@ ignore = click.option(
 )
 
 
-def _columns(_: click.Context, __: click.Parameter, given: Sequence[str]) -> dict[str, str]:
-    from template_fix.conversations.rows import NAMEABLE
-
-    named = dict(each.partition("=")[::2] for each in given)
-    if wrong := [what for what, name in named.items() if what not in NAMEABLE or not name]:
-        raise click.BadParameter(f"{wrong[0]}: write WHAT=NAME, with WHAT one of {', '.join(NAMEABLE)}")
-    return named
-
-
-_DATA = (
-    click.option("--data", multiple=True, type=FILLED, metavar="DATA", help="Training data to render, as told above."),
-    click.option("--column", "columns", multiple=True, callback=_columns, metavar="WHAT=NAME", help="Its columns."),
-    click.option("--split", default="train", show_default=True, help="The split of a data set on the Hub."),
-    click.option("--subset", metavar="NAME", help="The subset (configuration) of a data set on the Hub."),
-    click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N rows."),
-    click.option("--sample", type=click.IntRange(1), metavar="N", help="Only N rows, taken at random."),
-    click.option(
-        "--transformers",
-        type=click.Choice(["4.57", "5"]),
-        help="Render as this version does.  [default: 5]",
-    ),
-    click.option(
-        "--rows",
-        "listing",
-        type=FILLED,
-        metavar="OUT",
-        help="Write a line for each row in trouble to OUT, a new file.",
-    ),
-    click.option(
-        "--rewrite",
-        type=FILLED,
-        metavar="OUT",
-        help="Write all rows to OUT, a new file, with reasoning where it is printed as such.",
-    ),
-    click.option("--processes", type=click.IntRange(1), metavar="N", help="How many at once.  [default: one a CPU]"),
-)
-
 _PUSH = (
     click.argument("source", type=FILLED),
     click.option(
@@ -197,36 +160,6 @@ class Models(NamedTuple):
     named: tuple[str, ...]
     lists: tuple[str, ...]
     owners: tuple[str, ...]
-
-
-class Data(NamedTuple):
-    """Which training data to look at, and how much of it."""
-
-    data: tuple[str, ...]
-    columns: dict[str, str]
-    split: str
-    subset: str | None
-    limit: int | None
-    sample: int | None
-    transformers: str | None
-    listing: str | None
-    rewrite: str | None
-    processes: int | None
-
-    @property
-    def needs_data(self) -> bool:
-        """Whether anything is asked for that makes no sense without data."""
-        return bool(self.columns or self.subset or self.limit or self.sample or self.processes or self.writes)
-
-    @property
-    def writes(self) -> bool:
-        """Whether anything is asked for that is said of rows alone."""
-        return bool(self.transformers or self.listing or self.rewrite)
-
-    @property
-    def release(self) -> int:
-        """The version of transformers as which rows are rendered."""
-        return 4 if self.transformers == "4.57" else 5
 
 
 revision = click.option(
@@ -265,8 +198,8 @@ _plain = click.option(
     metavar="TOKEN",
     help="A token that decoding shall keep, too, such as '<answer>', with its closing tag.",
 )
-_set = click.option(
-    "--set", "flags", multiple=True, callback=_flags, metavar="NAME=VALUE", help="Judge with this variable."
+set_flags = click.option(
+    "--set", "flags", multiple=True, callback=_flags, metavar="NAME=VALUE", help="Pass this variable to the template."
 )
 
 
@@ -291,7 +224,7 @@ def _make_request(**given: Any) -> PushRequest:
     return PushRequest(options=Options(**chosen, default=default), **given)
 
 
-def _gather(
+def gather(
     name: str, make: Callable[..., Any], *options: Callable[[Any], Any], apart: Sequence[str] = ()
 ) -> Callable[[Command], Command]:
     """Give a command options, and what ``make`` makes of their values under a name; ``apart`` are passed on."""
@@ -316,11 +249,11 @@ def _name_of(option: Callable[[Any], Any]) -> str:
 
 
 # Which models to check.
-checked = _gather("models", Models, *_CHECKED)
+checked = gather("models", Models, *_CHECKED)
 # What to check, as one `Options` value.
-check_options = _gather("options", _make_options, select, ignore, tags, _plain, _set, engines)
+check_options = gather("options", _make_options, select, ignore, tags, _plain, set_flags, engines)
 # How to report, as one `Manner` value.
-manner = _gather(
+manner = gather(
     "manner",
     _make_manner,
     click.option("--strict", is_flag=True, help="Let warnings count as well as errors."),
@@ -333,11 +266,9 @@ manner = _gather(
     report_format("text", "concise", "github", "json", "sarif"),
 )
 # How to repair, as one `Options` value.
-patch_options = _gather("options", _make_options, select, ignore, tags, _plain, _default, mark, engines)
-# Which training data to look at, as one `Data` value.
-data_options = _gather("rows", Data, *_DATA)
+patch_options = gather("options", _make_options, select, ignore, tags, _plain, _default, mark, engines)
 # What to share and where, as one `PushRequest` value.
-push_options = _gather(
+push_options = gather(
     "request",
     _make_request,
     *(*_PUSH, revision, select, ignore, tags, _plain, _shared_default, mark),

@@ -18,7 +18,7 @@ from template_fix.text.json_nodes import JsonObject
 if TYPE_CHECKING:
     from template_fix.data.check import DataReport
     from template_fix.engine.compare import Comparison
-    from template_fix.report.showing import Showing
+    from template_fix.report.showing.show import Showing
     from template_fix.share.plan import Plan
     from template_fix.share.push import Pushed
 
@@ -167,7 +167,7 @@ def print_plan(plan: Plan) -> None:
 def print_show(showing: Showing | Failed, form: Format) -> int:
     """Print what a template makes of a conversation."""
     from template_fix.report.as_json import showing_json
-    from template_fix.report.showing import showing_lines
+    from template_fix.report.showing.lines import showing_lines
 
     print_one("show", showing, form, showing_json, showing_lines)
     failed = isinstance(showing, Failed) or all(shown.failure is not None for shown in showing.shown)

@@ -11,16 +11,14 @@ import click
 from template_fix.cli.options import (
     EXIT_CODES,
     FILLED,
-    Data,
     Models,
     check_options,
     checked,
-    data_options,
     manner,
-    pairs,
     report_format,
     revision,
 )
+from template_fix.cli.row_options import Data, Shows, data_options, show_options
 from template_fix.cli.settings import Configured
 
 if TYPE_CHECKING:
@@ -127,23 +125,37 @@ def explain(code: str | None, form: Format) -> int:
 @click.command(epilog=EXIT_CODES)
 @click.argument("model", type=FILLED)
 @revision
-@click.option(
-    "--messages", type=FILLED, metavar="FILE", help="A conversation: JSON, or the first line of a JSONL file."
-)
-@click.option("--variant", metavar="NAME", help="The template of this name, such as tool_use.")
-@click.option("--tag", "tags", nargs=2, callback=pairs, metavar="OPEN CLOSE", help="The reasoning tags.")
+@show_options
 @report_format("text", "json")
-def show(
-    model: str,
-    revision: str | None,
-    messages: str | None,
-    variant: str | None,
-    tags: tuple[str, str] | None,
-    form: Format,
-) -> int:
-    """Render a conversation, with what is dropped struck out."""
+def show(model: str, revision: str | None, wish: Shows, form: Format) -> int:
+    """Render a conversation, with what is dropped struck out.
+
+    It is a built-in one, or that of a file (--messages), or a row of training data, as check --data takes it (--data,
+    with --row 7 for the one that a check tells of as rows.jsonl:7). --mask shows its tokens, and which of them are
+    trained on with assistant_only_loss; --engine what another engine prints.
+    """
+    if wish.messages and wish.data:
+        raise click.UsageError("--messages and --data both name a conversation; one is shown")
+    if not wish.data and wish.needs_data:
+        raise click.UsageError("--row, --column, --split and --subset go with --data")
     from template_fix import api
     from template_fix.cli import output, run
+    from template_fix.data.sources import Source
 
-    call = partial(api.show, messages=messages, tags=tags, variant=variant, revision=revision)
+    source = None
+    if wish.data:
+        source = Source((wish.data,), wish.split or "train", wish.subset, columns=tuple(wish.columns.values()))
+    call = partial(
+        api.show,
+        messages=wish.messages,
+        tags=wish.tags,
+        variant=wish.variant,
+        revision=revision,
+        source=source,
+        row=wish.row or 1,
+        columns=wish.columns,
+        flags=dict(wish.flags),
+        engine=wish.engine,
+        mask=wish.mask,
+    )
     return output.print_show(next(run.try_each([model], call)), form)

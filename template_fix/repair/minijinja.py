@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from template_fix.bounds.limits import step
 from template_fix.contract.examination import Examination
 from template_fix.conversations.probe import Probe
-from template_fix.jinja.renderer import Failure, Variables
+from template_fix.jinja.renderer import Failure, Message, Tool, Variables
 from template_fix.jinja.templates import Template
 from template_fix.text.edits import Span, common_prefix
 from template_fix.trace.recorder import trace_template
@@ -67,13 +68,23 @@ class Minijinja:
 
     def __call__(self, examined: Examination, probe: Probe, prompt: bool) -> str | Refusal:
         """Return what is printed of a conversation, with the generation prompt or without."""
+        return self.render(probe.messages, probe.tools, prompt, **examined.set_for(probe))
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] | None = None,
+        add_generation_prompt: bool = False,
+        **flags: Any,
+    ) -> str | Refusal:
+        """Return what is printed of messages, or why nothing is."""
         given = {
-            "messages": list(probe.messages),
-            "tools": None if probe.tools is None else list(probe.tools),
+            "messages": list(messages),
+            "tools": None if tools is None else list(tools),
             "documents": None,
-            "add_generation_prompt": prompt,
+            "add_generation_prompt": add_generation_prompt,
             **self.variables,
-            **examined.set_for(probe),
+            **flags,
         }
         with step("rendering the template in minijinja"):
             try:

@@ -14,7 +14,9 @@ from template_fix.text.display import cut, mask_secrets, scrub_all
 from template_fix.version import version
 
 if TYPE_CHECKING:
-    from template_fix.report.showing import Showing, Shown, TagTokens
+    from template_fix.report.showing.mask import Masked
+    from template_fix.report.showing.rendering import Shown
+    from template_fix.report.showing.show import Showing, TagTokens
 
 SCHEMA = 1
 # How much of a text that shows something is told.
@@ -84,6 +86,10 @@ def showing_json(showing: Showing) -> dict[str, object]:
         "conversations": [shown_json(shown) for shown in showing.shown],
         "tags": [_tag(tag) for tag in showing.tags],
         "note": showing.note,
+        "engine": showing.engine,
+        "otherwise": list(showing.otherwise),
+        "masks": [_mask(masked) for masked in showing.masks],
+        "mask_note": showing.mask_note,
     }
 
 
@@ -91,6 +97,11 @@ def shown_json(shown: Shown) -> dict[str, object]:
     """Return one conversation; the kept and template runs together are what was rendered."""
     turns = [{"role": turn.role, "runs": [run._asdict() for run in turn.runs]} for turn in shown.turns]
     return {"title": shown.title, "failure": shown.failure, "turns": turns}
+
+
+def _mask(masked: Masked) -> dict[str, object]:
+    """Return the tokens of one conversation."""
+    return {"tokenized": masked.tokenized, "tokens": [token._asdict() for token in masked.tokens]}
 
 
 def _tag(tag: TagTokens) -> dict[str, object]:

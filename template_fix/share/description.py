@@ -23,7 +23,8 @@ from template_fix.report.findings import (
     proof_lines,
     whom_it_concerns,
 )
-from template_fix.report.showing import Showing, Shown, show
+from template_fix.report.showing.rendering import Shown
+from template_fix.report.showing.show import Showing, show
 from template_fix.results import Evidence, Finding, PatchResult, Target
 from template_fix.share.markdown import code, fenced, prose
 from template_fix.text.edits import differing
@@ -138,7 +139,7 @@ def _item(finding: Finding) -> str:
 def evidence(result: PatchResult, before: Checkpoint, after: Checkpoint) -> str:
     """Return the same conversation before and after, and what decoding keeps; without these, what the rules saw."""
     try:
-        one, other = show(before, None, None), show(after, None, None, flags=dict(result.asked))
+        one, other = show(before), show(after, flags=dict(result.asked))
         renderings = list(_renderings(one, other)) or list(_unusual(result, before, after))
         parts = [*renderings, *_decodings(one, other)]
     except (CheckpointError, RenderError):
@@ -149,9 +150,7 @@ def evidence(result: PatchResult, before: Checkpoint, after: Checkpoint) -> str:
 def _unusual(result: PatchResult, before: Checkpoint, after: Checkpoint) -> Iterator[str]:
     tags = next((pair for template in result.before.templates for pair in template.tags), USUAL)
     for conversation in unusual(tags):
-        yield from _renderings(
-            show(before, conversation, None), show(after, conversation, None, flags=dict(result.asked))
-        )
+        yield from _renderings(show(before, [conversation]), show(after, [conversation], flags=dict(result.asked)))
 
 
 def _renderings(before: Showing, after: Showing) -> Iterator[str]:

@@ -10,7 +10,7 @@ from template_fix.cli.demo import ROW, model_files
 from template_fix.conversations.builtin import Conversation
 from template_fix.conversations.tags import USUAL
 from template_fix.engine.patch import special_tokens
-from template_fix.report.showing import render_all
+from template_fix.report.showing.rendering import render_all
 
 SAYS = ROW[-1]["content"]
 
@@ -31,7 +31,7 @@ def test_the_model_is_small_and_reads_as_a_checkpoint(model):
 
 def test_its_template_drops_the_reasoning_of_each_turn(model):
     checkpoint = Checkpoint.read(model)
-    tags, [row] = render_all(checkpoint.templates[0].source, special_tokens(checkpoint), Conversation("row", ROW))
+    tags, [row] = render_all(checkpoint.templates[0].source, special_tokens(checkpoint), [Conversation("row", ROW)])
     assert tags == USUAL
     dropped = ["".join(run.text for run in turn.runs if run.kind == "dropped").strip() for turn in row.turns]
     assert dropped == ["", ROW[1]["content"].split("\n\n")[0], "", ROW[3]["content"].split("\n\n")[0]]

@@ -26,7 +26,8 @@ from template_fix.jinja.renderer import RenderError
 from template_fix.report.as_json import document, report_json
 from template_fix.report.checks import check_lines
 from template_fix.report.excerpts import edit_line, evidence_lines, shorten_pieces, source_lines
-from template_fix.report.showing import Shown, Turn, shown_lines
+from template_fix.report.showing.lines import shown_lines
+from template_fix.report.showing.rendering import Shown, Turn
 from template_fix.report.terminal import Line, Piece, add_marks, line, printer, wrap
 from template_fix.results import Evidence, Finding, Level, Place, Report
 from template_fix.text.edits import Edit, Span

@@ -7,7 +7,8 @@ from samples import AT, FOUND, PATCHED
 
 from template_fix.report.alignment import Run
 from template_fix.report.as_json import document, outcomes_json, showing_json
-from template_fix.report.showing import Showing, Shown, TagTokens, Turn
+from template_fix.report.showing.rendering import Shown, Turn
+from template_fix.report.showing.show import Showing, TagTokens
 from template_fix.results import Failed, Patched
 from template_fix.share.plan import Plan
 from template_fix.share.push import Pushed

@@ -8,7 +8,9 @@ from tokenizers import Tokenizer, models
 from template_fix.conversations.builtin import Conversation
 from template_fix.jinja.renderer import RenderError
 from template_fix.report.alignment import Run
-from template_fix.report.showing import Shown, TagTokens, Turn, render_all, shown_lines, tag_tokens, token_lines
+from template_fix.report.showing.lines import shown_lines, token_lines
+from template_fix.report.showing.rendering import Shown, Turn, render_all
+from template_fix.report.showing.show import TagTokens, tag_tokens
 from template_fix.report.terminal import add_marks, wrap
 
 WHOLE = """\
@@ -26,11 +28,11 @@ SPLIT = """\
 UPPER = SPLIT.replace("+ content +", "+ content | upper +")
 RAISES = "{{ raise_exception('roles must alternate') }}"
 QUESTION = {"role": "user", "content": "How many?"}
-ASKED = Conversation("test", (QUESTION,))
+ASKED = [Conversation("test", (QUESTION,))]
 
 
 def dropped(template, *messages):
-    _, [result] = render_all(template, {}, Conversation("test", messages))
+    _, [result] = render_all(template, {}, [Conversation("test", messages)])
     assert result.failure is None
     return [[run.text for run in turn.runs if run.kind == "dropped"] for turn in result.turns]
 

@@ -15,7 +15,7 @@ from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError
 from template_fix.data.check import row_check_of
 from template_fix.engine.patch import check
 from template_fix.options import Options
-from template_fix.report.showing import show
+from template_fix.report.showing.show import show
 from template_fix.rules import FILE_RULES, TOKEN_RULES
 from template_fix.tokens.loadability import obstacles
 from template_fix.tokens.loaders import skipped_by
@@ -62,7 +62,7 @@ def rows_checked(found: Checkpoint, chosen: tuple[tuple[str, str], ...]) -> obje
 
 
 def shown(found: Checkpoint, chosen: tuple[tuple[str, str], ...]) -> object:
-    return show(found, None, chosen[0] if chosen else None)
+    return show(found, tags=chosen[0] if chosen else None)
 
 
 @pytest.mark.parametrize("command", [checked, rows_checked, shown])

@@ -1,0 +1,1 @@
+"""Shows what a template makes of conversations, and what becomes of that."""

@@ -1,0 +1,160 @@
+"""What a template makes of one conversation, message by message: printed, dropped, or the template's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from template_fix.bounds.limits import LimitExceeded, run_bounded
+from template_fix.conversations.builtin import Conversation, built_in
+from template_fix.conversations.discovery import discover
+from template_fix.conversations.disguise import Disguise
+from template_fix.conversations.tags import USUAL
+from template_fix.jinja.renderer import REASONING_FIELDS, Failure, Message, Renderer, RenderError, prepare_messages
+from template_fix.jinja.templates import Template
+from template_fix.report.alignment import Run, align, put_on_words
+
+# Computing time for a conversation.
+SECONDS = 8.0
+
+
+# What prints a conversation: messages, tools and whether to ask for an answer, and then template variables by name.
+Render = Callable[..., "str | Failure"]
+
+
+class Turn(NamedTuple):
+    """One message: its role and what was printed for it, with what was dropped in its place."""
+
+    role: str
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One conversation as a template prints it; ``failure`` tells why it doesn't."""
+
+    title: str
+    turns: tuple[Turn, ...] = ()
+    failure: str | None = None
+
+    @property
+    def text(self) -> str:
+        """All that is printed of it."""
+        return "".join(run.text for turn in self.turns for run in turn.runs if run.kind != "dropped")
+
+
+class _Printed(NamedTuple):
+    """A rendering, and what is printed where the conversation ends after each message."""
+
+    text: str
+    endings: list[str]
+
+
+def render_all(
+    source: str,
+    variables: Mapping[str, object],
+    conversations: Sequence[Conversation] = (),
+    tags: tuple[str, str] | None = None,
+    others: Sequence[tuple[str, str]] = (USUAL,),
+) -> tuple[tuple[str, str] | None, list[Shown]]:
+    """Return the reasoning tags and what the template prints of conversations, or of the built-in ones.
+
+    ``tags`` overrides what the template tells of itself; where it tells nothing, the built-in conversations have the
+    first of ``others``. Raises RenderError for a template that can't be compiled or exceeds its limits.
+    """
+    try:
+        return run_bounded(_render_here, source, variables, conversations, tags, others[0], computing=SECONDS)
+    except LimitExceeded as error:
+        raise RenderError(f"the template was stopped: {error}") from None
+
+
+def _render_here(
+    source: str,
+    variables: Mapping[str, object],
+    conversations: Sequence[Conversation],
+    tags: tuple[str, str] | None,
+    other: tuple[str, str],
+) -> tuple[tuple[str, str] | None, list[Shown]]:
+    renderer = Renderer(source, variables)
+    found = discover(renderer, Template(source).tree, tags)
+    own = (found.open, found.close) if found else None
+    return own, [show_printed(renderer, each) for each in conversations or built_in(own or other)]
+
+
+def show_printed(render: Render, conversation: Conversation) -> Shown:
+    """Return what ``render`` prints of a conversation, put beside what was said. Works as `requests_of` says."""
+    first, second, disguise = _both(conversation)
+    plain = _print(render, first, conversation)
+    if isinstance(plain, Failure):
+        return Shown(conversation.title, failure=plain.reason)
+    named = _print(render, second, conversation)
+    # A template that treats some words differently prints another text: then the words themselves must do.
+    if isinstance(named, _Printed) and disguise.fits(named.text, plain.text):
+        said = [_text_of(message) for message in second]
+        regions = align(said, named.text, named.endings, disguise.take_off)
+    else:
+        regions = align([_text_of(message) for message in conversation.messages], plain.text, plain.endings)
+    roles = [str(message["role"]) for message in conversation.messages]
+    return Shown(conversation.title, tuple(Turn(role, tuple(runs)) for role, runs in zip(roles, regions, strict=True)))
+
+
+def requests_of(conversation: Conversation) -> list[list[dict[str, Any]]]:
+    """Return the messages of each rendering that `show_printed` asks for, in its order.
+
+    It asks for the conversation and for its beginnings, and then for the same with its words in disguise, unless the
+    first is refused.
+    """
+    return [ready for messages in _both(conversation)[:2] for ready in _renderings(messages)]
+
+
+def _both(conversation: Conversation) -> tuple[Sequence[Message], Sequence[Message], Disguise]:
+    """Return the messages of a conversation, and the same with their words in disguise."""
+    disguise = Disguise()
+    disguised = [_with_texts(each, lambda text: put_on_words(text, disguise)) for each in conversation.messages]
+    return conversation.messages, disguised, disguise
+
+
+def _renderings(messages: Sequence[Message]) -> list[list[dict[str, Any]]]:
+    ready = prepare_messages(messages)
+    return [ready, *(ready[: number + 1] for number in range(len(ready)))]
+
+
+def _print(render: Render, messages: Sequence[Message], conversation: Conversation) -> _Printed | Failure:
+    whole, *beginnings = _renderings(messages)
+    text = render(whole, conversation.tools, **conversation.flags)
+    if isinstance(text, Failure):
+        return text
+    endings = [render(each, conversation.tools, **conversation.flags) for each in beginnings]
+    return _Printed(text, [ending if isinstance(ending, str) else "" for ending in endings])
+
+
+def _text_of(message: Message) -> str:
+    """Return all that a message says, in the order in which templates print it: reasoning, content, tool calls."""
+    texts: list[str] = []
+
+    def collect(text: str) -> str:
+        texts.append(text)
+        return text
+
+    _with_texts(message, collect)
+    return "\n".join(texts)
+
+
+def _with_texts(message: Message, change: Callable[[str], str]) -> dict[str, object]:
+    """Return the message with ``change`` made to each text in it, called in the order in which templates print them."""
+    fields = [name for name in REASONING_FIELDS if message.get(name) is not None][:1]
+    changed = {name: _change(message[name], change) for name in (*fields, "content", "tool_calls") if name in message}
+    rest = {name: value for name, value in message.items() if name not in REASONING_FIELDS}
+    return {**rest, **changed}
+
+
+def _change(value: Any, change: Callable[[str], str], key: str = "") -> Any:
+    if isinstance(value, str):
+        # What kind of block or call it is, and which call an answer belongs to, is structure and not text.
+        return value if key in ("type", "id") else change(value)
+    if isinstance(value, list):
+        return [_change(item, change) for item in value]
+    if isinstance(value, dict):
+        return {name: _change(item, change, name) for name, item in value.items()}
+    return value
