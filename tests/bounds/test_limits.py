@@ -412,15 +412,9 @@ print(before == after)
     assert ran.stderr == ""
 
 
-@pytest.mark.parametrize(
-    ("function", "threads"),
-    [
-        pytest.param("spin", "one thread", id="in Python-one thread"),
-        pytest.param("spin", "two threads", id="in Python-two threads"),
-        pytest.param("counted", "one thread", id="in one call that no signal interrupts-one thread"),
-        pytest.param("counted", "two threads", marks=pytest.mark.slow, id="in one call-two threads"),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", ["one thread", "two threads"])
+@pytest.mark.parametrize("function", [pytest.param("spin", id="in Python"), pytest.param("counted", id="in one call")])
 def test_time_is_bounded_where_the_caller_has_blocked_or_ignores_signals(function: str, threads: str) -> None:
     program = f"""
 import signal, sys, threading, time
@@ -456,17 +450,11 @@ ENDS = {"SIGTERM": signal.SIGTERM, "SIGKILL": signal.SIGKILL, "an exit": None}
 THREADS = ("one thread", "two threads", "blocked signals")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
-@pytest.mark.parametrize(
-    ("work", "end", "threads"),
-    [
-        # Half of them meet each pair of two.
-        pytest.param(work, end, threads, marks=[pytest.mark.slow] if (number + index + other) % 2 else [])
-        for number, work in enumerate(("spin", "slept"))
-        for index, end in enumerate(ENDS)
-        for other, threads in enumerate(THREADS)
-    ],
-)
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("work", ["spin", "slept"])
 def test_no_child_outlives_its_parent(work: str, end: str, threads: str, tmp_path: Path) -> None:
     mark = f"TEMPLATE_FIX_TEST={os.getpid()}-{time.monotonic_ns()}"
     program = f"""

@@ -124,6 +124,7 @@ def test_what_is_shown_of_a_long_text_is_short(unit: str, size: int) -> None:
     assert time.process_time() - started < 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", ["é", "日\u0301", " ", "a "], ids=ascii)
 def test_wrapping_takes_as_long_as_the_text_is(unit: str) -> None:
     started = time.process_time()

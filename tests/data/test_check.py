@@ -206,6 +206,7 @@ def test_the_answer_in_json_has_all_counts(told: Any) -> None:
     assert data["before"]["worst"][0]["number"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.children
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_several_processes_say_the_same_as_one(told: Any, processes: int) -> None:

@@ -89,6 +89,7 @@ def test_a_row_that_hangs_is_stopped_and_the_others_are_checked(impatient: None)
     assert told["failure"][1].startswith("the template was stopped: rendering the template takes more than ")
 
 
+@pytest.mark.slow
 def test_a_template_that_always_hangs_is_given_up(impatient: None) -> None:
     told = check(SLOW)({"messages": [ROW["messages"]] * 10})
     assert told["failure"][-1].startswith("not tried: the template had exceeded its limits")

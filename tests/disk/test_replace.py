@@ -395,6 +395,7 @@ def test_a_patch_killed_anywhere_leaves_the_old_directory_or_the_new_one(tmp_pat
     assert any(halves not in (old, after(old)) for halves in seen), "no kill fell between two files"
 
 
+@pytest.mark.slow
 @posix
 def test_an_undo_killed_anywhere_is_finished_by_the_next(tmp_path: Path) -> None:
     for number in count(1):
@@ -565,6 +566,7 @@ def test_an_undo_killed_anywhere_leaves_no_empty_store_once_it_is_called_again(t
     assert number > 10
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("action", ["patch", "undo"])
 @pytest.mark.parametrize("last", [0, inf], ids=["at one operation", "from one operation on"])

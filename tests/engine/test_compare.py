@@ -115,6 +115,7 @@ def test_a_template_that_one_lacks_is_a_difference(base, tmp_path):
     assert found.differs
 
 
+@pytest.mark.slow
 def test_templates_that_cannot_be_run_are_told(base, tmp_path):
     endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
     for name, source in (("endless", endless), ("broken", "{% if %}")):

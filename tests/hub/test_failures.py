@@ -181,6 +181,7 @@ def test_the_hub_answers_a_push_with(hub, repo, complaint, path, how, said):
     assert main(["push", *arguments]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/lfs/", "/commit/"], ids=["of a large file", "of the commit"])
 def test_a_connection_that_breaks_in_the_middle_of_an_upload(hub, repo, complaint, path):
     hub.add("org/large", LARGE)

@@ -74,6 +74,7 @@ def test_copies_in_many_spellings_are_studied_once_and_each_is_repaired_in_its_o
     assert are_still_alike(programs(given), given.after(result.changed))
 
 
+@pytest.mark.slow
 def test_where_an_edit_would_mean_something_else_in_another_spelling_each_is_repaired_by_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

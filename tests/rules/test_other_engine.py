@@ -94,6 +94,7 @@ def test_in_a_process_with_other_threads_they_are_tried_too(monkeypatch: pytest.
     assert "TF404" in {finding.code for finding in report.findings}
 
 
+@pytest.mark.slow
 @pytest.mark.children
 def test_a_template_that_never_ends_elsewhere_is_stopped() -> None:
     endless = loop("{% for i in range(99999) %}{% for j in range(i) %}{% endfor %}{% endfor %}{{ m.content }}")

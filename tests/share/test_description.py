@@ -153,7 +153,7 @@ def hostile(text: str) -> tuple[PatchResult, Checkpoint, Checkpoint]:
     )
 
 
-@pytest.mark.parametrize("size", [1, 10**5], ids=["short", "long"])
+@pytest.mark.parametrize("size", [pytest.param(1, id="short"), pytest.param(10**5, id="long", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["offer", "card"])
 def test_what_strangers_wrote_does_nothing_on_the_hub(kind: str, size: int) -> None:
     parser = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable(["table", "strikethrough"])
