@@ -51,7 +51,8 @@ def check(models: Models, revision: str | None, options: Options, manner: Manner
 
     if not rows.data and rows.needs_data:
         raise click.UsageError(
-            "--column, --subset, --limit, --sample, --transformers, --rows, --rewrite and --processes go with --data"
+            "--column, --subset, --limit, --sample, --transformers, --rows, --rewrite, --processes and --exact go with "
+            "--data"
         )
     if not any(models):
         raise click.UsageError("Name a MODEL, a list of models (--from), or whose models (--org).")
@@ -73,7 +74,8 @@ def _check_rows(model: str, revision: str | None, options: Options, rows: Data) 
     from template_fix.data.sources import Source
 
     source = Source(rows.data, rows.split, rows.subset, rows.limit, rows.sample, tuple(rows.columns.values()))
-    wish = DataWish(rows.columns, rows.release, rows.listing, rows.rewrite, rows.processes or _count_processors())
+    processes = rows.processes or _count_processors()
+    wish = DataWish(rows.columns, rows.release, rows.listing, rows.rewrite, processes, rows.exact)
     with progress() as on_batch:
         return api.check_data(model, source, options, revision=revision, wish=wish, on_batch=on_batch)
 

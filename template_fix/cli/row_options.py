@@ -52,6 +52,7 @@ _DATA = (
         help="Write all rows to OUT, a new file, with reasoning where it is printed as such.",
     ),
     click.option("--processes", type=click.IntRange(1), metavar="N", help="How many at once.  [default: one a CPU]"),
+    click.option("--exact", is_flag=True, help="Render each row, also where others of its shape were rendered."),
 )
 
 
@@ -68,11 +69,13 @@ class Data(NamedTuple):
     listing: str | None
     rewrite: str | None
     processes: int | None
+    exact: bool
 
     @property
     def needs_data(self) -> bool:
         """Whether anything is asked for that makes no sense without data."""
-        return bool(self.columns or self.subset or self.limit or self.sample or self.processes or self.writes)
+        some = (self.columns, self.subset, self.limit, self.sample, self.processes, self.exact)
+        return any(some) or self.writes
 
     @property
     def writes(self) -> bool:

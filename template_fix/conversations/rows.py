@@ -120,6 +120,16 @@ def with_messages(
     return made
 
 
+def columns_of(columns: Mapping[str, str]) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the columns that are read, and those of them that messages aren't in: tools and template variables.
+
+    Of others only those are looked at that are text.
+    """
+    beside = frozenset(columns.get(name, name) for name in ("tools", "chat_template_kwargs"))
+    read = {columns.get(name, name) for name in NAMEABLE} | {*_columns_of_messages(columns)}
+    return frozenset(read), beside - {*_columns_of_messages(columns)}
+
+
 def _columns_of_messages(columns: Mapping[str, str]) -> list[str]:
     names = (columns["messages"],) if "messages" in columns else MESSAGES
     return [*names, *(columns.get(name, name) for name in ("prompt", "completion", *SIDES))]
@@ -132,7 +142,7 @@ def _troubles(row: Mapping[str, Any], columns: Mapping[str, str]) -> Iterator[Tr
     for name, value in texts:
         if name in MESSAGES or name == columns.get("messages"):
             yield Trouble("messages_as_text", 0, f"{name} is text")
-        elif len(value) >= _TELLING and name not in read and names_reasoning(name):
+        elif name not in read and names_reasoning(name) and len(value) >= _TELLING:
             yield Trouble("column_unread", 0, f"{name}: {value[:_TOLD]}")
 
 

@@ -94,6 +94,7 @@ class DataWish:
 
     ``columns`` is as in `row_check_of`, ``release`` the version of transformers, 5 or 4 for 4.57; ``listing`` and
     ``rewrite`` are files to write: a line for each row in trouble, and all rows with reasoning where it is printed.
+    ``exact`` renders each row, also where others of its shape were.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -101,6 +102,7 @@ class DataWish:
     listing: str | None = None
     rewrite: str | None = None
     processes: int = 1
+    exact: bool = False
 
 
 def check_data(
@@ -117,7 +119,11 @@ def check_data(
     """
     wish = wish or DataWish()
     batches = source.batches()
-    now = row_check_of(checkpoint, options, wish.columns, wish.release)
+
+    def check_of(some: Checkpoint) -> RowCheck:
+        return replace(row_check_of(some, options, wish.columns, wish.release), exact=wish.exact)
+
+    now = check_of(checkpoint)
     patched: PatchResult | None = None
     repaired: RowCheck | None = None
 
@@ -126,7 +132,7 @@ def check_data(
         nonlocal patched, repaired
         patched = patch(checkpoint, options)
         if patched.changed:
-            then = row_check_of(checkpoint.after(patched.changed), options, wish.columns, wish.release)
+            then = check_of(checkpoint.after(patched.changed))
             repaired = then if (then.templates, then.media) != (now.templates, now.media) else None
         return repaired
 

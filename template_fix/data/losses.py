@@ -10,12 +10,13 @@ nowhere count as lost.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from template_fix.conversations.disguise import Disguise, spell
 from template_fix.conversations.rows import ROLES, Row
-from template_fix.data.texts import Text, mapped, spans
+from template_fix.data.shapes.operations import finder, joined, length, recorded, unique
+from template_fix.data.texts import Pairs, Text, mapped, spans
 from template_fix.data.troubles.calls import troubles_of_calls
 from template_fix.data.troubles.kinds import KINDS, Trouble
 from template_fix.data.troubles.reasoning import troubles_of_reasoning
@@ -76,7 +77,7 @@ class Verdict(NamedTuple):
 
     def joined(self, other: Verdict) -> Verdict:
         """Return the verdict on both sides of a pair of rows."""
-        first = max(self, other, key=lambda each: len(each.cut))
+        first = max(self, other, key=lambda each: length(each.cut))
         return Verdict(
             self.reasoning + other.reasoning,
             self.reasoning_lost + other.reasoning_lost,
@@ -87,7 +88,7 @@ class Verdict(NamedTuple):
             first.cut_from,
             self.failure or other.failure,
             self.broken or other.broken,
-            tuple(dict.fromkeys((*self.troubles, *other.troubles))),
+            tuple(unique((*self.troubles, *other.troubles))),
         )
 
 
@@ -101,11 +102,11 @@ def verdict(view: View) -> Verdict:
     troubles, worst, cut = [*row.troubles], 0, None
     for each, lost in zip(texts, losses, strict=True):
         if each.part == "message":
-            if 2 * lost > len(each.text) - each.text.count("\n"):
-                said = f"{row.messages[each.message]['role']}: {each.text}"
+            if 2 * lost > length(each.text) - each.text.count("\n"):
+                said = joined("", [row.messages[each.message]["role"], ": ", each.text])
                 troubles.append(Trouble("message_lost", each.message + 1, said))
             continue
-        sizes[each.part] += len(each.text)
+        sizes[each.part] += length(each.text)
         gone[each.part] += lost
         if lost > worst:
             worst, cut = lost, each
@@ -127,14 +128,14 @@ def verdict(view: View) -> Verdict:
 
 def _doubtful(row: Row, printed: str) -> list[Text]:
     """Return what messages of others than the model say, where it isn't sure that it is printed."""
-    found: dict[Text, None] = {}
+    found: list[Text] = []
     for number, message in enumerate(row.messages):
         role, content = message["role"], message.get("content")
         if role != "assistant" and content:
             for text in [content.strip()] if isinstance(content, str) else _blocks(content):
                 if text and (text not in printed or role not in ROLES):
-                    found[Text("message", text, number)] = None
-    return list(found)
+                    found.append(Text("message", number, text))
+    return unique(found)
 
 
 def _blocks(content: list[Any]) -> Iterator[str]:
@@ -145,13 +146,13 @@ def _blocks(content: list[Any]) -> Iterator[str]:
 
 def _plain(view: View, printed: str) -> bool:
     """Whether every text of the turns is printed as it stands, as often as the row has it, and by chance of none."""
-    whole = dict.fromkeys(text.strip() for fields in view.fields.values() for text, _ in fields)
-    whole.pop("", None)
-    if any(len(text) < _TELLING or text in view.template.source for text in whole):
+    whole = unique(stripped for fields in view.fields.values() for text, _ in fields if (stripped := text.strip()))
+    if any(length(text) < _TELLING or view.template.has(text) for text in whole):
         return False
     return all(_count(printed, text) >= _count(view.said, text) for text in whole)
 
 
+@recorded
 def _count(where: str, text: str) -> int:
     """Return ``where.count(text)``, which looks at each letter of a text before it searches: long ones fit but once."""
     if 2 * len(text) <= len(where):
@@ -167,33 +168,55 @@ def _count(where: str, text: str) -> int:
 def _losses(view: View, texts: Sequence[Text], printed: str) -> list[int]:
     """Return how many characters of each text aren't printed."""
     disguise = Disguise()
-    letters = {each: disguise.letter(each.text) for each in texts}
-    if all(letters.values()):
-        text = view.render([_disguised(number, each, letters, view) for number, each in enumerate(view.row.messages)])
-        if isinstance(text, str) and disguise.fits(text, printed):
-            return [_missing(each.text, text.count(letter)) for each, letter in letters.items()]
-    words = set(_WORD.findall(printed.casefold()))
-    return [sum(len(word) for word in _WORD.findall(each.text.casefold()) if word not in words) for each in texts]
+    letters = [(each, disguise.letter(each.text)) for each in texts]
+    if all(letter for _, letter in letters):
+        find, tags = finder(letters), view.template.tags
+        text = view.render([_disguised(number, each, find, tags) for number, each in enumerate(view.row.messages)])
+        if isinstance(text, str) and _fits(text, printed, [each.text for each in texts]):
+            return [_missing(each.text, text.count(letter)) for each, letter in letters]
+    return _missing_words([each.text for each in texts], printed)
 
 
-def _disguised(number: int, message: Message, letters: Mapping[Text, str], view: View) -> dict[str, Any]:
+def _disguised(
+    number: int, message: Message, letter_of: Callable[[Text], str | None], tags: Pairs
+) -> dict[str, Any]:
     """Return a message with each text that has a letter spelled in it."""
 
     def put_on(text: str, field: bool) -> str:
         parts, done = [], 0
-        for inner, start, end in spans(text, view.template.tags):
-            letter = letters[Text("reasoning" if field or inner else "answer", text[start:end], number)]
-            parts += [text[done:start], spell(text[start:end], letter)]
+        for inner, start, end in spans(text, tags):
+            letter = letter_of(Text("reasoning" if field or inner else "answer", number, text[start:end]))
+            parts += [text[done:start], _spelled(text[start:end], letter or "")]
             done = end
-        return "".join([*parts, text[done:]])
+        return joined("", [*parts, text[done:]])
 
     def put_on_all(text: str, _: bool) -> str:
         whole = text.strip()
-        return text.replace(whole, spell(whole, letters.get(Text("message", whole, number), "")))
+        letter = letter_of(Text("message", number, whole))
+        return text.replace(whole, _spelled(whole, letter)) if letter else text
 
     return mapped(message, put_on if message["role"] == "assistant" else put_on_all)
 
 
+_spelled = recorded(spell)
+
+
+@recorded
+def _fits(told: str, printed: str, texts: Sequence[str]) -> bool:
+    """Whether a rendering of the texts in disguise is like the one without in all else."""
+    disguise = Disguise()
+    for text in texts:
+        disguise.letter(text)
+    return disguise.fits(told, printed)
+
+
 def _missing(text: str, kept: int) -> int:
     """Return how many characters of a text are lost where ``kept`` of those came out that are no line's end."""
-    return max(len(text) - text.count("\n") - kept, 0) if kept else len(text)
+    return max(length(text) - text.count("\n") - kept, 0) if kept else length(text)
+
+
+@recorded
+def _missing_words(texts: Sequence[str], printed: str) -> list[int]:
+    """Return how many characters of each text are in words that come out nowhere."""
+    words = set(_WORD.findall(printed.casefold()))
+    return [sum(len(word) for word in _WORD.findall(text.casefold()) if word not in words) for text in texts]

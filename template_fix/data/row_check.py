@@ -46,7 +46,7 @@ class RowCheck:
     and closing reasoning tag, ``columns`` of what a column is (``messages``, ``tools``, …) and what it is called here.
     ``release`` is that of transformers: 5 passes reasoning under all its names and drops what is None, 4 does neither.
     ``own`` are the pairs of tags that stand for this model's reasoning, and ``media`` the templates for rows with
-    images, where a processor has others.
+    images, where a processor has others. ``exact`` renders each row, also where others of its shape were.
     """
 
     templates: tuple[tuple[str, str], ...] = field(repr=False)
@@ -56,6 +56,7 @@ class RowCheck:
     release: int = 5
     own: tuple[tuple[str, str], ...] = ()
     media: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    exact: bool = False
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Return the columns of `losses.Verdict` for a batch of rows, given as columns of equal length.
@@ -77,7 +78,7 @@ class RowCheck:
 
     def within(self, rows: Iterable[Any]) -> list[Verdict]:
         """Return the same inside of `limits.run_bounded`; raises LimitExceeded where a child process dies of a row."""
-        return verdicts(rows, dict(self.columns), self.template)
+        return verdicts(rows, dict(self.columns), self.template, exact=self.exact)
 
     def template(self, row: Row) -> RowTemplate:
         """Return the template that a conversation is rendered with: one for tools, where it has some, or for images."""

@@ -134,7 +134,7 @@ COUNTS = tuple(name for name, default in vars(Tally()).items() if isinstance(def
 
 def tallied(file: str, numbers: Sequence[int], verdicts: Sequence[Verdict]) -> Tally:
     """Return what the verdicts on rows of a file, and their numbers, add up to."""
-    lossy = (found for found in found_in(file, numbers, verdicts) if found.verdict.cut)
+    lossy = (Found(file, number, each) for number, each in zip(numbers, verdicts, strict=True) if each.cut)
     return Tally(
         rows=len(verdicts),
         broken=sum(bool(each.broken) for each in verdicts),
@@ -153,7 +153,7 @@ def tallied(file: str, numbers: Sequence[int], verdicts: Sequence[Verdict]) -> T
         layout=sum(any(trouble.kind == "layout" for trouble in each.troubles) for each in verdicts if each.troubles),
         troubled=sum(each.harmed and each.lossless for each in verdicts if each.troubles),
         troubles=_merged(_troubles(file, numbers, verdicts)),
-        worst=_worst(lossy),
+        worst=tuple(map(_shorten, _worst(lossy))),
     )
 
 
@@ -161,7 +161,11 @@ def found_in(file: str, numbers: Sequence[int], verdicts: Sequence[Verdict]) -> 
     """Yield each row that something is wrong with."""
     for number, each in zip(numbers, verdicts, strict=True):
         if each.troubles or not each.lossless:
-            yield Found(file, number, each._replace(cut=cut(each.cut, _LONGEST_CUT)))
+            yield _shorten(Found(file, number, each))
+
+
+def _shorten(found: Found) -> Found:
+    return found._replace(verdict=found.verdict._replace(cut=cut(found.verdict.cut, _LONGEST_CUT)))
 
 
 def _troubles(file: str, numbers: Sequence[int], verdicts: Sequence[Verdict]) -> Iterator[Counted]:

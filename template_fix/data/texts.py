@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from template_fix.conversations.rows import Row, names_reasoning
 from template_fix.conversations.tags import pairs
+from template_fix.data.shapes.operations import exactly, length, recorded, unique
 from template_fix.jinja.renderer import Message
 
 Pairs = Sequence[tuple[str, str]]
@@ -23,11 +24,11 @@ _OTHER_FIELDS = frozenset({"role", "content", "tool_calls"})
 
 
 class Text(NamedTuple):
-    """A stretch of reasoning or of an answer, or all that another message says, and the number of the message."""
+    """A stretch of reasoning or of an answer, or all that another message says, with the number of the message."""
 
     part: Literal["reasoning", "answer", "message"]
-    text: str
     message: int
+    text: str
 
 
 def turns(row: Row) -> list[int]:
@@ -68,10 +69,10 @@ def fields_of(message: Message) -> list[Field]:
     return found
 
 
-def texts_of(fields: Iterable[Field], number: int, tags: Pairs) -> Iterable[Text]:
+def texts_of(fields: Iterable[Field], number: int, tags: Pairs) -> list[Text]:
     """Return the stretches of a turn's texts, each once."""
-    return dict.fromkeys(
-        Text("reasoning" if field or inner else "answer", text[start:end], number)
+    return unique(
+        Text("reasoning" if field or inner else "answer", number, text[start:end])
         for text, field in fields
         for inner, start, end in spans(text, tags)
     )
@@ -128,16 +129,17 @@ def spans(text: str, tags: Pairs) -> list[tuple[bool, int, int]]:
     """
     marks = marks_of(text)
     known = _known(tuple(dict.fromkeys([mark for mark, _, _ in marks])), tuple(tags))
-    if known.odd:
-        marks = _in_order([*marks, *_placed(text, known.odd)])
+    if known.odd and (odd := _placed(text, known.odd)):
+        marks = _in_order([*marks, *[(exactly(mark), start, end) for mark, start, end in odd]])
     reasoning = next((mark in known.closing for mark, _, _ in marks if mark in known.either), False)
     start = 0
     found: list[tuple[bool, int, int]] = []
-    for mark, begin, end in (*marks, ("", len(text), len(text))):
+    whole = length(text)
+    for mark, begin, end in (*marks, ("", whole, whole)):
         if begin >= start:
             if part := text[start:begin].lstrip():
-                first = begin - len(part)
-                found.append((reasoning, first, first + len(part.rstrip())))
+                first = begin - length(part)
+                found.append((reasoning, first, first + length(part.rstrip())))
             reasoning = mark in known.opening or (reasoning and mark not in known.closing)
             start = end
     return found
@@ -162,6 +164,11 @@ def _known(marks: tuple[str, ...], tags: tuple[tuple[str, str], ...]) -> _Known:
 
 def marks_of(text: str) -> list[tuple[str, int, int]]:
     """Return what looks like markup in a text, and where it stands; what one holds is none of its own."""
+    return [(exactly(mark), start, end) for mark, start, end in _marks_of(text)]
+
+
+@recorded
+def _marks_of(text: str) -> list[tuple[str, int, int]]:
     angular = [(mark.group(), mark.start(), mark.end()) for mark in _ANGULAR.finditer(text)] if "<" in text else []
     marked = "[" in text or "◁" in text
     other = [(mark.group(), mark.start(), mark.end()) for mark in _OTHER.finditer(text)] if marked else []
@@ -178,6 +185,6 @@ def _in_order(marks: Iterable[tuple[str, int, int]]) -> list[tuple[str, int, int
     return sorted(marks, key=lambda mark: (mark[1], -mark[2]))
 
 
-def _placed(text: str, tags: Iterable[str]) -> Iterator[tuple[str, int, int]]:
-    for tag in tags:
-        yield from ((tag, mark.start(), mark.end()) for mark in re.finditer(re.escape(tag), text))
+@recorded
+def _placed(text: str, tags: Sequence[str]) -> list[tuple[str, int, int]]:
+    return [(tag, mark.start(), mark.end()) for tag in tags for mark in re.finditer(re.escape(tag), text)]

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from itertools import islice
 from typing import Any, TypeVar
 
 from template_fix.bounds.limits import LimitExceeded
-from template_fix.conversations.rows import BrokenRow, Row, UnknownLayout, rows_of
+from template_fix.conversations.rows import BrokenRow, Row, UnknownLayout, columns_of, parsed, rows_of
 from template_fix.data.losses import Verdict, verdict
+from template_fix.data.shapes.operations import is_recording
+from template_fix.data.shapes.shapes import Shapes
 from template_fix.data.troubles.failures import explained
 from template_fix.data.troubles.kinds import Trouble
 from template_fix.data.troubles.view import RowTemplate, View
@@ -49,21 +51,40 @@ class _Patience:
 
 
 def verdicts(
-    values: Iterable[Any], columns: Mapping[str, str], template_of: Callable[[Row], RowTemplate]
+    values: Iterable[Any],
+    columns: Mapping[str, str],
+    template_of: Callable[[Row], RowTemplate],
+    *,
+    exact: bool = False,
 ) -> list[Verdict]:
     """Return the verdict on each row: a mapping of columns, or its JSON text; ``columns`` are as in `rows.rows_of`.
 
-    Works inside of `limits.run_bounded` alone.
+    Where a row is like others in all but its texts, a program tells that was recorded of them, unless it shall be
+    ``exact``: then each row is rendered. Works inside of `limits.run_bounded` alone.
     """
     verdicts, patience = list[Verdict](), _patience()
+    shapes = None if exact else Shapes(partial(_of_one, columns, template_of), *columns_of(columns))
     for part in _parts(values):
-        read = [_read(value, columns) for value in part]
+        read = [_read(value, columns, None if any(each.stopped for each in patience) else shapes) for value in part]
         rows = [row for each in read if not isinstance(each, Verdict) for row in each]
         judged = _judged(rows, [template_of(row) for row in rows], patience)
         verdicts += [
             each if isinstance(each, Verdict) else reduce(Verdict.joined, islice(judged, len(each))) for each in read
         ]
     return verdicts
+
+
+def _of_one(columns: Mapping[str, str], template_of: Callable[[Row], RowTemplate], value: Any) -> Verdict:
+    """Return the verdict on one row, which may have placeholders. Raises BrokenRow, LimitExceeded, …"""
+
+    def of(row: Row) -> Verdict:
+        template = template_of(row).recording if is_recording() else template_of(row)
+        printed = template.print(row)
+        if isinstance(printed, Failure):
+            raise BrokenRow(printed.reason)
+        return verdict(View(row, template, printed, template.print_prompt(row)))
+
+    return reduce(Verdict.joined, map(of, rows_of(value, columns)))
 
 
 def _parts(values: Iterable[Any]) -> Iterator[list[Any]]:
@@ -83,9 +104,11 @@ def verdict_on(row: Row, template: RowTemplate) -> Verdict:
     return next(_judged([row], [template], _patience()))
 
 
-def _read(value: object, columns: Mapping[str, str]) -> list[Row] | Verdict:
+def _read(value: object, columns: Mapping[str, str], shapes: Shapes[Verdict] | None) -> list[Row] | Verdict:
+    """Return the conversations of a row, or the verdict on it where that is known already."""
     try:
-        return rows_of(value, columns)
+        row = parsed(value) if isinstance(value, (bytes, str)) else value
+        return (shapes and shapes.answer(row)) or rows_of(row, columns)
     except UnknownLayout as error:
         return Verdict(broken=str(error), troubles=(Trouble("layout", 0, str(error)),))
     except BrokenRow as error:

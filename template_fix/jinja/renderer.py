@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any
 
 from jinja2 import Environment, TemplateError, TemplateSyntaxError, nodes
 from jinja2 import Template as Compiled
+from jinja2.utils import missing
 
 from template_fix.bounds.limits import LimitExceeded, step
 from template_fix.jinja.environment import GENERATED, Generated, environment
@@ -60,6 +62,17 @@ class Renderer:
         """Return the same compiled template with more variables."""
         other = copy(self)
         other.variables = {**self.variables, **variables}
+        return other
+
+    def elsewhere(self, compiler: Environment, names: Variables) -> Renderer:
+        """Return the same compiled code in another environment, where ``names`` stand for others than in jinja2's.
+
+        The environment must have all of this one's filters and tests, which are passed what these are passed.
+        """
+        other, root = copy(self), self._compiled.root_render_func
+        space = {**root.__globals__, **names, "environment": compiler}
+        space["root"] = FunctionType(root.__code__, space, "root", (missing, compiler))
+        other._compiled = Compiled._from_namespace(compiler, space, dict(compiler.globals))
         return other
 
     def __call__(

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from template_fix.data.shapes.operations import joined, length, recorded, unique
 from template_fix.data.troubles.kinds import Trouble
 from template_fix.data.troubles.view import View
 from template_fix.jinja.renderer import REASONING_FIELDS, Message
@@ -14,8 +15,6 @@ _SHOWN = 200
 # Shorter names are found in other words by chance.
 _TELLING = 5
 _PLAIN_KEYS = frozenset({"role", "content"})
-# So many rows of one shape that two versions print alike speak for all of that shape.
-_ENOUGH = 20
 # The names by which transformers 5 passes reasoning on, whichever it came by.
 _ADDED = frozenset({"reasoning_content", "thinking"})
 # Whose content is the result of a call.
@@ -71,12 +70,13 @@ def troubles_of_calls(view: View, printed: str) -> Iterator[Trouble]:
         if message["role"] in _RESULTS:
             results.append((number, message))
     for number, call in calls:
-        if _escaped(text := call.function.get("arguments"), printed):
-            shown = f"messages[{number}]{call.path}.arguments is text: {str(text)[:_SHOWN]}"
-            yield Trouble("encoded_twice", number + 1, shown)
+        if isinstance(text := call.function.get("arguments"), str) and _escaped(text, printed):
+            shown = f"messages[{number}]{call.path}.arguments is text: "
+            yield Trouble("encoded_twice", number + 1, joined("", [shown, text[:_SHOWN]]))
     for number, result in results:
-        if _escaped(text := result.get("content"), printed):
-            yield Trouble("encoded_twice", number + 1, f"messages[{number}].content is text: {str(text)[:_SHOWN]}")
+        if isinstance(text := result.get("content"), str) and _escaped(text, printed):
+            shown = joined("", [f"messages[{number}].content is text: ", text[:_SHOWN]])
+            yield Trouble("encoded_twice", number + 1, shown)
     names = [result.get("name") for _, result in results]
     if calls:
         yield from _unprinted(view, printed, calls, names)
@@ -88,9 +88,10 @@ def troubles_of_calls(view: View, printed: str) -> Iterator[Trouble]:
         yield from _nulls(view, printed)
 
 
-def _escaped(text: object, printed: str) -> bool:
+@recorded
+def _escaped(text: str, printed: str) -> bool:
     """Whether a JSON text is printed as a text within JSON, with its quotes escaped."""
-    if not isinstance(text, str) or not text.lstrip().startswith(("{", "[")) or '"' not in text:
+    if not text.lstrip().startswith(("{", "[")) or '"' not in text:
         return False
     return text.strip() not in printed and any(
         json.dumps(text.strip(), ensure_ascii=ascii)[1:-1] in printed for ascii in (False, True)
@@ -122,11 +123,12 @@ def _unprinted(
 
     ``results`` are the names that results of calls have.
     """
-    if all(
-        len(name) >= _TELLING
+    named = [call.function.get("name") or "" for _, call in calls]
+    if all(isinstance(name, str) for name in named) and all(
+        length(name) >= _TELLING
         and printed.count(name) >= view.said.count(name) - results.count(name)
         and not view.template.has(name)
-        for name in {str(call.function.get("name") or "") for _, call in calls}
+        for name in unique(named)
     ):
         return
     renamed: list[Message] = [
@@ -137,9 +139,9 @@ def _unprinted(
     if not isinstance(text, str):
         return
     for number, call in calls:
-        if call.function.get("name") and _own_name(number, call) not in text:
-            shown = f"messages[{number}].tool_calls[{call.at}]: {call.function['name']}"
-            yield Trouble("call_lost", number + 1, shown)
+        if (name := call.function.get("name")) and _own_name(number, call) not in text:
+            shown = [f"messages[{number}].tool_calls[{call.at}]: ", name if isinstance(name, str) else str(name)]
+            yield Trouble("call_lost", number + 1, joined("", shown))
 
 
 def _own_name(number: int, call: Call) -> str:
@@ -199,11 +201,7 @@ def _versions(view: View, printed: str) -> Iterator[Trouble]:
     template = view.template
     for number, message in enumerate(view.row.messages):
         if keys := _touched(message) & template.words:
-            shape = _shape(view.row.messages)
-            template.alike[shape] += 1
-            known = template.alike[shape] > _ENOUGH
-            if not known and template.print(view.row, otherwise=True) != printed:
-                template.alike[shape] = 0
+            if template.print(view.row, otherwise=True) != printed:
                 yield Trouble("versions_differ", number + 1, f"messages[{number}]: {', '.join(sorted(keys))}")
             return
 
@@ -214,13 +212,3 @@ def _touched(message: Message) -> set[str]:
     if any(message.get(name) is not None for name in REASONING_FIELDS):
         keys |= _ADDED - message.keys()
     return keys
-
-
-def _shape(messages: Sequence[Message]) -> tuple[object, ...]:
-    """Return which keys messages have, and which of them are empty or null: what versions treat differently."""
-    return tuple(
-        [
-            (message["role"], *[(key, value is None, not value) for key, value in message.items()])
-            for message in messages
-        ]
-    )

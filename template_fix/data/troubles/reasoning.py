@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import cast
 
 from template_fix.conversations.rows import ROLES, names_reasoning
 from template_fix.conversations.tags import closings, pairs
+from template_fix.data.shapes.operations import exactly, joined, recorded, unique
 from template_fix.data.texts import Pairs, Text, fields_of, marks_of
 from template_fix.data.troubles.kinds import Trouble
 from template_fix.data.troubles.view import View
@@ -99,6 +101,7 @@ def _named(marks: tuple[str, ...]) -> list[tuple[str, str]]:
     return pairs(marks)
 
 
+@recorded
 def between(start: str, text: str, end: str, printed: str) -> bool:
     """Whether a text is printed between two tags, with nothing but white space beside it."""
     at = printed.find(text)
@@ -114,7 +117,7 @@ def _twice(view: View, printed: str, number: int) -> Iterator[Trouble]:
     """Find reasoning that a turn has in two places, and of which both are printed."""
     fields = [text.strip() for text, field in view.fields[number] if field]
     inline = [text for text, field in view.fields[number] if not field]
-    for text in filter(None, dict.fromkeys(fields)):
+    for text in filter(None, unique(fields)):
         there_too = fields.count(text) > 1 or any(text in each for each in inline)
         if there_too and printed.count(text) > _says(view, text):
             yield Trouble("reasoning_twice", number + 1, text[:_SHOWN])
@@ -132,14 +135,23 @@ def _unclosed(view: View, printed: str, number: int) -> Iterator[Trouble]:
         for opening, at, near in open_blocks(text, (*view.template.own, *view.template.tags)):
             if text[at:].strip() in printed:
                 what = {"": "is never closed", opening: "is opened again"}.get(near, f"is closed by {near}")
-                yield Trouble("unclosed", number + 1, f"{opening} {what}: {text[at : at + _SHOWN]}")
+                yield Trouble("unclosed", number + 1, joined("", [f"{opening} {what}: ", text[at : at + _SHOWN]]))
 
 
-def open_blocks(text: str, tags: Pairs) -> Iterator[tuple[str, int, str]]:
-    """Yield the opening tags in a text that aren't closed, where they stand, and what may have been meant to do so.
+def open_blocks(text: str, tags: Pairs) -> list[tuple[str, int, str]]:
+    """Return the opening tags in a text that aren't closed, where they stand, and what may have been meant to do so.
 
     They stand at the beginning of a line: of ``tags``, or at the text's own beginning one that is like those.
     """
+    return [(exactly(opening), at, exactly(near)) for opening, at, near in _open_blocks(text, tuple(tags))]
+
+
+@recorded
+def _open_blocks(text: str, tags: Pairs) -> list[tuple[str, int, str]]:
+    return list(_each_open_block(text, tags))
+
+
+def _each_open_block(text: str, tags: Pairs) -> Iterator[tuple[str, int, str]]:
     first = _NEAR.match(text, len(text) - len(text.lstrip()))
     known = dict.fromkeys(tags)
     odd = first.group() if first and not any(first.group() in pair for pair in known) else ""
@@ -177,11 +189,11 @@ def _blocks(view: View, printed: str) -> Iterator[Trouble]:
         empty = before.endswith(opening)
         if empty and printed.startswith(opening, end):
             number = _number(view.texts, printed, end + len(opening))
-            yield Trouble("empty_first", number, f"{opening} {printed[at : end + _SHOWN]}")
+            yield Trouble("empty_first", number, joined("", [opening, " ", printed[at : end + _SHOWN]]))
         elif (number := _number(bare, printed, end)) and not _ends_reasoning(view, before):
             where = "in an earlier turn: " if number <= view.row.prompt else ""
             block = printed[printed.rfind(opening, 0, at) if empty else at : at + len(closing)]
-            yield Trouble(_kind_of(block, view, opening), number, f"{where}{block}")
+            yield Trouble(_kind_of(block, view, opening), number, joined("", [where, block]))
             bare = []
         at = printed.find(closing, at + len(closing))
 
@@ -199,6 +211,7 @@ def _ends_reasoning(view: View, before: str) -> bool:
     return any(before.endswith(each.text[-_BESIDE:]) for each in view.texts if each.part == "reasoning")
 
 
+@recorded
 def _behind_space(printed: str, at: int) -> int:
     space = _SPACE.match(printed, at)
     return space.end() if space else at
@@ -212,6 +225,12 @@ def _number(texts: Sequence[Text], printed: str, at: int) -> int:
 
 def _kind_of(block: str, view: View, opening: str) -> str:
     """Return the kind of trouble that a block is which only the template has."""
-    if view.template.unasked.endswith("".join(block.split())):
+    if _ends_alike(view.template.unasked, block):
         return "block_unasked"
-    return "closed_at_once" if str(view.prompt).rstrip().endswith(opening) else "block_added"
+    return "closed_at_once" if cast(str, view.prompt).rstrip().endswith(opening) else "block_added"
+
+
+@recorded
+def _ends_alike(text: str, end: str) -> bool:
+    """Whether a text without white space ends with another, white space aside."""
+    return text.endswith("".join(end.split()))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
+from copy import copy
 from functools import cached_property
 from typing import Any
 
 from template_fix.conversations.rows import Row
+from template_fix.data.shapes.operations import contains, joined
+from template_fix.data.shapes.rendering import RecordingRenderer
 from template_fix.data.texts import Pairs, Text, fields_of, texts_of, turns
 from template_fix.jinja.renderer import Failure, Message, Renderer, prepare_messages
 
@@ -35,9 +37,6 @@ class RowTemplate:
         self.renderer = Renderer(source, dict(variables))
         self._drops_nulls = release >= 5
         self.words = frozenset(re.findall(r"\w+", source))
-        self._known: dict[str, bool] = {}
-        # How many rows of each shape both versions of transformers have printed alike.
-        self.alike: Counter[tuple[object, ...]] = Counter()
 
     def prepare(self, messages: Sequence[Message], *, otherwise: bool = False) -> Sequence[Message]:
         """Return messages as transformers gives them to templates, or as the other version would."""
@@ -45,9 +44,14 @@ class RowTemplate:
 
     def has(self, text: str) -> bool:
         """Whether a text stands in the source."""
-        if text not in self._known:
-            self._known[text] = text in self.source
-        return self._known[text]
+        return contains(self.source, text)
+
+    @cached_property
+    def recording(self) -> RowTemplate:
+        """The same for rows with placeholders."""
+        made = copy(self)
+        made.renderer = RecordingRenderer(self.renderer)  # type: ignore[assignment]
+        return made
 
     @cached_property
     def unasked(self) -> str:
@@ -82,7 +86,7 @@ class View:
         _gather(row.messages, strings)
         _gather(row.tools, strings)
         # All texts of the row's messages and tools, whatever they are.
-        self.said = "\0".join(strings)
+        self.said = joined("\0", strings)
 
     def render(self, messages: Sequence[Message], tools: Any = ...) -> str | Failure:
         """Return what is printed of other messages, or with other tools, in the place of the row's own."""

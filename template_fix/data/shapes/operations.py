@@ -1,0 +1,108 @@
+"""Operations that code does to texts and to their placeholders alike, where Python's own would take no placeholder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from template_fix.data.shapes.placeholders import new_recording
+from template_fix.data.shapes.recording import Placeholder, Recording, Unmodelled, holds_placeholder, value_of
+
+T = TypeVar("T")
+V = TypeVar("V")
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MOST_VALUES = 64
+# The recording under way. Where there is none, nothing is asked but that: these functions are called all the time.
+_runs: list[Recording] = []
+
+
+@contextmanager
+def recording() -> Iterator[Recording]:
+    """Give a recording, which is under way as long as this lasts."""
+    _runs.append(new_recording())
+    try:
+        yield _runs[-1]
+    finally:
+        _runs.pop()
+
+
+def is_recording() -> bool:
+    return bool(_runs)
+
+
+def length(text: str) -> int:
+    """Return ``len(text)``."""
+    if not _runs or not isinstance(text, Placeholder):
+        return len(text)
+    return cast(int, text.run.step("len({})", text, value=lambda: len(text.value)))
+
+
+def exactly(text: str) -> str:
+    """Return a text that other rows must have as it is."""
+    if not _runs or not isinstance(text, Placeholder):
+        return text
+    text.run.step("({} == {})", text, text.value, value=lambda: True)
+    return cast(str, text.value)
+
+
+def joined(between: str, texts: Iterable[str]) -> str:
+    """Return ``between.join(texts)``."""
+    parts = list(texts)
+    if not _runs or not holds_placeholder(parts):
+        return between.join(parts)
+    merged: list[Any] = []
+    for each in parts:
+        if not isinstance(each, str):
+            raise Unmodelled("something joined that is no text")
+        if not between and merged and type(each) is type(merged[-1]) is str:
+            merged[-1] += each
+        elif between or type(each) is not str or each:
+            merged.append(each)
+    form = f"{{}}.join(({', '.join(['{}'] * len(merged))},))"
+    return cast(str, _runs[-1].step(form, between, *merged, value=lambda: between.join(map(value_of, merged))))
+
+
+def unique(values: Iterable[T]) -> list[T]:
+    """Return values, each once, in their order: without a hash where there may be placeholders."""
+    if not _runs:
+        return list(dict.fromkeys(values))
+    found: list[T] = []
+    for each in values:
+        if each not in found:
+            found.append(each)
+        if len(found) > _MOST_VALUES:
+            raise Unmodelled("too many values")
+    return found
+
+
+def finder(values: Sequence[tuple[T, V]]) -> Callable[[T], V | None]:
+    """Return what finds the value of a key, or None: without a hash where there may be placeholders."""
+    if not _runs:
+        return dict(values).get
+    return lambda key: next((value for known, value in values if known == key), None)
+
+
+def recorded(function: F) -> F:
+    """Let a function be one operation, which programs call, where placeholders are among its arguments.
+
+    It must depend on its arguments alone, change nothing, never fail, and give texts, integers, truth values, None, or
+    lists and tuples of them.
+    """
+
+    @wraps(function)
+    def call(*arguments: Any) -> Any:
+        if not _runs or not holds_placeholder(arguments):
+            return function(*arguments)
+        form = f"{{}}({', '.join(['{}'] * len(arguments))})"
+        return _runs[-1].step(form, function, *arguments, value=lambda: function(*map(value_of, arguments)))
+
+    return cast(F, call)
+
+
+@recorded
+def contains(whole: str, text: str) -> bool:
+    """Return ``text in whole``, where ``whole`` is no placeholder and ``text`` may be one."""
+    return text in whole

@@ -1,0 +1,204 @@
+"""A run on placeholders as a program: what was done to the texts of a row, and what has to be so in another one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, NoReturn, cast
+
+# A program that is longer costs more than it saves.
+_MOST_STEPS = 3000
+# What is short stands in the program as it is.
+_SHORT = 80
+# What an operation may give, in items and nested.
+_MOST_ITEMS, _DEEPEST = 64, 4
+
+
+class Unmodelled(BaseException):
+    """An operation on a placeholder that no program has. Not an Exception: nothing on the way shall handle it."""
+
+
+def refused(*_: Any, **__: Any) -> NoReturn:
+    """Refuse an operation, whatever it is given."""
+    raise Unmodelled("an operation that isn't modelled")
+
+
+class Placeholder:
+    """What stands for a value in a run: the value itself, and its name in the program.
+
+    It has no operation but those that a subclass lists.
+    """
+
+    __slots__ = ("name", "run", "value")
+
+    def __init__(self, run: Recording, name: str, value: Any) -> None:
+        self.run, self.name, self.value = run, name, value
+
+    for _name in (
+        *("hash", "str", "repr", "format", "bytes", "len", "iter", "reversed", "contains", "getitem", "index", "int"),
+        *("float", "complex", "trunc", "round", "lt", "le", "gt", "ge", "neg", "pos", "abs", "invert", "copy"),
+        *("deepcopy", "reduce", "reduce_ex"),
+        *(f"{side}{name}" for side in ("", "r") for name in ("add", "sub", "mul", "mod", "divmod", "pow", "matmul")),
+        *(f"{side}{name}" for side in ("", "r") for name in ("truediv", "floordiv", "lshift", "rshift", "and", "or")),
+    ):
+        locals()[f"__{_name}__"] = refused
+    del _name
+
+    def __getattr__(self, name: str) -> Any:
+        if hasattr(type(self.value), name):
+            raise Unmodelled(f"its {name}")
+        raise AttributeError(name)
+
+    def __bool__(self) -> bool:
+        return cast(bool, self.run.step("bool({})", self, value=lambda: bool(self.value)))
+
+    def __eq__(self, other: object) -> bool:
+        return self._compared("==", other)
+
+    def __ne__(self, other: object) -> bool:
+        return self._compared("!=", other)
+
+    def _compared(self, sign: str, other: Any) -> bool:
+        if other is self:  # a number that isn't equal to itself is never one
+            return sign == "=="
+        if not (isinstance(other, Placeholder) or type(other) in (str, int, float, bool)):
+            if isinstance(other, (str, int, float)):
+                raise Unmodelled("a text or number of another kind")
+            return NotImplemented  # type: ignore[no-any-return]
+        same = self.value == value_of(other)
+        return cast(bool, self.run.step(f"({{}} {sign} {{}})", self, other, value=lambda: same is (sign == "==")))
+
+
+def value_of(value: Any) -> Any:
+    """Return a value of this row, in the place of all placeholders in it."""
+    if isinstance(value, Placeholder):
+        return value.value
+    if isinstance(value, (dict, list, tuple)) and holds_placeholder(value):
+        if isinstance(value, dict):
+            return {key: value_of(each) for key, each in value.items()}
+        return _remade(type(value), [value_of(each) for each in value])
+    return value
+
+
+def holds_placeholder(value: Any) -> bool:
+    """Whether a value is a placeholder, or a list or mapping that holds one."""
+    if isinstance(value, Placeholder):
+        return True
+    if isinstance(value, dict):
+        return any(map(holds_placeholder, value.values()))
+    return isinstance(value, (list, tuple)) and any(map(holds_placeholder, value))
+
+
+def _remade(kind: type, items: list[Any]) -> Any:
+    return items if kind is list else tuple(items) if kind is tuple else kind(*items)
+
+
+class _Step(NamedTuple):
+    """One step of a program: the name that it gives a value, "" for a condition, what it says, and the names in it.
+
+    A condition is what must be false.
+    """
+
+    name: str
+    says: str
+    uses: tuple[str, ...]
+
+
+class Recording:
+    """One run, and its program. ``kinds`` are the placeholders of texts, integers and other numbers."""
+
+    def __init__(self, kinds: Mapping[Any, type[Placeholder]]) -> None:
+        self._kinds = kinds
+        self._steps: list[_Step] = []
+        self._constants: dict[str, Any] = {}
+        self._names: dict[int, str] = {}
+        self._known: dict[str, Any] = {}
+        self._leaves = 0
+
+    def leaf(self, value: str | int | float) -> Placeholder:
+        """Return the placeholder of a row's own text or number. They are numbered in the order of asking."""
+        self._leaves += 1
+        return self._kinds[str if type(value) is str else "number"](self, f"t{self._leaves - 1}", value)
+
+    def program(self, result: Any) -> Callable[[list[Any]], Any]:
+        """Return what gives the result for the leaves of another row, None where the run would take another way.
+
+        An exception tells the same. What no condition and no result needs is left out, as no operation fails.
+        """
+        uses: list[str] = []
+        lines = [f" return {self._told(result, uses)}"]
+        wanted = set(uses)
+        for step in reversed(self._steps):
+            if not step.name or step.name in wanted:
+                wanted.update(step.uses)
+                lines.append(f" {step.name} = {step.says}" if step.name else f" if {step.says}: return None")
+        lines.append(f" [{', '.join(f't{number}' for number in range(self._leaves))}] = leaves")
+        space = dict(self._constants)
+        exec("\n".join(["def run(leaves):", *reversed(lines)]), space)
+        return cast("Callable[[list[Any]], Any]", space["run"])
+
+    def step(self, form: str, *operands: Any, value: Callable[[], Any]) -> Any:
+        """Note an operation, which is its ``form`` with the operands put in, and return what it gives.
+
+        ``value`` computes that for this row. An operation must never fail, whatever the row: where this one does,
+        Unmodelled is raised.
+        """
+        uses: list[str] = []
+        says = form.format(*[self._told(each, uses) for each in operands])
+        if says not in self._known:
+            try:
+                found = value()
+            except Exception as error:
+                raise Unmodelled(f"it raises {type(error).__name__}") from None
+            self._known[says] = self._noted(says, found, tuple(uses), 0)
+        return self._known[says]
+
+    def _noted(self, says: str, value: Any, uses: tuple[str, ...], depth: int) -> Any:
+        kind = type(value)
+        if kind is bool:
+            self._add("", f"not {says}" if value else says, uses)
+            return value
+        if value is None:
+            self._add("", f"{says} is not None", uses)
+            return None
+        name = self._add(f"r{len(self._steps)}", says, uses)
+        if kind in self._kinds:
+            return self._kinds[kind](self, name, value)
+        if isinstance(value, (list, tuple)) and len(value) <= _MOST_ITEMS and depth < _DEEPEST:
+            self._add("", f"len({name}) != {len(value)}", (name,))
+            noted = [self._noted(f"{name}[{at}]", each, (name,), depth + 1) for at, each in enumerate(value)]
+            return _remade(kind, noted)
+        raise Unmodelled(f"a value of type {kind.__name__}")
+
+    def _add(self, name: str, says: str, uses: tuple[str, ...]) -> str:
+        if len(self._steps) >= _MOST_STEPS:
+            raise Unmodelled("too many steps")
+        self._steps.append(_Step(name, says, uses))
+        return name
+
+    def _told(self, value: Any, uses: list[str]) -> str:
+        """Return a value, which may hold placeholders, as programs say it; ``uses`` gets the names that it needs."""
+        if isinstance(value, Placeholder):
+            uses.append(value.name)
+            return value.name
+        kind = type(value)
+        if value is None or kind in (bool, int) or (kind is str and len(value) <= _SHORT):
+            return f"({value!r})" if kind is int and value < 0 else repr(value)
+        if isinstance(value, (dict, list, tuple)) and holds_placeholder(value):
+            if isinstance(value, dict):
+                items = (f"{key!r}: {self._told(each, uses)}" for key, each in value.items())
+                return f"{{{', '.join(items)}}}"
+            inner = "".join(f"{self._told(each, uses)}, " for each in value)
+            if kind is list:
+                return f"[{inner}]"
+            return f"({inner})" if kind is tuple else f"{self._constant(kind)}({inner})"
+        if isinstance(value, (dict, list)):
+            if value:
+                raise Unmodelled("a value that may change after this")
+            return repr(value)
+        return self._constant(value)
+
+    def _constant(self, value: Any) -> str:
+        if id(value) not in self._names:
+            self._names[id(value)] = name = f"c{len(self._constants)}"
+            self._constants[name] = value
+        return self._names[id(value)]

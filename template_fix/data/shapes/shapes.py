@@ -1,0 +1,194 @@
+"""Rows that are alike in all but their texts and numbers, and the programs that answer for them."""
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Generic, TypeVar
+
+from template_fix.bounds.limits import LimitExceeded, step
+from template_fix.data.shapes.operations import recording
+from template_fix.data.shapes.recording import Unmodelled
+
+Answer = TypeVar("Answer")
+# Texts under these keys tell what a message is: rows in which they differ are of different shapes.
+_NAMING, _LONGEST_NAME = frozenset({"role", "from", "type"}), 32
+# A row's shape is looked at up to here.
+_MOST_LEAVES, _DEEPEST = 500, 16
+# How many shapes are known at once, each with how long a key, and how many programs it may have.
+_MOST_SHAPES, _LONGEST_KEY, _MOST_PROGRAMS = 256, 1 << 16, 4
+# A shape whose rows go on in another way than those before, so often, has no programs any more.
+_PATIENCE, _HITS_A_MISS = 32, 1
+# Where so many rows have brought that few answers, they have no shapes in common.
+_TRIED, _FEW = 400, 40
+
+
+class _Unshaped(Exception):
+    """A row that isn't like others."""
+
+
+class _Shape:
+    """What is known of the rows of one shape: programs, the one that answered last in front, and how they fared."""
+
+    __slots__ = ("answered", "left", "missed", "programs")
+
+    def __init__(self) -> None:
+        self.programs: list[Callable[[list[Any]], Any]] = []
+        self.left, self.answered, self.missed = _MOST_PROGRAMS, 0, 0
+
+    def close(self) -> None:
+        self.programs, self.left = [], 0
+
+
+class Shapes(Generic[Answer]):
+    """Answers for rows, computed by ``work`` for a few of each shape and by programs for the others.
+
+    ``work`` must depend on the row alone, and take one with placeholders. ``whole`` are the columns in which rows of
+    one shape don't differ, ``read`` those of which more is looked at than whether they are texts.
+    """
+
+    def __init__(self, work: Callable[[Any], Answer], read: Collection[str], whole: Collection[str] = ()) -> None:
+        self._work, self._read, self._whole = work, frozenset(read), frozenset(whole)
+        self._known: dict[Any, _Shape] = {}
+        self._tried = self._answered = 0
+
+    def answer(self, row: Any) -> Answer | None:
+        """Return the answer for a row, None where ``work`` has to tell. Use it in `limits.run_bounded` alone."""
+        if self._tried >= _TRIED and self._answered < self._tried // (_TRIED // _FEW):
+            return None
+        self._tried += 1
+        leaves: list[Any] = []
+        try:
+            key = self._key(row, leaves)
+            shape = self._known.get(key)
+        except (_Unshaped, TypeError, ValueError):  # what can't be hashed, or isn't JSON
+            return None
+        if shape is None:
+            self._meet(row, key)
+            return None
+        for number, program in enumerate(shape.programs):
+            told: Answer | None = _told(shape, program, leaves)
+            if told is not None:
+                shape.answered += 1
+                self._answered += 1
+                if number:
+                    shape.programs.insert(0, shape.programs.pop(number))
+                return told
+        if shape.left:
+            shape.left -= 1
+            return self._learn(shape, row, leaves)
+        shape.missed += 1
+        if shape.missed > _PATIENCE + _HITS_A_MISS * shape.answered:
+            shape.close()
+        return None
+
+    def _meet(self, row: Mapping[Any, Any], key: Any) -> None:
+        """Note a new shape: the second row that has it is worth a program."""
+        if len(self._known) < _MOST_SHAPES and _is_json(row) and len(repr(key)) <= _LONGEST_KEY:
+            self._known[key] = _Shape()
+
+    def _learn(self, shape: _Shape, row: Any, leaves: list[Any]) -> Answer | None:
+        """Return the answer for a row by a program that is recorded of it."""
+        try:
+            with recording() as run:
+                program = run.program(self._work(self._built(row, run.leaf)))
+            told: Answer | None = _told(shape, program, leaves)
+        except (Unmodelled, Exception):  # whatever goes wrong on the way: the row is looked at without
+            shape.close()
+            return None
+        if told is None or told != self._work(row):
+            shape.close()
+            return None
+        shape.programs.insert(0, program)
+        return told
+
+    def _key(self, row: Any, leaves: list[Any]) -> Any:
+        """Return what is equal for rows of one shape, and put the texts and numbers into which they differ in order."""
+        if type(row) is not dict:
+            raise _Unshaped
+        parts: list[Any] = []
+        for name, value in row.items():
+            if type(value) is str and name not in self._whole:
+                parts += (name, str)
+                leaves.append(value)
+            elif name in self._whole:
+                parts += (name, marshal.dumps(value, 2))
+            elif name in self._read:
+                parts += (name, _part(value, leaves, 0))
+        if len(leaves) > _MOST_LEAVES:
+            raise _Unshaped
+        return tuple(parts)
+
+    def _built(self, row: dict[str, Any], leaf: Callable[[Any], Any]) -> dict[str, Any]:
+        """Return a row with placeholders for what `_key` calls leaves, in the same order."""
+        made: dict[str, Any] = {}
+        for name, value in row.items():
+            if type(value) is str and name not in self._whole:
+                made[name] = leaf(value)
+            elif name in self._whole:
+                made[name] = value
+            elif name in self._read:
+                made[name] = _with_leaves(value, leaf)
+        return made
+
+
+def _told(shape: _Shape, program: Callable[[list[Any]], Any], leaves: list[Any]) -> Any:
+    """Return what a program tells of a row, None where it doesn't."""
+    try:
+        with step("rendering the template"):
+            return program(leaves)
+    except LimitExceeded:
+        shape.close()
+    except Exception:  # what fails here fails without a program, too, and is told then
+        pass
+    return None
+
+
+def _part(value: Any, leaves: list[Any], depth: int) -> Any:
+    """Return the shape of a part of a row; it adds to the leaves what `_with_leaves` replaces, in the same order."""
+    kind = type(value)
+    if kind is str:
+        leaves.append(value)
+        return str
+    if depth > _DEEPEST:
+        raise _Unshaped
+    if kind is dict:
+        parts: list[Any] = [tuple(value)]
+        for key, each in value.items():
+            if type(each) is not str:
+                parts.append(_part(each, leaves, depth + 1))
+            elif key in _NAMING and len(each) <= _LONGEST_NAME:
+                parts.append(each)
+            else:
+                leaves.append(each)
+                parts.append(str)
+        return tuple(parts)
+    if kind is list:
+        return (list, *[_part(each, leaves, depth + 1) for each in value])
+    if value is None or kind is bool:
+        return value
+    if kind not in (int, float) or value != value:
+        raise _Unshaped
+    leaves.append(value)
+    return kind
+
+
+def _with_leaves(value: Any, leaf: Callable[[Any], Any]) -> Any:
+    kind = type(value)
+    if kind is dict:
+        return {
+            key: each
+            if type(each) is str and key in _NAMING and len(each) <= _LONGEST_NAME
+            else _with_leaves(each, leaf)
+            for key, each in value.items()
+        }
+    if kind is list:
+        return [_with_leaves(each, leaf) for each in value]
+    return value if value is None or kind is bool else leaf(value)
+
+
+def _is_json(value: Any) -> bool:
+    """Whether all keys are texts: others may be equal and yet differ."""
+    if type(value) is dict:
+        return all(type(key) is str and _is_json(each) for key, each in value.items())
+    return all(map(_is_json, value)) if type(value) is list else True
