@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from html import escape
 
@@ -109,7 +109,7 @@ class TemplateSummary:
     has the others by the reason. Where a repair was looked for, its conversations took ``exercised``
     of the template's ``tests`` both ways. ``versions`` says, a sentence each, what one of transformers 4.57 and 5 loses
     that the other prints. ``forms`` are those that the template refuses as a whole, such as a system prompt, and
-    ``fitting`` of its conversations are of none of these.
+    ``fitting`` of its conversations are of none of these. ``source`` is its text.
     """
 
     file: str = ""
@@ -124,6 +124,7 @@ class TemplateSummary:
     versions: tuple[str, ...] = ()
     forms: tuple[str, ...] = ()
     fitting: int = 0
+    source: str = field(default="", repr=False)
 
     @property
     def unjudged(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
@@ -162,6 +163,27 @@ class Models(NamedTuple):
     owners: tuple[str, ...]
 
 
+def _page(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
+    """Return the name of a page to write; refuse one that it can't have before any work is done."""
+    if given is not None:
+        from template_fix.disk.page_file import refuse_page
+        from template_fix.disk.store import WriteError
+
+        try:
+            refuse_page(Path(given))
+        except WriteError as error:
+            raise click.BadParameter(str(error)) from None
+    return given
+
+
+page = click.option(
+    "--html",
+    "page",
+    type=FILLED,
+    callback=_page,
+    metavar="FILE",
+    help="Write what comes of it to FILE as well, a page for browsers.",
+)
 revision = click.option(
     "--revision", type=FILLED, metavar="REV", help="The branch, tag or commit of a repository on the Hub."
 )
@@ -263,6 +285,7 @@ manner = gather(
     ),
     click.option("-q", "--quiet", is_flag=True, help="Print the verdict on each model alone."),
     click.option("--statistics", is_flag=True, help="Print how often each code was found, and nothing else."),
+    page,
     report_format("text", "concise", "github", "json", "sarif"),
 )
 # How to repair, as one `Options` value.

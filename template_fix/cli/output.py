@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from template_fix.cli.run import CLEAN, FAILED, FINDINGS, exit_code
@@ -45,6 +46,7 @@ class Manner(NamedTuple):
     verbose: bool = False
     quiet: bool = False
     statistics: bool = False
+    page: str | None = None
 
     def exit_code(self, outcomes: Iterable[Outcome], more: int = CLEAN) -> int:
         """Return the exit code of outcomes, or ``more`` where that is higher; see `run.exit_code`."""
@@ -62,7 +64,40 @@ def print_check(outcomes: Iterable[Report | Failed], manner: Manner) -> int:
         _print_sarif(seen)
     elif manner.statistics or (manner.form == "text" and len(seen) > 1):
         printer(sys.stdout)([*[line("")] * (not manner.statistics), *summary_lines(seen)])
+    return _with_page(code, manner.page, _outcomes_page, seen)
+
+
+def _with_page(code: int, page: str | None, render: Callable[[Value], str], outcome: Value) -> int:
+    """Write what came of a command as a page, where one is wanted; the exit code is 2 where that can't be done."""
+    if page is None:
+        return code
+    from template_fix.disk.page_file import write_page
+    from template_fix.disk.store import WriteError
+
+    try:
+        write_page(Path(page), render(outcome))
+    except WriteError as error:
+        complain(str(error))
+        return FAILED
     return code
+
+
+def _outcomes_page(outcomes: Sequence[Outcome]) -> str:
+    from template_fix.report.html.render import render_outcomes
+
+    return render_outcomes(outcomes)
+
+
+def _data_page(outcome: DataReport | Failed) -> str:
+    from template_fix.report.html.render import render_data
+
+    return render_data(outcome)
+
+
+def _comparison_page(outcome: Comparison | Failed) -> str:
+    from template_fix.report.html.render import render_comparison
+
+    return render_comparison(outcome)
 
 
 def _print_reports(outcomes: Iterable[Report | Failed], manner: Manner) -> Iterable[Report | Failed]:
@@ -105,10 +140,17 @@ def print_data(outcome: DataReport | Failed, manner: Manner) -> int:
         yield from survey_lines(found.survey)
 
     print_one("check", outcome, manner.form, content, lines)
-    return code
+    return _with_page(code, manner.page, _data_page, outcome)
 
 
-def print_patch(outcomes: Iterable[Patched | Failed], form: Format, *, alone: Alone | None, unchanged: bool) -> int:
+def print_patch(
+    outcomes: Iterable[Patched | Failed],
+    form: Format,
+    *,
+    alone: Alone | None,
+    unchanged: bool,
+    page: str | None = None,
+) -> int:
     """Print the results of ``patch``; in text, what is wanted ``alone`` is on stdout, and the rest on stderr.
 
     Where models are to be ``unchanged``, a change counts in the exit code as an error does.
@@ -121,10 +163,10 @@ def print_patch(outcomes: Iterable[Patched | Failed], form: Format, *, alone: Al
     code = max(exit_code(results), FINDINGS if unchanged and changed else CLEAN)
     if form == "json":
         _print_outcomes("patch", results, code)
-    return code
+    return _with_page(code, page, _outcomes_page, results)
 
 
-def print_comparison(outcome: Comparison | Failed, form: Format) -> int:
+def print_comparison(outcome: Comparison | Failed, form: Format, page: str | None = None) -> int:
     """Print what two models do otherwise; that they do is 1, what both do wrong is none, what isn't known is 2."""
     from template_fix.report.comparison import comparison_json, comparison_lines
 
@@ -134,7 +176,7 @@ def print_comparison(outcome: Comparison | Failed, form: Format) -> int:
     elif outcome.differs:
         code = FINDINGS
     print_one("compare", outcome, form, lambda found: comparison_json(found, code), comparison_lines)
-    return code
+    return _with_page(code, page, _comparison_page, outcome)
 
 
 def print_undo(directory: str, restored: tuple[str, ...] | Failed, form: Format) -> int:

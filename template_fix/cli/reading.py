@@ -15,6 +15,7 @@ from template_fix.cli.options import (
     check_options,
     checked,
     manner,
+    page,
     report_format,
     revision,
 )
@@ -96,8 +97,11 @@ def _count_processors() -> int:
     help="The branch, tag or commit of BASE and, once more, that of TUNED.",
 )
 @check_options
+@page
 @report_format("text", "json")
-def compare(base: str, tuned: str | None, revisions: tuple[str, ...], options: Options, form: Format) -> int:
+def compare(
+    base: str, tuned: str | None, revisions: tuple[str, ...], options: Options, page: str | None, form: Format
+) -> int:
     """Say what two models do otherwise: a base and what was made of it.
 
     Their templates render the same conversations, and what their files record of tokens is held side by side: what is
@@ -111,7 +115,7 @@ def compare(base: str, tuned: str | None, revisions: tuple[str, ...], options: O
 
     first, second = (*revisions, None, None)[:2]
     call = partial(api.compare, base, tuned or base, options, revisions=(first, second))
-    return output.print_comparison(run.try_one(f"{base}, {tuned or base}", call), form)
+    return output.print_comparison(run.try_one(f"{base}, {tuned or base}", call), form, page)
 
 
 @click.command(epilog=EXIT_CODES)

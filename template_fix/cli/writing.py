@@ -12,6 +12,7 @@ from template_fix.cli.options import (
     EXIT_CODES,
     FILLED,
     models,
+    page,
     patch_options,
     push_options,
     report_format,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Write the repaired tokenizer to DIR, with all files but weights, or a GGUF file to a new one; leave MODEL.",
 )
+@page
 @report_format("text", "json")
 def patch(
     models: tuple[str, ...],
@@ -48,6 +50,7 @@ def patch(
     diff: Literal["diff", "raw"] | None,
     dry: bool,
     output: str | None,
+    page: str | None,
     form: Format,
 ) -> int:
     """Repair models in place; what is not proved is not kept.
@@ -65,7 +68,7 @@ def patch(
 
     piped: Literal["template"] | None = "template" if models == ("-",) and not (dry or output) else None
     call = partial(api.patch, options=options, revision=revision, output=output, write=not (diff or dry))
-    return print_patch(run.try_each(models, call), form, alone=diff or piped, unchanged=dry)
+    return print_patch(run.try_each(models, call), form, alone=diff or piped, unchanged=dry, page=page)
 
 
 @click.command(cls=Configured, epilog=EXIT_CODES)

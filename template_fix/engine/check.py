@@ -49,7 +49,7 @@ def check_studied(checkpoint: Checkpoint, studied: Mapping[Program, Studied], op
     tokens = on_tokens(subject, token_findings, subject)
     wanted = [finding for finding in (*findings, *tokens) if is_wanted(rule_of(finding.code), options)]
     summaries = [
-        replace(study.learned, file=copy.file, variant=copy.variant)
+        replace(study.learned, file=copy.file, variant=copy.variant, source=copy.source)
         for program, study in studied.items()
         for copy in program.copies
     ]

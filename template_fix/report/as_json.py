@@ -36,7 +36,10 @@ def outcomes_json(outcomes: Sequence[Outcome], exit_code: int) -> dict[str, obje
 
 def report_json(report: Report) -> dict[str, object]:
     """Return the findings and templates of one model, and why there is no verdict on some."""
-    values = asdict(replace(report, findings=tuple(map(_finding, report.findings))))
+    templates = tuple(replace(each, source="") for each in report.templates)
+    values = asdict(replace(report, findings=tuple(map(_finding, report.findings)), templates=templates))
+    for template in values["templates"]:
+        del template["source"]
     return {**values, "unjudged": list(report.unjudged)}
 
 
