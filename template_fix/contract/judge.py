@@ -196,11 +196,14 @@ def _headless(before: Examination, after: Examination, probe: Probe) -> str:
 def _out_of_place(before: Examination, after: Examination, probe: Probe) -> str:
     """Hold an answer that comes back beside tool calls against those without: it belongs where those stand.
 
-    It may stand as well where the template prints it as long as the conversation hasn't gone on.
+    So does one beside which a call comes back. It may stand as well where the template prints it as long as the
+    conversation hasn't gone on.
     """
     old, new = before.observe(probe), after.observe(probe)
+    back = () if new.as_data else (part for part in old.lost if part.kind == "call" and part not in new.lost)
+    joined = {part.message for part in back}
     for part, was, span in zip(probe.parts, old.spans, new.spans, strict=True):
-        if part.kind == "answer" and span and not was and probe.shape[part.message] in CALLS:
+        if part.kind == "answer" and span and (not was or part.message in joined):
             others = (_in_front(after.text(seen.probe), seen.probe, each) for seen in after for each in _answers(seen))
             earlier = (_in_front(before.text(probe, cut), probe, part, cut) for cut in probe.cuts)
             if _in_front(new.text, probe, part) not in {*others, *earlier}:

@@ -9,12 +9,13 @@ from itertools import chain
 from typing import NamedTuple, TypeAlias
 
 from template_fix.contract.examination import Case, Examination
+from template_fix.contract.judge import Verdict
 from template_fix.jinja.templates import Template
 from template_fix.options import Options
 from template_fix.repair.candidates import are_apart
 from template_fix.repair.loop_leaks import find_leak, resets
-from template_fix.repair.proposers import Basis, Proposal, experiments, known_patches, own_switches
-from template_fix.repair.search import Choice, broken, count_wrong
+from template_fix.repair.proposers import Basis, Proposal, call_branches, experiments, known_patches, own_switches
+from template_fix.repair.search import Choice, broken, count_wrong, loses_calls
 from template_fix.repair.splice import tidy
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence
@@ -68,6 +69,10 @@ def find_repair(
         if better is None or better.kept == best.kept:
             break
         best = better
+    unmade = Choice((), Verdict(""), study.source, study.case)
+    if loses_calls((best or unmade).case.itself):
+        calls = [each for each in _calls(study, best or unmade) if _asked_for(each, wanted, alone, options)]
+        best = study.search.best(calls, best) or best
     best = best and _without_leak(study, best)
     kept = tuple(_final(study, found, best, checks)) if best else ()
     left = best is None or broken(best.case.itself)
@@ -92,13 +97,32 @@ def _forced(study: Study) -> Iterator[Proposal]:
 
 def _beside(study: Study, choice: Choice) -> Iterator[Proposal]:
     """Yield what the proposers suggest once a choice has been made: some causes show only behind others."""
-    template = Template(choice.source)
-    found = [known_patches.proposals(template, study.switch)]
-    if trace := trace_template(template, study.variables):
-        basis = Basis(trace, choice.case.itself, study.switch)
+    found = [known_patches.proposals(Template(choice.source), study.switch)]
+    if basis := _basis(study, choice):
         found += experiments.rewritings(basis), experiments.forcing(basis)
+    yield from _in_original(study, choice, chain(*found))
+
+
+def _calls(study: Study, choice: Choice) -> Iterator[Proposal]:
+    """Yield what prints calls that vanish: tests that go otherwise, and with them the text beside those calls."""
+    basis = _basis(study, choice)
+    for opened in _in_original(study, choice, call_branches.opened(basis)) if basis else ():
+        yield opened
+        tried = study.search.tried([*choice.kept, opened]) if are_apart([*choice.kept, opened]) else None
+        beside = _basis(study, tried) if tried and tried.source != choice.source else None
+        for said in _in_original(study, tried, call_branches.proposals(beside)) if tried and beside else ():
+            yield replace(opened, edits=(*opened.edits, *said.edits))
+
+
+def _basis(study: Study, choice: Choice) -> Basis | None:
+    trace = trace_template(Template(choice.source), study.variables)
+    return Basis(trace, choice.case.itself, study.switch) if trace else None
+
+
+def _in_original(study: Study, choice: Choice, proposals: Iterable[Proposal]) -> Iterator[Proposal]:
+    """Yield proposals for a template with a choice made as such for the original, where they are apart from it."""
     made = study.search.candidates.edits(choice.kept)
-    for proposal in chain(*found):
+    for proposal in proposals:
         spans = [trace_back(edit.span, made) for edit in proposal.edits]
         edits = tuple(Edit(span, edit.text) for span, edit in zip(spans, proposal.edits, strict=True) if span)
         if len(edits) == len(proposal.edits):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from jinja2 import nodes
 
 from template_fix.conversations.probe import Probe
+from template_fix.jinja.queries import walk
 from template_fix.jinja.templates import Template
 from template_fix.repair.proposers import Basis
 from template_fix.repair.splice import tag_behind
@@ -15,6 +16,7 @@ from template_fix.text.edits import Edit, Span
 from template_fix.trace.recorder import Site, Trace
 
 _METHODS = frozenset(dir(dict))
+_OF_A_MESSAGE = ("role", "content", "tool_calls")
 
 
 class Binding(NamedTuple):
@@ -190,6 +192,19 @@ def enclosing_loops(template: Template, at: Span) -> Iterator[nodes.For]:
         span = template.span(node)
         if isinstance(node, nodes.For) and span and span.start < at.start < span.end:
             yield node
+
+
+def message_name(template: Template, at: Span) -> str:
+    """Return the variable that holds the message around a place: of a loop, or a macro's parameter, "" for none."""
+    for node in template.all_nodes:
+        span = template.span(node)
+        if isinstance(node, nodes.For | nodes.Macro) and span and span.start < at.start < span.end:
+            names = [node.target] if isinstance(node, nodes.For) else node.args
+            keys = [key_read(each) for each in walk(node)]
+            for name in names:
+                if isinstance(name, nodes.Name) and any((name.name, key) in keys for key in _OF_A_MESSAGE):
+                    return name.name
+    return ""
 
 
 def first_output(trace: Trace, probe: Probe, message: int, upto: int | None = None, behind: int = 0) -> Site | None:

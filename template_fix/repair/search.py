@@ -59,10 +59,10 @@ class Search:
             # What mends most at first may stand in the way of what mends everything.
             added = [each for each in best.kept if base is None or each not in base.kept]
             others = [self._fullest(base, [each for each in hopeful if each is not one]) for one in added]
-            others += [self._partnered(base, hopeful)]
+            others += [self._partnered(base, hopeful), *self._exchanged(best, added, hopeful)]
             best = min([best, *(each for each in others if each)], key=lambda each: count_wrong(each.case.itself))
-        while loses_in_lists((best.case if best else self.before).itself):
-            grown = self._grown(best, hopeful, 1, lists=True)  # for lists alone, pairs would cost too much
+        while _loses_more((best.case if best else self.before).itself):
+            grown = self._grown(best, hopeful, 1, lists=True)  # for these alone, pairs would cost too much
             if grown is None:
                 break
             best = grown
@@ -77,6 +77,16 @@ class Search:
                 break
             best = grown
         return best
+
+    def _exchanged(self, best: Choice, added: Sequence[Proposal], hopeful: Sequence[Proposal]) -> Iterator[Choice]:
+        """Yield what grows out of a choice with another way to do the same in the place of one of its proposals."""
+        for one in added:
+            for other in hopeful:
+                kept = [other if each is one else each for each in best.kept]
+                if other.title == one.title and other not in best.kept and are_apart(kept):
+                    tried = self.tried(kept, harmed_first=True)
+                    if not tried.verdict.reason:
+                        yield self._fullest(tried, hopeful) or tried
 
     def _partnered(self, base: Choice | None, hopeful: Sequence[Proposal]) -> Choice | None:
         """Return what grows out of the best two that are refused alone: each moves a conversation to another failure.
@@ -233,6 +243,18 @@ def broken(examined: Examination) -> int:
     return sum(len(seen.breaks(*SAFE)) for seen in examined if examined.wanting(seen))
 
 
+def _loses_more(examined: Examination) -> bool:
+    return loses_in_lists(examined) or loses_calls(examined)
+
+
+def loses_calls(examined: Examination) -> bool:
+    """Whether calls vanish in some forms of their message, and are printed in others."""
+    calls = {part.feature for probe in examined.probes.values() for part in probe.parts if part.kind == "call"}
+    return bool(calls - examined.unsupported) and any(
+        part.kind == "call" for seen in examined if seen.text is not None for part in seen.lost
+    )
+
+
 def loses_in_lists(examined: Examination) -> bool:
     """Whether texts are lost of contents that are lists of blocks."""
     return any(seen.lost for seen in examined if examined.listed(seen))
@@ -245,7 +267,7 @@ def _size(proposal: Proposal) -> tuple[bool, int]:
 
 
 def _effect(examined: Examination) -> Iterator[object]:
-    """Yield all that a template prints of the battery, generation prompts included."""
+    """Yield all that a template prints of the battery, of how its conversations begin, and generation prompts."""
     for probe in examined.probes.values():
-        yield examined.text(probe)
+        yield from (examined.text(probe, upto) for upto in (*probe.cuts, None))
         yield from (examined.text(probe, turn, prompt=True) for turn in probe.turns())

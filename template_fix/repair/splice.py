@@ -71,21 +71,17 @@ def _wrapped(tag: str, indent: str) -> str:
     return f"{tag[:2]}{''.join(parts)}{tag[-2:]}"
 
 
-def tag_in_front(template: Template, at: int, test: str, tag: str) -> Edit:
-    """Return the edit that puts a tag, where a test holds, in front of the one that ``at`` stands in."""
-    begin = [token for token in lex(template.source) if token.kind == "block_begin" and token.start < at][-1]
-    line = re.search(r"\n[ \t]*$", template.source[: begin.start]) if begin.text == "{%-" else None
+def tag_in_front(template: Template, at: int, test: str, tag: str, kind: str = "block_begin") -> Edit:
+    """Return the edit that puts a tag, where a test holds, in front of the one that ``at`` stands in.
+
+    ``kind`` is how that begins: an output begins with ``variable_begin``.
+    """
+    begin = [token for token in lex(template.source) if token.kind == kind and token.start < at][-1]
+    dash = "-" if begin.text.endswith("-") else ""
+    line = re.search(r"\n[ \t]*$", template.source[: begin.start]) if dash else None
     outer = line.group() if line else ""
     inner = f"{outer}    " if line else ""
-    text = f"{begin.text} if {test} %}}{inner}{tag}{outer}{{%- endif %}}{outer}"
-    return Edit(Span(begin.start, begin.start), text)
-
-
-def output_in_front(template: Template, at: int, test: str, printed: str) -> Edit:
-    """Return the edit that prints an expression, where a test holds, in front of the output that ``at`` stands in."""
-    begin = [token for token in lex(template.source) if token.kind == "variable_begin" and token.start < at][-1]
-    dash = "-" if begin.text.endswith("-") else ""
-    text = f"{{%{dash} if {test} %}}{{{{{dash} {printed} }}}}{{%{dash} endif %}}"
+    text = f"{{%{dash} if {test} %}}{inner}{tag}{outer}{{%- endif %}}{outer}"
     return Edit(Span(begin.start, begin.start), text)
 
 

@@ -8,20 +8,32 @@ as it stands.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from jinja2 import nodes
 
 from template_fix.contract.examination import Observation
 from template_fix.conversations.probe import CALLS, Part
+from template_fix.jinja.queries import walk
 from template_fix.jinja.templates import Template, Token, lex
-from template_fix.repair.message_reads import access, content_reader, enclosing_loops
+from template_fix.repair.message_reads import (
+    access,
+    content_reader,
+    enclosing_loops,
+    first_output,
+    key_read,
+    message_name,
+)
 from template_fix.repair.proposers import Basis, Proposal
-from template_fix.repair.splice import behind_tag, tag_behind
+from template_fix.repair.splice import behind_tag, put_expression, tag_behind, tag_in_front
+from template_fix.repair.trials import prints
 from template_fix.repair.turn_form import behind_header, learn
 from template_fix.text.edits import Edit, Span
-from template_fix.trace.recorder import Trace
+from template_fix.trace.recorder import Site, Trace
+
+# How conversations begin in which the first turn calls tools.
+_CALLING = ("uc", "uv", "uk", "uw")
 
 
 class _Branch(NamedTuple):
@@ -41,7 +53,8 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
             if part.kind in ("answer", "reasoning") and seen.probe.shape[part.message] in CALLS:
                 lost.setdefault(part.kind, (seen, part))
     for seen, part in lost.values():
-        for said, at, edit in (*_at_tests(basis, seen, part), *_at_header(basis, seen, part)):
+        found = (*_at_tests(basis, seen, part), *_at_header(basis, seen, part), *_at_calls(basis, seen, part))
+        for said, at, edit in found:
             yield Proposal(
                 "TF206",
                 "branch",
@@ -50,6 +63,63 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
                 at,
                 (edit,),
             )
+
+
+def opened(basis: Basis) -> Iterator[Proposal]:
+    """Yield the edits that print calls in forms in which they vanish, such as beside text, by tests.
+
+    They go as in a form in which calls are printed, wherever there are calls, or only beside no text.
+    """
+    called = [seen for seen in basis.examined if seen.probe.shape[:2] in _CALLING and seen.text is not None]
+    printed = {part.feature: seen for seen in called for part, _ in seen.placed if _first_call(part)}
+    lost = {part.feature: (seen, part) for seen in reversed(called) for part in seen.lost if _first_call(part)}
+    found: dict[tuple[tuple[int, bool], ...], None] = {}
+    for seen, part in lost.values():
+        for other in printed.values():
+            forced = _told_apart(basis.trace, seen, other)
+            if forced and prints(basis.trace.forced(tests=forced), seen.probe, part):
+                found[tuple(sorted(forced.items()))] = None
+                break
+    for tests in found:
+        yield from _opened(basis, tests)
+
+
+def _first_call(part: Part) -> bool:
+    return part.kind == "call" and part.message == 1
+
+
+def _told_apart(trace: Trace, seen: Observation, other: Observation) -> dict[int, bool]:
+    """Return the tests that go another way in another conversation, with that way; none that is part of one."""
+    here, there = (trace.record(each.probe, 2).outcomes for each in (seen, other))
+    found = {
+        number: True in there[number]
+        for number in here.keys() & there.keys()
+        if here[number] != there[number] and len(here[number]) == len(there[number]) == 1
+    }
+    parts = {inner for number in found for inner in trace.tests[number].inside}
+    return {number: way for number, way in found.items() if number not in parts}
+
+
+def _opened(basis: Basis, forced: Sequence[tuple[int, bool]]) -> Iterator[Proposal]:
+    template, tests = basis.template, basis.trace.tests
+    name = message_name(template, tests[forced[0][0]].span)
+    calls, content = (access(template, name, key) for key in ("tool_calls", "content"))
+    for guard in (calls, f"{calls} and not {content}") if name else ():
+        test = f"{basis.switch} and {guard}"
+        edits = tuple(_going(template, tests[number], way, test) for number, way in forced)
+        why = "Calls are printed in one form of their message, and vanish in another."
+        yield Proposal("TF206", "branch", "print tool calls beside any content", why, edits[0].span, edits)
+
+
+def _going(template: Template, site: Site, way: bool, test: str) -> Edit:
+    """Return the edit that has a test hold where another does, or fail there."""
+    text = site.span.of(template.source)
+    if way:
+        return put_expression(
+            site.span, f"({text}) or {test}" if isinstance(site.node, nodes.CondExpr) else f"{text} or {test}"
+        )
+    inner = f"({text})" if isinstance(site.node, nodes.CondExpr | nodes.Or) else text
+    return put_expression(site.span, f"{inner} and not ({test})")
 
 
 def _at_tests(basis: Basis, seen: Observation, part: Part) -> Iterator[tuple[str, Span, Edit]]:
@@ -75,6 +145,33 @@ def _at_header(basis: Basis, seen: Observation, part: Part) -> Iterator[tuple[st
             yield said, edit.span, edit
 
 
+def _at_calls(basis: Basis, seen: Observation, part: Part) -> Iterator[tuple[str, Span, Edit]]:
+    """Yield edits in front of the loop that prints the calls of the turn, or of what is printed behind its header."""
+    template, trace = basis.template, basis.trace
+    first = first_output(trace, seen.probe, part.message)
+    second = first and first_output(trace, seen.probe, part.message, behind=first.span.end)
+    sites = [site for site in (first, second) if site]
+    loops = [loop for site in sites for loop in enclosing_loops(template, site.span) if _over_calls(loop)]
+    around, head = (template.span(loops[0]), template.span(loops[0].iter)) if loops else (None, None)
+    if around and head:
+        for said, (test, tag) in _alone(_as_elsewhere(basis, seen, part, around)):
+            yield said, around, tag_in_front(template, around.start + 1, test, tag)
+            yield said, around, tag_behind(template, head.end, (f"{test} and loop.first", tag))
+    elif sites:
+        for said, (test, tag) in _alone(_as_elsewhere(basis, seen, part, sites[-1].span)):
+            yield said, sites[-1].span, tag_in_front(template, sites[-1].span.start, test, tag, "variable_begin")
+
+
+def _alone(found: Iterable[tuple[str, list[tuple[str, str]]]]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield what prints one text, with its test."""
+    return ((said, guarded[0]) for said, guarded in found if len(guarded) == 1)
+
+
+def _over_calls(loop: nodes.For) -> bool:
+    keys = (key_read(each) for each in walk(loop.iter))
+    return any(key and key[1] == "tool_calls" for key in keys)
+
+
 def _as_elsewhere(
     basis: Basis, seen: Observation, part: Part, inside: Span
 ) -> Iterator[tuple[str, list[tuple[str, str]]]]:
@@ -82,14 +179,15 @@ def _as_elsewhere(
 
     ``inside`` is a place in the loop over messages. All texts together come first, then those of the lost one's kind.
     """
-    loops = list(enclosing_loops(basis.template, inside))
-    if not loops or not isinstance(loops[0].target, nodes.Name):
-        return
-    name, forms = loops[0].target.name, learn(basis, seen, part.message)
+    name = message_name(basis.template, inside)
+    forms = learn(basis, seen, part.message) if name else {}
     for chosen in dict.fromkeys((tuple(forms), tuple(kind for kind in forms if kind == part.kind))):
         shown = [(access(basis.template, name, forms[kind].key), forms[kind]) for kind in chosen]
         if shown:
-            guarded = [(f"{basis.switch} and {read}", form.output(read)) for read, form in shown]
+            listed = (lost for each in basis.examined if each.text and each.probe.text_lists for lost in each.lost)
+            texts = any(lost.kind == "answer" for lost in listed)
+            string = {read: f"{read} is string and " for read, form in shown if texts and form.key == "content"}
+            guarded = [(f"{basis.switch} and {string.get(read, '')}{read}", form.output(read)) for read, form in shown]
             yield " and ".join(read for read, _ in shown), guarded
 
 

@@ -26,7 +26,7 @@ from template_fix.repair.message_reads import (
     with_keys,
 )
 from template_fix.repair.proposers import Basis, Proposal
-from template_fix.repair.splice import literal, output_in_front, put_expression
+from template_fix.repair.splice import literal, put_expression, tag_in_front
 from template_fix.repair.turn_form import behind_header
 from template_fix.text.edits import Edit, Span
 from template_fix.trace.recorder import Site
@@ -45,11 +45,12 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
     each, texts = (tuple(_folded(template, span, tags, switch, alone) for span in spans) for alone in (False, True))
     openings = [tuple({edit.span: edit for edit in made}.values()) for made in zip(*_openings(basis), strict=True)]
     listed = tuple(dict.fromkeys(_in_front_of_lists(basis)))
+    wholes = tuple(dict.fromkeys(_folded_whole(template, site, tags, switch) for site in found))
     title = f"print {NAME} inside of the turn"
     why = f"The template reads no reasoning field; with this edit, {NAME} is printed as reasoning in content is."
     named = tuple(alias(template, binding, name, switch) for name in basis.fields for binding in bound)
     opened = (read + beside for beside in dict.fromkeys(openings) for read in (each, texts))
-    for edits in (named, each, texts, once, *opened, listed):
+    for edits in (named, each, texts, once, *opened, listed, wholes):
         if edits:
             yield Proposal("TF203", "field fold", title, why, spans[0] if spans else edits[0].span, edits)
 
@@ -84,6 +85,16 @@ def _folded(template: Template, span: Span, tags: Tags, switch: str, texts_alone
     return put_expression(span, f"{whole} if {test} else {content}")
 
 
+def _folded_whole(template: Template, site: Site, tags: Tags, switch: str) -> Edit:
+    """Return the edit that puts the field in front of all that a ``set`` makes of the content, where one reads it."""
+    values = (node.node for node in template.all_nodes if isinstance(node, nodes.Assign))
+    around = (span for span in map(template.span, values) if span and span.start <= site.span.start < span.end)
+    span, content = next(around, site.span), site.span.of(template.source)
+    field, whole = other_key(content, NAME), span.of(template.source)
+    test = f"{switch} and {field} and ({content} is string or not {content})"
+    return put_expression(span, f"{_block(field, tags)} ~ ({whole}) if {test} else {whole}")
+
+
 def _block(field: str, tags: Tags) -> str:
     return f"{literal(tags.open + tags.lead)} ~ {field} ~ {literal(tags.trail + tags.close + tags.gap)}"
 
@@ -114,9 +125,8 @@ def _in_front_of_lists(basis: Basis) -> Iterator[Edit]:
         if loops and isinstance(loops[0].target, nodes.Name):
             field = access(basis.template, loops[0].target.name, NAME)
             first = " and loop.first" if len(loops) > 1 else ""
-            yield output_in_front(
-                basis.template, site.span.start, f"{basis.switch} and {field}{first}", _block(field, basis.tags)
-            )
+            test, block = f"{basis.switch} and {field}{first}", f"{{{{- {_block(field, basis.tags)} }}}}"
+            yield tag_in_front(basis.template, site.span.start, test, block, "variable_begin")
 
 
 def _led(basis: Basis, site: Site, header: str, field: str, *, inside: bool) -> Edit:

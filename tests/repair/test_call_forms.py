@@ -1,0 +1,158 @@
+"""Calls that vanish beside some contents, and texts that vanish beside calls: each form is printed like the others."""
+
+from __future__ import annotations
+
+import pytest
+from shelf import patched, repaired, study
+from test_wrong_edits import SWITCH, refusal
+
+from template_fix.repair.search import broken, loses_calls
+
+# Calls are printed where the content is None, and nowhere else; a second branch prints all other turns.
+NONE_ALONE = (
+    "{%- for m in messages -%}{%- if m['role'] == 'user' -%}{{ '<|U|>' + m['content'] }}{%- endif -%}"
+    "{%- if m['role'] == 'system' -%}{{ m['content'] }}{%- endif -%}"
+    "{%- if m['role'] == 'assistant' and m['content'] is none -%}<|A|>{%- for c in m['tool_calls'] -%}"
+    "{{ '<|call|>' + c['function']['name'] + '\\n' + c['function']['arguments'] + '<|/call|>' }}{%- endfor -%}<|eos|>"
+    "{%- endif -%}{%- if m['role'] == 'assistant' and m['content'] is not none -%}{% set content = m['content'] %}"
+    "{% if '</think>' in content %}{% set content = content.split('</think>')[-1] %}{% endif %}"
+    "{{ '<|A|>' + content + '<|eos|>' }}{%- endif -%}"
+    "{%- if m['role'] == 'tool' -%}{{ '<|out|>' + m['content'] + '<|/out|>' }}{%- endif -%}{%- endfor -%}"
+    "{% if add_generation_prompt %}{{ '<|A|><think>\\n' }}{% endif %}"
+)
+# They are printed where there is no text.
+NO_TEXT = """\
+{%- for message in messages %}
+    {%- if message.role == 'assistant' %}
+        {{- '<role>bot</role>' }}
+        {%- if message.reasoning_content %}
+            {{- '<think>' + message.reasoning_content + '</think>' }}
+        {%- endif %}
+        {%- if message.content %}
+            {{- message.content.split('</think>') | last }}
+        {%- elif message.tool_calls %}
+            {%- for call in message.tool_calls %}
+                {{- '<invoke>' + (call.function | tojson) + '</invoke>' }}
+            {%- endfor %}
+        {%- endif %}
+        {{- '<stop>' }}
+    {%- else %}
+        {{- '<role>' + message.role + '</role>' + message.content + '<stop>' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<role>bot</role>' }}
+{%- endif %}
+"""
+NO_TEXT_IN_A_LIST = """\
+{%- for m in messages %}
+{%- if m.role == "assistant" %}
+{{- "<s>ASSISTANT: " }}
+{%- if m.content is string and m.content | length > 0 %}
+{{- (m.content.split("</thinking>") | last).lstrip() if "</thinking>" in m.content else m.content }}
+{%- else %}
+{%- for tc in m.tool_calls %}
+{%- set given = tc.function.arguments %}
+{{- "[call " ~ tc.function.name ~ " " ~ (given if given is string else given | tojson) ~ "]" }}
+{%- endfor %}
+{%- endif %}
+{{- "</s>" }}
+{%- else %}
+{{- "<s>" ~ m.role | upper ~ ": " ~ m.content ~ "</s>" }}
+{%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ "<s>ASSISTANT: " }}{% endif %}
+"""
+# The text vanishes beside the one call that a turn may have, and in a macro.
+ONE_CALL = """\
+{{- bos_token }}
+{%- for message in messages %}
+    {%- if message.tool_calls %}
+        {%- if message.tool_calls | length > 1 %}{{- raise_exception('One call at a time.') }}{%- endif %}
+        {{- '<<bot>>\\n' }}
+        {{- '{"name": "' + message.tool_calls[0].function.name + '", "parameters": ' }}
+        {{- message.tool_calls[0].function.arguments | tojson }}
+        {{- '}<<end>>' }}
+    {%- elif message.role == 'tool' %}
+        {{- '<<tool>>\\n' + message.content + '<<end>>' }}
+    {%- elif message.role == 'assistant' %}
+        {{- '<<bot>>\\n' }}
+        {%- if '</think>' in message.content %}
+            {{- message.content.split('</think>')[1] | trim }}
+        {%- else %}
+            {{- message.content | trim }}
+        {%- endif %}
+        {{- '<<end>>' }}
+    {%- else %}
+        {{- '<<' + message.role + '>>\\n' + message.content | trim + '<<end>>' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<<bot>>\\n' }}
+{%- endif %}
+"""
+IN_A_MACRO = (
+    "{% macro show(m) %}{% if m.tool_calls is defined and m.tool_calls %}{% for c in m.tool_calls %}"
+    "<fn={{ c.function.name }}>{{ c.function.arguments | tojson }}</fn>{% endfor %}"
+    "{% else %}{{ m.content }}{% endif %}{% endmacro %}"
+    "{% for m in messages %}<start {{ m.role }}>{% if m.role == 'assistant' and m.reasoning_content %}"
+    "<reasoning>{{ m.reasoning_content }}</reasoning>{% endif %}{{ show(m) }}<stop {{ m.role }}>\n{% endfor %}"
+    "{% if add_generation_prompt %}<start assistant>{% endif %}"
+)
+VANISHING = [
+    pytest.param(NONE_ALONE, id="beside all but None"),
+    pytest.param(NO_TEXT, id="beside text"),
+    pytest.param(NO_TEXT_IN_A_LIST, id="beside text, in a template that takes lists"),
+]
+
+
+@pytest.mark.parametrize("text", VANISHING)
+def test_calls_are_printed_beside_any_content(text: str) -> None:
+    assert loses_calls(study(text).examined)
+    mended = study(repaired(text)).examined
+    assert not loses_calls(mended) and not broken(mended)
+    assert not [seen for seen in mended if seen.probe.ordinary and seen.text and seen.lost and not seen.probe.legacy]
+
+
+@pytest.mark.parametrize("text", [pytest.param(ONE_CALL, id="one call"), pytest.param(IN_A_MACRO, id="in a macro")])
+def test_text_is_printed_beside_calls(text: str) -> None:
+    assert broken(study(text).examined)
+    assert not broken(study(repaired(text)).examined)
+
+
+@pytest.mark.parametrize("text", [*VANISHING, ONE_CALL, IN_A_MACRO])
+def test_what_is_printed_in_all_forms_needs_no_repair(text: str) -> None:
+    assert not patched(repaired(text)).changed
+
+
+CALLS = f"{SWITCH} and m['tool_calls']"
+
+
+@pytest.mark.parametrize(
+    ("text", "edits"),
+    [
+        pytest.param(
+            NONE_ALONE,
+            [("m['content'] is none", f"(m['content'] is none or {CALLS})")],
+            id="the other branch prints a second turn",
+        ),
+        pytest.param(
+            NONE_ALONE,
+            [
+                ("m['content'] is none", f"(m['content'] is none or {CALLS})"),
+                ("m['content'] is not none", f"(m['content'] is not none and not ({CALLS}))"),
+            ],
+            id="the text beside calls is lost for them",
+        ),
+        pytest.param(
+            NO_TEXT,
+            [
+                ("{%- if message.content %}", f"{{%- if message.content and not ({SWITCH} and message.tool_calls) %}}"),
+                ("+ '</invoke>'", f"+ (message.content if {SWITCH} and message.content else '') + '</invoke>'"),
+            ],
+            id="text in the middle of a call",
+        ),
+    ],
+)
+def test_a_wrong_edit_for_calls_that_vanish_is_refused(text: str, edits: list[tuple[str, str]]) -> None:
+    assert refusal(text, *edits)
