@@ -22,8 +22,8 @@ class Rendering(NamedTuple):
         return examined.text(self.probe, self.upto, self.prompt)
 
 
-# The text that is owed in the place of what a template prints, or fails with; None where that is right as it is.
-Owed: TypeAlias = Callable[[Rendering, "str | Failure"], "str | None"]
+# The texts of which one is owed in the place of what a template prints, or fails with; none where that is right.
+Owed: TypeAlias = Callable[[Rendering, "str | Failure"], "tuple[str, ...]"]
 
 
 class Mended(NamedTuple):
@@ -45,7 +45,7 @@ def judge_mend(before: Examination, after: Examination, owed: Owed) -> Mended:
         if old == new:
             continue
         wanted = owed(each, old)
-        if wanted is not None and new == wanted:
+        if new in wanted:
             gained += 1
         elif reason := _harm(old, new, wanted):
             return Mended(f"{reason} ({each.probe.describe()})", gained)
@@ -59,12 +59,12 @@ def renderings(probes: Iterable[Probe]) -> Iterator[Rendering]:
             yield from (Rendering(probe, upto, prompt) for prompt in (False, True))
 
 
-def _harm(old: str | Failure, new: str | Failure, wanted: str | None) -> str:
+def _harm(old: str | Failure, new: str | Failure, wanted: tuple[str, ...]) -> str:
     if isinstance(old, Failure) and isinstance(new, Failure):
         return "" if old.raised == new.raised else "it would fail where the template refuses, with words for people"
     if isinstance(new, Failure):
         return f"it would make the template fail: {new.reason}"
-    if wanted is not None:
+    if wanted:
         return "it would not print what is owed, and just that"
     if isinstance(old, Failure):
         return "it would let a conversation pass that fails now, and nothing tells whether it is printed right"

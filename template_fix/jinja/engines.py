@@ -95,7 +95,13 @@ def _macros(tree: nodes.Template) -> set[str]:
 
 def _named(node: nodes.Node, macros: set[str]) -> Iterator[str]:
     """Yield what a node is called in the table; calls of the template's own macros need no name."""
-    if isinstance(node, nodes.Filter | nodes.Test):
+    if isinstance(node, nodes.Neg) and isinstance(node.node, nodes.Const):
+        return  # a negative number; to negate a name fails in llama.cpp
+    if _selects_equal(node):
+        yield "|selectattr(equalto)"
+    elif isinstance(node, nodes.Filter) and node.name == "list" and _selects_equal(node.node):
+        return  # what was selected becomes a list in every engine
+    elif isinstance(node, nodes.Filter | nodes.Test):
         sign, number = ("|" if isinstance(node, nodes.Filter) else "is "), len(node.args)
         given = ", ".join([*([str(number)] if number else []), *(f"{each.key}=" for each in node.kwargs)])
         yield f"{sign}{node.name}({given})" if given else f"{sign}{node.name}"
@@ -112,3 +118,11 @@ def _named(node: nodes.Node, macros: set[str]) -> Iterator[str]:
         yield "{% generation %}"
     elif not isinstance(node, _PLAIN):
         yield _STATEMENTS.get(type(node), type(node).__name__)
+
+
+def _selects_equal(node: nodes.Node | None) -> bool:
+    """Whether a node is ``selectattr`` with the test ``equalto``, which is known where other tests aren't."""
+    test = (
+        node.args[1] if isinstance(node, nodes.Filter) and node.name == "selectattr" and len(node.args) == 3 else None
+    )
+    return isinstance(test, nodes.Const) and test.value == "equalto"

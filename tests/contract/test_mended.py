@@ -19,12 +19,12 @@ def _judged(before: str, after: str, owed: Owed) -> Mended:
     return judge_mend(one, other, owed)
 
 
-def nothing(each: Rendering, old: str | Failure) -> str | None:
-    return None
+def nothing(each: Rendering, old: str | Failure) -> tuple[str, ...]:
+    return ()
 
 
-def a_dot_alone(each: Rendering, old: str | Failure) -> str | None:
-    return f"{old}." if each.upto == 1 else None
+def a_dot_alone(each: Rendering, old: str | Failure) -> tuple[str, ...]:
+    return (f"{old}.",) if each.upto == 1 else ()
 
 
 TEXT = "{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}"

@@ -9,6 +9,7 @@ EVERYWHERE = [
     "{% set c = m.content if keep | default(true) else '' %}",
     "{% set m = {'role': m.role, 'content': (m.content.split('x')[1:] | join('x')).lstrip()} %}",
     "{{ [m.content, m.role][0] + '' if m.content is string and not m.name is defined else m['x'] or '' }}",
+    "{{ (messages[:loop.index0] | selectattr('role', 'equalto', 'user') | list)[-1:] }}",
     "{% macro f(x) %}{{ x | trim }}{% endmacro %}{{ f(m) }}",
     "{% if '<a>' in m.content and loop.first %}{{ m.content.strip().startswith('<a>') }}{% endif %}",
 ]
@@ -19,6 +20,8 @@ ELSEWHERE = {
     "{{ m.content | default('', true) }}": "|default(2) isn't known to swift-jinja",
     "{{ 'a' if m.content }}": "a if b isn't known to",
     "{{ m.content | indent }}": "no engine was tried with |indent",
+    "{{ messages | selectattr('role', 'in', 'ab') }}": "no engine was tried with |selectattr(3)",
+    "{{ -m.number }}": "no engine was tried with Neg",
     "{{ 7 % 3 }}": "no engine was tried with Mod",
     "{% generation %}{{ m.content }}{% endgeneration %}": "{% generation %} isn't known to minijinja",
     "{{ cycler(1) }}": "no engine was tried with cycler()",

@@ -171,6 +171,85 @@ def test_every_copy_of_a_template_is_mended() -> None:
     assert patch(Checkpoint("model", files), Options(select="TF211")).changed.keys() == files.keys()
 
 
+END = "    {{- '<|im_end|>\\n' }}\n"
+UNENDED = "    {%- if not loop.last %}\n        {{- '<|im_end|>\\n' }}\n    {%- endif %}\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(template().replace(END, UNENDED), id="a test round the end"),
+        pytest.param(
+            template().replace(END, UNENDED.replace("not loop.last", "not loop.last or keep")), id="an operand"
+        ),
+        pytest.param(
+            template().replace(END, "    {{- '' if loop.last else '<|im_end|>\\n' }}\n"), id="an end in an expression"
+        ),
+        pytest.param(
+            template()
+            .replace(END, "")
+            .replace(
+                "    {{- '<|im_start|>'",
+                "    {%- if loop.previtem %}{{- '<|im_end|>\\n' }}{%- endif %}{{- '<|im_start|>'",
+            ),
+            id="an end that joins turns",
+        ),
+    ],
+)
+def test_the_last_turn_gets_the_end_that_others_have(text: str) -> None:
+    after = mended(text, "TF210")
+    for messages in (talk("x", content=""), talk("x", content="")[:1] + talk("x")[-1:]):
+        assert render(after, messages) == render(template(), messages)
+        prompted = [render(each, messages[:1], add_generation_prompt=True) for each in (after, template())]
+        assert prompted[0] == prompted[1]
+
+
+def test_tags_that_had_lines_of_their_own_go_with_these() -> None:
+    assert mended(template().replace(END, UNENDED), "TF210") == template().replace(END, "    " + END)
+
+
+# Calls, results and answers are one turn; `SILENT` is when a turn is left open.
+ONE_TURN = """\
+{%- set ns = namespace(open=false) %}
+{%- for m in messages %}
+    {%- if m.role in ('assistant', 'tool') %}
+        {%- if not ns.open %}{{- '<turn>model\\n' }}{%- set ns.open = true %}{%- endif %}
+        {%- if m.reasoning_content %}{{- '<think>\\n' ~ m.reasoning_content ~ '\\n</think>\\n\\n' }}{%- endif %}
+        {%- if m.role == 'tool' %}{{- '<result>' ~ m.content ~ '</result>' }}
+        {%- else %}{{- m.content or '' }}{%- endif %}
+        {%- for call in m.tool_calls or [] %}{{- '<call>' ~ (call.function | tojson) ~ '</call>' }}{%- endfor %}
+        {%- if m.role == 'assistant' and SAID %}{{- '<end_of_turn>\\n' }}{%- set ns.open = false %}{%- endif %}
+    {%- else %}
+        CLOSE{{- '<turn>' ~ m.role ~ '\\n' ~ m.content ~ '<end_of_turn>\\n' }}
+        {%- set ns.open = false %}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt and not ns.open %}{{- '<turn>model\\n' }}{%- endif %}
+""".replace("SAID", "not m.tool_calls")
+CLOSED = "{%- if ns.open %}{{- '<end_of_turn>\\n' }}{%- endif %}"
+
+
+def test_a_turn_is_ended_before_the_user_speaks_up() -> None:
+    text, right = ONE_TURN.replace("CLOSE", ""), ONE_TURN.replace("CLOSE", CLOSED)
+    after = mended(text, "TF209")
+    called = talk("x", content="")
+    for messages in (called, [*called[:3], called[0], called[3]], [*called[:3], called[0]], [*called, *called]):
+        assert render(after, messages) == render(right, messages)
+    assert render(after, called) == render(text, called)
+
+
+def test_a_result_that_no_call_precedes_makes_a_mended_template_neither_fail_nor_end_a_turn_twice() -> None:
+    text = ONE_TURN.replace("CLOSE", "")
+    rare = [{"role": "tool", "content": "r"}, {"role": "user", "content": "q"}]
+    assert "<end_of_turn>\n<end_of_turn>" not in render(mended(text, "TF209"), rare)
+
+
+def test_an_end_that_only_the_last_turn_has_is_refused_with_a_reason() -> None:
+    text = "{%- for m in messages %}{{- '<|' ~ m.role ~ '|>' ~ m.content }}{%- endfor %}{{- eos_token }}"
+    result = patched(text, Options(select="TF209"))
+    assert not result.kept and result.refused[0].reason
+
+
 def test_rules_that_say_they_are_mended_are() -> None:
     assert {rule.code for rule in WHOLE_RULES if rule.patch_with is not None} == {
         rule.code for rule in WHOLE_RULES if is_mendable(rule.code)

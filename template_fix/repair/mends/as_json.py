@@ -53,9 +53,9 @@ def _calling(study: Study, value: Any, name: str, *, alone: bool = False) -> Pro
 
 
 def _owed(study: Study) -> Owed:
-    def owed(each: Rendering, old: str | Failure) -> str | None:
+    def owed(each: Rendering, old: str | Failure) -> tuple[str, ...]:
         if isinstance(old, Failure):
-            return None
+            return ()
         text = old
         for call in _calls(each.probe.messages[: each.upto]):
             function = call.get("function", call)
@@ -65,7 +65,7 @@ def _owed(study: Study) -> Owed:
                 text = text.replace(str(whole), _dumped(whole))
             elif isinstance(arguments, dict) and "value" in arguments:
                 text = _in_place(study, each, text, arguments["value"])
-        return text if text != old else None
+        return (text,) if text != old else ()
 
     return owed
 

@@ -31,17 +31,17 @@ def _probes(study: Study) -> Iterator[Probe]:
 
 
 def _owed(study: Study) -> Owed:
-    def owed(each: Rendering, old: str | Failure) -> str | None:
+    def owed(each: Rendering, old: str | Failure) -> tuple[str, ...]:
         messages = each.probe.messages[: each.upto]
         if not isinstance(old, Failure) or old.raised or not any(map(_says_nothing, messages)):
-            return None
+            return ()
         set_for = study.examined.set_for(each.probe)
         for content in ("", _ABSENT, None):
             other = [_with_content(message, content) for message in messages]
             text = study.examined.renderer(other, each.probe.tools, each.prompt, **set_for)
             if isinstance(text, str):
-                return text
-        return None
+                return (text,)
+        return ()
 
     return owed
 
@@ -62,7 +62,8 @@ def _proposals(study: Study, owed: Owed) -> Iterator[Proposal]:
     failing = [
         (each, wanted)
         for each in renderings(study.examined.probes.values())
-        if isinstance(old := each.text(study.examined), Failure) and (wanted := owed(each, old)) is not None
+        if isinstance(old := each.text(study.examined), Failure)
+        for wanted in owed(each, old)
     ]
     for default in ("''", "none"):
         edits = _mended(study, failing, default)

@@ -10,12 +10,17 @@ from template_fix.contract.mended import judge_mend
 from template_fix.jinja.engines import why_unportable
 from template_fix.jinja.renderer import Renderer, RenderError
 from template_fix.repair.loop_leaks import find_leak
-from template_fix.repair.mends import Mend, as_json, empty_calls
+from template_fix.repair.mends import Mend, as_json, empty_calls, last_end, open_turns
 from template_fix.repair.proposers import Proposal
 from template_fix.repair.study import Found, Setting, Study
 from template_fix.text.edits import Edit, Span, apply, trace_back
 
-MENDS: Mapping[str, Mend] = {"TF211": empty_calls.MEND, "TF213": as_json.MEND}
+MENDS: Mapping[str, Mend] = {
+    "TF209": open_turns.MEND,
+    "TF210": last_end.MEND,
+    "TF211": empty_calls.MEND,
+    "TF213": as_json.MEND,
+}
 # How many proposals are judged for one rule.
 _MOST = 24
 # How often one rule's findings are gone for: an edit may mend one place of several.

@@ -28,6 +28,7 @@ from template_fix.results import Evidence, Level
 CODE = "TF210"
 LEVEL = Level.ERROR
 SUMMARY = "the last turn has no end"
+PATCH_WITH = ""
 
 
 def check(study: Study) -> Iterator[Found]:
