@@ -32,6 +32,7 @@ from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.contract.examination import FIELD, SAFE, Examination, locate
 from template_fix.conversations.probe import Probe
 from template_fix.engine.patch import check, patch, special_tokens
+from template_fix.options import Options
 from template_fix.jinja.folding import SWITCH, equal_when_off
 from template_fix.jinja.renderer import Renderer
 from template_fix.repair.study import Setting, Study
@@ -112,8 +113,8 @@ def worked_on(job: tuple[str, str, str]) -> Row:
     family, file, source = job
     checkpoint = Checkpoint(file, {"chat_template.jinja": source})
     try:
-        _, checking = timed(lambda: check(checkpoint))
-        result, patching = timed(lambda: patch(checkpoint))
+        _, checking = timed(lambda: check(checkpoint, Options(cache=False)))
+        result, patching = timed(lambda: patch(checkpoint, Options(cache=False)))
         patched = result.changed["chat_template.jinja"][1] if result.changed else source
         before, after, worse, silenced = run_bounded(compared, source, patched)
     except (ChildError, LimitExceeded, ValueError) as error:

@@ -25,6 +25,7 @@ from other_engines import compared, gathered, minijinja, printed, transformers_j
 from template_fix.bounds.limits import run_bounded
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.engine.patch import patch
+from template_fix.options import Options
 
 CORPUS = Path(__file__).parents[2] / "shared/corpus/templates"
 
@@ -65,7 +66,9 @@ KINDS = ("before", "after", "lost", "gained", "way back differs")
 
 def measure(path: Path) -> Compared | None:
     source = path.read_bytes().decode()
-    result = patch(Checkpoint(path.name, {"chat_template.jinja": source, "tokenizer_config.json": "{}"}))
+    result = patch(
+        Checkpoint(path.name, {"chat_template.jinja": source, "tokenizer_config.json": "{}"}), Options(cache=False)
+    )
     if "chat_template.jinja" not in result.changed:
         return None
     after = result.changed["chat_template.jinja"][1]

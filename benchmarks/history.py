@@ -19,6 +19,7 @@ from pathlib import Path
 
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.engine.patch import check
+from template_fix.options import Options
 from template_fix.results import Level
 
 # Tokenizers differ in nothing that a template does; this one lets templates print their special tokens.
@@ -28,7 +29,11 @@ CONFIG = '{"bos_token": "<s>", "eos_token": "</s>"}'
 def codes_of(path: Path) -> frozenset[str]:
     """Return the codes of all findings on a template that are more than notes."""
     files = {"chat_template.jinja": path.read_bytes().decode(), "tokenizer_config.json": CONFIG}
-    return frozenset(each.code for each in check(Checkpoint(path.name, files)).findings if each.level is not Level.NOTE)
+    return frozenset(
+        each.code
+        for each in check(Checkpoint(path.name, files), Options(cache=False)).findings
+        if each.level is not Level.NOTE
+    )
 
 
 def revisions(folder: Path) -> Iterator[tuple[Path, Path]]:

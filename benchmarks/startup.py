@@ -5,8 +5,9 @@
 
 On one model directory of real size (an 11 MB tokenizer.json), in one run, taking turns:
 
-    check   template-fix check DIR
-    patch   template-fix patch DIR, each time on a fresh copy
+    check   template-fix check --no-cache DIR
+    again   template-fix check DIR, of a template that a former run has checked
+    patch   template-fix patch --no-cache DIR, each time on a fresh copy
     floor   an interpreter that imports json, click, jinja2.sandbox and tokenizers, and reads the files
     script  AutoTokenizer.from_pretrained, apply_chat_template, encode, decode
 
@@ -101,10 +102,11 @@ def measured(directory: Path, python: str, runs: int) -> dict[str, list[float]]:
     def patch() -> float:
         with tempfile.TemporaryDirectory() as name:
             copy = shutil.copytree(directory, Path(name) / "copy")
-            return timed([*tool, "patch", str(copy)])
+            return timed([*tool, "patch", "--no-cache", str(copy)])
 
     runners: dict[str, Callable[[], float]] = {
-        "check": lambda: timed([*tool, "check", str(directory)]),
+        "check": lambda: timed([*tool, "check", "--no-cache", str(directory)]),
+        "check, again": lambda: timed([*tool, "check", str(directory)]),
         "patch": patch,
         "floor": lambda: timed([python, "-c", FLOOR, str(directory)]),
         "script": lambda: timed([python, "-c", SCRIPT, str(directory)]),

@@ -26,6 +26,7 @@ from template_fix.bounds.limits import run_bounded
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.contract.examination import Examination
 from template_fix.engine.patch import patch, special_tokens
+from template_fix.options import Options
 from template_fix.jinja.renderer import Renderer
 from template_fix.repair.study import Setting, Study
 
@@ -52,7 +53,7 @@ class Row:
 
 def row_of(name: str, source: str, training: str | None) -> Row:
     """Return what becomes of one template, given its text and that of TRL's version."""
-    result = patch(Checkpoint(name, {"chat_template.jinja": source}))
+    result = patch(Checkpoint(name, {"chat_template.jinja": source}), Options(cache=False))
     patched = result.changed["chat_template.jinja"][1] if result.changed else source
     return run_bounded(compared, name, source, training, patched)
 

@@ -38,6 +38,9 @@ os.environ.update(HF_ENDPOINT=SERVER.endpoint, HF_HUB_DISABLE_XET="1", HF_HUB_DI
 # Nor is any to find or to leave a key in the user's home.
 _STATE = tempfile.TemporaryDirectory()
 os.environ["XDG_STATE_HOME"] = _STATE.name
+# What one test finds out, no other is to believe; where there is no folder for it, nothing is kept.
+os.environ.setdefault("HF_HOME", os.path.expanduser("~/.cache/huggingface"))
+os.environ["XDG_CACHE_HOME"] = os.devnull
 
 
 def _has_other_threads() -> bool:

@@ -193,6 +193,9 @@ mark = click.option(
 engines = click.option(
     "--engines", is_flag=True, help="Say what other engines make of the templates, too: minijinja, if it is installed."
 )
+cache = click.option(
+    "--cache/--no-cache", default=True, help="Believe what a former run found out about the same template, or don't."
+)
 _DEFAULT_HELP = (
     "What a repaired template does where preserve_thinking isn't passed: keep reasoning, or do what it used to."
 )
@@ -273,7 +276,7 @@ def _name_of(option: Callable[[Any], Any]) -> str:
 # Which models to check.
 checked = gather("models", Models, *_CHECKED)
 # What to check, as one `Options` value.
-check_options = gather("options", _make_options, select, ignore, tags, _plain, set_flags, engines)
+check_options = gather("options", _make_options, select, ignore, tags, _plain, set_flags, engines, cache)
 # How to report, as one `Manner` value.
 manner = gather(
     "manner",
@@ -289,7 +292,7 @@ manner = gather(
     report_format("text", "concise", "github", "json", "sarif"),
 )
 # How to repair, as one `Options` value.
-patch_options = gather("options", _make_options, select, ignore, tags, _plain, _default, mark, engines)
+patch_options = gather("options", _make_options, select, ignore, tags, _plain, _default, mark, engines, cache)
 # What to share and where, as one `PushRequest` value.
 push_options = gather(
     "request",

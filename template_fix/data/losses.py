@@ -177,9 +177,7 @@ def _losses(view: View, texts: Sequence[Text], printed: str) -> list[int]:
     return _missing_words([each.text for each in texts], printed)
 
 
-def _disguised(
-    number: int, message: Message, letter_of: Callable[[Text], str | None], tags: Pairs
-) -> dict[str, Any]:
+def _disguised(number: int, message: Message, letter_of: Callable[[Text], str | None], tags: Pairs) -> dict[str, Any]:
     """Return a message with each text that has a letter spelled in it."""
 
     def put_on(text: str, field: bool) -> str:

@@ -15,22 +15,34 @@ from contextlib import suppress
 from pathlib import Path
 
 _LENGTH = 32
-_VARIABLE, _USUAL = ("LOCALAPPDATA", "AppData/Local") if sys.platform == "win32" else ("XDG_STATE_HOME", ".local/state")
+_WINDOWS = sys.platform == "win32"
+_STATE = ("LOCALAPPDATA", "AppData/Local") if _WINDOWS else ("XDG_STATE_HOME", ".local/state")
+_CACHE = ("LOCALAPPDATA", "AppData/Local") if _WINDOWS else ("XDG_CACHE_HOME", ".cache")
 
 
 def key_path() -> Path:
-    """Return where the user's key is kept: in the folder for the state of programs. Raises OSError where there is none.
+    """Return where the user's key is kept: with the state of programs. Raises OSError where there is no such folder."""
+    return _own(*_STATE) / "key"
+
+
+def cache_path() -> Path:
+    """Return the folder for what can be found out again. Raises OSError where there is none."""
+    return _own(*_CACHE) / "cache"
+
+
+def _own(variable: str, usual: str) -> Path:
+    """Return this program's folder below the one that an environment variable names.
 
     A relative path would lie in the working directory, which may be a stranger's, with a key that the stranger knows.
     """
-    state = os.environ.get(_VARIABLE, "")
-    if not os.path.isabs(state):
-        state = os.path.join(os.path.expanduser("~"), _USUAL)
-    if not os.path.isabs(state):
+    folder = os.environ.get(variable, "")
+    if not os.path.isabs(folder):
+        folder = os.path.join(os.path.expanduser("~"), usual)
+    if not os.path.isabs(folder):
         raise OSError(
-            None, f"is not known, and the key of template-fix is kept there; set {_VARIABLE}", "home directory"
+            None, f"is not known, and the key of template-fix is kept there; set {variable}", "home directory"
         )
-    return Path(state, "template-fix", "key")
+    return Path(folder, "template-fix")
 
 
 def sign(place: Path, content: bytes) -> str:
@@ -68,7 +80,7 @@ def _key() -> bytes:
         try:
             _make(path)
         except OSError as error:
-            message = f"{error.strerror}, and the key of template-fix is kept there; set {_VARIABLE} to another folder"
+            message = f"{error.strerror}, and the key of template-fix is kept there; set {_STATE[0]} to another folder"
             raise OSError(error.errno, message, error.filename) from None
         return _read(path)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 
 from template_fix.bounds.limits import LimitExceeded, run_in_turn
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.checkpoint.stop_tokens import turn_end_tokens
 from template_fix.checkpoint.token_records import GGUF_TOKENS
 from template_fix.conversations.tags import USUAL
+from template_fix.disk.cache import entry_name, keep, recall
 from template_fix.engine.forms import not_rendered, refused_forms, version_differences
 from template_fix.engine.ignored import note_ignored, read_ignored
 from template_fix.engine.programs import Program
@@ -47,7 +49,7 @@ class Studied:
     ``found`` pairs each finding with its code; ``learned`` is what can be told of each copy of the template; ``kept``
     has each proposal that stands with the codes that it resolves and its final edits, ``refused`` each other one with
     the reason. ``variables`` are what the template reads and doesn't set, ``stops`` what it prints at the end of turns,
-    ``begins`` the BOS token that it prints first.
+    ``begins`` the BOS token that it prints first. ``final`` is what would come out again, and not of a limit.
     """
 
     found: tuple[tuple[str, Found], ...]
@@ -57,6 +59,7 @@ class Studied:
     refused: tuple[tuple[Proposal, str], ...] = ()
     stops: tuple[str, ...] = ()
     begins: tuple[str, ...] = ()
+    final: bool = True
 
 
 def special_tokens(checkpoint: Checkpoint) -> dict[str, str]:
@@ -77,6 +80,13 @@ def study_templates(
     The tokenizers library is loaded meanwhile.
     """
     setting = setting_for(checkpoint, options)
+    names = {program: _name(program.source, setting, options, heal) for program in found}
+    known = {
+        program: study
+        for program, name in names.items()
+        if isinstance(study := options.cache and recall(name), Studied)
+    }
+    new = [program for program in found if program not in known]
 
     def load() -> None:
         if vocabulary_tags(checkpoint):
@@ -84,16 +94,23 @@ def study_templates(
 
     tried = run_in_turn(
         _study,
-        [(program.source, setting, options, heal) for program in found],
+        [(program.source, setting, options, heal) for program in new],
         computing=PATCH_SECONDS if heal else CHECK_SECONDS,
         meanwhile=load,
     )
-    found_in = {
-        program: _stopped(study) if isinstance(study, LimitExceeded) else study
-        for program, study in zip(found, tried, strict=True)
-    }
+    for program, study in zip(new, tried, strict=True):
+        known[program] = study if isinstance(study, Studied) else _stopped(study)
+        if options.cache and known[program].final:
+            keep(names[program], study)
+    found_in = {program: known[program] for program in found}
     wanted = tuple(rule for rule in ENGINE_RULES if is_wanted(rule, options))
     return _in_engines(found_in, wanted, setting, options) if wanted else found_in
+
+
+def _name(source: str, setting: Setting, options: Options, heal: bool) -> str:
+    """Return a study's name in the cache: it follows from all this, and the day where a template may ask for it."""
+    asked = (sorted(options.select), sorted(options.ignore), options.default, options.mark, options.flags)
+    return entry_name(source, setting, asked if heal else None, date.today() if "now" in source else None)
 
 
 def _in_engines(
@@ -133,7 +150,7 @@ def setting_for(checkpoint: Checkpoint, options: Options) -> Setting:
 
 
 def _stopped(error: LimitExceeded) -> Studied:
-    return Studied((("TF103", Found(f"the template was stopped: it {error}", Span(0, 0))),))
+    return Studied((("TF103", Found(f"the template was stopped: it {error}", Span(0, 0))),), final=False)
 
 
 def _begins(study: Study) -> tuple[str, ...]:
@@ -160,7 +177,8 @@ def _learned(study: Study) -> TemplateSummary:
 def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studied:
     study = Study(source, setting)
     if study.unreadable is not None:
-        return Studied(tuple((rule.code, each) for rule in READABLE_RULES for each in rule.check(study)))
+        found = tuple((rule.code, each) for rule in READABLE_RULES for each in rule.check(study))
+        return Studied(found, final=not isinstance(study.unreadable, LimitExceeded))
     from template_fix.markers.mark_template import stops_of
 
     everything = tuple((rule.code, each) for rule in TEMPLATE_RULES for each in rule.check(study))

@@ -63,7 +63,7 @@ WORDS = (
     *("<think>\nSome thoughts about it all.\n</think>\n\nAn answer that is long.", "An answer that is long."),
     *("<think></think>An answer without a thought.", "Thoughts behind a prompt.</think>\n\nAn answer that is long."),
     *("<think>Thoughts that never end", "Some thoughts about it all.", "<b>bold</b> [INST] and ◁think▷ here"),
-    *("{\"at\": \"a \\\"place\\\"\"}", "nul \0 inside of a text", "\ud83d half a letter of two", "<tool_response>x y"),
+    *('{"at": "a \\"place\\""}', "nul \0 inside of a text", "\ud83d half a letter of two", "<tool_response>x y"),
     *("<reasoning>Other tags are around this.</reasoning> It is said.", "<think>\n<think>\nTwice.\n</think>\nOh."),
 )
 

@@ -120,9 +120,7 @@ def _recording_environment(known: Environment) -> ImmutableSandboxedEnvironment:
     made = _RecordingSandbox(trim_blocks=True, lstrip_blocks=True)
     made.extensions = known.extensions
     made.globals = {**known.globals, "lipsum": _refused}
-    made.filters = {
-        name: filter if name in _FILTERS else _listed(filter) for name, filter in known.filters.items()
-    }
+    made.filters = {name: filter if name in _FILTERS else _listed(filter) for name, filter in known.filters.items()}
     made.filters.update(random=_refused, tojson=_tojson, replace=_replaced, length=_length, count=_length, join=_join)
     made.tests = {name: test if name in _TESTS else _listed(test) for name, test in known.tests.items()}
     return made
