@@ -32,9 +32,9 @@ from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.contract.examination import FIELD, SAFE, Examination, locate
 from template_fix.conversations.probe import Probe
 from template_fix.engine.patch import check, patch, special_tokens
-from template_fix.options import Options
 from template_fix.jinja.folding import SWITCH, equal_when_off
 from template_fix.jinja.renderer import Renderer
+from template_fix.options import Options
 from template_fix.repair.study import Setting, Study
 from template_fix.results import PatchResult
 from template_fix.text.edits import common_prefix

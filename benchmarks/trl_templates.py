@@ -26,8 +26,8 @@ from template_fix.bounds.limits import run_bounded
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.contract.examination import Examination
 from template_fix.engine.patch import patch, special_tokens
-from template_fix.options import Options
 from template_fix.jinja.renderer import Renderer
+from template_fix.options import Options
 from template_fix.repair.study import Setting, Study
 
 FOLDER = "trl/chat_templates/"
