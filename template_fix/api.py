@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError, folder_of
 from template_fix.checkpoint.gguf import SUFFIX, is_gguf
+from template_fix.checkpoint.template_copies import JINJA, TRANSFORMERS
 from template_fix.disk.store import ORIGIN, WriteError
 from template_fix.hub.model import STDIN, Model, find_companions, is_repo, open_model
 from template_fix.options import Options, shared_default
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from template_fix.data.batches import Batch
     from template_fix.data.check import DataReport, DataWish
     from template_fix.data.row_check import RowCheck
+    from template_fix.data.runs.check import RunReport
+    from template_fix.data.runs.config import RunConfig
     from template_fix.data.sources import Source
     from template_fix.engine.compare import Comparison
     from template_fix.report.showing.engines import Engine
@@ -92,6 +95,37 @@ def check_data(
 
     checkpoint = open_model(os.fspath(model), revision).checkpoint
     return check_one(checkpoint, source, options, wish, on_batch)
+
+
+def check_run(
+    config: RunConfig,
+    options: Options | None = None,
+    *,
+    model: str | None = None,
+    wish: DataWish | None = None,
+    rows: tuple[int | None, int | None] = (None, None),
+    on_batch: Callable[[Batch], None] | None = None,
+) -> RunReport:
+    """Return what a training run would lose, as its trainer's file (`runs.config.read_config`) tells of it.
+
+    ``model`` is looked at in place of the one that the file names; ``rows`` are how many of each data set are taken
+    from the beginning, and how many at random. Raises as `check_data` does.
+    """
+    from template_fix.data.runs.check import check_run as check_one
+
+    revision = None if model else config.revision
+    checkpoint = open_model(model or config.model, revision).checkpoint
+    return check_one(config, checkpoint, _find_template, options, wish, on_batch, rows)
+
+
+def _find_template(named: str) -> tuple[str, str]:
+    """Return the template that a trainer's file names: its text itself, a file's, or another model's."""
+    if "{%" in named or "{{" in named:
+        return JINJA, named
+    copy = open_model(named).checkpoint.copy_for(TRANSFORMERS)
+    if copy is None:
+        raise CheckpointError(f"{named}: has no chat template to train with")
+    return copy.file, copy.source
 
 
 def patch(

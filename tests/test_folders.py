@@ -25,8 +25,9 @@ CONFINED = {
     "datasets": {"data.sources"},
     "pyarrow": {"data.sources"},
     "trl": {"training.answer_parsing"},
+    "yaml": {"data.runs.config"},
 }
-DEFERRED = {"huggingface_hub", "transformers", "tokenizers", "rich", "datasets", "pyarrow", "torch", "trl"}
+DEFERRED = {"huggingface_hub", "transformers", "tokenizers", "rich", "datasets", "pyarrow", "torch", "trl", "yaml"}
 # A subclass needs its base when it is defined; the module is only imported where it is asked for.
 SUBCLASSES = {"training.callback": {"transformers"}}
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
+from template_fix.cli.page import comparison_page, complain, data_page, outcomes_page, with_page
 from template_fix.cli.run import CLEAN, FAILED, FINDINGS, exit_code
 from template_fix.report.checks import check_lines, concise_lines, summary_lines, verdict_line, workflow_commands
 from template_fix.report.diffs import raw_diff, readable_diff
 from template_fix.report.findings import patch_lines
 from template_fix.report.terminal import Line, line, printer, width_of
 from template_fix.results import Failed, Outcome, Patched, Report
-from template_fix.text.display import make_presentable, one_line, scrub, scrub_all, short
+from template_fix.text.display import make_presentable, scrub, scrub_all, short
 from template_fix.text.json_nodes import JsonObject
 
 if TYPE_CHECKING:
     from template_fix.data.check import DataReport
+    from template_fix.data.runs.check import RunReport
+    from template_fix.data.survey import Survey
     from template_fix.engine.compare import Comparison
     from template_fix.report.showing.show import Showing
     from template_fix.share.plan import Plan
@@ -64,40 +66,7 @@ def print_check(outcomes: Iterable[Report | Failed], manner: Manner) -> int:
         _print_sarif(seen)
     elif manner.statistics or (manner.form == "text" and len(seen) > 1):
         printer(sys.stdout)([*[line("")] * (not manner.statistics), *summary_lines(seen)])
-    return _with_page(code, manner.page, _outcomes_page, seen)
-
-
-def _with_page(code: int, page: str | None, render: Callable[[Value], str], outcome: Value) -> int:
-    """Write what came of a command as a page, where one is wanted; the exit code is 2 where that can't be done."""
-    if page is None:
-        return code
-    from template_fix.disk.page_file import write_page
-    from template_fix.disk.store import WriteError
-
-    try:
-        write_page(Path(page), render(outcome))
-    except WriteError as error:
-        complain(str(error))
-        return FAILED
-    return code
-
-
-def _outcomes_page(outcomes: Sequence[Outcome]) -> str:
-    from template_fix.report.html.render import render_outcomes
-
-    return render_outcomes(outcomes)
-
-
-def _data_page(outcome: DataReport | Failed) -> str:
-    from template_fix.report.html.render import render_data
-
-    return render_data(outcome)
-
-
-def _comparison_page(outcome: Comparison | Failed) -> str:
-    from template_fix.report.html.render import render_comparison
-
-    return render_comparison(outcome)
+    return with_page(code, manner.page, outcomes_page, seen)
 
 
 def _print_reports(outcomes: Iterable[Report | Failed], manner: Manner) -> Iterable[Report | Failed]:
@@ -125,8 +94,7 @@ def print_data(outcome: DataReport | Failed, manner: Manner) -> int:
 
     code = FAILED
     if not isinstance(outcome, Failed):
-        tally = outcome.survey.before
-        lost = bool(tally.harmed or (manner.strict and tally.prompt_differs))
+        lost = _loses(outcome.survey, manner)
         code = manner.exit_code([outcome.report], FINDINGS if lost else CLEAN)
 
     def content(found: DataReport) -> JsonObject:
@@ -140,7 +108,31 @@ def print_data(outcome: DataReport | Failed, manner: Manner) -> int:
         yield from survey_lines(found.survey)
 
     print_one("check", outcome, manner.form, content, lines)
-    return _with_page(code, manner.page, _data_page, outcome)
+    return with_page(code, manner.page, data_page, outcome)
+
+
+def print_run(outcome: RunReport | Failed, manner: Manner) -> int:
+    """Print what a training run would lose; data that can't be read are 2."""
+    from template_fix.report.runs import run_json, run_lines
+
+    code = FAILED
+    if not isinstance(outcome, Failed):
+        lost = any(_loses(survey, manner) for survey in outcome.surveys)
+        code = FAILED if outcome.untold else manner.exit_code([outcome.report], FINDINGS if lost else CLEAN)
+
+    def lines(found: RunReport) -> Iterator[Line]:
+        width, own = width_of(sys.stdout), found.config.template is None
+        if manner.quiet:
+            return run_lines(found, [verdict_line(found.report)])
+        return run_lines(found, check_lines(found.report, width, verbose=manner.verbose, advise=own))
+
+    print_one("check", outcome, manner.form, lambda found: run_json(found, code), lines)
+    return code
+
+
+def _loses(survey: Survey, manner: Manner) -> bool:
+    """Whether rows lose something, or with --strict don't begin with their own prompt."""
+    return bool(survey.before.harmed or (manner.strict and survey.before.prompt_differs))
 
 
 def print_patch(
@@ -163,7 +155,7 @@ def print_patch(
     code = max(exit_code(results), FINDINGS if unchanged and changed else CLEAN)
     if form == "json":
         _print_outcomes("patch", results, code)
-    return _with_page(code, page, _outcomes_page, results)
+    return with_page(code, page, outcomes_page, results)
 
 
 def print_comparison(outcome: Comparison | Failed, form: Format, page: str | None = None) -> int:
@@ -176,7 +168,7 @@ def print_comparison(outcome: Comparison | Failed, form: Format, page: str | Non
     elif outcome.differs:
         code = FINDINGS
     print_one("compare", outcome, form, lambda found: comparison_json(found, code), comparison_lines)
-    return _with_page(code, page, _comparison_page, outcome)
+    return with_page(code, page, comparison_page, outcome)
 
 
 def print_undo(directory: str, restored: tuple[str, ...] | Failed, form: Format) -> int:
@@ -247,11 +239,6 @@ def print_one(
         _print_json(command, content(outcome))
     else:
         printer(sys.stdout)(lines(outcome))
-
-
-def complain(message: str) -> None:
-    """Put one line on stderr."""
-    print(f"template-fix: {one_line(message)}", file=sys.stderr)
 
 
 def _report_lines(report: Report, width: int, *, quiet: bool, verbose: bool) -> Iterable[Line]:

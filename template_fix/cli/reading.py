@@ -42,6 +42,9 @@ def check(models: Models, revision: str | None, options: Options, manner: Manner
     and completion, or are preference pairs; --column messages=dialog names another column. --rows OUT.jsonl lists
     the rows in trouble, and --rewrite OUT.jsonl writes all of them, with reasoning where the template prints it.
 
+    With --config, all of it is read from a training's own file, an Axolotl or TRL YAML: the model, the template, the
+    data sets with their columns, and what is masked. What isn't understood there is named.
+
     --set preserve_thinking=true judges with what your training passes to the template; rows that bring their own
     chat_template_kwargs keep them.
     """
@@ -50,6 +53,8 @@ def check(models: Models, revision: str | None, options: Options, manner: Manner
     from template_fix.cli.models import find_models
     from template_fix.results import Failed
 
+    if rows.config is not None:
+        return _check_run(rows.config, models, options, manner, rows)
     if not rows.data and rows.needs_data:
         raise click.UsageError(
             "--column, --subset, --limit, --sample, --transformers, --rows, --rewrite, --processes and --exact go with "
@@ -79,6 +84,28 @@ def _check_rows(model: str, revision: str | None, options: Options, rows: Data) 
     wish = DataWish(rows.columns, rows.release, rows.listing, rows.rewrite, processes, rows.exact)
     with progress() as on_batch:
         return api.check_data(model, source, options, revision=revision, wish=wish, on_batch=on_batch)
+
+
+def _check_run(file: str, models: Models, options: Options, manner: Manner, rows: Data) -> int:
+    """Check what a trainer's file names; a MODEL stands for the one in it."""
+    if rows.data or rows.columns or rows.subset or len(models.named) > 1 or models.lists or models.owners:
+        raise click.UsageError("--config names the data and its columns, and takes one MODEL at most")
+    if rows.listing or rows.rewrite or manner.form not in ("text", "json"):
+        raise click.UsageError("--config reports as text or json; --rows and --rewrite go with --data")
+    from template_fix import api
+    from template_fix.cli import output, run
+    from template_fix.cli.progress import progress
+    from template_fix.data.check import DataWish
+    from template_fix.data.runs.check import RunReport
+    from template_fix.data.runs.config import read_config
+
+    def look() -> RunReport:
+        wish = DataWish(release=rows.release, processes=rows.processes or _count_processors())
+        with progress() as on_batch:
+            model, counts = next(iter(models.named), None), (rows.limit, rows.sample)
+            return api.check_run(read_config(file), options, model=model, wish=wish, rows=counts, on_batch=on_batch)
+
+    return output.print_run(run.try_one(file, look), manner)
 
 
 def _count_processors() -> int:

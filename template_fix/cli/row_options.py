@@ -27,6 +27,7 @@ _column = click.option(
 )
 _subset = click.option("--subset", metavar="NAME", help="The subset (configuration) of a data set on the Hub.")
 _DATA = (
+    click.option("--config", type=FILLED, metavar="FILE", help="A training's own file: an Axolotl or TRL YAML."),
     click.option("--data", multiple=True, type=FILLED, metavar="DATA", help="Training data to render, as told above."),
     _column,
     click.option("--split", default="train", show_default=True, help="The split of a data set on the Hub."),
@@ -59,6 +60,7 @@ _DATA = (
 class Data(NamedTuple):
     """Which training data to look at, and how much of it."""
 
+    config: str | None
     data: tuple[str, ...]
     columns: dict[str, str]
     split: str

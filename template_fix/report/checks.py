@@ -31,10 +31,10 @@ _REASONS = 3
 _VERSIONS = "With --data, --transformers 4.57 renders rows as that version does."
 
 
-def check_lines(report: Report, width: int = WIDEST, *, verbose: bool = False) -> Iterator[Line]:
+def check_lines(report: Report, width: int = WIDEST, *, verbose: bool = False, advise: bool = True) -> Iterator[Line]:
     """Yield what ``check`` says of one model: the gravest findings first, then what to do next.
 
-    A ``verbose`` one lists the conversations that templates refuse.
+    A ``verbose`` one lists the conversations that templates refuse. Where ``advise`` is false, no command is named.
     """
     yield verdict_line(report)
     for template in report.templates:
@@ -45,7 +45,7 @@ def check_lines(report: Report, width: int = WIDEST, *, verbose: bool = False) -
     for finding in by_gravity(report.findings):
         yield line("")
         yield from finding_lines(finding, width)
-    following = list(_next_after_check(report))
+    following = list(_next_after_check(report)) if advise else []
     if following:
         yield line("")
         yield from following

@@ -1,0 +1,1 @@
+"""A training run as its trainer's own file tells of it, and what it would lose."""
