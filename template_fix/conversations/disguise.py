@@ -7,11 +7,13 @@ conversation and the same in disguise are printed alike in all else, the letters
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 # Letters of a plane for private use.
 _FIRST, _LAST = 0xF0000, 0xFFFFD
 LETTERS = f"[{chr(_FIRST)}-{chr(_LAST)}]"
 _RUN = re.compile(rf"({LETTERS})\1*")
+_RUNS = re.compile(f"{LETTERS}+")
 
 
 class Disguise:
@@ -40,9 +42,9 @@ class Disguise:
         if len(disguised) != len(printed):
             return False
         done = 0
-        for run in _RUN.finditer(disguised):
-            start, end = run.span()
-            if disguised[done:start] != printed[done:start] or printed[start:end] not in self._text(run[1]):
+        for start, end in _each_run(disguised):
+            text, part = self._text(disguised[start]), printed[start:end]
+            if disguised[done:start] != printed[done:start] or not (part == text or part in text):
                 return False
             done = end
         return disguised[done:] == printed[done:]
@@ -50,6 +52,16 @@ class Disguise:
     def _text(self, letter: str) -> str:
         at = ord(letter) - _FIRST
         return self._texts[at] if at < len(self._texts) else ""
+
+
+def _each_run(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where a letter stands, once for all of its repetitions."""
+    for runs in _RUNS.finditer(text):
+        start, end = runs.span()
+        if text.count(text[start], start, end) == end - start:  # to follow repetitions takes three times as long
+            yield start, end
+        else:
+            yield from (run.span() for run in _RUN.finditer(text, start, end))
 
 
 def spell(text: str, letter: str) -> str:

@@ -139,10 +139,10 @@ def check_data(
     with _writing(wish.listing) as lines, _writing(wish.rewrite) as out:
 
         def listed(found: Found) -> None:
-            if lines:
-                lines.write(json.dumps(found.as_line()) + "\n")
+            assert lines is not None
+            lines.write(json.dumps(found.as_line()) + "\n")
 
-        survey = surveyed(now, batches, wish.processes, on_batch, repair, listed)
+        survey = surveyed(now, batches, wish.processes, on_batch, repair, listed if lines else None)
         if not survey.before.rows:
             raise DataError(f"{', '.join(source.names)}: holds no rows")
         if out and patched is None and any(map(survey.before.having, OF_REASONING)):

@@ -181,6 +181,11 @@ def _marks_of(text: str) -> list[tuple[str, int, int]]:
     return found
 
 
+def count_mark(text: str, mark: str) -> int:
+    """Return ``text.count(mark)``, for a mark that looks like markup by what is known of the text's markup."""
+    return sum(each == mark for each, _, _ in marks_of(text)) if _ANGULAR.fullmatch(mark) else text.count(mark)
+
+
 def _in_order(marks: Iterable[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
     return sorted(marks, key=lambda mark: (mark[1], -mark[2]))
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from template_fix.data.shapes.operations import contains, exactly, finder, joined, length, recorded, recording, unique
+from template_fix.data.shapes.operations import exactly, finder, joined, length, recorded, recording, unique
 from template_fix.data.shapes.placeholders import _Text
 from template_fix.data.shapes.recording import Placeholder, Unmodelled
 
@@ -24,6 +24,11 @@ Work = Callable[[Any, Any], Any]
 @recorded
 def marks(text: str) -> list[tuple[str, int]]:
     return [(found.group(), found.start()) for found in re.finditer("<.>", text)]
+
+
+@recorded
+def contains(whole: str, text: str) -> bool:
+    return text in whole
 
 
 def each_mark(text: Any, other: Any) -> Any:

@@ -100,9 +100,3 @@ def recorded(function: F) -> F:
         return _runs[-1].step(form, function, *arguments, value=lambda: function(*map(value_of, arguments)))
 
     return cast(F, call)
-
-
-@recorded
-def contains(whole: str, text: str) -> bool:
-    """Return ``text in whole``, where ``whole`` is no placeholder and ``text`` may be one."""
-    return text in whole

@@ -10,7 +10,7 @@ from typing import cast
 from template_fix.conversations.rows import ROLES, names_reasoning
 from template_fix.conversations.tags import closings, pairs
 from template_fix.data.shapes.operations import exactly, joined, recorded, unique
-from template_fix.data.texts import Pairs, Text, fields_of, marks_of
+from template_fix.data.texts import Pairs, Text, count_mark, fields_of, marks_of
 from template_fix.data.troubles.kinds import Trouble
 from template_fix.data.troubles.view import View
 
@@ -54,7 +54,7 @@ def _ordinary(view: View, printed: str, reasoning: Sequence[Text]) -> bool:
                     return False
             elif "<" in text or "[" in text:
                 blocks += 1
-                if not (text.startswith(opening) and text.count(opening) == text.count(closing) == 1):
+                if not (text.startswith(opening) and count_mark(text, opening) == count_mark(text, closing) == 1):
                     return False
         if blocks != 1:
             return False

@@ -9,11 +9,12 @@ from functools import cached_property
 from typing import Any
 
 from template_fix.conversations.rows import Row
-from template_fix.data.shapes.operations import contains, joined
+from template_fix.data.shapes.operations import joined, recorded
 from template_fix.data.shapes.rendering import RecordingRenderer
 from template_fix.data.texts import Pairs, Text, fields_of, texts_of, turns
 from template_fix.jinja.renderer import Failure, Message, Renderer, prepare_messages
 
+_PIECE, _LONGEST_SOURCE = 16, 1 << 16
 # By which variable templates are asked not to reason.
 _SWITCH = "enable_thinking"
 
@@ -44,7 +45,16 @@ class RowTemplate:
 
     def has(self, text: str) -> bool:
         """Whether a text stands in the source."""
-        return contains(self.source, text)
+        return _stands_in(self.source, self._pieces, text)
+
+    @cached_property
+    def _pieces(self) -> frozenset[str]:
+        """All pieces of the source of one length, by which most texts are known not to stand in it; none of a long one.
+
+        To look for a text begins by looking at each of its letters, and goes through all of the source.
+        """
+        ends = range(_PIECE, len(self.source) + 1) if len(self.source) <= _LONGEST_SOURCE else ()
+        return frozenset(self.source[end - _PIECE : end] for end in ends)
 
     @cached_property
     def recording(self) -> RowTemplate:
@@ -70,6 +80,11 @@ class RowTemplate:
         if not row.prompt or row.is_prompt:
             return None
         return self.renderer(self.prepare(row.messages[: row.prompt]), row.tools, True, **row.flags)
+
+
+@recorded
+def _stands_in(source: str, pieces: frozenset[str], text: str) -> bool:
+    return (not pieces or len(text) < _PIECE or text[:_PIECE] in pieces) and text in source
 
 
 class View:
