@@ -28,6 +28,8 @@ _TELLING = 16
 # After so many places that begin like a text and go on otherwise, it is looked for by a search that none can slow down.
 _PATIENCE = 16
 _WORD = re.compile(r"\w+")
+# So many words are looked for one by one.
+_FEW = 32
 
 
 class Verdict(NamedTuple):
@@ -216,5 +218,25 @@ def _missing(text: str, kept: int) -> int:
 @recorded
 def _missing_words(texts: Sequence[str], printed: str) -> list[int]:
     """Return how many characters of each text are in words that come out nowhere."""
-    words = set(_WORD.findall(printed.casefold()))
-    return [sum(len(word) for word in _WORD.findall(text.casefold()) if word not in words) for text in texts]
+    folded = printed.casefold()
+    words: set[str] = set()
+    missing = []
+    for text in texts:
+        own = _WORD.findall(text.casefold())
+        if len(own) <= _FEW and all(_stands_alone(word, folded) for word in own):
+            missing.append(0)
+            continue
+        words = words or set(_WORD.findall(folded))
+        missing.append(sum(len(word) for word in own if word not in words))
+    return missing
+
+
+def _stands_alone(word: str, text: str) -> bool:
+    """Whether a word is found as one in a text, at one of the first places that hold it."""
+    at = text.find(word)
+    for _ in range(_PATIENCE):
+        end = at + len(word)
+        if at < 0 or not (_WORD.match(text[at - 1 : at]) or _WORD.match(text[end : end + 1])):
+            return at >= 0
+        at = text.find(word, at + 1)
+    return False

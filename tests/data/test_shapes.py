@@ -68,6 +68,14 @@ WORDS = (
 )
 
 
+@pytest.fixture(autouse=True, scope="module")
+def eager() -> Iterator[None]:
+    """A program is recorded of the second row of each shape, and of each row that goes another way."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_WORTH", 0)
+        yield
+
+
 def check(template: str, **settings: Any) -> RowCheck:
     return RowCheck((("default", template),), (("bos_token", "<s>"),), (OWN,), own=(OWN,), **settings)
 
@@ -213,6 +221,15 @@ class Counting:
     def __call__(self, row: Any) -> str:
         self.rows += 1
         return str(row["messages"])
+
+
+@pytest.mark.parametrize("worth", [0, 3])
+def test_programs_are_recorded_of_shapes_and_ways_that_come_often(monkeypatch: pytest.MonkeyPatch, worth: int) -> None:
+    monkeypatch.setattr(module, "_WORTH", worth)
+    shapes = Shapes(lambda row: "yes" if "a" in row["messages"][0] else "no", ["messages"])
+    told = [shapes.answer({"messages": [text]}) for text in ["a", "ab", "ac", "ad", "b", "b", "bc", "bd", "a", "b"]]
+    learned = {0: ["yes"] * 3 + ["no"] * 4, 3: ["yes"] * 2 + [None] * 2 + ["no"] * 2}[worth]
+    assert told == [None] * (8 - len(learned)) + learned + ["yes", "no"]
 
 
 def test_a_shape_that_can_not_be_recorded_is_tried_once() -> None:

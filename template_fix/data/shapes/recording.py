@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn, cast
 
 # A program that is longer costs more than it saves.
-_MOST_STEPS = 3000
+_MOST_STEPS = 2000
 # What is short stands in the program as it is.
 _SHORT = 80
 # What an operation may give, in items and nested.
@@ -113,6 +113,11 @@ class Recording:
         self._names: dict[int, str] = {}
         self._known: dict[str, Any] = {}
         self._leaves = 0
+
+    @property
+    def steps(self) -> int:
+        """How many steps there are so far."""
+        return len(self._steps)
 
     def leaf(self, value: str | int | float) -> Placeholder:
         """Return the placeholder of a row's own text or number. They are numbered in the order of asking."""

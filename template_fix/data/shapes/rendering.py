@@ -8,6 +8,7 @@ from typing import Any, NoReturn, cast
 
 from jinja2 import Environment, pass_eval_context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.tests import test_sequence
 
 from template_fix.data.shapes.operations import joined, length, recorded
 from template_fix.data.shapes.recording import Placeholder, Unmodelled, holds_placeholder
@@ -72,6 +73,10 @@ def _join(_: Any, value: Any, between: Any = "", attribute: Any = None) -> Any:
     return joined(between, [_printed(each) for each in value])
 
 
+def _is_sequence(value: Any) -> bool:
+    return isinstance(value, (str, list)) if isinstance(value, Placeholder) else test_sequence(value)
+
+
 @recorded
 def _number_as_text(value: Any) -> str:
     return str(value)
@@ -123,6 +128,7 @@ def _recording_environment(known: Environment) -> ImmutableSandboxedEnvironment:
     made.filters = {name: filter if name in _FILTERS else _listed(filter) for name, filter in known.filters.items()}
     made.filters.update(random=_refused, tojson=_tojson, replace=_replaced, length=_length, count=_length, join=_join)
     made.tests = {name: test if name in _TESTS else _listed(test) for name, test in known.tests.items()}
+    made.tests.update(sequence=_is_sequence)
     return made
 
 

@@ -15,10 +15,12 @@ Answer = TypeVar("Answer")
 _NAMING, _LONGEST_NAME = frozenset({"role", "from", "type"}), 32
 # A row's shape is looked at up to here.
 _MOST_LEAVES, _DEEPEST = 500, 16
-# How many shapes are known at once, each with how long a key, and how many programs it may have.
-_MOST_SHAPES, _LONGEST_KEY, _MOST_PROGRAMS = 256, 1 << 16, 4
-# A shape whose rows go on in another way than those before, so often, has no programs any more.
-_PATIENCE, _HITS_A_MISS = 32, 1
+# How many shapes are known, each with how long a key and how many programs, and how many steps all of these have.
+_MOST_SHAPES, _LONGEST_KEY, _MOST_PROGRAMS, _MOST_STEPS = 256, 1 << 16, 4, 60_000
+# To record a row takes twenty times as long as to look at it: for each program, so many rows have come without.
+_WORTH = 8
+# A shape whose rows go another way than its programs, so often and more often than not, has none any more.
+_PATIENCE = 100
 # Where so many rows have brought that few answers, they have no shapes in common.
 _TRIED, _FEW = 400, 40
 
@@ -34,7 +36,11 @@ class _Shape:
 
     def __init__(self) -> None:
         self.programs: list[Callable[[list[Any]], Any]] = []
-        self.left, self.answered, self.missed = _MOST_PROGRAMS, 0, 0
+        self.left, self.answered, self.missed = _MOST_PROGRAMS, 0, 1
+
+    @property
+    def is_worth_a_program(self) -> bool:
+        return self.left > 0 and self.missed >= _WORTH * (1 + _MOST_PROGRAMS - self.left)
 
     def close(self) -> None:
         self.programs, self.left = [], 0
@@ -50,7 +56,7 @@ class Shapes(Generic[Answer]):
     def __init__(self, work: Callable[[Any], Answer], read: Collection[str], whole: Collection[str] = ()) -> None:
         self._work, self._read, self._whole = work, frozenset(read), frozenset(whole)
         self._known: dict[Any, _Shape] = {}
-        self._tried = self._answered = 0
+        self._tried = self._answered = self._steps = 0
 
     def answer(self, row: Any) -> Answer | None:
         """Return the answer for a row, None where ``work`` has to tell. Use it in `limits.run_bounded` alone."""
@@ -74,16 +80,15 @@ class Shapes(Generic[Answer]):
                 if number:
                     shape.programs.insert(0, shape.programs.pop(number))
                 return told
-        if shape.left:
+        shape.missed += 1
+        if shape.is_worth_a_program and self._steps < _MOST_STEPS:
             shape.left -= 1
             return self._learn(shape, row, leaves)
-        shape.missed += 1
-        if shape.missed > _PATIENCE + _HITS_A_MISS * shape.answered:
+        if shape.missed > _PATIENCE + shape.answered:
             shape.close()
         return None
 
     def _meet(self, row: Mapping[Any, Any], key: Any) -> None:
-        """Note a new shape: the second row that has it is worth a program."""
         if len(self._known) < _MOST_SHAPES and _is_json(row) and len(repr(key)) <= _LONGEST_KEY:
             self._known[key] = _Shape()
 
@@ -92,9 +97,10 @@ class Shapes(Generic[Answer]):
         try:
             with recording() as run:
                 program = run.program(self._work(self._built(row, run.leaf)))
+            self._steps += run.steps
             told: Answer | None = _told(shape, program, leaves)
         except (Unmodelled, Exception):  # whatever goes wrong on the way: the row is looked at without
-            shape.close()
+            shape.left = 0
             return None
         if told is None or told != self._work(row):
             shape.close()
