@@ -35,6 +35,7 @@ class Rule(Generic[Looked, Reported]):
     vendors mean it so, for serving. ``unflagged``: making tags ordinary mends it. ``assumes_tags``: it can be asked of
     a template without any notion of reasoning. ``asked_by``: the option that asks for it, where it matters to some
     trainings alone. ``alone``: the edits that are proposed for it mend nothing else, and no other mends it.
+    ``in_some_rows``: rows of some form meet it, such as those with a system text, and no others.
     """
 
     code: str
@@ -49,12 +50,13 @@ class Rule(Generic[Looked, Reported]):
     assumes_tags: bool = False
     asked_by: str | None = None
     alone: bool = False
+    in_some_rows: bool = False
 
 
 StudyRules: TypeAlias = "tuple[Rule[Study, Found], ...]"
 SubjectRules: TypeAlias = "tuple[Rule[Subject, Finding], ...]"
 AnyRule: TypeAlias = "Rule[Any, Any]"
-_SAID = ("PATCH_WITH", "ON_PURPOSE", "UNFLAGGED", "ASSUMES_TAGS", "ASKED_BY", "ALONE", "repairs")
+_SAID = ("PATCH_WITH", "ON_PURPOSE", "UNFLAGGED", "ASSUMES_TAGS", "ASKED_BY", "ALONE", "IN_SOME_ROWS", "repairs")
 
 
 def _rules(folder: str) -> tuple[AnyRule, ...]:

@@ -23,7 +23,7 @@ from template_fix.report.data import survey_lines
 from template_fix.report.findings import by_gravity, finding_lines
 from template_fix.report.terminal import WIDEST, Line, add_marks, line, wrap
 from template_fix.results import Finding, Level, Place, Report
-from template_fix.rules import AGREEMENT_RULES, ENGINE_RULES, MARKER_RULES, TOKEN_RULES, codes
+from template_fix.rules import AGREEMENT_RULES, ENGINE_RULES, MARKER_RULES, TOKEN_RULES, codes, rule_of
 from template_fix.rules.checkpoint import tf504_padding_is_the_end
 from template_fix.rules.tokens import tf302_flags_disagree
 from template_fix.text.display import short
@@ -128,9 +128,10 @@ def preflight(
     all that is wrong; all of them raise.
 
     Raises PreflightError where reasoning or answers are lost, or warns with ``mode="warn"``: without rows, where an
-    error is found; with rows, where they lose something or a reasoning tag is special. Raises TypeError for an object
-    that is no tokenizer, or rows that can be read only once, and CheckpointError for rows without a chat template that
-    can be compiled; with ``mode="warn"``, that is warned of as well.
+    error is found; with rows, where they lose something or a reasoning tag is special. Of an error that only rows of
+    some form meet, such as those with a system text, it warns where there are no rows to see it. Raises TypeError for
+    an object that is no tokenizer, or rows that can be read only once, and CheckpointError for rows without a chat
+    template that can be compiled; with ``mode="warn"``, that is warned of as well.
     """
     if mode not in ("raise", "warn"):
         raise ValueError(f'mode is "raise" or "warn", not {mode!r}')
@@ -158,8 +159,10 @@ def preflight(
         batches = (batch for name, rows in _splits(dataset) for batch in _batches(name, rows, limit))
         survey = replace(surveyed(now, batches), names=tuple(name for name, _ in _splits(dataset)))
     found = Preflight(report, survey, mended, now)
-    if untried or _counts(found, mark):
-        tell(plain_text(_result_lines(found, fix, untried, _next(checkpoint, found, fix, options))), mode)
+    counts = bool(untried) or _counts(found, mark)
+    if counts or _may_concern(found):
+        lines = _result_lines(found, fix, untried, _next(checkpoint, found, fix, options))
+        tell(plain_text(lines), mode if counts else "warn")
     return found
 
 
@@ -215,8 +218,13 @@ def _counts(found: Preflight, mark: bool) -> bool:
     if mark and any(finding.code in _MARKERS for finding in found.report.findings):
         return True
     if found.survey is None:
-        return bool(errors)
+        return any(not rule_of(finding.code).in_some_rows for finding in errors)
     return found.survey.before.harmed > 0 or any(finding.code in _TOKENS for finding in errors)
+
+
+def _may_concern(found: Preflight) -> bool:
+    """Whether there are errors that rows of some form meet, and nobody knows whether there are such rows."""
+    return found.survey is None and any(finding.level is Level.ERROR for finding in found.report.findings)
 
 
 def _in_memory(finding: Finding, tokenizer: Tokenizer, collator: Any) -> Finding:

@@ -117,6 +117,21 @@ def test_with_rows_it_is_the_rows_that_count() -> None:
     assert preflight(keeps, {"train": [LOSING], "test": [PLAIN]}).survey.before.rows == 2  # type: ignore[union-attr]
 
 
+def test_an_error_that_rows_of_one_form_meet_is_warned_of_where_there_are_no_rows() -> None:
+    silent = Stub(
+        "{% for m in messages %}<|{{ m.role }}|>{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>"
+        "{% endif %}{{ m.content if m.role != 'system' else '' }}<|end|>{% endfor %}"
+    )
+    system = {"messages": [{"role": "system", "content": "Be short."}, *PLAIN["messages"]]}
+    with pytest.warns(PreflightWarning, match="error TF214"):
+        preflight(silent)
+    with pytest.raises(PreflightError, match="system"):
+        preflight(silent, [system])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert preflight(silent, [PLAIN]).survey is not None
+
+
 def test_a_warning_says_the_same() -> None:
     with pytest.warns(PreflightWarning, match="24 of 24 characters of reasoning"):
         preflight(Stub(tiny_model.TEMPLATE), [LOSING], mode="warn")

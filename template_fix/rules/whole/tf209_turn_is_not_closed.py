@@ -30,6 +30,7 @@ from template_fix.results import Evidence, Level
 CODE = "TF209"
 LEVEL = Level.ERROR
 SUMMARY = "a turn is not closed before the next message begins"
+IN_SOME_ROWS = True
 PATCH_WITH = ""
 
 
