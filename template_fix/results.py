@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from hashlib import sha256
 from html import escape
 
 from template_fix.options import Flags
@@ -91,6 +92,13 @@ class Finding:
     fix: str | None = None
     patch_with: str | None = None
 
+    @property
+    def fingerprint(self) -> str:
+        """What stays the same of a finding where lines move: its code, its file and template, and the line at fault."""
+        place = self.place or Place("")
+        said = (self.code, place.file, place.template or "", (place.source or "").strip())
+        return sha256("\0".join(said).encode("utf-8", "surrogatepass")).hexdigest()[:20]
+
 
 @dataclass(frozen=True)
 class NotRendered:
@@ -144,12 +152,14 @@ class Report:
     """What ``check`` has to say of one model; ``findings`` are in the order of their codes and places.
 
     ``revision`` is the commit that was looked at where the model lies on the Hub, None where it is a directory.
+    ``known`` are findings that a baseline has, and that count no more.
     """
 
     model: str
     findings: tuple[Finding, ...]
     templates: tuple[TemplateSummary, ...]
     revision: str | None = None
+    known: tuple[Finding, ...] = ()
 
     @property
     def unjudged(self) -> tuple[str, ...]:
@@ -161,7 +171,8 @@ class Report:
         """What it comes to: ``2 errors, 1 note``."""
         counts = [(sum(finding.level is level for finding in self.findings), level.value) for level in Level]
         parts = [f"{number} {noun}{'s' * (number != 1)}" for number, noun in counts if number]
-        return ", ".join([*parts, *(f"not judged: {why}" for why in self.unjudged)]) or "nothing wrong"
+        nothing = "nothing new" if self.known else "nothing wrong"
+        return ", ".join([*parts, *(f"not judged: {why}" for why in self.unjudged)]) or nothing
 
     def __repr__(self) -> str:
         return f"<Report of {self.model}: {self.verdict}>"

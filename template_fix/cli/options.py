@@ -166,14 +166,27 @@ class Models(NamedTuple):
 def _page(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
     """Return the name of a page to write; refuse one that it can't have before any work is done."""
     if given is not None:
-        from template_fix.disk.page_file import refuse_page
-        from template_fix.disk.store import WriteError
-
-        try:
-            refuse_page(Path(given))
-        except WriteError as error:
-            raise click.BadParameter(str(error)) from None
+        _refuse_name(given)
     return given
+
+
+def _new_baseline(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
+    """Return the name of a baseline to write; refuse one that it can't have before any work is done."""
+    if given is not None:
+        from template_fix.disk.baseline import MARK
+
+        _refuse_name(given, "baseline", MARK)
+    return given
+
+
+def _refuse_name(given: str, *kind: str) -> None:
+    from template_fix.disk.page_file import refuse_page
+    from template_fix.disk.store import WriteError
+
+    try:
+        refuse_page(Path(given), *kind)
+    except WriteError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 page = click.option(
@@ -289,6 +302,15 @@ manner = gather(
     click.option("-q", "--quiet", is_flag=True, help="Print the verdict on each model alone."),
     click.option("--statistics", is_flag=True, help="Print how often each code was found, and nothing else."),
     page,
+    click.option("--baseline", type=FILLED, metavar="FILE", help="Put aside what FILE knows: new findings count."),
+    click.option(
+        "--write-baseline",
+        "new_baseline",
+        type=FILLED,
+        callback=_new_baseline,
+        metavar="FILE",
+        help="Write all findings to FILE, for --baseline; none of them counts.",
+    ),
     report_format("text", "concise", "github", "json", "sarif"),
 )
 # How to repair, as one `Options` value.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
-from template_fix.cli.page import comparison_page, complain, data_page, outcomes_page, with_page
+from template_fix.cli.page import comparison_page, complain, data_page, outcomes_page, with_file, with_page
 from template_fix.cli.run import CLEAN, FAILED, FINDINGS, exit_code
 from template_fix.report.checks import check_lines, concise_lines, summary_lines, verdict_line, workflow_commands
 from template_fix.report.diffs import raw_diff, readable_diff
@@ -49,6 +50,8 @@ class Manner(NamedTuple):
     quiet: bool = False
     statistics: bool = False
     page: str | None = None
+    baseline: str | None = None
+    new_baseline: str | None = None
 
     def exit_code(self, outcomes: Iterable[Outcome], more: int = CLEAN) -> int:
         """Return the exit code of outcomes, or ``more`` where that is higher; see `run.exit_code`."""
@@ -66,6 +69,12 @@ def print_check(outcomes: Iterable[Report | Failed], manner: Manner) -> int:
         _print_sarif(seen)
     elif manner.statistics or (manner.form == "text" and len(seen) > 1):
         printer(sys.stdout)([*[line("")] * (not manner.statistics), *summary_lines(seen)])
+    if manner.new_baseline is not None:
+        from template_fix.disk.baseline import write_baseline
+        from template_fix.rules import READABLE_RULES, codes
+
+        known = partial(write_baseline, manner.new_baseline, seen, codes(READABLE_RULES))
+        code = with_file(CLEAN if code == FINDINGS else code, known)
     return with_page(code, manner.page, outcomes_page, seen)
 
 

@@ -28,10 +28,16 @@ def with_page(code: int, page: str | None, render: Callable[[Value], str], outco
     if page is None:
         return code
     from template_fix.disk.page_file import write_page
+
+    return with_file(code, lambda: write_page(Path(page), render(outcome)))
+
+
+def with_file(code: int, write: Callable[[], None]) -> int:
+    """Write a file; the exit code is 2 where that can't be done."""
     from template_fix.disk.store import WriteError
 
     try:
-        write_page(Path(page), render(outcome))
+        write()
     except WriteError as error:
         complain(str(error))
         return FAILED

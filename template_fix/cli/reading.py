@@ -66,8 +66,18 @@ def check(models: Models, revision: str | None, options: Options, manner: Manner
     if isinstance(found, Failed):
         return output.print_check([found], manner)
     if not rows.data:
+        from template_fix.disk.baseline import Baseline, read_baseline
+        from template_fix.rules import READABLE_RULES, codes
+
         call = partial(api.check, options=options, revision=revision)
-        return output.print_check(run.try_each(found, call), manner)
+        path = manner.baseline
+        known = run.try_one(path, lambda: read_baseline(path, codes(READABLE_RULES))) if path else Baseline({})
+        if isinstance(known, Failed):
+            return output.print_check([known], manner._replace(new_baseline=None))
+        outcomes = run.try_each(found, call)
+        return output.print_check(map(known.without_known, outcomes) if path else outcomes, manner)
+    if manner.baseline or manner.new_baseline:
+        raise click.UsageError("--baseline and --write-baseline are for models, and not for --data")
     if len(found) > 1 or manner.form not in ("text", "json"):
         raise click.UsageError("--data takes one MODEL, and reports as text or json")
     return output.print_data(run.try_one(found[0], lambda: _check_rows(found[0], revision, options, rows)), manner)

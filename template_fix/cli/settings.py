@@ -24,9 +24,10 @@ class _Setting(NamedTuple):
 
 
 _TEXTS, _PAIRS, _SWITCH, _TABLE = "a list of texts", "a list of pairs of texts", "true or false", "a table"
+_REASONED = "a table with a reason for each code, or a list of codes"
 _SETTINGS = {
     "select": _Setting("select", _TEXTS),
-    "ignore": _Setting("ignore", _TEXTS),
+    "ignore": _Setting("ignore", _REASONED),
     "tag": _Setting("tags", _PAIRS),
     "plain-token": _Setting("plain", _TEXTS),
     "set": _Setting("flags", _TABLE),
@@ -83,7 +84,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         parameter, form = _SETTINGS[key]
         if not _has_form(value, form):
             raise _error(path, f"{key} should be {form}")
-        given = value
+        given = list(value) if form == _REASONED else value
         if form == _TABLE:
             given = [f"{name}={part if isinstance(part, str) else json.dumps(part)}" for name, part in value.items()]
         defaults[parameter] = given
@@ -119,6 +120,8 @@ def _has_form(value: object, form: str) -> bool:
         return isinstance(value, bool)
     if form == _TABLE:
         return isinstance(value, dict)
+    if form == _REASONED and isinstance(value, dict):
+        return all(isinstance(reason, str) and reason.strip() for reason in value.values())
     parts = value if isinstance(value, list) else [None]
     if form == _PAIRS:
         return all(isinstance(pair, list) and len(pair) == 2 and _has_form(pair, _TEXTS) for pair in parts)

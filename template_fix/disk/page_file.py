@@ -1,4 +1,4 @@
-"""Writes a page for browsers: over an older page of its own, and over nothing else."""
+"""Writes a page for browsers, or a baseline: over an older one of its own, and over nothing else."""
 
 from __future__ import annotations
 
@@ -15,18 +15,21 @@ MARK = "<!-- made by template-fix -->"
 _BEGINNING = 400
 
 
-def refuse_page(path: Path) -> None:
-    """Raise WriteError where a page can't have this name, as far as that can be told before it is made."""
+def refuse_page(path: Path, kind: str = "page", mark: str = MARK) -> None:
+    """Raise WriteError where a page can't have this name, as far as that can be told before it is made.
+
+    ``mark`` is what every file of a ``kind`` has near its beginning.
+    """
     if not path.parent.is_dir():
         raise WriteError(f"{path}: there is no directory {path.parent}")
-    if os.path.lexists(path) and not _is_page(path):
-        raise WriteError(f"{path}: is there already, and no page of template-fix; name another file")
+    if os.path.lexists(path) and not _is_page(path, mark):
+        raise WriteError(f"{path}: is there already, and no {kind} of template-fix; name another file")
 
 
-def write_page(path: Path, text: str) -> None:
+def write_page(path: Path, text: str, kind: str = "page", mark: str = MARK) -> None:
     """Write a page, whole or not at all. Raises WriteError as `refuse_page` does, and for what the system refuses."""
-    refuse_page(path)
-    with name_errors(path.parent, lambda: "the page was not written"):
+    refuse_page(path, kind, mark)
+    with name_errors(path.parent, lambda: f"the {kind} was not written"):
         descriptor, name = mkstemp(prefix=f".{path.name}.", dir=path.parent)
         made = Path(name)
         try:
@@ -38,11 +41,11 @@ def write_page(path: Path, text: str) -> None:
             made.unlink(missing_ok=True)
 
 
-def _is_page(path: Path) -> bool:
+def _is_page(path: Path, mark: str) -> bool:
     with suppress(OSError):
         if path.is_file() and not path.is_symlink():
             with open(path, "rb") as file:
-                return MARK.encode() in file.read(_BEGINNING)
+                return mark.encode() in file.read(_BEGINNING)
     return False
 
 

@@ -37,20 +37,22 @@ def outcomes_json(outcomes: Sequence[Outcome], exit_code: int) -> dict[str, obje
 def report_json(report: Report) -> dict[str, object]:
     """Return the findings and templates of one model, and why there is no verdict on some."""
     templates = tuple(replace(each, source="") for each in report.templates)
-    values = asdict(replace(report, findings=tuple(map(_finding, report.findings)), templates=templates))
+    values = asdict(replace(report, findings=(), known=(), templates=templates))
     for template in values["templates"]:
         del template["source"]
-    return {**values, "unjudged": list(report.unjudged)}
+    found = {name: [_finding(each) for each in getattr(report, name)] for name in ("findings", "known")}
+    return {**values, **found, "unjudged": list(report.unjudged)}
 
 
-def _finding(finding: Finding) -> Finding:
+def _finding(finding: Finding) -> dict[str, object]:
     evidence = tuple(map(_bounded, finding.evidence))
-    return replace(
+    shown = replace(
         finding,
         message=cut(finding.message, _LONGEST),
         evidence=evidence,
         fix=finding.fix and cut(finding.fix, _LONGEST),
     )
+    return {**asdict(shown), "fingerprint": finding.fingerprint}
 
 
 def evidence_json(evidence: Evidence) -> dict[str, object]:

@@ -45,6 +45,11 @@ def check_lines(report: Report, width: int = WIDEST, *, verbose: bool = False, a
     for finding in by_gravity(report.findings):
         yield line("")
         yield from finding_lines(finding, width)
+    if report.known:
+        of_each = Counter(finding.code for finding in report.known)
+        told = ", ".join(f"{code} ({number})" if number > 1 else code for code, number in sorted(of_each.items()))
+        yield line("")
+        yield line(Piece("Known: ", "dim"), f"{count(len(report.known), 'finding')} of the baseline: {told}.")
     following = list(_next_after_check(report)) if advise else []
     if following:
         yield line("")

@@ -105,7 +105,7 @@ def verdict(report: Report) -> list[Piece]:
     """Return what a check came to; nothing is called right that was not tried."""
     unjudged = " and ".join(report.unjudged)
     if not unjudged:
-        return tally(report.findings)
+        return [Piece("nothing new", "good")] if report.known and not report.findings else tally(report.findings)
     if not report.findings:
         return [Piece("not judged", "warning"), Piece(f": {unjudged}")]
     return [*tally(report.findings), Piece("; the rest "), Piece("not judged", "warning"), Piece(f": {unjudged}")]

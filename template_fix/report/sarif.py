@@ -52,6 +52,7 @@ def _result(model: str, finding: Finding, numbers: dict[str, int]) -> dict[str, 
         "ruleId": finding.code,
         "level": finding.level.value,
         "message": {"text": text},
+        "partialFingerprints": {"templateFix/v1": finding.fingerprint},
         "locations": [{"physicalLocation": _location(model, finding.place)}],
     }
     return {**result, "ruleIndex": numbers[finding.code]} if finding.code in numbers else result

@@ -38,6 +38,13 @@ def test_what_is_settled_holds_for_check_and_patch(project, capsys):
     assert main(["check", "model"]) == 1, "strict: a warning is left"
 
 
+def test_what_is_ignored_may_have_its_reason(project, capsys):
+    settle(project, 'select = ["TF3"]\nignore = {TF301 = "decoded with special tokens"}')
+    assert found(capsys, "model") == []
+    main(["--show-settings"])
+    assert 'ignore = {"TF301": "decoded with special tokens"}' in capsys.readouterr().out
+
+
 def test_the_command_line_goes_first(project, capsys):
     settle(project, 'select = ["TF3"]')
     assert found(capsys, "model", "--select", "TF205") == ["TF205"]
@@ -76,6 +83,9 @@ def test_a_model_does_not_say_how_it_is_checked(project, capsys, monkeypatch):
         ("selcet = ['TF2']", "no setting is called selcet; there are select, ignore,"),
         ("select = 'TF2'", "select should be a list of texts"),
         ("tag = ['<a>', '</a>']", "tag should be a list of pairs of texts"),
+        ("ignore = {TF504 = ''}", "ignore should be a table with a reason for each code, or a list of codes"),
+        ("ignore = 'TF504'", "ignore should be a table with a reason for each code, or a list of codes"),
+        ("ignore = {TF999 = 'a reason'}", "pyproject.toml: [tool.template-fix]: no rule is called TF999"),
         ("strict = 'yes'", "strict should be true or false"),
         ("set = ['a=1']", "set should be a table"),
         ("select = [", "can't be read: "),

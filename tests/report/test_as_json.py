@@ -30,7 +30,7 @@ def test_a_check_tells_of_each_model_and_of_those_that_failed():
     assert told["exit_code"] == 2
     report, failure = told["models"]
     assert failure == {"model": "nope", "error": "nope: no such directory"}
-    assert list(report) == ["model", "findings", "templates", "revision", "unjudged"]
+    assert list(report) == ["model", "findings", "templates", "revision", "known", "unjudged"]
     assert report["templates"] == [
         {
             "file": "tokenizer_config.json",
@@ -51,7 +51,7 @@ def test_a_check_tells_of_each_model_and_of_those_that_failed():
 
 def test_a_finding_has_the_keys_that_are_documented():
     _, finding, _ = answer("check", outcomes_json([FOUND], 1))["models"][0]["findings"]
-    assert list(finding) == ["code", "level", "message", "place", "evidence", "fix", "patch_with"]
+    assert list(finding) == ["code", "level", "message", "place", "evidence", "fix", "patch_with", "fingerprint"]
     assert finding["level"] == "error"
     assert finding["place"] == {
         "file": "tokenizer_config.json",
