@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,14 +30,32 @@ if TYPE_CHECKING:
     from template_fix.share.push import Pushed
 
 
-def check(model: str | os.PathLike[str], options: Options | None = None, *, revision: str | None = None) -> Report:
+def check(
+    model: str | os.PathLike[str],
+    options: Options | None = None,
+    *,
+    revision: str | None = None,
+    tokens: str | None = None,
+) -> Report:
     """Return what is wrong with a model: the path of a directory, or a repository on the Hub at ``revision``.
+
+    ``tokens`` names another one, whose tokenizer is lent to a template by itself: what is wrong with that is its own.
 
     Raises CheckpointError where its files can't be read, and HubError where the Hub doesn't hand them out.
     """
     from template_fix.engine.patch import check as check_one
 
-    return check_one(open_model(os.fspath(model), revision).checkpoint, options)
+    return check_one(open_model(os.fspath(model), revision, tokens).tried, _of_template(options, tokens))
+
+
+def _of_template(options: Options | None, tokens: str | None) -> Options | None:
+    """Return options that look at a template alone where it was lent a tokenizer."""
+    if tokens is None:
+        return options
+    from template_fix.rules import AGREEMENT_RULES, TOKEN_RULES, codes
+
+    options = options or Options()
+    return replace(options, ignore={*options.ignore, *codes((*TOKEN_RULES, *AGREEMENT_RULES))})
 
 
 def compare(
@@ -135,6 +154,7 @@ def patch(
     revision: str | None = None,
     output: str | os.PathLike[str] | None = None,
     write: bool = True,
+    tokens: str | None = None,
 ) -> Patched:
     """Repair a model: in place, or into the directory ``output``, or in memory alone where ``write`` is false.
 
@@ -143,23 +163,23 @@ def patch(
 
     Raises CheckpointError and HubError as `check` does, and WriteError where the files can't be written.
     """
-    options, model = options or Options(), os.fspath(model)
+    options, model = _of_template(options, tokens) or Options(), os.fspath(model)
     if output == "":
         raise WriteError("the name of the directory to write to is empty; is a variable unset?")
     if not write:
         from template_fix.engine.patch import patch as patch_one
 
-        return Patched(patch_one(open_model(model, revision).checkpoint, options), None)
+        return Patched(patch_one(open_model(model, revision, tokens).tried, options), None)
     if model == STDIN and output is None:
         from template_fix.engine.patch import patch as patch_one
 
-        checkpoint = open_model(model, revision).checkpoint
-        result = patch_one(checkpoint, options)
-        [text] = checkpoint.after(result.changed).files.values()
+        opened = open_model(model, revision, tokens)
+        result = patch_one(opened.tried, options)
+        [text] = opened.checkpoint.after(result.changed).files.values()
         return Patched(result, model, text=text)
     if output is not None:
-        return _copied(open_model(model, revision), options, os.fspath(output))
-    return _replaced(model, revision, options)
+        return _copied(open_model(model, revision, tokens), options, os.fspath(output))
+    return _replaced(model, revision, options, tokens)
 
 
 def _copied(model: Model, options: Options, output: str) -> Patched:
@@ -169,7 +189,7 @@ def _copied(model: Model, options: Options, output: str) -> Patched:
 
     if is_gguf(Path(model.checkpoint.name)):
         return _copied_gguf(Path(model.checkpoint.name), model.checkpoint, options, output)
-    result = patch_one(model.checkpoint, options)
+    result = patch_one(model.tried, options)
     unchanged, left = find_companions(model)
     origin = find_origin(model)
     noted = {str(ORIGIN): origin.text()} if origin else {}
@@ -187,8 +207,9 @@ def _copied_gguf(source: Path, checkpoint: Checkpoint, options: Options, output:
     return Patched(result, output)
 
 
-def _replaced(model: str, revision: str | None, options: Options) -> Patched:
-    from template_fix.disk.replace import recover, replace
+def _replaced(model: str, revision: str | None, options: Options, tokens: str | None) -> Patched:
+    from template_fix.disk.replace import recover
+    from template_fix.disk.replace import replace as replace_files
     from template_fix.engine.patch import patch as patch_one
 
     if is_repo(model):
@@ -202,8 +223,8 @@ def _replaced(model: str, revision: str | None, options: Options) -> Patched:
     folder = folder_of(model)
     if model:
         recover(folder)
-    result = patch_one(open_model(model, revision).checkpoint, options)
-    replace(folder, result.changed)
+    result = patch_one(open_model(model, revision, tokens).tried, options)
+    replace_files(folder, result.changed)
     return Patched(result, model)
 
 
@@ -231,6 +252,7 @@ def show(
     flags: Mapping[str, object] | None = None,
     engine: Engine | None = None,
     mask: bool = False,
+    tokens: str | None = None,
 ) -> Showing:
     """Return what a model's template makes of the conversation in the file ``messages``, or of the built-in one.
 
@@ -248,7 +270,7 @@ def show(
         from template_fix.data.one_row import find_row
 
         conversations += find_row(source, row, columns or {})
-    checkpoint = open_model(model, revision).checkpoint
+    checkpoint = open_model(model, revision, tokens).tried
     return show_one(checkpoint, conversations, tags, variant, flags, engine=engine, mask=mask)
 
 

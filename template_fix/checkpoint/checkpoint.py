@@ -31,6 +31,7 @@ from template_fix.checkpoint.token_records import ADDED, GGUF_TOKENS, MAP, TOKEN
 from template_fix.results import Place
 from template_fix.text.edits import Edit, Span, line_at, position
 from template_fix.text.edits import apply as apply_edits
+from template_fix.text.json_spans import without
 
 __all__ = ["Checkpoint", "CheckpointError", "TemplateCopy", "TokenRecord"]
 
@@ -171,6 +172,19 @@ class Checkpoint:
         """Return the checkpoint with the texts that changed files have after a patch, given with those before."""
         files = {**self.files, **{file: text for file, (_, text) in changed.items()}}
         return replace(self, files=files, _documents={}) if changed else self
+
+    def with_templates(self, templates: Mapping[str, str]) -> Checkpoint:
+        """Return the checkpoint with these templates in files of their own, in place of all that it has."""
+        edits: list[tuple[str, Edit]] = []
+        for file in (CONFIG, PROCESSOR, LEGACY):
+            document = self.document(file)
+            keys = [member.key for member in document.root.members] if document else []
+            if document and "chat_template" in keys:
+                edits += [(file, edit) for edit in without(document.root, {keys.index("chat_template")})]
+        bare = self.apply(edits)
+        own = {copy.file for copy in bare.templates}
+        files = {file: text for file, text in bare.files.items() if file not in own}
+        return replace(bare, files={**files, **templates}, _documents={})
 
     def apply(self, edits: Iterable[tuple[str, Edit]]) -> Checkpoint:
         """Return the checkpoint with each edit made in its file. Raises as `edits.apply` does."""

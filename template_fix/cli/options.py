@@ -197,6 +197,9 @@ page = click.option(
     metavar="FILE",
     help="Write what comes of it to FILE as well, a page for browsers.",
 )
+tokens = click.option(
+    "--tokens", type=FILLED, metavar="MODEL", help="Lend a template by itself the tokenizer of MODEL."
+)
 revision = click.option(
     "--revision", type=FILLED, metavar="REV", help="The branch, tag or commit of a repository on the Hub."
 )

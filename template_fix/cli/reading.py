@@ -18,6 +18,7 @@ from template_fix.cli.options import (
     page,
     report_format,
     revision,
+    tokens,
 )
 from template_fix.cli.row_options import Data, Shows, data_options, show_options
 from template_fix.cli.settings import Configured
@@ -31,10 +32,13 @@ if TYPE_CHECKING:
 @click.command(cls=Configured, epilog=EXIT_CODES)
 @checked
 @revision
+@tokens
 @check_options
 @manner
 @data_options
-def check(models: Models, revision: str | None, options: Options, manner: Manner, rows: Data) -> int:
+def check(
+    models: Models, revision: str | None, tokens: str | None, options: Options, manner: Manner, rows: Data
+) -> int:
     """Say what is wrong with models, and change nothing.
 
     With --data, say what a model's template loses of training data as well: of JSONL, JSON, Parquet and Arrow files,
@@ -69,7 +73,7 @@ def check(models: Models, revision: str | None, options: Options, manner: Manner
         from template_fix.disk.baseline import Baseline, read_baseline
         from template_fix.rules import READABLE_RULES, codes
 
-        call = partial(api.check, options=options, revision=revision)
+        call = partial(api.check, options=options, revision=revision, tokens=tokens)
         path = manner.baseline
         known = run.try_one(path, lambda: read_baseline(path, codes(READABLE_RULES))) if path else Baseline({})
         if isinstance(known, Failed):
@@ -78,6 +82,8 @@ def check(models: Models, revision: str | None, options: Options, manner: Manner
         return output.print_check(map(known.without_known, outcomes) if path else outcomes, manner)
     if manner.baseline or manner.new_baseline:
         raise click.UsageError("--baseline and --write-baseline are for models, and not for --data")
+    if tokens is not None:
+        raise click.UsageError("--tokens lends to a template that is checked by itself, and goes without --data")
     if len(found) > 1 or manner.form not in ("text", "json"):
         raise click.UsageError("--data takes one MODEL, and reports as text or json")
     return output.print_data(run.try_one(found[0], lambda: _check_rows(found[0], revision, options, rows)), manner)
@@ -168,9 +174,10 @@ def explain(code: str | None, form: Format) -> int:
 @click.command(epilog=EXIT_CODES)
 @click.argument("model", type=FILLED)
 @revision
+@tokens
 @show_options
 @report_format("text", "json")
-def show(model: str, revision: str | None, wish: Shows, form: Format) -> int:
+def show(model: str, revision: str | None, tokens: str | None, wish: Shows, form: Format) -> int:
     """Render a conversation, with what is dropped struck out.
 
     It is a built-in one, or that of a file (--messages), or a row of training data, as check --data takes it (--data,
@@ -200,5 +207,6 @@ def show(model: str, revision: str | None, wish: Shows, form: Format) -> int:
         flags=dict(wish.flags),
         engine=wish.engine,
         mask=wish.mask,
+        tokens=tokens,
     )
     return output.print_show(next(run.try_each([model], call)), form)

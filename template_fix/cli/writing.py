@@ -17,6 +17,7 @@ from template_fix.cli.options import (
     push_options,
     report_format,
     revision,
+    tokens,
 )
 from template_fix.cli.settings import Configured
 from template_fix.text.display import one_line
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @click.command(cls=Configured, epilog=EXIT_CODES)
 @models
 @revision
+@tokens
 @patch_options
 @click.option("--diff", "diff", flag_value="diff", help="Print the changes as a diff, and write nothing.")
 @click.option("--raw-diff", "diff", flag_value="raw", help="The same, of the files as they are, for git apply.")
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 def patch(
     models: tuple[str, ...],
     revision: str | None,
+    tokens: str | None,
     options: Options,
     diff: Literal["diff", "raw"] | None,
     dry: bool,
@@ -67,7 +70,7 @@ def patch(
     from template_fix.cli.output import print_patch
 
     piped: Literal["template"] | None = "template" if models == ("-",) and not (dry or output) else None
-    call = partial(api.patch, options=options, revision=revision, output=output, write=not (diff or dry))
+    call = partial(api.patch, options=options, revision=revision, tokens=tokens, output=output, write=not (diff or dry))
     return print_patch(run.try_each(models, call), form, alone=diff or piped, unchanged=dry, page=page)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError, folder_of, refuse_large
+from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError, folder_of, is_template_file, refuse_large
 from template_fix.checkpoint.gguf import SUFFIX, is_gguf
 from template_fix.disk.store import state
 from template_fix.hub.client import looks_like_repo
@@ -31,12 +31,21 @@ class Model:
     """A model's checkpoint, and the folder that its files lie in.
 
     ``remote`` is the repository and the commit that they come from, None of a directory, and of what the Hub's cache
-    held while the user kept off the network.
+    held while the user kept off the network. ``lent`` is the tokenizer that a template by itself was lent.
     """
 
     checkpoint: Checkpoint
     folder: Path
     remote: Remote | None = None
+    lent: Checkpoint | None = None
+
+    @property
+    def tried(self) -> Checkpoint:
+        """The checkpoint, and of a template by itself the tokenizer that it was lent."""
+        if self.lent is None:
+            return self.checkpoint
+        whole = self.lent.with_templates(self.checkpoint.files)
+        return replace(whole, name=self.checkpoint.name, store=self.checkpoint.store, revision=None)
 
 
 def is_repo(name: str) -> bool:
@@ -44,13 +53,18 @@ def is_repo(name: str) -> bool:
     return looks_like_repo(parse_page(name)[0]) and not os.path.lexists(name)
 
 
-def open_model(name: str, revision: str | None = None) -> Model:
+def open_model(name: str, revision: str | None = None, tokens: str | None = None) -> Model:
     """Return the model of this name, or with its page at this address; ``-`` is a template that stdin holds.
 
-    ``revision`` is a branch, tag or commit of a repository, and goes before the one in an address.
+    ``revision`` is a branch, tag or commit of a repository, and goes before the one in an address. ``tokens`` names the
+    model that lends its tokenizer to a template by itself.
 
     Raises CheckpointError where it can't be read, and HubError where the Hub doesn't hand it out.
     """
+    if tokens is not None:
+        if name != STDIN and not is_template_file(Path(name)):
+            raise CheckpointError(f"{name}: has a tokenizer of its own; only a template by itself is lent one")
+        return replace(open_model(name, revision), lent=open_model(tokens).checkpoint)
     if not name:
         raise CheckpointError("the name of the model is empty; is a variable unset?")
     if name == STDIN and revision is None:

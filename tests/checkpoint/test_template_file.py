@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
+from template_fix.cli.demo import model_files
 from template_fix.cli.main import main
 
 DROPS = """\
@@ -142,3 +143,43 @@ def test_it_is_not_pushed_as_a_tokenizer(run: Run, template: Path) -> None:
     told = run("push", template, "--to", "me/mine", "--dry-run")
     assert told.exit_code == 2
     assert "name the directory of its model" in told.output
+
+
+@pytest.fixture
+def lender(tmp_path: Path) -> Path:
+    folder = tmp_path / "lender"
+    folder.mkdir()
+    for name, text in model_files().items():
+        folder.joinpath(name).write_text(text, encoding="utf-8")
+    return folder
+
+
+BEGINS = "{{ bos_token }}" + DROPS
+
+
+def test_a_tokenizer_is_lent_to_it_by_another_model(run: Run, tmp_path: Path, lender: Path) -> None:
+    path = tmp_path / "mine.jinja"
+    path.write_text(BEGINS)
+    told = json.loads(run("check", path, "--tokens", lender, "--format", "json").stdout)["models"][0]
+    assert {finding["place"]["file"] for finding in told["findings"]} == {path.name}
+    shown = run("show", path, "--tokens", lender).output
+    assert "<|begin|><|im_start|>user" in shown
+    assert "1 token, 293=<think>" in shown
+
+
+def test_the_lender_stays_as_it_is(run: Run, tmp_path: Path, lender: Path) -> None:
+    former = {each.name: each.read_bytes() for each in lender.iterdir()}
+    path = tmp_path / "mine.jinja"
+    path.write_text(BEGINS)
+    assert run("patch", path, "--tokens", lender).exit_code == 0
+    assert path.read_text() != BEGINS
+    path.write_text(BEGINS)
+    assert run("patch", path, "--tokens", lender, "--output", tmp_path / "out").exit_code == 0
+    assert [each.name for each in (tmp_path / "out").iterdir()] == [path.name]
+    assert {each.name: each.read_bytes() for each in lender.iterdir()} == former
+
+
+def test_a_model_is_lent_none(run: Run, lender: Path) -> None:
+    told = run("check", lender, "--tokens", lender)
+    assert told.exit_code == 2
+    assert "only a template by itself is lent one" in told.output

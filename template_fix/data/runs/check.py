@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from template_fix.checkpoint.checkpoint import Checkpoint
-from template_fix.checkpoint.template_copies import CONFIG, JINJA, LEGACY, PROCESSOR
+from template_fix.checkpoint.template_copies import JINJA
 from template_fix.data.batches import Batch, DataError
 from template_fix.data.check import DataWish, check_data
 from template_fix.data.runs.config import RunConfig, RunData
@@ -15,7 +15,6 @@ from template_fix.data.survey import Survey
 from template_fix.engine.check import check
 from template_fix.options import Options
 from template_fix.results import Report
-from template_fix.text.json_spans import without
 
 # Gives the template that a run names in place of the model's: of a text or a path, the file's name and the text.
 FindTemplate = Callable[[str], tuple[str, str]]
@@ -75,13 +74,4 @@ def with_template(checkpoint: Checkpoint, named: str | None, find_template: Find
     if named is None:
         return checkpoint
     file, text = find_template(named)
-    edits = []
-    for each in (CONFIG, PROCESSOR, LEGACY):
-        document = checkpoint.document(each)
-        keys = [member.key for member in document.root.members] if document else []
-        if document and "chat_template" in keys:
-            edits += [(each, edit) for edit in without(document.root, {keys.index("chat_template")})]
-    bare = checkpoint.apply(edits)
-    own = {copy.file for copy in bare.templates}
-    files = {name: content for name, content in bare.files.items() if name not in own}
-    return replace(bare, files={**files, file if file.endswith(".jinja") else JINJA: text}, _documents={})
+    return checkpoint.with_templates({file if file.endswith(".jinja") else JINJA: text})
