@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Measures the row check beside the loop that users write, on generated rows, in one run.
 
-    dataset.py [--rows N] [--processes N] [--reasoning CHARACTERS] [--broken] [--model DIR]
+    dataset.py [--rows N] [--processes N] [--reasoning CHARACTERS] [--tools] [--broken] [--model DIR]
 
     check     `template-fix check MODEL --data rows.jsonl`, from its start to its end
     map       datasets.map(row_check(MODEL), batched=True) over the loaded rows
     loop      datasets.map of tokenizer.apply_chat_template(row["messages"], tokenize=False) over the loaded rows
     loading   datasets.load_dataset of the JSONL file, which the loop needs first
 
-The model is that of the demo, repaired, or with --broken as it is, so that every row loses its reasoning. It needs
+The model is that of the demo, repaired, or with --broken as it is, so that every row loses its reasoning. Rows have a
+question and an answer with reasoning, or with --tools five tools, a call, its result and the answer. Beside the time of
+the clock stands the computing time of all processes, which other work on the machine changes less. It needs
 template-fix with the extras data and transformers.
 """
 
@@ -18,6 +20,7 @@ import argparse
 import json
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -26,7 +29,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-WANTED = 3.0
+WANTED, WANTED_BROKEN = 5.0, 3.0
 WORDS = ("so", "the", "next", "step", "takes", "seven", "of", "what", "is", "left", "and", "adds", "it", "again")
 
 
@@ -36,8 +39,8 @@ def main() -> None:
         folder = Path(name)
         model = arguments.model or made_model(folder / "model", arguments.broken)
         few, all_rows = folder / "few.jsonl", folder / "all.jsonl"
-        written(few, arguments.rows // 10, arguments.reasoning)
-        written(all_rows, arguments.rows, arguments.reasoning)
+        written(few, arguments.rows // 10, arguments.reasoning, arguments.tools)
+        written(all_rows, arguments.rows, arguments.reasoning, arguments.tools)
         told(measured(str(model), few, all_rows, arguments.processes, folder / "cache"), arguments)
 
 
@@ -46,6 +49,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--reasoning", type=int, default=2000, help="characters of reasoning a row, on average")
+    parser.add_argument("--tools", action="store_true")
     parser.add_argument("--broken", action="store_true")
     parser.add_argument("--model", type=Path)
     return parser.parse_args()
@@ -63,21 +67,51 @@ def made_model(folder: Path, broken: bool) -> Path:
     return folder
 
 
-def written(path: Path, rows: int, reasoning: int) -> None:
+def written(path: Path, rows: int, reasoning: int, tools: bool) -> None:
     chance = random.Random(0)
+    sets = [[tool(chance.randrange(100)) for _ in range(5)] for _ in range(8)]
     with path.open("w", encoding="utf-8") as file:
         for number in range(rows):
             thought = " ".join(chance.choices(WORDS, k=chance.randrange(1, 2 * reasoning // 5)))
-            answer = f"<think>\n{number}: {thought}\n</think>\n\nThat makes {number} in all, as asked."
-            messages = [
-                {"role": "user", "content": f"How many are {number}?"},
-                {"role": "assistant", "content": answer},
-            ]
-            file.write(json.dumps({"messages": messages}) + "\n")
+            some = sets[number % len(sets)]
+            row = with_tools(number, thought, some) if tools else {"messages": inline(number, thought)}
+            file.write(json.dumps(row) + "\n")
 
 
-def measured(model: str, few: Path, rows: Path, processes: int, cache: Path) -> dict[str, float]:
-    """Return the seconds that each takes."""
+def inline(number: int, thought: str) -> list[dict[str, Any]]:
+    answer = f"<think>\n{number}: {thought}\n</think>\n\nThat makes {number} in all, as asked."
+    return [{"role": "user", "content": f"How many are {number}?"}, {"role": "assistant", "content": answer}]
+
+
+def with_tools(number: int, thought: str, tools: list[dict[str, Any]]) -> dict[str, Any]:
+    name = tools[0]["function"]["name"]
+    call = {"type": "function", "function": {"name": name, "arguments": {"place": f"table {number}", "count": number}}}
+    said = f"That makes {number} in all, as asked."
+    messages = [
+        {"role": "user", "content": f"How many are {number}?"},
+        {"role": "assistant", "content": "", "reasoning_content": f"{number}: {thought}", "tool_calls": [call]},
+        {"role": "tool", "name": name, "content": json.dumps({"found": number})},
+        {"role": "assistant", "content": said, "reasoning_content": f"So it is {number}, as the table says."},
+    ]
+    return {"messages": messages, "tools": tools}
+
+
+def tool(number: int) -> dict[str, Any]:
+    kinds = {"place": {"type": "string", "description": "Where to look"}, "count": {"type": "integer"}}
+    parameters = {"type": "object", "properties": kinds, "required": ["place"]}
+    about = f"Looks up number {number} in the table that is given."
+    function = {"name": f"look_up_{number}", "description": about, "parameters": parameters}
+    return {"type": "function", "function": function}
+
+
+def computing() -> float:
+    """Return how many seconds this process and all that have ended have computed."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def measured(model: str, few: Path, rows: Path, processes: int, cache: Path) -> dict[str, tuple[float, float]]:
+    """Return the seconds that each takes, and those that it computes."""
     from datasets import disable_progress_bars, load_dataset
     from transformers import AutoTokenizer
 
@@ -86,12 +120,12 @@ def measured(model: str, few: Path, rows: Path, processes: int, cache: Path) -> 
     disable_progress_bars()
     tokenizer = AutoTokenizer.from_pretrained(model)
     check = row_check(model)
-    times: dict[str, float] = {}
+    times: dict[str, tuple[float, float]] = {}
 
     def timed(name: str, call: Callable[[], Any]) -> Any:
-        start = time.perf_counter()
+        start, used = time.perf_counter(), computing()
         value = call()
-        times[name] = time.perf_counter() - start
+        times[name] = time.perf_counter() - start, computing() - used
         return value
 
     def checked(path: Path) -> None:
@@ -105,23 +139,27 @@ def measured(model: str, few: Path, rows: Path, processes: int, cache: Path) -> 
     each = {"num_proc": processes, "load_from_cache_file": False}
 
     def render(row: dict[str, Any]) -> dict[str, str]:
-        return {"text": tokenizer.apply_chat_template(row["messages"], tokenize=False)}
+        given = {"tools": row["tools"]} if "tools" in row else {}
+        return {"text": tokenizer.apply_chat_template(row["messages"], tokenize=False, **given)}
 
     timed("loop", lambda: data.map(render, **each))
     timed("map", lambda: data.map(check, batched=True, remove_columns=data.column_names, **each))
     return times
 
 
-def told(times: dict[str, float], arguments: argparse.Namespace) -> None:
-    rows = arguments.rows
+def told(times: dict[str, tuple[float, float]], arguments: argparse.Namespace) -> None:
+    rows, wanted = arguments.rows, WANTED_BROKEN if arguments.broken else WANTED
     print(f"{rows:,} rows, {arguments.processes} processes, load of the machine {os.getloadavg()[0]:.1f}")
-    for name, value in times.items():
-        rate = f" s{(rows // 10 if 'tenth' in name else rows) / value:12,.0f} rows/s"
-        print(f"{name:20}{value:9.2f}{rate}")
-    print(f"loading and loop / check    {(times['loop'] + times['loading']) / times['check']:5.2f} (wanted {WANTED})")
-    print(f"loop / map                  {times['loop'] / times['map']:5.2f}")
-    slope = (times["check"] - times["check, a tenth"]) / 0.9 / times["check"]
-    print(f"share of time that grows with the rows  {slope:5.2f}")
+    for name, (clock, used) in times.items():
+        rate = (rows // 10 if "tenth" in name else rows) / clock
+        print(f"{name:20}{clock:9.2f} s{rate:12,.0f} rows/s{used:9.2f} s of computing")
+    for at, what in enumerate(("by the clock", "in computing time")):
+        check, tenth, loop, loading, mapped = (
+            times[name][at] for name in ("check", "check, a tenth", "loop", "loading", "map")
+        )
+        print(f"loading and loop / check    {(loop + loading) / check:5.2f} {what} (wanted {wanted})")
+        print(f"loop / map                  {loop / mapped:5.2f} {what}")
+        print(f"share of the check that grows with the rows  {(check - tenth) / 0.9 / check:5.2f} {what}")
 
 
 if __name__ == "__main__":

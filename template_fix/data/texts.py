@@ -17,6 +17,8 @@ Pairs = Sequence[tuple[str, str]]
 Field = tuple[str, bool]
 # Two patterns, each with a first character that can be looked for fast: texts are long, and marks are few.
 _ANGULAR, _OTHER = re.compile(r"<[^\s<>]{1,60}>"), re.compile(r"\[/?[A-Z_]{2,30}\]|◁/?\w{1,30}▷")
+# So many are looked at one by one: a pattern goes through all letters between them.
+_FEW = 16
 # Where text stands within what is called as reasoning is, in a list of details or an object.
 _TEXT_KEYS = frozenset({"text", "content", "summary", "thinking", "reasoning"})
 # These are no fields of reasoning, whatever lies in them.
@@ -169,7 +171,7 @@ def marks_of(text: str) -> list[tuple[str, int, int]]:
 
 @recorded
 def _marks_of(text: str) -> list[tuple[str, int, int]]:
-    angular = [(mark.group(), mark.start(), mark.end()) for mark in _ANGULAR.finditer(text)] if "<" in text else []
+    angular = _angular(text)
     marked = "[" in text or "◁" in text
     other = [(mark.group(), mark.start(), mark.end()) for mark in _OTHER.finditer(text)] if marked else []
     if not angular or not other:
@@ -178,6 +180,19 @@ def _marks_of(text: str) -> list[tuple[str, int, int]]:
     for mark in _in_order([*angular, *other]):
         if not found or mark[1] >= found[-1][2]:
             found.append(mark)
+    return found
+
+
+def _angular(text: str) -> list[tuple[str, int, int]]:
+    if text.count("<") > _FEW:
+        return [(mark.group(), mark.start(), mark.end()) for mark in _ANGULAR.finditer(text)]
+    found, at = list[tuple[str, int, int]](), text.find("<")
+    while at >= 0:
+        end = at + 1
+        if mark := _ANGULAR.match(text, at):
+            end = mark.end()
+            found.append((mark.group(), at, end))
+        at = text.find("<", end)
     return found
 
 

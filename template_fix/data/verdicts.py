@@ -65,7 +65,9 @@ def verdicts(
     verdicts, patience = list[Verdict](), _patience()
     shapes = None if exact else Shapes(partial(_of_one, columns, template_of), *columns_of(columns))
     for part in _parts(values):
-        read = [_read(value, columns, None if any(each.stopped for each in patience) else shapes) for value in part]
+        if any(each.stopped for each in patience):
+            shapes = None  # whether a row is tried depends on those before it
+        read = [_read(value, columns, shapes) for value in part]
         rows = [row for each in read if not isinstance(each, Verdict) for row in each]
         judged = _judged(rows, [template_of(row) for row in rows], patience)
         verdicts += [

@@ -25,6 +25,9 @@ _PATIENCE = 100
 _TRIED, _FEW = 400, 40
 
 
+_STEP = step("rendering the template")
+
+
 class _Unshaped(Exception):
     """A row that isn't like others."""
 
@@ -141,7 +144,7 @@ class Shapes(Generic[Answer]):
 def _told(shape: _Shape, program: Callable[[list[Any]], Any], leaves: list[Any]) -> Any:
     """Return what a program tells of a row, None where it doesn't."""
     try:
-        with step("rendering the template"):
+        with _STEP:
             return program(leaves)
     except LimitExceeded:
         shape.close()
