@@ -109,6 +109,14 @@ class NotRendered:
 
 
 @dataclass(frozen=True)
+class Unevaluated:
+    """A rule of which nothing can be said of a template, and why: that it found nothing means nothing."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class TemplateSummary:
     """What was learned about one chat template.
 
@@ -117,7 +125,8 @@ class TemplateSummary:
     has the others by the reason. Where a repair was looked for, its conversations took ``exercised``
     of the template's ``tests`` both ways. ``versions`` says, a sentence each, what one of transformers 4.57 and 5 loses
     that the other prints. ``forms`` are those that the template refuses as a whole, such as a system prompt, and
-    ``fitting`` of its conversations are of none of these. ``source`` is its text.
+    ``fitting`` of its conversations are of none of these. ``unevaluated`` are the rules that could not be asked.
+    ``source`` is its text.
     """
 
     file: str = ""
@@ -132,6 +141,7 @@ class TemplateSummary:
     versions: tuple[str, ...] = ()
     forms: tuple[str, ...] = ()
     fitting: int = 0
+    unevaluated: tuple[Unevaluated, ...] = ()
     source: str = field(default="", repr=False)
 
     @property

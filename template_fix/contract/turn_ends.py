@@ -13,6 +13,10 @@ from template_fix.text.edits import common_prefix
 MARK = re.compile(r"<[|｜]?/?[\w:.▁ -]{1,40}[|｜]?>|\[/?[A-Z][A-Z_]{1,30}\]|\[\|/?\w{1,30}\|\]")
 
 
+# Why nothing can be said of where turns end.
+UNORDERED = "questions and answers aren't printed in their order"
+
+
 class TurnEnds(NamedTuple):
     """The mark that ends a turn ``between`` it and the next message, and behind the ``last`` message; "" for none.
 

@@ -12,7 +12,7 @@ from template_fix.engine.programs import Program, programs
 from template_fix.engine.studies import Studied, study_templates
 from template_fix.engine.token_repair import token_findings
 from template_fix.options import Options
-from template_fix.results import Finding, Level, Place, Report
+from template_fix.results import Finding, Level, Place, Report, TemplateSummary
 from template_fix.rules import FILE_RULES, MARKER_RULES, WHOLE_RULES, Rule, is_wanted, rule_of
 from template_fix.tokens.reasoning_tokens import recorded_tags
 from template_fix.tokens.stub_tokenizer import within_limits
@@ -48,13 +48,15 @@ def check_studied(checkpoint: Checkpoint, studied: Mapping[Program, Studied], op
     findings += [finding for rule in FILE_RULES if is_wanted(rule, options) for finding in rule.check(subject)]
     tokens = on_tokens(subject, token_findings, subject)
     wanted = [finding for finding in (*findings, *tokens) if is_wanted(rule_of(finding.code), options)]
-    summaries = [
-        replace(study.learned, file=copy.file, variant=copy.variant, source=copy.source)
-        for program, study in studied.items()
-        for copy in program.copies
-    ]
+    summaries = [_summary(study, copy, options) for program, study in studied.items() for copy in program.copies]
     report = Report(checkpoint.name, tuple(sorted(wanted, key=_order)), tuple(summaries), checkpoint.revision)
     return Checked(report, subject, tuple(tokens))
+
+
+def _summary(study: Studied, copy: TemplateCopy, options: Options) -> TemplateSummary:
+    """Return what was learned of a template as that of one copy, without rules that nobody asked."""
+    asked = tuple(each for each in study.learned.unevaluated if is_wanted(rule_of(each.code), options))
+    return replace(study.learned, file=copy.file, variant=copy.variant, source=copy.source, unevaluated=asked)
 
 
 def on_tokens(subject: Subject, function: Callable[..., Iterable[Value]], *args: Any) -> list[Value]:

@@ -20,12 +20,13 @@ from template_fix.jinja.queries import undeclared
 from template_fix.options import Options
 from template_fix.repair.proposers import Proposal
 from template_fix.repair.study import Found, Setting, Study
-from template_fix.results import TemplateSummary
+from template_fix.results import TemplateSummary, Unevaluated
 from template_fix.rules import (
     ENGINE_RULES,
     READABLE_RULES,
     REPAIRABLE_RULES,
     TEMPLATE_RULES,
+    WHOLE_RULES,
     StudyRules,
     codes,
     is_wanted,
@@ -171,6 +172,9 @@ def _learned(study: Study) -> TemplateSummary:
         versions=version_differences(study.examined),
         forms=refused,
         fitting=fitting,
+        unevaluated=tuple(
+            Unevaluated(rule.code, why) for rule in WHOLE_RULES if rule.why_not and (why := rule.why_not(study))
+        ),
     )
 
 

@@ -64,6 +64,9 @@ def verdict_line(report: Report) -> Line:
 def _template(template: TemplateSummary, verbose: bool) -> Iterator[Line]:
     name = f"{short(template.variant)} template in {short(template.file)}"
     yield line(Piece(f"{name}: {_learned(template)}", "dim"), indent=2, hang=2)
+    for reason in dict.fromkeys(each.reason for each in template.unevaluated):
+        codes = [each.code for each in template.unevaluated if each.reason == reason]
+        yield line(Piece(f"not evaluated: {', '.join(codes)}, since {reason}", "dim"), indent=4, hang=4)
     shown = len(template.refused) if verbose else _REASONS if template.mostly_refused else 0
     for refused in template.refused[:shown]:
         yield line(Piece(f"refused {len(refused.conversations)}: ", "dim"), cut(refused.reason), indent=4, hang=4)

@@ -36,6 +36,7 @@ class Rule(Generic[Looked, Reported]):
     a template without any notion of reasoning. ``asked_by``: the option that asks for it, where it matters to some
     trainings alone. ``alone``: the edits that are proposed for it mend nothing else, and no other mends it.
     ``in_some_rows``: rows of some form meet it, such as those with a system text, and no others.
+    ``why_not`` tells why nothing can be said of what the rule looks for, "" where it can.
     """
 
     code: str
@@ -51,12 +52,23 @@ class Rule(Generic[Looked, Reported]):
     asked_by: str | None = None
     alone: bool = False
     in_some_rows: bool = False
+    why_not: Callable[[Looked], str] | None = None
 
 
 StudyRules: TypeAlias = "tuple[Rule[Study, Found], ...]"
 SubjectRules: TypeAlias = "tuple[Rule[Subject, Finding], ...]"
 AnyRule: TypeAlias = "Rule[Any, Any]"
-_SAID = ("PATCH_WITH", "ON_PURPOSE", "UNFLAGGED", "ASSUMES_TAGS", "ASKED_BY", "ALONE", "IN_SOME_ROWS", "repairs")
+_SAID = (
+    "PATCH_WITH",
+    "ON_PURPOSE",
+    "UNFLAGGED",
+    "ASSUMES_TAGS",
+    "ASKED_BY",
+    "ALONE",
+    "IN_SOME_ROWS",
+    "repairs",
+    "why_not",
+)
 
 
 def _rules(folder: str) -> tuple[AnyRule, ...]:

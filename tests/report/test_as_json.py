@@ -45,6 +45,7 @@ def test_a_check_tells_of_each_model_and_of_those_that_failed():
             "versions": [],
             "forms": [],
             "fitting": 0,
+            "unevaluated": [],
         }
     ]
 

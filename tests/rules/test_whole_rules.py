@@ -390,3 +390,22 @@ def test_a_system_text_is_an_error_at_the_beginning_and_a_warning_further_on() -
 def test_a_template_that_leaves_out_all_of_tools_is_a_note() -> None:
     [found] = findings("TF215", CHATML.partition("\n")[2].replace(PRINTED, ANSWERS).replace("m.tool_calls", "[]"))
     assert (found.level, found.message) == (Level.NOTE, "tool calls and tool results are dropped")
+
+
+@pytest.mark.parametrize(
+    ("template", "codes", "reason"),
+    [
+        pytest.param(PLAIN, {"TF211", "TF213"}, "no tool call is printed", id="no calls"),
+        pytest.param("{{- messages[-1].content }}", {"TF209", "TF210"}, "in their order", id="the last message alone"),
+    ],
+)
+def test_what_could_not_be_evaluated_is_told_with_the_reason(template: str, codes: set[str], reason: str) -> None:
+    [summary] = check(Checkpoint("model", {FILE: template})).templates
+    assert codes <= {each.code for each in summary.unevaluated if reason in each.reason}
+    [alone] = check(Checkpoint("model", {FILE: template}), Options(select=frozenset({"TF218"}))).templates
+    assert alone.unevaluated == ()
+
+
+def test_a_template_of_which_all_is_known_has_nothing_that_was_not_evaluated() -> None:
+    [summary] = check(Checkpoint("model", {FILE: CHATML})).templates
+    assert summary.unevaluated == ()

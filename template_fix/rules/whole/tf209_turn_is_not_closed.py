@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from template_fix.contract.examination import Observation
-from template_fix.contract.turn_ends import TurnEnds, parts_around_texts, turn_ends
+from template_fix.contract.turn_ends import UNORDERED, TurnEnds, parts_around_texts, turn_ends
 from template_fix.conversations.probe import probe
 from template_fix.repair import places
 from template_fix.repair.study import Found, Study
@@ -91,3 +91,8 @@ def _last_alone(study: Study, ends: TurnEnds) -> Found:
     evidence = Evidence(conversation, last, followed, (ends.last,), labels=("last", "followed"))
     message = f"{ends.last} ends only the last turn, and none that a question follows"
     return Found(message, None, (evidence,), f"print {ends.last} behind every turn", Level.WARNING)
+
+
+def why_not(study: Study) -> str:
+    """Return why nothing can be said of where turns end, "" where it can."""
+    return UNORDERED if turn_ends(study.examined) is None else ""

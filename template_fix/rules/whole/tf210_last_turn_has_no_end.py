@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.contract.turn_ends import around, parts_around_texts, turn_ends
+from template_fix.contract.turn_ends import UNORDERED, around, parts_around_texts, turn_ends
 from template_fix.conversations.probe import Key
 from template_fix.repair import places
 from template_fix.repair.study import Found, Study
@@ -43,3 +43,8 @@ def check(study: Study) -> Iterator[Found]:
     evidence = Evidence(asked.describe(), followed, behind, (ends.between,), labels=("followed", "last"))
     message = f"{ends.between} ends a turn where another message follows, and the last turn has no end"
     yield Found(message, at, (evidence,), f"print {ends.between} behind the last turn, too")
+
+
+def why_not(study: Study) -> str:
+    """Return why nothing can be said of where turns end, "" where it can."""
+    return UNORDERED if turn_ends(study.examined) is None else ""

@@ -45,8 +45,7 @@ _FORMS = (
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding where calls without content fail in one form, and calls are printed in another."""
     tried = [(how, _call(study, empty, legacy)) for how, empty, legacy in _FORMS]
-    beside = probe("uvta", study.tags, "plain", arguments=study.arguments)
-    if not any(study.prints(each, "call") for each in (beside, *(each for _, each in tried))):
+    if why_not(study):
         return
     failed = [
         (how, asked, text)
@@ -71,3 +70,10 @@ def check(study: Study) -> Iterator[Found]:
 
 def _call(study: Study, empty: str | None, legacy: bool) -> Probe:
     return probe("ucta", study.tags, "plain", arguments=study.arguments, empty=empty, legacy=legacy)
+
+
+def why_not(study: Study) -> str:
+    """Return why calls can't be tried, "" where one is printed in some form."""
+    beside = probe("uvta", study.tags, "plain", arguments=study.arguments)
+    tried = (beside, *(_call(study, empty, legacy) for _, empty, legacy in _FORMS))
+    return "" if any(study.prints(each, "call") for each in tried) else "no tool call is printed"

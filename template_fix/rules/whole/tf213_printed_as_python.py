@@ -117,3 +117,9 @@ def _calling(study: Study, value: Any) -> Probe:
     function = {"name": "look_up", "arguments": {"word": "word1", "value": value}}
     calls = [{**call, "function": function} for call in turn["tool_calls"]]
     return replace(called, messages=(user, {**turn, "tool_calls": calls}, *rest), special="a value")
+
+
+def why_not(study: Study) -> str:
+    """Return why arguments can't be tried, "" where a call with some is printed, or comes with them as text alone."""
+    printed = study.prints(_calling(study, _TEXT), "call") or study.prints(probe("uvta", study.tags, "plain"), "call")
+    return "" if printed or study.arguments is str else "no tool call is printed"

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.contract.turn_ends import MARK, around, turn_ends
+from template_fix.contract.turn_ends import MARK, UNORDERED, around, turn_ends
 from template_fix.conversations.probe import probe
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence, Level
@@ -57,3 +57,9 @@ def check(study: Study) -> Iterator[Found]:
     if unasked:
         evidence = Evidence(answered.describe(), "", behind, stray=tuple(first))
         yield Found("the header of another answer is printed without being asked for", None, (evidence,), _FIX)
+
+
+def why_not(study: Study) -> str:
+    """Return why the generation prompt can't be told from the rest, "" where it can."""
+    answered = probe("ua", study.tags, "plain")
+    return UNORDERED if around(answered, study.examined.text(answered)) is None else ""

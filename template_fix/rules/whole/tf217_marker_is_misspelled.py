@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from template_fix.contract.turn_ends import around
+from template_fix.contract.turn_ends import UNORDERED, around
 from template_fix.conversations.probe import probe
 from template_fix.repair import places
 from template_fix.repair.study import Found, Study
@@ -53,3 +53,9 @@ def check(study: Study) -> Iterator[Found]:
 def _right(marker: str) -> str:
     plain = marker.replace("&lt;", "<").replace("&gt;", ">")
     return re.sub(r"(?<=[|｜]) | (?=[|｜])", "", plain)
+
+
+def why_not(study: Study) -> str:
+    """Return why nothing is known of what stands around texts, "" where it is."""
+    asked = (probe(shape, study.tags, "plain") for shape in ("suaua", "uaua"))
+    return "" if any(around(each, study.examined.text(each)) for each in asked) else UNORDERED
