@@ -30,7 +30,8 @@ class Place:
     ``file`` is relative to the model directory, ``line`` and ``column`` count from 1 in that file. For a template,
     ``template`` names the variant (``default``, ``tool_use``, …), ``template_line`` and ``template_column`` count in
     the template's own text (the same as the file's where the template is a file of its own), ``source`` is that line
-    and ``width`` the number of its characters, from ``template_column`` on, that are at fault.
+    and ``width`` the number of its characters, from ``template_column`` on, that are at fault. ``end_line`` and
+    ``end_column`` are where that ends in the file, which may be lines further on.
     """
 
     file: str
@@ -41,6 +42,8 @@ class Place:
     template_column: int | None = None
     source: str | None = None
     width: int = 0
+    end_line: int | None = None
+    end_column: int | None = None
 
 
 @dataclass(frozen=True)

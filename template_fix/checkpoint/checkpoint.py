@@ -166,7 +166,8 @@ class Checkpoint:
         line, column = position(text, span.start)
         source = line_at(text, span.start)
         width = min(span.end - span.start, len(source) - column + 1)
-        return Place(file, line, column, source=source if len(source) < LONGEST_LINE else None, width=max(width, 0))
+        shown, ends = source if len(source) < LONGEST_LINE else None, position(text, span.end)
+        return Place(file, line, column, None, None, None, shown, max(width, 0), *ends)
 
     def after(self, changed: Mapping[str, tuple[str, str]]) -> Checkpoint:
         """Return the checkpoint with the texts that changed files have after a patch, given with those before."""

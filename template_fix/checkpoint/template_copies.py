@@ -62,11 +62,14 @@ class TemplateCopy:
         """Return where the source's characters from ``start`` to ``end`` are, in the file and in the template."""
         offset = self.literal.offset(start) if self.literal else start
         line, column = position(self.text, offset)
+        last = start if end is None else end
+        end_line, end_column = position(self.text, self.literal.offset(last) if self.literal else last)
         template_line, template_column = position(self.source, start)
         source = line_at(self.source, start)
-        width = min((start if end is None else end) - start, len(source) - template_column + 1)
+        width = min(last - start, len(source) - template_column + 1)
         shown = source if len(source) <= _LONGEST_LINE else None
-        return Place(self.file, line, column, self.variant, template_line, template_column, shown, max(width, 0))
+        inner = self.variant, template_line, template_column
+        return Place(self.file, line, column, *inner, shown, max(width, 0), end_line, end_column)
 
 
 def is_gguf_template(key: str) -> bool:

@@ -99,7 +99,7 @@ def _print_single_lines(
 
 def print_data(outcome: DataReport | Failed, manner: Manner) -> int:
     """Print the report of ``check`` with training data, whose losses count as findings do."""
-    from template_fix.report.data import survey_json, survey_lines
+    from template_fix.report.data import concise_survey_lines, survey_json, survey_lines
 
     code = FAILED
     if not isinstance(outcome, Failed):
@@ -116,7 +116,11 @@ def print_data(outcome: DataReport | Failed, manner: Manner) -> int:
         yield line("")
         yield from survey_lines(found.survey)
 
-    print_one("check", outcome, manner.form, content, lines)
+    if manner.form == "concise" and not isinstance(outcome, Failed):
+        for text in (*concise_lines(outcome.report), *concise_survey_lines(outcome.survey)):
+            print(scrub(text))
+    else:
+        print_one("check", outcome, manner.form, content, lines)
     return with_page(code, manner.page, data_page, outcome)
 
 

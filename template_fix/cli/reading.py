@@ -84,8 +84,8 @@ def check(
         raise click.UsageError("--baseline and --write-baseline are for models, and not for --data")
     if tokens is not None:
         raise click.UsageError("--tokens lends to a template that is checked by itself, and goes without --data")
-    if len(found) > 1 or manner.form not in ("text", "json"):
-        raise click.UsageError("--data takes one MODEL, and reports as text or json")
+    if len(found) > 1 or manner.form not in ("text", "concise", "json"):
+        raise click.UsageError("--data takes one MODEL, and reports as text, concise or json")
     return output.print_data(run.try_one(found[0], lambda: _check_rows(found[0], revision, options, rows)), manner)
 
 

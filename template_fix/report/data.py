@@ -11,7 +11,7 @@ from template_fix.data.troubles.kinds import KINDS
 from template_fix.report.excerpts import shorten_pieces
 from template_fix.report.findings import count
 from template_fix.report.terminal import Line, Piece, Style, line
-from template_fix.text.display import cut, short
+from template_fix.text.display import cut, one_line, short
 from template_fix.text.json_nodes import JsonObject
 
 _SHOWN = 3
@@ -187,3 +187,16 @@ def _after(after: Tally) -> Iterator[Line]:
     yield from _kept_lines(after)
     for each in after.troubles:
         yield from _trouble(each) if each.kind == "failed" else [_headline(each, indent=2)]
+
+
+def concise_survey_lines(survey: Survey) -> Iterator[str]:
+    """Yield a line for each kind of trouble, at the first row that has it, and for the row that loses most."""
+    tally = survey.before
+    for found in tally.worst[:1]:
+        lost = f"{tally.lossy:,} of {count(tally.rendered, 'row')} lose reasoning or answers"
+        yield one_line(f"{found.file}:{found.number}: lost error {lost}")
+    for each in tally.troubles:
+        kind, first = KINDS[each.kind], next(iter(each.examples))
+        verb, _, rest = kind.says.partition(" ")
+        told = f"{_rows(each.rows)} {_verb(verb, each.rows)} {rest}"
+        yield one_line(f"{first.file}:{first.number}: {each.kind} {kind.level} {told}: {cut(first.shown)}")

@@ -10,10 +10,12 @@ from urllib.parse import quote
 from template_fix.checkpoint.checkpoint import folder_of
 from template_fix.checkpoint.gguf import is_gguf
 from template_fix.report.pages import Page
-from template_fix.results import Failed, Finding, Place, Report
+from template_fix.results import Evidence, Failed, Finding, Place, Report
 from template_fix.text.display import cut
 from template_fix.version import version
 
+# How many experiments are told of a finding.
+_SHOWN = 2
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
@@ -48,14 +50,22 @@ def _invocation(failures: Sequence[Failed]) -> dict[str, object]:
 
 def _result(model: str, finding: Finding, numbers: dict[str, int]) -> dict[str, object]:
     text = f"{cut(finding.message)} Fix: {cut(finding.fix)}" if finding.fix else cut(finding.message)
+    shown = [_shown(evidence) for evidence in finding.evidence[:_SHOWN]]
     result: dict[str, object] = {
         "ruleId": finding.code,
         "level": finding.level.value,
-        "message": {"text": text},
-        "partialFingerprints": {"templateFix/v1": finding.fingerprint},
+        "message": {"text": "\n\n".join([text, *shown])},
         "locations": [{"physicalLocation": _location(model, finding.place)}],
+        "partialFingerprints": {"templateFix/v1": finding.fingerprint},
     }
     return {**result, "ruleIndex": numbers[finding.code]} if finding.code in numbers else result
+
+
+def _shown(evidence: Evidence) -> str:
+    """Return an experiment in lines: what was tried, and what shows it."""
+    texts = zip(evidence.labels, (evidence.given, evidence.printed), strict=True)
+    lost = f"\nlost: {cut(' … '.join(evidence.lost))}" if evidence.lost else ""
+    return cut(evidence.subject) + "".join(f"\n{label}: {cut(text)}" for label, text in texts if text) + lost
 
 
 def _location(model: str, place: Place | None) -> dict[str, object]:
@@ -71,9 +81,8 @@ def _region(place: Place) -> dict[str, object]:
     region: dict[str, object] = {"startLine": place.line}
     if place.column is not None:
         region["startColumn"] = place.column
-        # Inside a JSON string a template's characters are escaped: its width there isn't the file's.
-        if place.width and (place.template_line, place.template_column) in ((None, None), (place.line, place.column)):
-            region["endColumn"] = place.column + place.width
+        if place.end_line is not None and (place.end_line, place.end_column) != (place.line, place.column):
+            region |= {"endLine": place.end_line, "endColumn": place.end_column}
     return region
 
 

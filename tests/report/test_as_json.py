@@ -63,6 +63,8 @@ def test_a_finding_has_the_keys_that_are_documented():
         "template_column": 18,
         "source": "{% set content = content.split('</think>')[-1] %}",
         "width": 29,
+        "end_line": None,
+        "end_column": None,
     }
     assert list(finding["evidence"][0]) == ["subject", "given", "printed", "lost", "stray", "labels"]
 
