@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 from template_fix.contract.examination import (
@@ -204,9 +204,8 @@ def _out_of_place(before: Examination, after: Examination, probe: Probe) -> str:
     joined = {part.message for part in back}
     for part, was, span in zip(probe.parts, old.spans, new.spans, strict=True):
         if part.kind == "answer" and span and (not was or part.message in joined):
-            others = (_in_front(after.text(seen.probe), seen.probe, each) for seen in after for each in _answers(seen))
             earlier = (_in_front(before.text(probe, cut), probe, part, cut) for cut in probe.cuts)
-            if _in_front(new.text, probe, part) not in {*others, *earlier}:
+            if _in_front(new.text, probe, part) not in chain(earlier, _in_front_of_answers(after)):
                 return "it would print a text elsewhere than the template prints answers"
     return ""
 
@@ -241,11 +240,11 @@ def _marks_inside(examined: Examination) -> _Marks:
     return _Marks(any(_headed_again(examined, seen) for seen in examined), "" if ended else end)
 
 
-def _answers(seen: Observation) -> Iterator[Part]:
-    """Yield the answers that are printed in turns without tool calls."""
-    for part, _ in seen.placed:
-        if part.kind == "answer" and seen.probe.shape[part.message] not in CALLS:
-            yield part
+def _in_front_of_answers(examined: Examination) -> Iterator[tuple[str, str]]:
+    """Yield what stands in front of the answers that are printed in turns without tool calls."""
+    for probe in examined.probes.values():
+        answers = (part for part in probe.parts if part.kind == "answer" and probe.shape[part.message] not in CALLS)
+        yield from filter(None, (_in_front(examined.text(probe), probe, answer) for answer in answers))
 
 
 def _in_front(text: str | Failure | None, probe: Probe, part: Part, upto: int | None = None) -> tuple[str, str] | None:

@@ -19,6 +19,8 @@ from template_fix.text.edits import common_prefix
 _CHANNEL = "thought"
 # Tags of these names are cut out of contents for another reason than that they delimit reasoning.
 _OTHERS = re.compile(r"tool|call|func|image|video|audio|media|sys", re.IGNORECASE)
+# What has a mark in it and is more than one is no key of a message.
+_MARKED = re.compile(r"(?s)^(?=.*[^\w./&$ ])...+")
 _CUTS = ("split", "rsplit", "partition", "rpartition", "find", "rfind", "index", "rindex")
 _QUESTION, _REASONING, _ANSWER = "Which word comes first?", "It is the one before.", "The second one follows."
 
@@ -126,6 +128,21 @@ def _end_of_prompt(renderer: Renderer, way: Asked) -> str:
     if isinstance(prompt, Failure) or isinstance(plain, Failure):
         return ""
     return prompt[common_prefix(prompt, plain.partition(_ANSWER)[0]) :].strip()
+
+
+def find_asked(tree: nodes.Template, tags: Tags) -> list[str]:
+    """Return the texts besides its tags that a template looks for in contents, as far as they show in its tests.
+
+    Words alone are no such texts: those are keys of messages.
+    """
+    asked = [
+        node.expr.value
+        for node in tree.find_all(nodes.Compare)
+        if isinstance(node.expr, nodes.Const) and node.ops[0].op in ("in", "notin")
+    ]
+    found = [text.strip() for text in (*asked, *_cut_at(tree)) if isinstance(text, str)]
+    others = [text for text in dict.fromkeys(found) if not _is_closing(text) and not REASONING.search(text)]
+    return [text for text in others if _MARKED.search(text) and not _OTHERS.search(text) and text not in tags.close]
 
 
 def find_in_output(renderer: Renderer, tree: nodes.Template) -> Tags | None:

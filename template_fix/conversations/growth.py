@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 from template_fix.conversations.probe import FORMS, Part, Probe, probe
-from template_fix.conversations.tags import Tags
+from template_fix.conversations.tags import Tags, closings
 from template_fix.options import Flags
 
 
@@ -18,6 +18,26 @@ def with_switch(tags: Tags, arguments: type, name: str, value: bool | str) -> tu
     probes = [probe(shape, tags, form, arguments=arguments, flags=((name, value),)) for shape, form in shapes]
     probes.append(probe("uaua", tags, "plain", arguments=arguments, flags=((name, value),)))
     return tuple(replace(each, ordinary=False, varied=True) for each in probes)
+
+
+def with_literal(tags: Tags, arguments: type, text: str) -> Iterator[Probe]:
+    """Yield conversations whose answers stand behind a text that a template looks for, or between it and its partner.
+
+    ``</x>`` is the partner of ``<x>``; behind that, something else is said.
+    """
+    partner = next(closings(text))
+    for shape, form in product(("ur", "urur", "urua"), FORMS):
+        told = probe(shape, tags, form, arguments=arguments)
+        messages, parts = [dict(message) for message in told.messages], []
+        for part in told.parts:
+            parts.append(part)
+            if part.kind == "answer":
+                said = part._replace(text=f"So much for {len(parts)}.")
+                parts += [said] if partner != text else []
+                shown = f"{text} {part.text}{partner} {said.text}" if partner != text else f"{text} {part.text}"
+                message = messages[part.message]
+                message["content"] = message["content"].replace(part.text, shown)
+        yield replace(told, messages=tuple(messages), parts=tuple(parts), special=f"{text} in contents")
 
 
 def unusual(tags: Tags, arguments: type) -> Iterator[Probe]:

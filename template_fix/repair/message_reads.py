@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from jinja2 import nodes
@@ -42,7 +43,8 @@ def content_reader(node: nodes.Node) -> str:
     return name if key == "content" else ""
 
 
-def reads(basis: Basis) -> list[Site]:
+@lru_cache(maxsize=2)
+def reads(basis: Basis) -> tuple[Site, ...]:
     """Return where ``content`` is read from the message of an assistant, and not just looked at in a test.
 
     Found by experiment: the expressions whose value is an answer of the conversations in the battery.
@@ -54,7 +56,8 @@ def reads(basis: Basis) -> list[Site]:
         if seen.text is not None and answers and not seen.probe.text_lists:
             holders |= trace.record(seen.probe, wanted=answers[-1].text).holders
     tested = {number for test in trace.tests.values() for number in test.inside}
-    return [trace.values[each] for each in sorted(holders - tested) if content_reader(trace.values[each].node)]
+    found = (trace.values[each] for each in sorted(holders - tested))
+    return tuple(site for site in found if content_reader(site.node))
 
 
 def bindings(template: Template, read: Iterable[Site]) -> list[Binding]:

@@ -126,7 +126,7 @@ class Search:
             if are_apart(together) and self._matters(together, base) and not self.tried(together).verdict.hopeless:
                 case = self.candidates.case(together)
                 assert isinstance(case, Case)
-                effect = tuple(_effect(case.itself))
+                effect = tuple(_effect((base.case if base else self.before).itself, case.itself))
                 kept[effect] = min(kept.get(effect, proposal), proposal, key=_size)
         return list(kept.values())
 
@@ -266,8 +266,9 @@ def _size(proposal: Proposal) -> tuple[bool, int]:
     return proposal.source != "switch", added
 
 
-def _effect(examined: Examination) -> Iterator[object]:
-    """Yield all that a template prints of the battery, of how its conversations begin, and generation prompts."""
-    for probe in examined.probes.values():
-        yield from (examined.text(probe, upto) for upto in (*probe.cuts, None))
-        yield from (examined.text(probe, turn, prompt=True) for turn in probe.turns())
+def _effect(before: Examination, after: Examination) -> Iterator[object]:
+    """Yield all that is printed of the conversations that were printed badly, and of how they begin."""
+    for probe in after.probes.values():
+        if not before.safe(probe):
+            yield from (after.text(probe, upto) for upto in (*probe.cuts, None))
+            yield from (after.text(probe, turn, prompt=True) for turn in probe.turns())

@@ -13,8 +13,8 @@ from jinja2 import nodes
 from template_fix.bounds.limits import LimitExceeded, step
 from template_fix.contract.examination import Case, Examination, Observation
 from template_fix.conversations.battery import LONE_CLOSING_TAG, SEVERAL_BLOCKS, battery
-from template_fix.conversations.discovery import asked_for, asking, discover
-from template_fix.conversations.growth import unusual, with_switch
+from template_fix.conversations.discovery import asked_for, asking, discover, find_asked
+from template_fix.conversations.growth import unusual, with_literal, with_switch
 from template_fix.conversations.probe import Part, Probe, as_lists, probe
 from template_fix.conversations.tags import USUAL, Tags
 from template_fix.jinja.folding import CAPTURED, SWITCH, guard
@@ -31,6 +31,8 @@ from template_fix.trace.recorder import Trace, trace_template
 
 # What the battery is spelled with for a template that has no tags of its own: to it they are text like any other.
 NEUTRAL = Tags(*USUAL)
+# Of the texts that a template looks for in contents, how many are tried.
+_ASKED = 3
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,8 @@ class Study:
 
     def _case(self, renderer: Renderer, tags: Tags) -> Case:
         probes = battery(tags, _arguments(renderer, tags, self.lists), self.lists)
+        for text in find_asked(self.template.tree, tags)[:_ASKED]:
+            probes += tuple(self._as_taken(with_literal(tags, _arguments(renderer, tags, self.lists), text)))
         given = {} if self.setting.switch is None else {SWITCH: self.setting.switch}
         itself = Examination(renderer, probes, tags, given)
         known = SWITCH in undeclared(self.source)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 from shelf import chat, patched, repaired, study
+from test_wrong_edits import refusal
 
 from template_fix.repair.search import broken
 
@@ -146,3 +147,49 @@ def test_what_a_conversation_prints_before_it_goes_on_may_not_be_lost() -> None:
     for seen in before:
         if seen.text is not None:
             assert {part.text for part in after.observe(seen.probe).lost} <= {part.text for part in seen.lost}
+
+
+# History is recognised by a text that the template looks for in contents: by a tag of another kind, or by words.
+ANSWER_TAG = """\
+{%- for m in messages %}
+    {%- if m.role == 'assistant' %}
+        {%- set said = m.content %}
+        {%- if not loop.last and '<answer>' in said %}
+            {%- set said = said.split('<answer>')[1].split('</answer>')[0] %}
+        {%- endif %}
+        {{- '<|assistant|>' + said + '<|end|>' }}
+    {%- else %}
+        {{- '<|' + m.role + '|>' + m.content + '<|end|>' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|assistant|><think>' }}
+{%- endif %}
+"""
+FINAL_WORDS = (
+    "{% for m in messages %}{{ '<turn ' ~ m.role ~ '>' }}"
+    "{% if m.role == 'assistant' and 'FINAL ANSWER:' in m.content and loop.index < messages | length %}"
+    "{{ m.content.split('FINAL ANSWER:') | last | trim }}{% elif m.role == 'assistant' %}"
+    "{% if m.reasoning %}{{ '<think>' ~ m.reasoning ~ '</think>\n' }}{% endif %}{{ m.content }}"
+    "{% else %}{{ m.content }}{% endif %}{{ '</turn>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<turn assistant>' }}{% endif %}"
+)
+
+
+@pytest.mark.parametrize(("text", "asked"), [(ANSWER_TAG, "<answer>"), (FINAL_WORDS, "FINAL ANSWER:")])
+def test_a_text_that_a_template_looks_for_in_contents_is_tried_there(text: str, asked: str) -> None:
+    special = [seen for seen in study(text).examined if seen.probe.special == f"{asked} in contents"]
+    assert any(part.kind == "reasoning" for seen in special for part in seen.lost)
+    mended = study(repaired(text)).examined
+    assert not any(mended.observe(seen.probe).lost for seen in special)
+    assert not broken(mended)
+
+
+def test_an_answer_that_is_still_cut_behind_its_tag_is_not_repaired() -> None:
+    half = ANSWER_TAG.replace("said.split('<answer>')[1]", f"(said if {SWITCH} else said.split('<answer>')[1])")
+    assert half != ANSWER_TAG and broken(study(half).examined)
+
+
+def test_a_cut_at_words_that_is_another_with_the_switch_off_is_refused() -> None:
+    cut = "m.content.split('FINAL ANSWER:') | last | trim"
+    assert "preserve_thinking=false" in refusal(FINAL_WORDS, (cut, f"(m.content if {SWITCH} else m.content[2:])"))
