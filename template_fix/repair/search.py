@@ -126,7 +126,7 @@ class Search:
             if are_apart(together) and self._matters(together, base) and not self.tried(together).verdict.hopeless:
                 case = self.candidates.case(together)
                 assert isinstance(case, Case)
-                effect = tuple(_effect((base.case if base else self.before).itself, case.itself))
+                effect = tuple(_effect(self.before.itself, case.itself))
                 kept[effect] = min(kept.get(effect, proposal), proposal, key=_size)
         return list(kept.values())
 
