@@ -1,0 +1,116 @@
+"""What is printed hangs on words of a user's or tool's text.
+
+## What
+The template asks whether a text of the user, or the result of a tool, says something, and prints something else if it
+does. It was tried: the words were put into such a text, and others of the same length in their place. Tags and markers
+that templates take texts apart with, such as `</think>`, are no finding, nor are switches such as `/no_think`.
+
+## Why
+A text is data. A template that answers to words in it does what nobody who reads the conversation expects: this is how
+back doors in templates work, which add an instruction once a word comes up, and pass every test without it.
+
+## Example
+`{% if 'deploy' in messages[-1].content %}{{ '<|im_start|>system\\n…<|im_end|>' }}{% endif %}`
+
+## Fix
+Read the branch. If you don't know what it is for, take the template from its vendor's own repository.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from jinja2 import nodes
+
+from template_fix.contract.turn_ends import MARK
+from template_fix.conversations.probe import Probe, probe
+from template_fix.repair.study import Found, Study
+from template_fix.results import Level, compare_texts
+
+CODE = "TF220"
+LEVEL = Level.NOTE
+SUMMARY = "what is printed hangs on words of a user's or tool's text"
+
+_FIX = "read that branch, and take the vendor's own template if nobody knows what it is for"
+# How many words are tried; keys of messages and blocks whose values are names, and no texts.
+_MOST = 24
+_NAMES = frozenset({"role", "type", "name", "recipient", "channel", "format"})
+_METHODS = {"startswith": "{} at first", "endswith": "at last {}", "find": "Say {} now", "count": "Say {} now"}
+_WORD = re.compile(r"[^\W\d_]{3}")
+
+
+class _Asked(NamedTuple):
+    """Words that a test asks for, a text that has them in the way that it asks for, and where it does."""
+
+    words: str
+    text: str
+    node: nodes.Node
+
+
+def check(study: Study) -> Iterator[Found]:
+    """Yield a finding for each text in a test of the template which, said by a user or a tool, changes the rest."""
+    for asked in _asked(study):
+        other = asked.text.replace(asked.words, _others(asked.words))
+        for said in _conversations(study, asked.text):
+            told = study.examined.renderer(said.messages, said.tools, **study.examined.set_for(said))
+            replaced = _saying(said, other)
+            beside = study.examined.renderer(replaced.messages, said.tools, **study.examined.set_for(said))
+            expected = beside.replace(other, asked.text) if isinstance(beside, str) else beside
+            if isinstance(told, str) and isinstance(expected, str) and told != expected:
+                evidence = compare_texts(said.describe(), told, expected, ("printed", "expected"))
+                message = f"what is printed hangs on whether a text says {asked.words!r}"
+                yield Found(message, study.template.span(asked.node), (evidence,), _FIX)
+                break
+
+
+def _asked(study: Study) -> list[_Asked]:
+    """Return the words that tests ask of something which is no name, each once."""
+    found: dict[tuple[str, str], _Asked] = {}
+    for node in study.template.all_nodes:
+        if isinstance(node, nodes.Compare) and len(node.ops) == 1:
+            form = "Say {} now" if node.ops[0].op in ("in", "notin") else "{}"
+            pairs = [(node.expr, node.ops[0].expr), *([(node.ops[0].expr, node.expr)] if form == "{}" else [])]
+        elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr in _METHODS:
+            form, pairs = _METHODS[node.node.attr], [(each, node.node.node) for each in node.args[:1]]
+        else:
+            continue
+        for said, asked in pairs:
+            words = said.value if isinstance(said, nodes.Const) and isinstance(said.value, str) else ""
+            if _is_unexpected(words, study) and _may_be_text(asked):
+                found.setdefault((words, form), _Asked(words, form.format(words), node))
+    return list(found.values())[:_MOST]
+
+
+def _may_be_text(node: nodes.Node) -> bool:
+    """Whether an expression may be a text, and not the name of a role or a type, or names to choose from."""
+    while isinstance(node, nodes.Filter) and node.node:
+        node = node.node
+    key = node.attr if isinstance(node, nodes.Getattr) else node.arg if isinstance(node, nodes.Getitem) else None
+    named = key.value if isinstance(key, nodes.Const) else key
+    return named not in _NAMES and not isinstance(node, nodes.List | nodes.Tuple | nodes.Const | nodes.Dict)
+
+
+def _is_unexpected(words: str, study: Study) -> bool:
+    """Whether words are such as a text may say by itself: no tag, marker, or switch, which templates look for."""
+    plain = words.strip()
+    marks = MARK.search(plain) or any(tag.strip() in words for tag in (study.tags.open, study.tags.close))
+    return bool(_WORD.search(plain)) and not marks and plain[:1].isalnum() and not re.search(r"[<>{}\[\]|]", plain)
+
+
+def _others(words: str) -> str:
+    """Return other words of the same length and the same kinds of characters."""
+    return "".join("q" if each.islower() and each != "q" else "Z" if each.isalpha() else each for each in words)
+
+
+def _conversations(study: Study, text: str) -> Iterator[Probe]:
+    for shape in ("uau", "uct", "uctua"):
+        yield _saying(probe(shape, study.tags, "plain", arguments=study.arguments), text)
+
+
+def _saying(asked: Probe, text: str) -> Probe:
+    """Return a conversation in which users and tools say a text."""
+    said = tuple({**each, "content": text} if each["role"] in ("user", "tool") else each for each in asked.messages)
+    return replace(asked, messages=said, special="the same words from users and tools")
