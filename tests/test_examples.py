@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,17 +52,34 @@ def test_the_hook_finds_the_broken_model_and_passes_the_repaired_one(project: Pa
     [[used]] = [repo["hooks"] for repo in yaml.safe_load((EXAMPLES / "pre-commit-config.yaml").read_text())["repos"]]
     assert used["id"] == defined["id"]
     command = [*defined["entry"].split(), *used["args"]]
-    assert run(project, *command).returncode == 1
+    for arguments in (command, [*defined["entry"].split(), "model"]):
+        ran = run(project, *arguments)
+        assert ran.returncode == 1
+        rows = ran.stdout.splitlines()
+        form = re.compile(r"(model/[\w.]+|train\.jsonl)(:\d+)*: \w+ (error|warning|note) ")
+        assert rows
+        assert all(map(form.match, rows))
     assert run(project, "template-fix", "patch", "model").returncode == 0
     assert run(project, *command).returncode == 0
 
 
-def test_the_step_of_ci_fails_on_the_broken_model(project: Path) -> None:
+def test_the_steps_of_ci_leave_what_code_scanning_takes_and_fail_on_the_broken_model(project: Path) -> None:
     yaml = pytest.importorskip("yaml")
     steps = yaml.safe_load((EXAMPLES / "ci.yaml").read_text(encoding="utf-8"))["jobs"]["template-fix"]["steps"]
-    ran = run(project, "bash", "-e", "-c", steps[-1]["run"])
+    look, check = [step["run"] for step in steps if step.get("run", "").startswith("template-fix ")]
+    assert run(project, "bash", "-e", "-c", look).returncode == 0
+    ran = run(project, "bash", "-e", "-c", check)
     assert ran.returncode == 1
-    assert "reasoning: 16 of 16 rows lose some" in ran.stdout
+    assert "lost error 16 of 16 rows lose reasoning or answers" in ran.stdout
+    [uploaded] = [step["with"]["sarif_file"] for step in steps if "upload-sarif" in step.get("uses", "")]
+    [log] = json.loads((project / uploaded).read_text())["runs"]
+    assert log["results"]
+    for result in log["results"]:
+        [place] = [each["physicalLocation"] for each in result["locations"]]
+        text = (project / place["artifactLocation"]["uri"]).read_text(encoding="utf-8").splitlines()
+        region = place.get("region")
+        assert region is None or len(text[region["endLine"] - 1]) >= region["endColumn"] - 1
+        assert result["partialFingerprints"]["templateFix/v1"]
 
 
 @pytest.mark.slow
