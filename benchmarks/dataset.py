@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the row check beside the loop that users write, on generated rows, in one run.
 
-    dataset.py [--rows N] [--processes N] [--reasoning CHARACTERS] [--tools] [--broken] [--model DIR]
+    dataset.py [--rows N] [--processes N] [--reasoning CHARACTERS] [--field] [--tools] [--broken] [--model DIR]
 
     check     `template-fix check MODEL --data rows.jsonl`, from its start to its end
     map       datasets.map(row_check(MODEL), batched=True) over the loaded rows
@@ -9,9 +9,9 @@
     loading   datasets.load_dataset of the JSONL file, which the loop needs first
 
 The model is that of the demo, repaired, or with --broken as it is, so that every row loses its reasoning. Rows have a
-question and an answer with reasoning, or with --tools five tools, a call, its result and the answer. Beside the time of
-the clock stands the computing time of all processes, which other work on the machine changes less. It needs
-template-fix with the extras data and transformers.
+question and an answer with reasoning in it, with --field in a field of its own, or with --tools five tools, a call, its
+result and the answer. Beside the time of the clock stands the computing time of all processes, which other work on the
+machine changes less. It needs template-fix with the extras data and transformers.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def main() -> None:
         folder = Path(name)
         model = arguments.model or made_model(folder / "model", arguments.broken)
         few, all_rows = folder / "few.jsonl", folder / "all.jsonl"
-        written(few, arguments.rows // 10, arguments.reasoning, arguments.tools)
-        written(all_rows, arguments.rows, arguments.reasoning, arguments.tools)
+        for path, rows in ((few, arguments.rows // 10), (all_rows, arguments.rows)):
+            written(path, rows, arguments)
         told(measured(str(model), few, all_rows, arguments.processes, folder / "cache"), arguments)
 
 
@@ -49,6 +49,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--reasoning", type=int, default=2000, help="characters of reasoning a row, on average")
+    parser.add_argument("--field", action="store_true")
     parser.add_argument("--tools", action="store_true")
     parser.add_argument("--broken", action="store_true")
     parser.add_argument("--model", type=Path)
@@ -67,20 +68,22 @@ def made_model(folder: Path, broken: bool) -> Path:
     return folder
 
 
-def written(path: Path, rows: int, reasoning: int, tools: bool) -> None:
+def written(path: Path, rows: int, arguments: argparse.Namespace) -> None:
     chance = random.Random(0)
     sets = [[tool(chance.randrange(100)) for _ in range(5)] for _ in range(8)]
     with path.open("w", encoding="utf-8") as file:
         for number in range(rows):
-            thought = " ".join(chance.choices(WORDS, k=chance.randrange(1, 2 * reasoning // 5)))
+            thought = " ".join(chance.choices(WORDS, k=chance.randrange(1, 2 * arguments.reasoning // 5)))
             some = sets[number % len(sets)]
-            row = with_tools(number, thought, some) if tools else {"messages": inline(number, thought)}
+            row = with_tools(number, thought, some) if arguments.tools else without(number, thought, arguments.field)
             file.write(json.dumps(row) + "\n")
 
 
-def inline(number: int, thought: str) -> list[dict[str, Any]]:
-    answer = f"<think>\n{number}: {thought}\n</think>\n\nThat makes {number} in all, as asked."
-    return [{"role": "user", "content": f"How many are {number}?"}, {"role": "assistant", "content": answer}]
+def without(number: int, thought: str, field: bool) -> dict[str, Any]:
+    reasoning, answer = f"{number}: {thought}", f"That makes {number} in all, as asked."
+    turn = {"reasoning_content": reasoning} if field else {}
+    turn["content"] = answer if field else f"<think>\n{reasoning}\n</think>\n\n{answer}"
+    return {"messages": [{"role": "user", "content": f"How many are {number}?"}, {"role": "assistant", **turn}]}
 
 
 def with_tools(number: int, thought: str, tools: list[dict[str, Any]]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import heapq
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from template_fix.data.losses import Verdict
@@ -18,6 +19,8 @@ WORST, _EXAMPLES = 5, 50
 # By which examples that are the same name different places.
 _NUMBER = re.compile(r"\[\d+\]")
 _LONGEST_CUT, _LONGEST_SHOWN = 2000, 500
+# What is as short as this is often shown by many rows.
+_OFTEN = 200
 # Has examples of its own: the rows that lose most.
 _LOST = "lost"
 
@@ -173,7 +176,16 @@ def _troubles(file: str, numbers: Sequence[int], verdicts: Sequence[Verdict]) ->
     for number, each in zip(numbers, verdicts, strict=True):
         for kind, (_, message, shown) in {trouble.kind: trouble for trouble in reversed(each.all_troubles)}.items():
             if kind != _LOST:
-                yield Counted(kind, 1, (Example(file, number, message, one_line(shown, _LONGEST_SHOWN)),))
+                yield Counted(kind, 1, (Example(file, number, message, _line_of(shown)),))
+
+
+def _line_of(shown: str) -> str:
+    return _known_line(shown) if len(shown) <= _OFTEN else one_line(shown, _LONGEST_SHOWN)
+
+
+@lru_cache(maxsize=1024)
+def _known_line(shown: str) -> str:
+    return one_line(shown, _LONGEST_SHOWN)
 
 
 def _merged(parts: Iterable[Counted]) -> tuple[Counted, ...]:

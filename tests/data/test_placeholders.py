@@ -139,6 +139,19 @@ def test_what_is_not_listed_is_refused(work: Callable[[Any], Any]) -> None:
         work(run.leaf("a"))
 
 
+@pytest.mark.parametrize(
+    "work",
+    [
+        *(dict, list, len, json.dumps, lambda tool: tool["a"], lambda tool: tool.get("a")),
+        *(lambda tool: tool == {"a": 1}, lambda tool: tool != {"a": 1}, lambda tool: "a" in tool),
+        *(lambda tool: tool | {}, lambda tool: [tool].index({"a": 1}), lambda tool: {**tool}),
+    ],
+)
+def test_nothing_is_read_of_an_object(work: Callable[[Any], Any]) -> None:
+    with recording() as run, pytest.raises((Unmodelled, TypeError)):
+        work(run.leaf({"a": 1}))
+
+
 def test_a_placeholder_passes_for_what_it_stands_for_and_is_none() -> None:
     with recording() as run:
         text, number = run.leaf("a"), run.leaf(1.5)

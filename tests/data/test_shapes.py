@@ -182,6 +182,28 @@ def test_usual_rows_are_answered_by_programs(answered: list[bool], template: str
     assert sum(answered) > 50
 
 
+@pytest.mark.parametrize("template", ["parts", "counts"])
+def test_tools_may_differ_where_few_rows_have_the_same(
+    answered: list[bool], monkeypatch: pytest.MonkeyPatch, template: str
+) -> None:
+    monkeypatch.setattr(module, "_TRIED", 40)
+    rows = [
+        {**USUAL["calls"](number), "tools": [{"name": f"f{number}", "strict": number % 9 > 0}, {}]}
+        for number in range(100, 300)
+    ]
+    assert check(TEMPLATES[template]).within(rows) == check(TEMPLATES[template], exact=True).within(rows)
+    assert sum(answered) > 140
+
+
+@pytest.mark.parametrize("reads", ["t.name", "t['name']", "t.get('name')", "t | items | list", "t | length", "t"])
+def test_tools_that_are_read_by_a_template_are_told_apart(monkeypatch: pytest.MonkeyPatch, reads: str) -> None:
+    monkeypatch.setattr(module, "_TRIED", 20)
+    template = "{% for t in tools %}{{ READ }}{{ 'it' if READ else 'none' }}{% endfor %}{{ messages[1].content }}"
+    rows = [{"messages": turns(number, **inline(number)), "tools": [{"name": f"f{number}"}]} for number in range(90)]
+    made = template.replace("READ", reads)
+    assert check(made).within(rows) == check(made, exact=True).within(rows)
+
+
 def test_rows_that_are_rendered_exactly_are_answered_by_none(answered: list[bool]) -> None:
     check(KEEPS, exact=True).within([USUAL["inline"](number) for number in range(9)])
     assert not answered
@@ -243,7 +265,7 @@ def test_rows_without_a_shape_in_common_are_soon_no_more_looked_at(monkeypatch: 
     shapes = Shapes(Counting(), ["messages"])
     for number in range(2000):
         shapes.answer({"messages": [{str(number): ""}]})
-    assert len(shapes._known) == module._MOST_SHAPES
+    assert len(shapes._known) == module._TRIED
     monkeypatch.setattr(shapes, "_key", None)
     assert shapes.answer({"messages": []}) is None
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
-from template_fix.data.shapes.recording import Placeholder, Recording, Unmodelled, value_of
+from template_fix.data.shapes.recording import Placeholder, Recording, Unmodelled, refused, value_of
 
 
 def _passes_for(kind: type) -> Any:
@@ -25,6 +25,15 @@ class _Number(Placeholder):
     """A number of a row. It can be compared, and printed by itself or in JSON."""
 
     __class__ = property(lambda self: type(self.value))
+
+
+class _Object(Placeholder):
+    """An object of a row, such as a tool, of which nothing is read by itself: it is printed in JSON, or not at all."""
+
+    __class__ = _passes_for(dict)
+
+    __eq__ = __ne__ = refused
+    __hash__ = refused
 
 
 class _Integer(Placeholder):
@@ -177,7 +186,13 @@ class _Text(_Sequence):
         return self.run.step(f"{{}}[{start}:{stop}]", self, *ends, value=lambda: self.value[plain])
 
 
-_KINDS: dict[Any, type[Placeholder]] = {str: _Text, int: _Integer, _Split: _Pieces, "number": _Number}
+_KINDS: dict[Any, type[Placeholder]] = {
+    str: _Text,
+    int: _Integer,
+    dict: _Object,
+    _Split: _Pieces,
+    "number": _Number,
+}
 
 
 def new_recording() -> Recording:

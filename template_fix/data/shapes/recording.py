@@ -104,7 +104,7 @@ class _Step(NamedTuple):
 
 
 class Recording:
-    """One run, and its program. ``kinds`` are the placeholders of texts, integers and other numbers."""
+    """One run, and its program. ``kinds`` are the placeholders of all kinds of values."""
 
     def __init__(self, kinds: Mapping[Any, type[Placeholder]]) -> None:
         self._kinds = kinds
@@ -119,10 +119,11 @@ class Recording:
         """How many steps there are so far."""
         return len(self._steps)
 
-    def leaf(self, value: str | int | float) -> Placeholder:
-        """Return the placeholder of a row's own text or number. They are numbered in the order of asking."""
+    def leaf(self, value: str | int | float | dict[str, Any]) -> Placeholder:
+        """Return the placeholder of a row's own text, number or object. They are numbered in the order of asking."""
         self._leaves += 1
-        return self._kinds[str if type(value) is str else "number"](self, f"t{self._leaves - 1}", value)
+        kind = str if type(value) is str else dict if type(value) is dict else "number"
+        return self._kinds[kind](self, f"t{self._leaves - 1}", value)
 
     def program(self, result: Any) -> Callable[[list[Any]], Any]:
         """Return what gives the result for the leaves of another row, None where the run would take another way.

@@ -74,7 +74,7 @@ def _join(_: Any, value: Any, between: Any = "", attribute: Any = None) -> Any:
 
 
 def _is_sequence(value: Any) -> bool:
-    return isinstance(value, (str, list)) if isinstance(value, Placeholder) else test_sequence(value)
+    return isinstance(value, (str, list, dict)) if isinstance(value, Placeholder) else test_sequence(value)
 
 
 @recorded
@@ -107,6 +107,8 @@ class _RecordingSandbox(Sandbox):
     def getattr(self, obj: Any, attribute: str) -> Any:
         if not isinstance(obj, Placeholder):
             return super().getattr(obj, attribute)
+        if isinstance(obj, dict):
+            raise Unmodelled("what is in an object")
         if not hasattr(type(obj.value), attribute):
             return self.undefined(name=attribute)
         if attribute.startswith("_"):

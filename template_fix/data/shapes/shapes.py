@@ -21,8 +21,8 @@ _MOST_SHAPES, _LONGEST_KEY, _MOST_PROGRAMS, _MOST_STEPS = 256, 1 << 16, 4, 60_00
 _WORTH = 8
 # A shape whose rows go another way than its programs, so often and more often than not, has none any more.
 _PATIENCE = 100
-# Where so many rows have brought that few answers, they have no shapes in common.
-_TRIED, _FEW = 400, 40
+# Where not one of so many rows is answered, after that many, they have few shapes in common.
+_FEW, _TRIED = 10, 200
 
 
 _STEP = step("rendering the template")
@@ -53,18 +53,26 @@ class Shapes(Generic[Answer]):
     """Answers for rows, computed by ``work`` for a few of each shape and by programs for the others.
 
     ``work`` must depend on the row alone, and take one with placeholders. ``whole`` are the columns in which rows of
-    one shape don't differ, ``read`` those of which more is looked at than whether they are texts.
+    one shape don't differ, ``read`` those of which more is looked at than whether they are texts. Where rows have few
+    shapes in common, lists of objects in ``whole`` may differ: there are data in which each row has other tools.
     """
 
     def __init__(self, work: Callable[[Any], Answer], read: Collection[str], whole: Collection[str] = ()) -> None:
         self._work, self._read, self._whole = work, frozenset(read), frozenset(whole)
         self._known: dict[Any, _Shape] = {}
-        self._tried = self._answered = self._steps = 0
+        self._steps = 0
+        self._start(objects=False)
+
+    def _start(self, *, objects: bool) -> None:
+        self._objects, self._tried, self._answered = objects, 0, 0
+        self._known.clear()
 
     def answer(self, row: Any) -> Answer | None:
         """Return the answer for a row, None where ``work`` has to tell. Use it in `limits.run_bounded` alone."""
-        if self._tried >= _TRIED and self._answered < self._tried // (_TRIED // _FEW):
-            return None
+        if self._tried >= _TRIED and self._answered * _FEW < self._tried:
+            if self._objects or not self._whole:
+                return None
+            self._start(objects=True)
         self._tried += 1
         leaves: list[Any] = []
         try:
@@ -121,7 +129,11 @@ class Shapes(Generic[Answer]):
                 parts += (name, str)
                 leaves.append(value)
             elif name in self._whole:
-                parts += (name, marshal.dumps(value, 2))
+                if self._objects and _are_objects(value):
+                    parts += (name, len(value))
+                    leaves += value
+                else:
+                    parts += (name, marshal.dumps(value, 2))
             elif name in self._read:
                 parts += (name, _part(value, leaves, 0))
         if len(leaves) > _MOST_LEAVES:
@@ -135,10 +147,14 @@ class Shapes(Generic[Answer]):
             if type(value) is str and name not in self._whole:
                 made[name] = leaf(value)
             elif name in self._whole:
-                made[name] = value
+                made[name] = list(map(leaf, value)) if self._objects and _are_objects(value) else value
             elif name in self._read:
                 made[name] = _with_leaves(value, leaf)
         return made
+
+
+def _are_objects(value: Any) -> bool:
+    return type(value) is list and all(type(each) is dict for each in value)
 
 
 def _told(shape: _Shape, program: Callable[[list[Any]], Any], leaves: list[Any]) -> Any:

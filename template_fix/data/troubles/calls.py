@@ -151,8 +151,11 @@ def _own_name(number: int, call: Call) -> str:
 
 def _nulls(view: View, printed: str) -> Iterator[Trouble]:
     """Find keys without a value, in tools and in arguments, that are printed."""
+    tools, calls = view.row.tools or [], [message.get("tool_calls") for message in view.row.messages]
+    found = [(0, path) for at, tool in enumerate(tools) if (path := _null_in(tool, f"tools[{at}]"))]
+    if not found and not any(_null_keys(calls, "", frozenset())):
+        return
     declared = _declared(view.row.tools)
-    found = [(0, path) for path in _null_keys(view.row.tools, "tools", frozenset())]
     for number, message in enumerate(view.row.messages):
         paths = _null_keys(message.get("tool_calls"), f"messages[{number}].tool_calls", declared)
         found += [(number + 1, path) for path in paths]
@@ -162,6 +165,12 @@ def _nulls(view: View, printed: str) -> Iterator[Trouble]:
     ]
     if found and view.render(full, filled(view.row.tools, declared)) != printed:
         yield Trouble("nulls", found[0][0], f"{found[0][1]} is null")
+
+
+@recorded
+def _null_in(tool: object, path: str) -> str:
+    """Return the first key of a tool that has no value, "" where there is none."""
+    return next(_null_keys(tool, path, frozenset()), "")
 
 
 def _declared(tools: Any) -> frozenset[str]:

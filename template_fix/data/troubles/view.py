@@ -99,9 +99,8 @@ class View:
         ]
         strings: list[str] = []
         _gather(row.messages, strings)
-        _gather(row.tools, strings)
         # All texts of the row's messages and tools, whatever they are.
-        self.said = joined("\0", strings)
+        self.said = joined("\0", [*strings, *map(_texts_in, row.tools or ())])
 
     def render(self, messages: Sequence[Message], tools: Any = ...) -> str | Failure:
         """Return what is printed of other messages, or with other tools, in the place of the row's own."""
@@ -113,6 +112,13 @@ class View:
     def prompt_differs(self) -> bool:
         """Whether the row doesn't begin with its own generation prompt."""
         return isinstance(self.prompt, str) and not self.printed.startswith(self.prompt)
+
+
+@recorded
+def _texts_in(value: object) -> str:
+    strings: list[str] = []
+    _gather(value, strings)
+    return "\0".join(strings)
 
 
 def _gather(value: object, strings: list[str]) -> None:
