@@ -250,6 +250,40 @@ def test_an_end_that_only_the_last_turn_has_is_refused_with_a_reason() -> None:
     assert not result.kept and result.refused[0].reason
 
 
+START, ENDIF = "    {{- '<|im_start|>'", "    {%- endif %}\n"
+SILENT = template().replace(START, f"    {{%- if m.role != 'system' %}}{START}").replace(END, END + ENDIF)
+SYSTEM = {"role": "system", "content": "be short"}
+LATER = [SYSTEM, *talk("x", content="")[:1], {"role": "assistant", "content": "a"}, SYSTEM | {"content": "be long"}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(
+            template()
+            .replace(START, f"    {{%- if m.role != 'system' or loop.first %}}{START}")
+            .replace(END, END + ENDIF),
+            id="a test",
+        ),
+        pytest.param(
+            "{%- if messages[0].role == 'system' %}"
+            "{{- '<|im_start|>system\\n' ~ messages[0].content ~ '<|im_end|>\\n' }}{%- endif %}\n" + SILENT,
+            id="a first one that is printed by itself",
+        ),
+    ],
+)
+def test_a_system_text_further_on_is_printed_as_the_first_one(text: str) -> None:
+    after = mended(text, "TF214")
+    for messages in (LATER, LATER[1:], [*LATER, *talk("x", content=""), SYSTEM | {"content": "be kind"}], LATER[:3]):
+        assert render(after, messages) == render(template(), messages)
+
+
+def test_a_system_text_of_which_no_form_is_known_is_refused_with_a_reason() -> None:
+    result = patched(SILENT, Options(select="TF214"))
+    assert not result.kept
+    assert "in which form the model knows a system text" in result.refused[0].reason
+
+
 def test_rules_that_say_they_are_mended_are() -> None:
     assert {rule.code for rule in WHOLE_RULES if rule.patch_with is not None} == {
         rule.code for rule in WHOLE_RULES if is_mendable(rule.code)

@@ -10,7 +10,7 @@ from template_fix.contract.mended import judge_mend
 from template_fix.jinja.engines import why_unportable
 from template_fix.jinja.renderer import Renderer, RenderError
 from template_fix.repair.loop_leaks import find_leak
-from template_fix.repair.mends import Mend, as_json, empty_calls, last_end, open_turns
+from template_fix.repair.mends import Mend, as_json, empty_calls, last_end, open_turns, system_texts
 from template_fix.repair.proposers import Proposal
 from template_fix.repair.study import Found, Setting, Study
 from template_fix.text.edits import Edit, Span, apply, trace_back
@@ -20,12 +20,12 @@ MENDS: Mapping[str, Mend] = {
     "TF210": last_end.MEND,
     "TF211": empty_calls.MEND,
     "TF213": as_json.MEND,
+    "TF214": system_texts.MEND,
 }
 # How many proposals are judged for one rule.
 _MOST = 24
 # How often one rule's findings are gone for: an edit may mend one place of several.
 _ROUNDS = 3
-_UNKNOWN = "no edit that was tried prints what is owed"
 _TWICE = "another repair changes the same place"
 _UNREACHED = "no conversation that it was tried on gets there, so nothing proves it"
 
@@ -91,7 +91,7 @@ def _best(study: Study, how: Mend, nothing: Proposal) -> tuple[Proposal, str]:
             best = gained, proposal
     if best:
         return best[1], ""
-    return (refused[1], refused[2]) if refused and refused[0] else (nothing, _UNKNOWN)
+    return (refused[1], refused[2]) if refused and refused[0] else (nothing, how.unknown)
 
 
 def _enlarged(study: Study, how: Mend) -> Study:

@@ -29,6 +29,7 @@ from template_fix.results import Level
 CODE = "TF214"
 LEVEL = Level.ERROR
 SUMMARY = "a system text is dropped"
+PATCH_WITH = ""
 IN_SOME_ROWS = True
 
 _FIX = "let the template print it, or put it into a user's message"
