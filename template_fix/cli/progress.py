@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
-from template_fix.data.batches import Batch
+from template_fix.text.display import one_line
+
+if TYPE_CHECKING:
+    from template_fix.data.batches import Batch
+
+Value = TypeVar("Value")
+_CLEAR = "\r\x1b[K"
 
 
 @contextmanager
@@ -43,3 +50,20 @@ def progress() -> Iterator[Callable[[Batch], None] | None]:
             bar.update(task, total=None if batch.done is None else 1.0, completed=batch.done, rows=rows, refresh=True)
 
         yield on_batch
+
+
+def tell_each(names: Sequence[str], call: Callable[[str], Value], *, silent: bool) -> Iterator[Value]:
+    """Yield what a call makes of each name, and tell on stderr which of how many it is at.
+
+    Only where that is a terminal, and where the work is ``silent`` there: nothing else shows how far it is.
+    """
+    watched = len(names) > 1 and sys.stderr.isatty() and (silent or not sys.stdout.isatty())
+    for number, name in enumerate(names, 1):
+        if watched:
+            print(f"{_CLEAR}{number:,} of {len(names):,}: {one_line(name, 60)}", end="", file=sys.stderr, flush=True)
+        try:
+            made = call(name)
+        finally:
+            if watched:
+                print(_CLEAR, end="", file=sys.stderr, flush=True)
+        yield made

@@ -70,6 +70,7 @@ def check(
     if isinstance(found, Failed):
         return output.print_check([found], manner)
     if not rows.data:
+        from template_fix.cli.progress import tell_each
         from template_fix.disk.baseline import Baseline, read_baseline
         from template_fix.rules import READABLE_RULES, codes
 
@@ -78,7 +79,8 @@ def check(
         known = run.try_one(path, lambda: read_baseline(path, codes(READABLE_RULES))) if path else Baseline({})
         if isinstance(known, Failed):
             return output.print_check([known], manner._replace(new_baseline=None))
-        outcomes = run.try_each(found, call)
+        silent = manner.statistics or manner.form in ("json", "sarif")
+        outcomes = tell_each(found, lambda name: run.try_one(name, partial(call, name)), silent=silent)
         return output.print_check(map(known.without_known, outcomes) if path else outcomes, manner)
     if manner.baseline or manner.new_baseline:
         raise click.UsageError("--baseline and --write-baseline are for models, and not for --data")

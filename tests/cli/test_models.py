@@ -80,3 +80,23 @@ def test_data_takes_one_model_of_a_list(tmp_path: Path, capsys):
     (tmp_path / "list.txt").write_text("a\nb\n")
     assert main(["check", "--from", str(tmp_path / "list.txt"), "--data", "rows.jsonl"]) == 2
     assert "--data takes one MODEL" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "watched", "told"),
+    [
+        (["--statistics"], True, True),
+        (["--format", "json"], True, True),
+        ([], True, False),
+        (["--statistics"], False, False),
+    ],
+)
+def test_a_terminal_is_told_which_model_is_looked_at(hub, monkeypatch, capsys, options, watched, told):
+    for name in ("org/a", "org/b"):
+        hub.add(name, BROKEN)
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: watched)
+    main(["check", "--org", "org", *options])
+    error = capsys.readouterr().err
+    assert [f"{number} of 2: org/{name}" in error for number, name in ((1, "a"), (2, "b"))] == [told, told]
+    assert not told or error.endswith("\r\x1b[K")
