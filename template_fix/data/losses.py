@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from template_fix.conversations.disguise import Disguise, spell
 from template_fix.conversations.rows import ROLES, Row
-from template_fix.data.shapes.operations import finder, joined, length, recorded, unique
+from template_fix.data.shapes.operations import drop_repeats, join, length, make_finder, recorded
 from template_fix.data.texts import Pairs, Text, mapped, spans
 from template_fix.data.troubles.calls import troubles_of_calls
 from template_fix.data.troubles.kinds import KINDS, Trouble
@@ -90,7 +90,7 @@ class Verdict(NamedTuple):
             first.cut_from,
             self.failure or other.failure,
             self.broken or other.broken,
-            tuple(unique((*self.troubles, *other.troubles))),
+            tuple(drop_repeats((*self.troubles, *other.troubles))),
         )
 
 
@@ -105,7 +105,7 @@ def verdict(view: View) -> Verdict:
     for each, lost in zip(texts, losses, strict=True):
         if each.part == "message":
             if 2 * lost > length(each.text) - each.text.count("\n"):
-                said = joined("", [row.messages[each.message]["role"], ": ", each.text])
+                said = join("", [row.messages[each.message]["role"], ": ", each.text])
                 troubles.append(Trouble("message_lost", each.message + 1, said))
             continue
         sizes[each.part] += length(each.text)
@@ -137,7 +137,7 @@ def _doubtful(row: Row, printed: str) -> list[Text]:
             for text in [content.strip()] if isinstance(content, str) else _blocks(content):
                 if text and (text not in printed or role not in ROLES):
                     found.append(Text("message", number, text))
-    return unique(found)
+    return drop_repeats(found)
 
 
 def _blocks(content: list[Any]) -> Iterator[str]:
@@ -148,7 +148,8 @@ def _blocks(content: list[Any]) -> Iterator[str]:
 
 def _plain(view: View, printed: str) -> bool:
     """Whether every text of the turns is printed as it stands, as often as the row has it, and by chance of none."""
-    whole = unique(stripped for fields in view.fields.values() for text, _ in fields if (stripped := text.strip()))
+    stripped = (text.strip() for fields in view.fields.values() for text, _ in fields)
+    whole = drop_repeats(text for text in stripped if text)
     if any(length(text) < _TELLING or view.template.has(text) for text in whole):
         return False
     return all(_count(printed, text) >= _count(view.said, text) for text in whole)
@@ -172,7 +173,7 @@ def _losses(view: View, texts: Sequence[Text], printed: str) -> list[int]:
     disguise = Disguise()
     letters = [(each, disguise.letter(each.text)) for each in texts]
     if all(letter for _, letter in letters):
-        find, tags = finder(letters), view.template.tags
+        find, tags = make_finder(letters), view.template.tags
         text = view.render([_disguised(number, each, find, tags) for number, each in enumerate(view.row.messages)])
         if isinstance(text, str) and _fits(text, printed, [each.text for each in texts]):
             return [_missing(each.text, text.count(letter)) for each, letter in letters]
@@ -188,7 +189,7 @@ def _disguised(number: int, message: Message, letter_of: Callable[[Text], str | 
             letter = letter_of(Text("reasoning" if field or inner else "answer", number, text[start:end]))
             parts += [text[done:start], _spelled(text[start:end], letter or "")]
             done = end
-        return joined("", [*parts, text[done:]])
+        return join("", [*parts, text[done:]])
 
     def put_on_all(text: str, _: bool) -> str:
         whole = text.strip()

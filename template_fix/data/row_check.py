@@ -1,7 +1,8 @@
 """The check of training rows by the batch: a dict of columns in, a dict of columns out.
 
 It is a value, so that it runs unchanged in ``datasets.map``, in Ray's ``map_batches`` and in this program's own
-processes. The template is run in a child process, one for each batch: a process costs 3 ms, a row some 50 µs.
+processes. The template is run in a child process, one for each batch: a process costs some 10 ms, a row 20 µs to
+200, by whether a program answers for it.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from template_fix.conversations.rows import Row, names_reasoning
 from template_fix.conversations.tags import pairs
-from template_fix.data.shapes.operations import exactly, length, recorded, unique
+from template_fix.data.shapes.operations import drop_repeats, length, recorded, require
 from template_fix.jinja.renderer import Message
 
 Pairs = Sequence[tuple[str, str]]
@@ -73,7 +73,7 @@ def fields_of(message: Message) -> list[Field]:
 
 def texts_of(fields: Iterable[Field], number: int, tags: Pairs) -> list[Text]:
     """Return the stretches of a turn's texts, each once."""
-    return unique(
+    return drop_repeats(
         Text("reasoning" if field or inner else "answer", number, text[start:end])
         for text, field in fields
         for inner, start, end in spans(text, tags)
@@ -132,7 +132,7 @@ def spans(text: str, tags: Pairs) -> list[tuple[bool, int, int]]:
     marks = marks_of(text)
     known = _known(tuple(dict.fromkeys([mark for mark, _, _ in marks])), tuple(tags))
     if known.odd and (odd := _placed(text, known.odd)):
-        marks = _in_order([*marks, *[(exactly(mark), start, end) for mark, start, end in odd]])
+        marks = _in_order([*marks, *[(require(mark), start, end) for mark, start, end in odd]])
     reasoning = next((mark in known.closing for mark, _, _ in marks if mark in known.either), False)
     start = 0
     found: list[tuple[bool, int, int]] = []
@@ -166,7 +166,7 @@ def _known(marks: tuple[str, ...], tags: tuple[tuple[str, str], ...]) -> _Known:
 
 def marks_of(text: str) -> list[tuple[str, int, int]]:
     """Return what looks like markup in a text, and where it stands; what one holds is none of its own."""
-    return [(exactly(mark), start, end) for mark, start, end in _marks_of(text)]
+    return [(require(mark), start, end) for mark, start, end in _marks_of(text)]
 
 
 @recorded

@@ -109,8 +109,11 @@ def verdict_on(row: Row, template: RowTemplate) -> Verdict:
 def _read(value: object, columns: Mapping[str, str], shapes: Shapes[Verdict] | None) -> list[Row] | Verdict:
     """Return the conversations of a row, or the verdict on it where that is known already."""
     try:
-        row = parsed(value) if isinstance(value, (bytes, str)) else value
-        return (shapes and shapes.answer(row)) or rows_of(row, columns)
+        if not isinstance(value, (bytes, str)):
+            return (shapes and shapes.answer(value)) or rows_of(value, columns)
+        row = parsed(value)
+        # A program holds all that it makes of a row until its end.
+        return (shapes and len(value) <= _BYTES_AT_ONCE and shapes.answer(row)) or rows_of(row, columns)
     except UnknownLayout as error:
         return Verdict(broken=str(error), troubles=(Trouble("layout", 0, str(error)),))
     except BrokenRow as error:

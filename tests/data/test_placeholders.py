@@ -14,7 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from template_fix.data.shapes.operations import exactly, finder, joined, length, recorded, recording, unique
+from template_fix.data.shapes.operations import (
+    drop_repeats,
+    join,
+    length,
+    make_finder,
+    recorded,
+    recording,
+    require,
+)
 from template_fix.data.shapes.placeholders import _Text
 from template_fix.data.shapes.recording import Placeholder, Unmodelled
 
@@ -32,7 +40,7 @@ def contains(whole: str, text: str) -> bool:
 
 
 def each_mark(text: Any, other: Any) -> Any:
-    return [text[at : length(text) - at] + exactly(mark) for mark, at in marks(text)]
+    return [text[at : length(text) - at] + require(mark) for mark, at in marks(text)]
 
 
 OPERATIONS: dict[str, Work] = {
@@ -43,7 +51,7 @@ OPERATIONS: dict[str, Work] = {
     "split": lambda a, b: a.split("</a>")[-1] + b.split("<a>")[0],
     "split in pieces": lambda a, b: [each + "," for each in a.split(",")],
     "split further": lambda a, b: a.split(",")[1].strip() if "," in a else b.rpartition("<a>")[2],
-    "many pieces": lambda a, b: b if len(a.split()) > 2 else joined("-", a.splitlines()),
+    "many pieces": lambda a, b: b if len(a.split()) > 2 else join("-", a.splitlines()),
     "slices": lambda a, b: a[1:] + b[:-1] + a[1:3] + a[a.find("<") :],
     "a letter": lambda a, b: b if a[0] == "<" else a[-1],
     "lengths": lambda a, b: a if length(a) > length(b) else length(a) * 2 - length(b) + 1,
@@ -53,10 +61,10 @@ OPERATIONS: dict[str, Work] = {
     "replace": lambda a, b: a.replace("a", b).replace(b, "<a>", 1),
     "beginnings": lambda a, b: (a.startswith("<a>"), a.endswith(("a", ",")), b.startswith(a, 1)),
     "case": lambda a, b: a.upper() + b.casefold().title(),
-    "joined": lambda a, b: joined("\0", ["x", a, "", b, a]) + joined("", ["x", "y", a, "", "z"]),
-    "once each": lambda a, b: unique([a, "a", b, a]),
-    "found": lambda a, b: finder([(a, 1), ("a", 2), (b, 3)])(b),
-    "constants": lambda a, b: (contains("a<a>,b", a), exactly(b)),
+    "joined": lambda a, b: join("\0", ["x", a, "", b, a]) + join("", ["x", "y", a, "", "z"]),
+    "once each": lambda a, b: drop_repeats([a, "a", b, a]),
+    "found": lambda a, b: make_finder([(a, 1), ("a", 2), (b, 3)])(b),
+    "constants": lambda a, b: (contains("a<a>,b", a), require(b)),
     "functions": each_mark,
     "nested": lambda a, b: {"x": [a, (b, 1)], "y": None},
 }

@@ -40,7 +40,7 @@ def length(text: str) -> int:
     return cast(int, text.run.step("len({})", text, value=lambda: len(text.value)))
 
 
-def exactly(text: str) -> str:
+def require(text: str) -> str:
     """Return a text that other rows must have as it is."""
     if not _runs or not isinstance(text, Placeholder):
         return text
@@ -48,7 +48,7 @@ def exactly(text: str) -> str:
     return cast(str, text.value)
 
 
-def joined(between: str, texts: Iterable[str]) -> str:
+def join(between: str, texts: Iterable[str]) -> str:
     """Return ``between.join(texts)``."""
     parts = list(texts)
     if not _runs or not holds_placeholder(parts):
@@ -65,7 +65,7 @@ def joined(between: str, texts: Iterable[str]) -> str:
     return cast(str, _runs[-1].step(form, between, *merged, value=lambda: between.join(map(value_of, merged))))
 
 
-def unique(values: Iterable[T]) -> list[T]:
+def drop_repeats(values: Iterable[T]) -> list[T]:
     """Return values, each once, in their order: without a hash where there may be placeholders."""
     if not _runs:
         return list(dict.fromkeys(values))
@@ -78,7 +78,7 @@ def unique(values: Iterable[T]) -> list[T]:
     return found
 
 
-def finder(values: Sequence[tuple[T, V]]) -> Callable[[T], V | None]:
+def make_finder(values: Sequence[tuple[T, V]]) -> Callable[[T], V | None]:
     """Return what finds the value of a key, or None: without a hash where there may be placeholders."""
     if not _runs:
         return dict(values).get

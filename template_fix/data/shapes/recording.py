@@ -191,7 +191,7 @@ class Recording:
             return f"({value!r})" if kind is int and value < 0 else repr(value)
         if isinstance(value, (dict, list, tuple)) and holds_placeholder(value):
             if isinstance(value, dict):
-                items = (f"{key!r}: {self._told(each, uses)}" for key, each in value.items())
+                items = (f"{self._told(key, uses)}: {self._told(each, uses)}" for key, each in value.items())
                 return f"{{{', '.join(items)}}}"
             inner = "".join(f"{self._told(each, uses)}, " for each in value)
             if kind is list:

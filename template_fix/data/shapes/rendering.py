@@ -10,7 +10,7 @@ from jinja2 import Environment, pass_eval_context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.tests import test_sequence
 
-from template_fix.data.shapes.operations import joined, length, recorded
+from template_fix.data.shapes.operations import join, length, recorded
 from template_fix.data.shapes.recording import Placeholder, Unmodelled, holds_placeholder
 from template_fix.jinja.environment import environment
 from template_fix.jinja.renderer import Failure, Message, Renderer, Tool
@@ -70,7 +70,7 @@ def _length(value: Any) -> Any:
 def _join(_: Any, value: Any, between: Any = "", attribute: Any = None) -> Any:
     if attribute is not None or not isinstance(between, str):
         raise Unmodelled("a join of attributes")
-    return joined(between, [_printed(each) for each in value])
+    return join(between, [_printed(each) for each in value])
 
 
 def _is_sequence(value: Any) -> bool:
@@ -92,11 +92,11 @@ def _printed(value: Any) -> Any:
 
 
 def _concat(parts: Iterable[Any]) -> Any:
-    return joined("", parts)
+    return join("", parts)
 
 
 def _str_join(parts: Iterable[Any]) -> Any:
-    return joined("", [_printed(each) for each in parts])
+    return join("", [_printed(each) for each in parts])
 
 
 class _RecordingSandbox(Sandbox):
@@ -152,4 +152,4 @@ class RecordingRenderer:
         printed = self._renderer.parts(messages, tools, add_generation_prompt, flags, [])
         if isinstance(printed, Failure):
             raise Unmodelled(f"it fails: {printed.reason}")
-        return joined("", printed)
+        return join("", printed)

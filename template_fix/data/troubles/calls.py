@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from template_fix.data.shapes.operations import joined, length, recorded, unique
+from template_fix.data.shapes.operations import drop_repeats, join, length, recorded
 from template_fix.data.troubles.kinds import Trouble
 from template_fix.data.troubles.view import View
 from template_fix.jinja.renderer import REASONING_FIELDS, Message
@@ -72,10 +72,10 @@ def troubles_of_calls(view: View, printed: str) -> Iterator[Trouble]:
     for number, call in calls:
         if isinstance(text := call.function.get("arguments"), str) and _escaped(text, printed):
             shown = f"messages[{number}]{call.path}.arguments is text: "
-            yield Trouble("encoded_twice", number + 1, joined("", [shown, text[:_SHOWN]]))
+            yield Trouble("encoded_twice", number + 1, join("", [shown, text[:_SHOWN]]))
     for number, result in results:
         if isinstance(text := result.get("content"), str) and _escaped(text, printed):
-            shown = joined("", [f"messages[{number}].content is text: ", text[:_SHOWN]])
+            shown = join("", [f"messages[{number}].content is text: ", text[:_SHOWN]])
             yield Trouble("encoded_twice", number + 1, shown)
     names = [result.get("name") for _, result in results]
     if calls:
@@ -128,7 +128,7 @@ def _unprinted(
         length(name) >= _TELLING
         and printed.count(name) >= view.said.count(name) - results.count(name)
         and not view.template.has(name)
-        for name in unique(named)
+        for name in drop_repeats(named)
     ):
         return
     renamed: list[Message] = [
@@ -141,7 +141,7 @@ def _unprinted(
     for number, call in calls:
         if (name := call.function.get("name")) and _own_name(number, call) not in text:
             shown = [f"messages[{number}].tool_calls[{call.at}]: ", name if isinstance(name, str) else str(name)]
-            yield Trouble("call_lost", number + 1, joined("", shown))
+            yield Trouble("call_lost", number + 1, join("", shown))
 
 
 def _own_name(number: int, call: Call) -> str:

@@ -9,7 +9,7 @@ from typing import cast
 
 from template_fix.conversations.rows import ROLES, names_reasoning
 from template_fix.conversations.tags import closings, pairs
-from template_fix.data.shapes.operations import exactly, joined, recorded, unique
+from template_fix.data.shapes.operations import drop_repeats, join, recorded, require
 from template_fix.data.texts import Pairs, Text, count_mark, fields_of, marks_of
 from template_fix.data.troubles.kinds import Trouble
 from template_fix.data.troubles.view import View
@@ -117,7 +117,7 @@ def _twice(view: View, printed: str, number: int) -> Iterator[Trouble]:
     """Find reasoning that a turn has in two places, and of which both are printed."""
     fields = [text.strip() for text, field in view.fields[number] if field]
     inline = [text for text, field in view.fields[number] if not field]
-    for text in filter(None, unique(fields)):
+    for text in filter(None, drop_repeats(fields)):
         there_too = fields.count(text) > 1 or any(text in each for each in inline)
         if there_too and printed.count(text) > _says(view, text):
             yield Trouble("reasoning_twice", number + 1, text[:_SHOWN])
@@ -135,7 +135,7 @@ def _unclosed(view: View, printed: str, number: int) -> Iterator[Trouble]:
         for opening, at, near in open_blocks(text, (*view.template.own, *view.template.tags)):
             if text[at:].strip() in printed:
                 what = {"": "is never closed", opening: "is opened again"}.get(near, f"is closed by {near}")
-                yield Trouble("unclosed", number + 1, joined("", [f"{opening} {what}: ", text[at : at + _SHOWN]]))
+                yield Trouble("unclosed", number + 1, join("", [f"{opening} {what}: ", text[at : at + _SHOWN]]))
 
 
 def open_blocks(text: str, tags: Pairs) -> list[tuple[str, int, str]]:
@@ -143,7 +143,7 @@ def open_blocks(text: str, tags: Pairs) -> list[tuple[str, int, str]]:
 
     They stand at the beginning of a line: of ``tags``, or at the text's own beginning one that is like those.
     """
-    return [(exactly(opening), at, exactly(near)) for opening, at, near in _open_blocks(text, tuple(tags))]
+    return [(require(opening), at, require(near)) for opening, at, near in _open_blocks(text, tuple(tags))]
 
 
 @recorded
@@ -189,11 +189,11 @@ def _blocks(view: View, printed: str) -> Iterator[Trouble]:
         empty = before.endswith(opening)
         if empty and printed.startswith(opening, end):
             number = _number(view.texts, printed, end + len(opening))
-            yield Trouble("empty_first", number, joined("", [opening, " ", printed[at : end + _SHOWN]]))
+            yield Trouble("empty_first", number, join("", [opening, " ", printed[at : end + _SHOWN]]))
         elif (number := _number(bare, printed, end)) and not _ends_reasoning(view, before):
             where = "in an earlier turn: " if number <= view.row.prompt else ""
             block = printed[printed.rfind(opening, 0, at) if empty else at : at + len(closing)]
-            yield Trouble(_kind_of(block, view, opening), number, joined("", [where, block]))
+            yield Trouble(_kind_of(block, view, opening), number, join("", [where, block]))
             bare = []
         at = printed.find(closing, at + len(closing))
 

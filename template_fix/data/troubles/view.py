@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from template_fix.conversations.rows import Row
-from template_fix.data.shapes.operations import joined, recorded
+from template_fix.data.shapes.operations import join, recorded
 from template_fix.data.shapes.rendering import RecordingRenderer
 from template_fix.data.texts import Pairs, Text, fields_of, texts_of, turns
 from template_fix.jinja.renderer import Failure, Message, Renderer, prepare_messages
@@ -100,7 +100,7 @@ class View:
         strings: list[str] = []
         _gather(row.messages, strings)
         # All texts of the row's messages and tools, whatever they are.
-        self.said = joined("\0", [*strings, *map(_texts_in, row.tools or ())])
+        self.said = join("\0", [*strings, *map(_texts_in, row.tools or ())])
 
     def render(self, messages: Sequence[Message], tools: Any = ...) -> str | Failure:
         """Return what is printed of other messages, or with other tools, in the place of the row's own."""
