@@ -105,6 +105,7 @@ def _not_conservative(before: Case, after: Case, probe: Probe) -> str:
         _headless(before.itself, after.itself, probe)
         or _out_of_place(before.itself, after.itself, probe)
         or _divided(before.itself, after.itself, probe)
+        or _empty_block(before.itself, after.itself, probe)
         or _reframed(before.itself, after.itself, probe)
     )
 
@@ -190,6 +191,23 @@ def _headless(before: Examination, after: Examination, probe: Probe) -> str:
             begun = front.partition(header)[2].rpartition(after.tags.open.strip())[0].strip() if header else ""
             if begun and probe.shape[part.message] in "kd" and calling.partition(header)[2].strip().startswith(begun):
                 return "it would print reasoning in the middle of a tool call"
+    return ""
+
+
+def _empty_block(before: Examination, after: Examination, probe: Probe) -> str:
+    """Hold answers without reasoning against the original: no block may come to stand in front of them.
+
+    It may where the template prints one as long as the conversation hasn't gone on.
+    """
+    old, new, close = before.observe(probe), after.observe(probe), before.tags.close
+    for part, _ in new.placed if before.tags.paired and before.owed(probe) else ():
+        if part.kind == "answer" and probe.shape[part.message] in "av":
+            count = printed_in_front(new, part.message).count(close)
+            if count > printed_in_front(old, part.message).count(close):
+                plain = next((seen for seen in before if seen.probe.shape == "ua" and not seen.lost), old)
+                last = _in_front(before.text(probe, part.message + 1), probe, part, part.message + 1)
+                if max((last or ("", ""))[1].count(close), printed_in_front(plain, 1).count(close)) < count:
+                    return "it would print an empty block in front of an answer without reasoning"
     return ""
 
 

@@ -1,36 +1,70 @@
 """Drop sites: expressions into which a lost text goes and out of which it doesn't come.
 
-The proposal puts the operand that held the text in the place of the whole.
+The proposal puts the operand that held the text in the place of the whole. Where that is a name for the pieces of a
+text that was split, it puts the text there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from template_fix.contract.examination import SAMPLE
+from jinja2 import nodes
+
+from template_fix.contract.examination import SAMPLE, Observation
+from template_fix.conversations.probe import Part
+from template_fix.jinja.templates import Template
 from template_fix.repair.proposers import Basis, Proposal, short
 from template_fix.repair.splice import put_expression
 from template_fix.repair.trials import find_drops, prints_the_same
+from template_fix.text.edits import Span
 
 
 def proposals(basis: Basis) -> Iterator[Proposal]:
     """Yield the edits that keep what drop sites take out of conversations that are printed badly."""
-    trace, examined, switch = basis
+    trace, examined, _ = basis
     found: dict[tuple[int, int], str] = {}
+    split: dict[tuple[Span, str], str] = {}
     for seen in examined.failing[:SAMPLE]:
         for part in seen.lost:
             code = "TF202" if part.kind == "reasoning" else "TF206"
+            split.update(dict.fromkeys(_split(basis, seen, part), code))
             for number, fed in find_drops(trace, seen.probe, part):
                 if not prints_the_same(trace.forced(operands={number: fed}), examined, [seen.probe]):
                     found.setdefault((number, fed), code)
+    for (at, kept), code in split.items():
+        yield _kept(basis, at, kept, code)
     for (number, fed), code in found.items():
-        site, operand = trace.values[number], trace.values[fed]
-        whole, kept = (each.span.of(trace.template.source) for each in (site, operand))
-        yield Proposal(
-            code,
-            "experiment",
-            f"keep what {short(whole)} drops",
-            f"The text goes into {short(whole)} and doesn't come out.",
-            site.span,
-            (put_expression(site.span, f"{kept} if {switch} else {whole}"),),
-        )
+        yield _kept(basis, trace.values[number].span, trace.values[fed].span.of(trace.template.source), code)
+
+
+def _kept(basis: Basis, at: Span, kept: str, code: str) -> Proposal:
+    whole = at.of(basis.template.source)
+    why = f"The text goes into {short(whole)} and doesn't come out."
+    edit = put_expression(at, f"{kept} if {basis.switch} else {whole}")
+    return Proposal(code, "experiment", f"keep what {short(whole)} drops", why, at, (edit,))
+
+
+def _split(basis: Basis, seen: Observation, part: Part) -> Iterator[tuple[Span, str]]:
+    """Yield where a piece is taken of a text that was split, without the piece that held the lost one, and the text."""
+    trace, texts = basis.trace, _texts(basis.template)
+    holders = trace.record(seen.probe, wanted=part.text).holders if texts else set()
+    for number in sorted(holders):
+        node = trace.values[number].node
+        if isinstance(node, nodes.Name) and node.name in texts:
+            around = [site for site in trace.values.values() if number in site.inside]
+            taken = min(
+                (site for site in around if site.number not in holders), key=lambda site: len(site.inside), default=None
+            )
+            if taken:
+                yield taken.span, texts[node.name]
+
+
+def _texts(template: Template) -> Mapping[str, str]:
+    """Return the text of which each name is set to the pieces."""
+    found: dict[str, str] = {}
+    for node in template.all_nodes:
+        if isinstance(node, nodes.Assign) and isinstance(node.target, nodes.Name) and isinstance(node.node, nodes.Call):
+            method = node.node.node
+            if isinstance(method, nodes.Getattr) and method.attr == "split":
+                found[node.target.name] = template.text(method.node)
+    return found

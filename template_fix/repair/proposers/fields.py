@@ -6,6 +6,7 @@ turn without content.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from jinja2 import nodes
@@ -140,7 +141,9 @@ def _led(basis: Basis, site: Site, header: str, field: str, *, inside: bool) -> 
     whole = f"{_block(field, tags)} ~ {text}"
     if text[0] in "'\"" and header and text.count(header) == 1:
         front, back = text.split(header)
+        blank = re.match(r"(?:\\n|\s)*", back)  # what ends the header stands in front of the block, as in the prompt
+        front, back = (f"{front}{header}{blank.group()}", back[blank.end() :]) if blank else (front + header, back)
         opening, closing = literal(tags.open + tags.lead)[1:-1], literal(tags.trail + tags.close + tags.gap)[1:-1]
-        whole = f"{front}{header}{opening}{text[-1]} ~ {field} ~ {text[0]}{closing}{back}"
+        whole = f"{front}{opening}{text[-1]} ~ {field} ~ {text[0]}{closing}{back}"
     inner = " and loop.first" if inside else ""
     return put_expression(span, f"{whole} if {basis.switch} and {field}{inner} else {text}")
