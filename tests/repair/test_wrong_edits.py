@@ -335,3 +335,12 @@ def test_the_prompt_of_every_repaired_template_is_the_original_one() -> None:
         before, after = source(name), repaired(source(name))
         assert after != before
         assert after.endswith(before[before.rindex("{%- endfor") :])
+
+
+def test_an_empty_block_is_harm_in_a_conversation_that_is_printed_badly_for_another_reason() -> None:
+    """The greeting counts the messages, so that no conversation is printed as it began."""
+    text = "{{ messages | length }}" + chat(
+        "{% if m.reasoning_content and loop.last %}<think>{{ m.reasoning_content }}</think>{% endif %}{{ content }}"
+    )
+    wrong = instead("m.reasoning_content and loop.last", "true")
+    assert refusal(text, wrong) == "it would print an empty block in front of an answer without reasoning"

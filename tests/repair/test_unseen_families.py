@@ -1,0 +1,259 @@
+"""Templates of families that nobody has: each is repaired whole, and needs no repair once it is."""
+
+from __future__ import annotations
+
+import pytest
+from shelf import patched, repaired, study
+
+from template_fix.repair.search import count_wrong
+
+FAMILIES = {
+    "a variable of the caller's decides whether any turn reasons": (
+        "{%- set state = namespace(open=true) %}\n"
+        "{%- set wants = reason | default(false) %}\n"
+        "{%- for message in messages %}\n"
+        "    {%- if message['role'] == 'assistant' %}\n"
+        "        {{- '[bot]' }}\n"
+        "        {%- if wants and message['thoughts'] is defined %}\n"
+        "            {{- '<scratch>' + message['thoughts'] + '</scratch>' }}\n"
+        "        {%- elif wants and message['reasoning_content'] %}\n"
+        "            {{- '<scratch>' + message['reasoning_content'] + '</scratch>' }}\n"
+        "        {%- endif %}\n"
+        "        {{- message['content'] }}\n"
+        "        {{- '[/bot]' }}\n"
+        "        {%- set state.open = false %}\n"
+        "    {%- else %}\n"
+        "        {{- '[' + message['role'] + ']' + message['content'] + '[/' + message['role'] + ']' }}\n"
+        "        {%- set state.open = true %}\n"
+        "    {%- endif %}\n"
+        "{%- endfor %}\n"
+        "{%- if add_generation_prompt %}\n"
+        "    {{- '[bot]' + ('<scratch>' if wants else '<scratch></scratch>') }}\n"
+        "{%- endif %}"
+    ),
+    "a namespace notes what is to be closed": (
+        "{%- if thinking is not defined %}{% set thinking = false %}{% endif %}\n"
+        "{%- set ns = namespace(pending=false, after_tool=false) %}\n"
+        "{{- bos_token }}\n"
+        "{%- for m in messages %}\n"
+        "{%- if m.role == 'user' %}\n"
+        "{%- set ns.after_tool = false %}{%- set ns.pending = true %}\n"
+        "{{- '<|U|>' + m.content }}\n"
+        "{%- elif m.role == 'assistant' %}\n"
+        "{%- if ns.pending %}{{- '<|B|>' }}\n"
+        "{%- if m.prefix and thinking %}{{- '<think>' }}{%- else %}{{- '</think>' }}{%- endif %}\n"
+        "{%- endif %}\n"
+        "{%- if m.tool_calls %}\n"
+        "{%- for c in m.tool_calls %}{{- '<|call|>' + c.function.arguments | tojson + '<|/call|>' }}"
+        "{%- endfor %}\n"
+        "{%- set ns.after_tool = true %}\n"
+        "{%- else %}\n"
+        "{%- set content = m.content %}\n"
+        "{%- if '</think>' in content %}{%- set content = content.split('</think>', 1)[1] %}{%- endif %}\n"
+        "{{- content }}\n"
+        "{%- endif %}\n"
+        "{{- '<|E|>' }}{%- set ns.pending = false %}\n"
+        "{%- elif m.role == 'tool' %}\n"
+        "{{- '<|R|>' + m.content + '<|/R|>' }}{%- set ns.pending = true %}\n"
+        "{%- else %}{{- m.content }}\n"
+        "{%- endif %}\n"
+        "{%- endfor %}\n"
+        "{%- if add_generation_prompt and ns.pending %}"
+        "{{- '<|B|>' + ('<think>' if thinking else '</think>') }}{%- endif %}"
+    ),
+    "a namespace notes who spoke last": (
+        "{% set ns = namespace(prev='') %}{% for m in messages %}{% if m.role == 'assistant' %}"
+        "{% if ns.prev != 'bot' %}<|bot|>{% endif %}"
+        "{% if thinking_mode is defined and thinking_mode == 'on' and m.reasoning_content %}<think>"
+        "{{ m.reasoning_content }}</think>{% else %}<think></think>{% endif %}{{ m.content or '' }}"
+        "{% for c in m.tool_calls or [] %}<tool>{{ c.function.arguments | tojson }}</tool>"
+        "{% endfor %}<|end|>{% set ns.prev = 'bot' %}{% else %}<|{{ m.role }}|>{{ m.content }}<|end|>"
+        "{% set ns.prev = m.role %}{% endif %}{% endfor %}{% if add_generation_prompt %}<|bot|>"
+        "{% if thinking_mode is defined and thinking_mode == 'on' %}<think>{% else %}<think></think>"
+        "{% endif %}{% endif %}"
+    ),
+    "sentences delimit the reasoning of the last turn": (
+        "{% for m in messages %}{% if m.role == 'assistant' %}### Assistant\n"
+        "{% if m.reasoning_content and loop.last %}Let me think step by step.\n"
+        "{{ m.reasoning_content }}\n"
+        "Final answer: {% endif %}{{ m.content }}</s>\n"
+        "{% else %}### {{ m.role | capitalize }}\n"
+        "{{ m.content }}</s>\n"
+        "{% endif %}{% endfor %}{% if add_generation_prompt %}### Assistant\n"
+        "Let me think step by step.\n"
+        "{% endif %}"
+    ),
+    "history is cut at a sentence, and the prompt ends in another": (
+        "{%- for m in messages %}\n"
+        "{%- if m.role == 'assistant' %}\n"
+        "{%- set text = m.content %}\n"
+        "{%- if 'Here is my response:' in text %}"
+        "{%- set text = text.split('Here is my response:')[1] | trim %}{%- endif %}\n"
+        "{{- '<|r|>assistant<|/r|>' + text + '<|eot|>\\n' }}\n"
+        "{%- else %}\n"
+        "{{- '<|r|>' + m.role + '<|/r|>' + m.content + '<|eot|>\\n' }}\n"
+        "{%- endif %}\n"
+        "{%- endfor %}\n"
+        "{%- if add_generation_prompt %}{{- '<|r|>assistant<|/r|>Here is my thought process:' }}"
+        "{%- endif %}"
+    ),
+    "tags with blanks inside, named by a macro alone": (
+        "{%- macro strip_inner(t) -%}{%- if '<|/ inner |>' in t -%}"
+        "{{- t.split('<|/ inner |>')[-1] | trim -}}{%- else -%}{{- t -}}{%- endif -%}{%- endmacro -%}\n"
+        "{%- for m in messages -%}\n"
+        "{{- '<|t|>' + m.role + '\\n' -}}\n"
+        "{%- if m.role == 'assistant' -%}{{- strip_inner(m.content) -}}{%- else -%}{{- m.content -}}"
+        "{%- endif -%}\n"
+        "{{- '<|/t|>\\n' -}}\n"
+        "{%- endfor -%}\n"
+        "{%- if add_generation_prompt -%}{{- '<|t|>assistant\\n' -}}{%- endif -%}"
+    ),
+    "a system message has to come first": (
+        "{%- if messages[0].role != 'system' %}"
+        "{{ raise_exception('A system message has to come first.') }}{%- endif %}\n"
+        "{{- '<sys>' + messages[0].content + '</sys>' }}\n"
+        "{%- for m in messages[1:] %}\n"
+        "{%- if m.role == 'assistant' %}\n"
+        "{%- if m.reasoning_content is defined and m.reasoning_content and loop.last %}\n"
+        "{{- '<bot><mull>' + m.reasoning_content + '</mull>' + m.content + '</bot>' }}\n"
+        "{%- else %}\n"
+        "{{- '<bot>' + m.content + '</bot>' }}\n"
+        "{%- endif %}\n"
+        "{%- else %}\n"
+        "{{- '<usr>' + m.content + '</usr>' }}\n"
+        "{%- endif %}\n"
+        "{%- endfor %}\n"
+        "{%- if add_generation_prompt %}{{- '<bot>' }}{%- endif %}"
+    ),
+    "roles have to alternate": (
+        "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}"
+        "{% set sys = messages[0]['content'] + '\\n\\n' %}{% else %}{% set loop_messages = messages %}"
+        "{% set sys = '' %}{% endif %}{% for message in loop_messages %}"
+        "{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+        "{{ raise_exception('Roles must alternate user/assistant/user/assistant/...') }}{% endif %}"
+        "{% if message['role'] == 'user' %}"
+        "{{ '[Q] ' + (sys if loop.first else '') + message['content'] + ' [/Q]' }}"
+        "{% elif message['role'] == 'assistant' %}"
+        "{{ ' ' + (message['content'].split('</think>')|last).strip() + '<end>' }}{% endif %}"
+        "{% endfor %}"
+    ),
+    "a header with a number": (
+        "<dialog>{% for m in messages %}{% if m.role == 'assistant' %}<reply n=\"{{ loop.index0 }}\">"
+        "{% if m.reasoning_content and (loop.last or messages[loop.index].role == 'tool') %}<why>"
+        "{{ m.reasoning_content }}</why>{% endif %}{{ m.content or '' }}"
+        '{% for c in m.tool_calls or [] %}<do name="{{ c.function.name }}">'
+        "{{ c.function.arguments | tojson }}</do>{% endfor %}</reply>{% else %}<{{ m.role }}>"
+        '{{ m.content }}</{{ m.role }}>{% endif %}{% endfor %}{% if add_generation_prompt %}<reply n="'
+        '{{ messages | length }}">{% endif %}'
+    ),
+    "a turn in a single expression": (
+        "{{- bos_token -}}\n"
+        "{%- set last_q = messages | selectattr('role', 'equalto', 'user') | list | length -%}\n"
+        "{%- set seen = namespace(q=0) -%}\n"
+        "{%- for msg in messages -%}\n"
+        "{%- if msg.role == 'user' -%}{%- set seen.q = seen.q + 1 -%}{%- endif -%}\n"
+        "{{- '<|begin|>' ~ ('model' if msg.role == 'assistant' else msg.role) ~ '\\n' ~ (('<thinking>' ~"
+        " msg.reasoning_content ~ '</thinking>\\n') if msg.role == 'assistant' and msg.reasoning_content"
+        " and seen.q == last_q else '') ~ (msg.content or '') -}}\n"
+        "{%- for c in (msg.tool_calls or []) -%}{{- '<|fn|>' ~ (c.function | tojson) -}}{%- endfor -%}\n"
+        "{{- '<|finish|>' -}}\n"
+        "{%- endfor -%}\n"
+        "{%- if add_generation_prompt -%}{{- '<|begin|>model\\n' -}}{%- endif -%}"
+    ),
+    "a macro in a macro, and triangles": (
+        "{% macro think(text) %}{% if text %}◁think▷{{ text }}◁/think▷{% endif %}{% endmacro %}\n"
+        "{% macro turn(m, keep) %}{% if m.role == 'assistant' %}<|ai|>{% if keep %}"
+        "{{ think(m.reasoning_content) }}{% endif %}{{ m.content }}{% else %}<|{{ m.role }}|>"
+        "{{ m.content }}{% endif %}<|stop|>{% endmacro %}\n"
+        "{% for m in messages %}{{ turn(m, loop.last) }}{% endfor %}"
+        "{% if add_generation_prompt %}<|ai|>{% endif %}"
+    ),
+    "a text that is split by a set, and taken apart further down": (
+        "{%- for m in messages -%}\n"
+        "  {%- if m.role == 'assistant' -%}\n"
+        "    {%- set pieces = (m.content or '').split('</cot>') -%}\n"
+        "    {{- 'BOT> ' + (pieces | last | trim) + '\\n' -}}\n"
+        "    {%- for c in m.tool_calls | default([], true) -%}"
+        "{{- 'CALL> ' + c.function.arguments | tojson + '\\n' -}}{%- endfor -%}\n"
+        "  {%- else -%}\n"
+        "    {{- m.role | upper + '> ' + m.content + '\\n' -}}\n"
+        "  {%- endif -%}\n"
+        "{%- endfor -%}\n"
+        "{%- if add_generation_prompt -%}{{- 'BOT> <cot>' -}}{%- endif -%}"
+    ),
+    "a text that is sliced behind a tag": (
+        "{%- for m in messages %}\n"
+        "{%- if m.role == 'assistant' %}\n"
+        "{%- set c = m.content if m.content is string else '' %}\n"
+        "{%- if '</think>' in c and not loop.last %}\n"
+        "{%- set c = c[c.find('</think>') + 8:].lstrip('\\n') %}\n"
+        "{%- endif %}\n"
+        "{{- '<<model>>' ~ c }}\n"
+        "{%- for t in m.tool_calls or [] %}"
+        "{{- '<<use>>' ~ t.function.name ~ '(' ~ t.function.arguments | tojson ~ ')' }}{%- endfor %}\n"
+        "{{- '<<over>>' }}\n"
+        "{%- else %}\n"
+        "{{- '<<' ~ m.role ~ '>>' ~ m.content ~ '<<over>>' }}\n"
+        "{%- endif %}\n"
+        "{%- endfor %}\n"
+        "{%- if add_generation_prompt %}{{- '<<model>>' }}{%- endif %}"
+    ),
+    "a turn that is captured": (
+        "{% for m in messages %}{% set body %}{% if m.role == 'assistant' %}"
+        "{% if m.reasoning_content and loop.revindex <= 1 %}<ponder>{{ m.reasoning_content }}</ponder>"
+        "{% endif %}{{ m.content }}{% for c in m.tool_calls or [] %}[["
+        "{{ c.function.arguments | tojson }}]]{% endfor %}{% else %}{{ m.content }}{% endif %}"
+        "{% endset %}<{{ m.role }}|{{ body }}|>{% endfor %}{% if add_generation_prompt %}<assistant|"
+        "{% endif %}"
+    ),
+    "a conversation that is summed up in a namespace": (
+        "{%- set ns = namespace(out='') %}\n"
+        "{%- for m in messages %}\n"
+        "{%- if m.role == 'assistant' %}\n"
+        "{%- set bits = m.content.split('</think>') %}\n"
+        "{%- if bits | length > 1 and loop.index != messages | length %}\n"
+        "{%- set ns.out = ns.out ~ '<A>' ~ bits[1:] | join('</think>') | trim ~ '</A>' %}\n"
+        "{%- else %}\n"
+        "{%- set ns.out = ns.out ~ '<A>' ~ m.content ~ '</A>' %}\n"
+        "{%- endif %}\n"
+        "{%- else %}\n"
+        "{%- set ns.out = ns.out ~ '<' ~ m.role ~ '>' ~ m.content ~ '</' ~ m.role ~ '>' %}\n"
+        "{%- endif %}\n"
+        "{%- endfor %}\n"
+        "{{- ns.out }}\n"
+        "{%- if add_generation_prompt %}{{- '<A>' }}{%- endif %}"
+    ),
+    "channels with a header each": (
+        "{%- for m in messages %}\n"
+        "{%- if m.role == 'assistant' %}\n"
+        "{{- '<|model|>' }}\n"
+        "{%- if m.thinking is defined and m.thinking and not m.tool_calls %}"
+        "{{- '<|chan|>inner<|msg|>' + m.thinking + '<|fin|><|model|>' }}{%- endif %}\n"
+        "{%- if m.tool_calls %}\n"
+        "{%- for c in m.tool_calls %}"
+        "{{- '<|chan|>call<|msg|>' + c.function.arguments | tojson + '<|fin|>' }}{%- endfor %}\n"
+        "{%- else %}\n"
+        "{{- '<|chan|>outer<|msg|>' + m.content + '<|fin|>' }}\n"
+        "{%- endif %}\n"
+        "{%- else %}\n"
+        "{{- '<|' + m.role + '|><|msg|>' + m.content + '<|fin|>' }}\n"
+        "{%- endif %}\n"
+        "{%- endfor %}\n"
+        "{%- if add_generation_prompt %}{{- '<|model|>' }}{%- endif %}"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in FAMILIES.items()])
+def test_a_family_of_its_own_is_repaired_whole(text: str) -> None:
+    before, mended = study(text).examined, repaired(text)
+    assert count_wrong(before)[0]
+    after = study(mended).examined
+    assert count_wrong(after)[0] == 0
+    assert not any(part.kind == "reasoning" for seen in after if after.owed(seen.probe) for part in seen.lost)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in FAMILIES.items()])
+def test_a_family_of_its_own_is_repaired_once(text: str) -> None:
+    assert not patched(repaired(text)).changed
