@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import sha256
-from html import escape
 
 from template_fix.options import Flags
+from template_fix.text.display import cut
 from template_fix.text.edits import Edit, Span, differing
+from template_fix.text.html import escape_text, tag_parts
 
+# How much of a text is shown in a notebook.
+_SHOWN = 4_000
 # How far in front of what differs a text is shown, at most.
 _BESIDE = 200
 
@@ -309,13 +312,28 @@ class Patched:
 
 
 def _html(title: str, findings: Iterable[Finding]) -> str:
-    """Return findings as a table, for notebooks."""
+    """Return findings as a table, each with its experiments, for notebooks."""
     rows = "".join(
-        f"<tr><td>{finding.level.value}</td><td>{finding.code}</td><td>{escape(finding.message)}</td>"
-        f"<td>{escape(finding.fix or '')}</td></tr>"
+        f"<tr><td>{finding.level.value}</td><td>{finding.code}</td>"
+        f"<td>{escape_text(finding.message)}{''.join(map(_experiment, finding.evidence))}</td>"
+        f"<td>{escape_text(finding.fix or '')}</td></tr>"
         for finding in findings
     )
-    return f"<p><b>{escape(title)}</b></p>" + (f"<table>{rows}</table>" if rows else "")
+    return f"<p><b>{escape_text(title)}</b></p>" + (f"<table>{rows}</table>" if rows else "")
+
+
+def _experiment(evidence: Evidence) -> str:
+    """Return an experiment that can be opened: what was lost is struck out, and what is stray is marked."""
+    sides = (
+        (evidence.labels[0], evidence.given, evidence.lost, "del"),
+        (evidence.labels[1], evidence.printed, evidence.stray, "mark"),
+    )
+    texts = "".join(
+        f"<div>{escape_text(label)}</div><pre>{tag_parts(cut(text, _SHOWN), parts, tag)}</pre>"
+        for label, text, parts, tag in sides
+        if text
+    )
+    return f"<details><summary>{escape_text(evidence.subject)}</summary>{texts}</details>"
 
 
 Outcome = Report | Patched | Failed

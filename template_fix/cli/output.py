@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
-from template_fix.cli.page import comparison_page, complain, data_page, outcomes_page, with_file, with_page
+from template_fix.cli.page import comparison_page, complain, data_page, outcomes_page, run_page, with_file, with_page
 from template_fix.cli.run import CLEAN, FAILED, FINDINGS, exit_code
 from template_fix.report.checks import check_lines, concise_lines, summary_lines, verdict_line, workflow_commands
 from template_fix.report.diffs import raw_diff, readable_diff
@@ -140,7 +140,7 @@ def print_run(outcome: RunReport | Failed, manner: Manner) -> int:
         return run_lines(found, check_lines(found.report, width, verbose=manner.verbose, advise=own))
 
     print_one("check", outcome, manner.form, lambda found: run_json(found, code), lines)
-    return code
+    return with_page(code, manner.page, run_page, outcome)
 
 
 def _loses(survey: Survey, manner: Manner) -> bool:

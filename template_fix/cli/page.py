@@ -13,6 +13,7 @@ from template_fix.text.display import one_line
 
 if TYPE_CHECKING:
     from template_fix.data.check import DataReport
+    from template_fix.data.runs.check import RunReport
     from template_fix.engine.compare import Comparison
 
 Value = TypeVar("Value")
@@ -54,6 +55,13 @@ def data_page(outcome: DataReport | Failed) -> str:
     from template_fix.report.html.render import render_data
 
     return render_data(outcome)
+
+
+def run_page(outcome: RunReport | Failed) -> str:
+    """Return the page of a check of what a trainer's file names."""
+    from template_fix.report.html.render import render_run
+
+    return render_run(outcome)
 
 
 def comparison_page(outcome: Comparison | Failed) -> str:

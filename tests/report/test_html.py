@@ -119,6 +119,16 @@ def test_data_are_shown_in_bars_with_the_rows_that_lose_most(made: Made, rows: P
     assert any("alert(2)" in each for each in page.inside("del"))
 
 
+def test_a_training_run_is_shown_with_what_is_not_understood(tmp_path: Path, model: Path, rows: Path) -> None:
+    config, page = tmp_path / "run.yaml", tmp_path / "page.html"
+    config.write_text(f"model_name_or_path: {model}\ndataset_name: {rows}\nmessage_magic: 1\n")
+    assert main(["check", "--config", str(config), "--html", str(page)]) == 1
+    tree = Tree(page.read_text(encoding="utf-8"))
+    assert "Not understood: message_magic." in tree.inside("p")
+    assert "A run of TRL" in tree.inside("h2")
+    assert any("reasoning lost" in each for each in tree.inside("th"))
+
+
 def evil() -> Report:
     evidence = Evidence(HOSTILE, HOSTILE, f"a {HOSTILE}", (HOSTILE,), (HOSTILE,), (HOSTILE, HOSTILE))
     place = Place(HOSTILE, 1, 1, HOSTILE, 1, 1, HOSTILE, 5)

@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from template_fix.data.check import DataReport
+from template_fix.data.runs.check import RunReport
 from template_fix.data.survey import Survey
 from template_fix.data.tally import Found as DataRow
 from template_fix.data.tally import Tally
@@ -56,6 +57,20 @@ def render_data(found: DataReport | Failed) -> str:
     names = ", ".join(found.survey.names)
     told = f"{text_of(names)}: {count(found.survey.before.rows, 'row')}"
     return _page("template-fix check --data", told, [model(found.report)], list(_survey(found.survey)))
+
+
+def render_run(found: RunReport | Failed) -> str:
+    """Return the page of a check of what a trainer's file names."""
+    if isinstance(found, Failed):
+        return render_outcomes([found])
+    config = found.config
+    told = [f"Trained on: {config.trained}.", *(f"Not understood: {each}." for each in config.unread)]
+    told += [f"Not read: {why}." for why in found.untold]
+    sections = [Section(f"A run of {config.trainer}", [pieces_of([Piece(each)]) for each in told])]
+    for survey in found.surveys:
+        named = text_of(", ".join(survey.names))
+        sections += [each._replace(title=f"{named}: {each.title}") for each in _survey(survey)]
+    return _page("template-fix check --config", text_of(config.file), [model(found.report)], sections)
 
 
 def render_comparison(both: Comparison | Failed) -> str:
