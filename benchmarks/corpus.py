@@ -37,6 +37,7 @@ from template_fix.jinja.renderer import Renderer
 from template_fix.options import Options
 from template_fix.repair.study import Setting, Study
 from template_fix.results import PatchResult
+from template_fix.rules import WHOLE_RULES, codes
 from template_fix.text.edits import common_prefix
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared/corpus/templates"
@@ -114,7 +115,8 @@ def worked_on(job: tuple[str, str, str]) -> Row:
     checkpoint = Checkpoint(file, {"chat_template.jinja": source})
     try:
         _, checking = timed(lambda: check(checkpoint, Options(cache=False)))
-        result, patching = timed(lambda: patch(checkpoint, Options(cache=False)))
+        # What isn't about reasoning has a judge of its own, and changes what is printed whatever is passed.
+        result, patching = timed(lambda: patch(checkpoint, Options(ignore=codes(WHOLE_RULES), cache=False)))
         patched = result.changed["chat_template.jinja"][1] if result.changed else source
         before, after, worse, silenced = run_bounded(compared, source, patched)
     except (ChildError, LimitExceeded, ValueError) as error:

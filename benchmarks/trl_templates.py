@@ -29,6 +29,7 @@ from template_fix.engine.patch import patch, special_tokens
 from template_fix.jinja.renderer import Renderer
 from template_fix.options import Options
 from template_fix.repair.study import Setting, Study
+from template_fix.rules import WHOLE_RULES, codes
 
 FOLDER = "trl/chat_templates/"
 
@@ -53,7 +54,8 @@ class Row:
 
 def row_of(name: str, source: str, training: str | None) -> Row:
     """Return what becomes of one template, given its text and that of TRL's version."""
-    result = patch(Checkpoint(name, {"chat_template.jinja": source}), Options(cache=False))
+    options = Options(ignore=codes(WHOLE_RULES), cache=False)
+    result = patch(Checkpoint(name, {"chat_template.jinja": source}), options)
     patched = result.changed["chat_template.jinja"][1] if result.changed else source
     return run_bounded(compared, name, source, training, patched)
 

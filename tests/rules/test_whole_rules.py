@@ -214,6 +214,20 @@ WRONG = [
         "&lt;|im_start|&gt;",
         id="TF217: escaped for HTML",
     ),
+    pytest.param(
+        "TF217",
+        CHATML.replace("'<tool_call>'", "'</tool_call>'"),
+        "'</tool_call>' ~ (call.function",
+        "</tool_call>",
+        id="TF217: a call that is opened by the tag that closes it",
+    ),
+    pytest.param(
+        "TF217",
+        CHATML.replace(ROLE, f"({ROLE} if m.role != 'tool' else '</found>' ~ m.content ~ '</found>')"),
+        "(" + ROLE,
+        "</found>",
+        id="TF217: a result that is opened so",
+    ),
     pytest.param("TF218", "{{- strftime_now('%d %b %Y') }}" + CHATML, "", "31 Dec 1999", id="TF218: at the beginning"),
     pytest.param(
         "TF218",
@@ -228,6 +242,13 @@ WRONG = [
         "",
         "No filter named 'from_json'",
         id="TF219: a filter of another engine",
+    ),
+    pytest.param(
+        "TF219",
+        CHATML.replace(CALLS, "from_json(call.function.arguments)"),
+        "from_json(call.function.arguments)",
+        "'from_json' is undefined",
+        id="TF219: a function of another engine",
     ),
     pytest.param(
         "TF219",
@@ -294,6 +315,18 @@ RIGHT = [
             ("fullwidth bars", HEADERS.replace("|", "｜")),
             ("a day that is given", "{{- date_string | default('today') }}" + CHATML),
         )
+    ),
+    pytest.param(
+        "TF217",
+        CHATML.replace("'<tool_call>'", "'<call></call><tool_call>'").replace(
+            "'</tool_call>'", "'</tool_call></turn>'"
+        ),
+        id="TF217: blocks that are closed where they are opened",
+    ),
+    pytest.param(
+        "TF219",
+        "{%- macro from_json(x) %}{{- x }}{%- endmacro %}" + CHATML.replace(CALLS, "from_json('')"),
+        id="TF219: a macro of its own",
     ),
     pytest.param(
         "TF216",

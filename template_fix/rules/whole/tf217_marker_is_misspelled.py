@@ -1,8 +1,9 @@
 """A marker is misspelled.
 
 ## What
-What the template prints around texts is spelled like a token of the model, with a blank beside a bar, `<|im_end |>`, or
-escaped for HTML, `&lt;|im_end|&gt;`.
+What the template prints around texts is spelled like a token of the model, with a blank beside a bar, `<|im_end |>`,
+or escaped for HTML, `&lt;|im_end|&gt;`. Or a block round a tool call, or round its result, is opened by the tag that
+closes it, `</tool_call>…</tool_call>`, which is a warning: only rows with calls meet it.
 
 ## Why
 Tokenizers look for the exact text. A misspelled marker is split into pieces that mean nothing: turns have neither
@@ -30,6 +31,7 @@ CODE = "TF217"
 LEVEL = Level.ERROR
 SUMMARY = "a marker is misspelled"
 
+_CLOSING = re.compile(r"</([\w:.-]{2,40})>")
 _BLANK = re.compile(r"<[|｜](?: [\w▁-]+(?: [\w▁-]+)* ?|[\w▁-]+(?: [\w▁-]+)* )[|｜]>")
 _ESCAPED = re.compile(r"&lt;(?:[|｜/][\w▁ -]{1,40}[|｜]?|[\w▁ -]{1,40}[|｜])&gt;")
 
@@ -47,7 +49,25 @@ def check(study: Study) -> Iterator[Found]:
                 evidence = Evidence(each.describe(), "", str(study.examined.text(each)), stray=(found,))
                 fix = f"spell it {_right(found)}"
                 yield Found(f"{found} is printed, {how}", places.output(study, each, found), (evidence,), fix)
-        return
+        break
+    yield from _opened_by_closing(study)
+
+
+def _opened_by_closing(study: Study) -> Iterator[Found]:
+    """Yield a finding where a closing tag stands in front of a call or a result, and no opening one anywhere."""
+    for shape, texts in (("ucta", (1, 2)), ("uvta", (2, 3))):
+        asked = probe(shape, study.tags, "plain", arguments=study.arguments)
+        text = str(study.examined.text(asked))
+        pieces = around(asked, study.examined.text(asked)) or []
+        for at in texts if pieces else ():
+            behind = _CLOSING.findall(pieces[at + 1])
+            name = next((each for each in _CLOSING.findall(pieces[at])[-1:] if each in behind), "")
+            if name and f"<{name}" not in text and f"</{name}>" != study.tags.close.strip():
+                closing = f"</{name}>"
+                evidence = Evidence(asked.describe(), "", text, stray=(closing,))
+                message, fix = f"a block is opened by {closing}, which closes it", f"open it with <{name}>"
+                yield Found(message, places.output(study, asked, closing), (evidence,), fix, Level.WARNING)
+                return
 
 
 def _right(marker: str) -> str:

@@ -1,8 +1,8 @@
-"""A filter or test is used that transformers doesn't have.
+"""A filter, test or function is used that transformers doesn't have.
 
 ## What
-The template uses a filter that another engine brings, such as `from_json`, in a branch that some conversations take:
-these fail, and all others don't. Arguments of calls are tried as mappings and as text for it.
+The template uses a filter or a function that another engine brings, such as `from_json`, in a branch that some
+conversations take: these fail, and all others don't. Arguments of calls are tried as mappings and as text for it.
 
 ## Why
 Nothing warns of it before a row takes that branch: jinja2 looks for a filter only where it is used.
@@ -23,32 +23,44 @@ from jinja2 import nodes
 
 from template_fix.conversations.probe import Probe, probe
 from template_fix.jinja.environment import environment
+from template_fix.jinja.queries import undeclared
 from template_fix.jinja.renderer import Failure
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence, Level
 
 CODE = "TF219"
 LEVEL = Level.WARNING
-SUMMARY = "a filter or test is used that transformers doesn't have"
+SUMMARY = "a filter, test or function is used that transformers doesn't have"
 
 
 def check(study: Study) -> Iterator[Found]:
-    """Yield a finding for each filter or test that no engine of transformers has, and that a conversation reaches."""
-    seen: set[str] = set()
-    engine = environment()
+    """Yield a finding for each of these that no engine of transformers has, and that a conversation reaches."""
+    told: set[tuple[str, str]] = set()
     for node in study.template.all_nodes:
-        if not isinstance(node, nodes.Filter | nodes.Test) or node.name in seen:
+        kind, name = _unknown(study, node)
+        if not name or (kind, name) in told:
             continue
-        if node.name in (engine.filters if isinstance(node, nodes.Filter) else engine.tests):
-            continue
-        seen.add(node.name)
+        told.add((kind, name))
+        reason = f"'{name}' is undefined" if kind == "function" else f"named '{name}'"
         for asked in _tried(study):
             text = study.examined.renderer(asked.messages, asked.tools, **study.examined.set_for(asked))
-            if isinstance(text, Failure) and f"named '{node.name}'" in text.reason:
+            if isinstance(text, Failure) and reason in text.reason:
                 evidence = Evidence(_described(asked), printed=text.reason, labels=("in", "fails"))
-                message = f"transformers has no {type(node).__name__.lower()} {node.name}, and a conversation needs it"
+                message = f"transformers has no {kind} {name}, and a conversation needs it"
                 yield Found(message, study.template.span(node), (evidence,), "do without it, or bring what needs none")
                 break
+
+
+def _unknown(study: Study, node: nodes.Node) -> tuple[str, str]:
+    """Return what a node uses that no engine of transformers has, as its kind and its name, or two empty texts."""
+    engine = environment()
+    if isinstance(node, nodes.Filter | nodes.Test):
+        known = engine.filters if isinstance(node, nodes.Filter) else engine.tests
+        return ("", "") if node.name in known else (type(node).__name__.lower(), node.name)
+    if isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name):
+        own = node.node.name not in undeclared(study.source) or node.node.name in study.variables
+        return ("", "") if own else ("function", node.node.name)
+    return "", ""
 
 
 def _tried(study: Study) -> Iterator[Probe]:
