@@ -106,10 +106,14 @@ def _check_rows(model: str, revision: str | None, options: Options, rows: Data) 
 
 def _check_run(file: str, models: Models, options: Options, manner: Manner, rows: Data) -> int:
     """Check what a trainer's file names; a MODEL stands for the one in it."""
-    if rows.data or rows.columns or rows.subset or len(models.named) > 1 or models.lists or models.owners:
+    given = click.get_current_context().get_parameter_source("columns")
+    named = rows.columns and given is click.core.ParameterSource.COMMANDLINE  # a project's columns are of other data
+    if rows.data or named or rows.subset or len(models.named) > 1 or models.lists or models.owners:
         raise click.UsageError("--config names the data and its columns, and takes one MODEL at most")
     if rows.listing or rows.rewrite or manner.form not in ("text", "json"):
         raise click.UsageError("--config reports as text or json; --rows and --rewrite go with --data")
+    if manner.baseline or manner.new_baseline:
+        raise click.UsageError("--baseline and --write-baseline are for models, and not for --config")
     from template_fix import api
     from template_fix.cli import output, run
     from template_fix.cli.progress import progress
@@ -118,7 +122,7 @@ def _check_run(file: str, models: Models, options: Options, manner: Manner, rows
     from template_fix.data.runs.config import read_config
 
     def look() -> RunReport:
-        wish = DataWish(release=rows.release, processes=rows.processes or _count_processors())
+        wish = DataWish(release=rows.release, processes=rows.processes or _count_processors(), exact=rows.exact)
         with progress() as on_batch:
             model, counts = next(iter(models.named), None), (rows.limit, rows.sample)
             return api.check_run(read_config(file), options, model=model, wish=wish, rows=counts, on_batch=on_batch)

@@ -162,6 +162,11 @@ def test_the_command_says_what_to_do_next(call: Call, model: Path, tmp_path: Pat
     assert (code, "made, written" in " ".join(told.split()), "undo" in told) == (0, True, False)
 
 
+def test_it_is_not_pushed_as_a_tokenizer(call: Call, model: Path) -> None:
+    code, told, error = call("push", model, "--to", "me/model", "--dry-run")
+    assert (code, told, "is a GGUF file" in error) == (2, "", True)
+
+
 def test_code_scanning_is_led_to_the_file(call: Call, model: Path) -> None:
     [run] = json.loads(call("check", model, "--format", "sarif")[1])["runs"]
     locations = [result["locations"][0]["physicalLocation"] for result in run["results"]]

@@ -195,6 +195,12 @@ def test_options_that_make_no_sense_are_refused(here: Path, options: list[str]) 
     assert main(["check", "--config", "run.yaml", *options]) == 2
 
 
+def test_the_columns_of_the_project_are_of_other_data(check: Check, here: Path) -> None:
+    (here / "pyproject.toml").write_text('[tool.template-fix]\ncolumn = {messages = "dialog"}\n')
+    code, told, _ = check(TRL)
+    assert (code, told["surveys"][0]["before"]["broken"]) == (1, 0)
+
+
 def test_an_error_is_of_the_users(here: Path) -> None:
     with pytest.raises(ConfigError, match=r"^gone\.yaml: no such file"):
         read_config("gone.yaml")

@@ -96,6 +96,9 @@ def test_a_token_that_no_header_can_hold(repo, complaint, monkeypatch):
 def test_a_repository_without_a_tokenizer(hub, repo, complaint):
     hub.add("org/empty")
     assert complaint("check", "org/empty") == "org/empty: has no tokenizer files"
+    hub.add("org/model-GGUF", {"model-Q4.gguf": b"GGUF", "model-Q8.gguf": b"GGUF"})
+    told = "org/model-GGUF: has no tokenizer files; download a file of it, such as model-Q4.gguf, and name that"
+    assert complaint("check", "org/model-GGUF") == told
 
 
 ANSWERS = [
