@@ -200,7 +200,8 @@ def _empty_block(before: Examination, after: Examination, probe: Probe) -> str:
     It may where the template prints one as long as the conversation hasn't gone on.
     """
     old, new, close = before.observe(probe), after.observe(probe), before.tags.close
-    for part, _ in new.placed if before.tags.paired and before.owed(probe) else ():
+    held = before.tags.paired and (before.owed(probe) or before.listed(old))
+    for part, _ in new.placed if held else ():
         if part.kind == "answer" and probe.shape[part.message] in "av":
             count = printed_in_front(new, part.message).count(close)
             if count > printed_in_front(old, part.message).count(close):

@@ -145,6 +145,18 @@ def find_asked(tree: nodes.Template, tags: Tags) -> list[str]:
     return [text for text in others if _MARKED.search(text) and not _OTHERS.search(text) and text not in tags.close]
 
 
+def find_block_types(tree: nodes.Template) -> list[str]:
+    """Return the types of blocks in contents that a template asks for, and that reasoning comes in."""
+    found: dict[str, None] = {}
+    for node in tree.find_all(nodes.Compare):
+        of, kind = node.expr, node.ops[0].expr
+        key = of.attr if isinstance(of, nodes.Getattr) else of.arg if isinstance(of, nodes.Getitem) else None
+        key = key.value if isinstance(key, nodes.Const) else key
+        if key == "type" and isinstance(kind, nodes.Const) and isinstance(kind.value, str):
+            found |= {kind.value: None} if REASONING.search(kind.value) else {}
+    return list(found)
+
+
 def find_in_output(renderer: Renderer, tree: nodes.Template) -> Tags | None:
     """Return the tags between which a template prints reasoning that comes in a field, or None where it never does.
 

@@ -40,6 +40,19 @@ def with_literal(tags: Tags, arguments: type, text: str) -> Iterator[Probe]:
         yield replace(told, messages=tuple(messages), parts=tuple(parts), special=f"{text} in contents")
 
 
+def with_blocks_of(tags: Tags, arguments: type, kind: str) -> Iterator[Probe]:
+    """Yield conversations whose turns have their reasoning in a block of a type of its own, in front of the text's."""
+    for shape in ("ur", "urur", "urua"):
+        told = probe(shape, tags, arguments=arguments, text_lists=True)
+        texts = {(part.message, part.kind): part.text for part in told.parts}
+        messages = [dict(message) for message in told.messages]
+        for number, message in enumerate(messages):
+            if reasoning := texts.get((number, "reasoning")):
+                answer = {"type": "text", "text": texts[number, "answer"]}
+                message["content"] = [{"type": kind, kind: reasoning}, answer]
+        yield replace(told, messages=tuple(messages), special=f"{kind} blocks in contents")
+
+
 def unusual(tags: Tags, arguments: type) -> Iterator[Probe]:
     """Yield conversations that are less ordinary, for tests of a template that the battery doesn't take either way."""
     for shape, form in product(("ur", "urur", "uur", "urr", "usur", "aur", "ukur", "udtr"), FORMS):

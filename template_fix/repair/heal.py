@@ -15,7 +15,7 @@ from template_fix.options import Options
 from template_fix.repair.candidates import are_apart
 from template_fix.repair.loop_leaks import find_leak, resets
 from template_fix.repair.proposers import Basis, Proposal, call_branches, experiments, known_patches, own_switches
-from template_fix.repair.search import Choice, broken, count_wrong, loses_calls
+from template_fix.repair.search import Choice, broken, count_wrong, loses_blocks, loses_calls
 from template_fix.repair.splice import tidy
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence
@@ -61,7 +61,7 @@ def find_repair(
         proposals += [each for each in suggest(study) if _asked_for(each, wanted, alone, options)]
         choices = (best, study.search.best([each for each in proposals if _reached(study, each)]))
         best = min(filter(None, choices), key=lambda choice: count_wrong(choice.case.itself), default=None)
-        if best is not None and not broken(best.case.itself):
+        if best is not None and not broken(best.case.itself) and not loses_blocks(best.case.itself):
             break
     while best is not None and broken(best.case.itself):
         more = [each for each in _beside(study, best) if _asked_for(each, wanted, alone, options)]

@@ -255,6 +255,11 @@ def loses_calls(examined: Examination) -> bool:
     )
 
 
+def loses_blocks(examined: Examination) -> bool:
+    """Whether texts are lost of lists that hold more than one block of text."""
+    return any(seen.lost for seen in examined if seen.probe.special and examined.listed(seen))
+
+
 def loses_in_lists(examined: Examination) -> bool:
     """Whether texts are lost of contents that are lists of blocks."""
     return any(seen.lost for seen in examined if examined.listed(seen))

@@ -13,8 +13,8 @@ from jinja2 import nodes
 from template_fix.bounds.limits import LimitExceeded, step
 from template_fix.contract.examination import Case, Examination, Observation
 from template_fix.conversations.battery import LONE_CLOSING_TAG, SEVERAL_BLOCKS, battery
-from template_fix.conversations.discovery import asked_for, asking, discover, find_asked
-from template_fix.conversations.growth import unusual, with_literal, with_switch
+from template_fix.conversations.discovery import asked_for, asking, discover, find_asked, find_block_types
+from template_fix.conversations.growth import unusual, with_block, with_blocks_of, with_literal, with_switch
 from template_fix.conversations.probe import Part, Probe, as_lists, probe
 from template_fix.conversations.tags import USUAL, Tags
 from template_fix.jinja.folding import CAPTURED, SWITCH, guard
@@ -147,6 +147,9 @@ class Study:
         probes = battery(tags, _arguments(renderer, tags, self.lists), self.lists)
         for text in find_asked(self.template.tree, tags)[:_ASKED]:
             probes += tuple(self._as_taken(with_literal(tags, _arguments(renderer, tags, self.lists), text)))
+        for kind in find_block_types(self.template.tree):
+            arguments = _arguments(renderer, tags, self.lists)
+            probes += (*with_blocks_of(tags, arguments, kind), *with_block(tags, arguments, "image"))
         given = {} if self.setting.switch is None else {SWITCH: self.setting.switch}
         itself = Examination(renderer, probes, tags, given)
         known = SWITCH in undeclared(self.source)
@@ -298,7 +301,7 @@ def _given(message: Message) -> str:
     content = message.get("content")
     calls = "".join(f"\ntool call: {call['function']}" for call in message.get("tool_calls", ()))
     if isinstance(content, list):
-        content = "".join(block["text"] for block in content)
+        content = "".join(block.get("text") or f"[{block['type']}: {block.get(block['type'])}] " for block in content)
     return f"{reasoning}content: {content or ''}{calls}" if reasoning or calls else content or ""
 
 

@@ -159,3 +159,56 @@ def test_a_template_that_takes_lists_alone_is_judged_and_repaired_in_that_form(t
 )
 def test_a_wrong_edit_of_a_template_that_takes_lists_alone_is_refused(text: str, edit: tuple[str, str]) -> None:
     assert refusal(text, edit)
+
+
+# Reasoning comes in blocks of a type of its own, and is printed of the last turn alone.
+TYPED_BLOCKS = """\
+{%- set ns = namespace(last=-1) %}
+{%- for m in messages %}{%- if m.role == 'user' %}{%- set ns.last = loop.index0 %}{%- endif %}{%- endfor %}
+{%- for m in messages %}
+    {{- '<|im|>' + m.role + '\\n' }}
+    {%- if m.content is string %}
+        {{- m.content }}
+    {%- else %}
+        {%- set late = loop.index0 > ns.last %}
+        {%- for block in m.content %}
+            {%- if block.type == 'text' %}
+                {{- block.text }}
+            {%- elif block.type == 'thinking' and late %}
+                {{- '<think>\\n' + block.thinking + '\\n</think>\\n\\n' }}
+            {%- endif %}
+        {%- endfor %}
+    {%- endif %}
+    {{- '<|/im|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im|>assistant\\n' }}
+{%- endif %}
+"""
+TYPED_IN_A_LINE = (
+    "{% for m in messages %}{{ '<|' ~ m.role ~ '|>' }}{% if m.content is string %}{{ m.content }}{% else %}"
+    "{% for b in m['content'] %}{% if b['type'] == 'text' %}{{ b['text'] }}"
+    "{% elif b['type'] == 'reasoning' and messages | length < 3 %}{{ '[THINK]' ~ b['reasoning'] ~ '[/THINK]' }}"
+    "{% endif %}{% endfor %}{% endif %}{{ '<|e|>' }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+@pytest.mark.parametrize(("text", "kind"), [(TYPED_BLOCKS, "thinking"), (TYPED_IN_A_LINE, "reasoning")])
+def test_reasoning_in_blocks_of_its_own_type_is_kept(text: str, kind: str) -> None:
+    typed = [seen for seen in study(text).examined if seen.probe.special == f"{kind} blocks in contents"]
+    assert any(seen.lost for seen in typed)
+    mended = study(repaired(text)).examined
+    assert not any(mended.observe(seen.probe).lost for seen in typed)
+
+
+@pytest.mark.parametrize(
+    ("text", "test"),
+    [
+        pytest.param(TYPED_BLOCKS, "block.type == 'thinking' and late", id="whose key is missing"),
+        pytest.param(
+            TYPED_IN_A_LINE, "b['type'] == 'reasoning' and messages | length < 3", id="printed as an empty block"
+        ),
+    ],
+)
+def test_blocks_of_other_types_may_not_be_taken_for_reasoning(text: str, test: str) -> None:
+    assert refusal(text, (test, f"({SWITCH} or {test})"))
