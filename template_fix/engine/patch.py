@@ -100,12 +100,12 @@ def _mends(
     checkpoint: Checkpoint, options: Options, found: Sequence[Program], before: Report
 ) -> Iterator[tuple[Repair, str]]:
     """Yield the repairs of what isn't reasoning, all of the same files, with the reason where one can't stand."""
-    from template_fix.engine.mending import SECONDS, Made, find_mends, is_mendable
+    from template_fix.engine.mending import Made, find_all_mends, is_mendable
 
     if not any(is_mendable(finding.code) for finding in before.findings):
         return
     setting = setting_for(checkpoint, options)
-    tried = run_in_turn(find_mends, [(program.source, setting, options) for program in found], computing=SECONDS)
+    tried = find_all_mends([program.source for program in found], setting, options)
     for program, made in zip(found, tried, strict=True):
         if isinstance(made, LimitExceeded):
             found_here = sorted({finding.code for finding in before.findings if is_mendable(finding.code)})

@@ -81,7 +81,7 @@ def study_templates(
     The tokenizers library is loaded meanwhile.
     """
     setting = setting_for(checkpoint, options)
-    names = {program: _name(program.source, setting, options, heal) for program in found}
+    names = {program: study_name("patch" if heal else "check", program.source, setting, options) for program in found}
     known = {
         program: study
         for program, name in names.items()
@@ -108,10 +108,14 @@ def study_templates(
     return _in_engines(found_in, wanted, setting, options) if wanted else found_in
 
 
-def _name(source: str, setting: Setting, options: Options, heal: bool) -> str:
-    """Return a study's name in the cache: it follows from all this, and the day where a template may ask for it."""
+def study_name(kind: str, source: str, setting: Setting, options: Options) -> str:
+    """Return a name in the cache for what is found out about a template.
+
+    It follows from all this, and the day where a template may ask for it. A ``check`` asks for nothing.
+    """
     asked = (sorted(options.select), sorted(options.ignore), options.default, options.mark, options.flags)
-    return entry_name(source, setting, asked if heal else None, date.today() if "now" in source else None)
+    today = date.today() if "now" in source else None
+    return entry_name(kind, source, setting, asked if kind != "check" else None, today)
 
 
 def _in_engines(

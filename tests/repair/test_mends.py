@@ -165,6 +165,11 @@ def test_what_a_comment_says_is_meant_so_is_left_alone() -> None:
     assert patched(text, Options(select="TF211")).kept == ()
 
 
+def test_what_was_found_before_is_made_again() -> None:
+    first, again = (patched(template("m.content.strip()"), Options(select="TF211")) for _ in range(2))
+    assert first == again and first.kept
+
+
 def test_every_copy_of_a_template_is_mended() -> None:
     text = template("m.content.strip()")
     files = {FILE: text, "additional_chat_templates/tool_use.jinja": text.replace("{%- for", "{%-  for", 1)}

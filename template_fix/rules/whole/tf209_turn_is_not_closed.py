@@ -13,7 +13,8 @@ Answers end with `<turn|>`. A call and its result stand in the model's turn, and
 as it does when the user breaks in, it is printed as `…<tool_response|><|turn>user`.
 
 ## Fix
-Print the token that ends turns before another role speaks. Until then, let an answer follow each tool result.
+Print the token that ends turns before another role speaks; `patch` does so where a question follows a tool result, by
+what the template prints round an empty answer there. Until then, let an answer follow each tool result.
 """
 
 from __future__ import annotations

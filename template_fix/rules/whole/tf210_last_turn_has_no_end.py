@@ -12,7 +12,7 @@ after the answer, up to the limit of tokens.
 that is what `continue_final_message=True` is for, which takes the end away by itself.
 
 ## Fix
-Print the token that ends turns behind the last one, too.
+Print the token that ends turns behind the last one, too; `patch` does so.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ transformers 4 fails there, and the other way round.
 'content'*.
 
 ## Fix
-Let the template read `message.content or ''` (which is right for all three); until then, give each call
-`"content": ""`.
+Let the template read `message.content or ''` (which is right for all three); `patch` does so. Until then, give each
+call `"content": ""`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ isn't the one that went in, and `true` in one place and `True` in another are tw
 `{{- value | tojson if value is mapping else value | string }}` prints objects as JSON, and `True` for true.
 
 ## Fix
-`{{- value if value is string else value | tojson }}`.
+`{{- value if value is string else value | tojson }}`; `patch --select TF213` does so, and only then, since a model
+may have learned Python's spelling.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ is never told what it should do. Nothing says so.
 or every message but the first is taken for the user's or the assistant's alone.
 
 ## Fix
-Let the template print it, or refuse it with `raise_exception`. Until then, put the text in front of the user's first.
+Let the template print it, or refuse it with `raise_exception`; `patch` prints those further on where the first one
+tells in which form. Until then, put the text in front of the user's first.
 """
 
 from __future__ import annotations
