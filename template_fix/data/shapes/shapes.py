@@ -15,16 +15,18 @@ Answer = TypeVar("Answer")
 _NAMING, _LONGEST_NAME = frozenset({"role", "from", "type"}), 32
 # A row's shape is looked at up to here.
 _MOST_LEAVES, _DEEPEST = 500, 16
-# How many shapes are known, each with how long a key and how many programs, and how many steps all of these have.
-_MOST_SHAPES, _LONGEST_KEY, _MOST_PROGRAMS, _MOST_STEPS = 256, 1 << 16, 4, 60_000
-# To record a row takes twenty times as long as to look at it: for each program, so many rows have come without.
-_WORTH = 8
+# How many shapes are known, each with how long a key and how many programs.
+_MOST_SHAPES, _LONGEST_KEY, _MOST_PROGRAMS = 256, 1 << 16, 4
+# To record a row takes some fifteen times as long as to look at it: so many rows have come without a program before.
+_WORTH = 12
+# How many steps may be recorded at first, how many more for each row that was answered, and how many in all: what
+# is recorded takes no longer than what it saves.
+_FIRST_STEPS, _STEPS_A_ROW, _MOST_STEPS = 5_000, 4, 60_000
 # A shape whose rows go another way than its programs, so often and more often than not, has none any more.
 _PATIENCE = 100
-# Where not one of so many rows is answered, after that many, they have few shapes in common.
-_FEW, _TRIED = 10, 200
-
-
+# It brings little where of so many rows every other one has a shape that none had before, and where of more of them
+# less than one in so many is answered.
+_TRIED, _TRIED_LONG, _FEW = 200, 4000, 10
 _STEP = step("rendering the template")
 
 
@@ -64,12 +66,22 @@ class Shapes(Generic[Answer]):
         self._start(objects=False)
 
     def _start(self, *, objects: bool) -> None:
-        self._objects, self._tried, self._answered = objects, 0, 0
+        self._objects = objects
+        self._tried = self._answered = self._met = 0
         self._known.clear()
+
+    @property
+    def _brings_little(self) -> bool:
+        few_in_common = self._tried >= _TRIED and 2 * self._met >= self._tried
+        return few_in_common or (self._tried >= _TRIED_LONG and _FEW * self._answered < self._tried)
+
+    @property
+    def _may_record(self) -> bool:
+        return self._steps < min(_FIRST_STEPS + _STEPS_A_ROW * self._answered, _MOST_STEPS)
 
     def answer(self, row: Any) -> Answer | None:
         """Return the answer for a row, None where ``work`` has to tell. Use it in `limits.run_bounded` alone."""
-        if self._tried >= _TRIED and self._answered * _FEW < self._tried:
+        if self._brings_little:
             if self._objects or not self._whole:
                 return None
             self._start(objects=True)
@@ -92,7 +104,7 @@ class Shapes(Generic[Answer]):
                     shape.programs.insert(0, shape.programs.pop(number))
                 return told
         shape.missed += 1
-        if shape.is_worth_a_program and self._steps < _MOST_STEPS:
+        if shape.is_worth_a_program and self._may_record:
             shape.left -= 1
             return self._learn(shape, row, leaves)
         if shape.missed > _PATIENCE + shape.answered:
@@ -100,6 +112,7 @@ class Shapes(Generic[Answer]):
         return None
 
     def _meet(self, row: Mapping[Any, Any], key: Any) -> None:
+        self._met += 1
         if len(self._known) < _MOST_SHAPES and _is_json(row) and len(repr(key)) <= _LONGEST_KEY:
             self._known[key] = _Shape()
 
@@ -107,8 +120,10 @@ class Shapes(Generic[Answer]):
         """Return the answer for a row by a program that is recorded of it."""
         try:
             with recording() as run:
-                program = run.program(self._work(self._built(row, run.leaf)))
-            self._steps += run.steps
+                try:
+                    program = run.program(self._work(self._built(row, run.leaf)))
+                finally:
+                    self._steps += run.steps
             told: Answer | None = _told(shape, program, leaves)
         except (Unmodelled, Exception):  # whatever goes wrong on the way: the row is looked at without
             shape.left = 0
