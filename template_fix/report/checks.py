@@ -95,7 +95,7 @@ def _next_after_check(report: Report) -> Iterator[Line]:
             "Next", f"patch {name}{plain}{output}", "looks for repairs, and makes those that it can prove."
         )
     for way in sorted(way for way in ways - {"", "--mark"} if way):
-        yield next_command("Next", f"patch {name} {way}{output}", "makes the one that it names.")
+        yield next_command("Next", f"patch {name} {way}{output}", "makes the one that it names, if it can be proved.")
     if any(template.probes and not template.reasoning for template in report.templates):
         opening, closing = map(shlex.quote, USUAL)
         yield next_command("Next", f"check {name} --tag {opening} {closing}", "judges it with these tags, or others.")

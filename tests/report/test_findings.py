@@ -90,7 +90,7 @@ def test_a_verbose_check_lists_the_conversations_that_are_refused_and_why():
 def test_what_a_patch_does_when_it_is_asked_is_named_with_its_option():
     asked = replace(SPECIAL, patch_with="--select TF402")
     told = drawn(check_lines(Report("m", (asked,), (TEMPLATE,))))
-    assert "Next: template-fix patch m --select TF402 makes the one that it names." in told
+    assert "Next: template-fix patch m --select TF402 makes the one that it names, if it can be proved." in told
     assert "looks for repairs" not in told
 
 

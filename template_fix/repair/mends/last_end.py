@@ -20,7 +20,7 @@ from template_fix.repair.trials import find_flips
 from template_fix.text.edits import Edit, Span
 from template_fix.trace.recorder import Site, Trace
 
-_WHY = "The last turn ends as one does that another message follows; nothing else is printed otherwise."
+_WHY = "The last message ends as it does where another one follows; nothing else is printed otherwise."
 
 
 def _probes(study: Study) -> Iterator[Probe]:
@@ -81,7 +81,7 @@ def _tail(behind: str, going_on: str, end: str) -> str:
 def _proposals(study: Study, owed: Owed) -> Iterator[Proposal]:
     ended = study.examined.probes.get(("ua", Key("plain")))
     for site, outcome in _ending(study, study.trace, ended, owed) if ended and study.trace else ():
-        title = f"print the end of the last turn whatever {short(site.span.of(study.source))} is"
+        title = f"end the last message, too, whatever comes of {short(site.span.of(study.source))}"
         edits = _unwrapped(study.template, site.node, outcome)
         if edits:
             yield Proposal("TF210", "mend", title, _WHY, site.span, edits)
@@ -159,7 +159,7 @@ def _behind_loops(study: Study) -> Iterator[Proposal]:
     for span in filter(None, loops if tail else ()):
         for test in ("messages", "messages[-1].role == 'assistant'"):
             edit = tag_behind(study.template, span.end, (test, f"{{{{- {said} }}}}"))
-            yield Proposal("TF210", "mend", "print the end of the last turn", _WHY, span, (edit,))
+            yield Proposal("TF210", "mend", "end the last message, too", _WHY, span, (edit,))
 
 
 MEND = Mend(_probes, _owed, _proposals)
