@@ -59,7 +59,8 @@ def find_repair(
     best: Choice | None = None
     for suggest in (_cheap, _forced):
         proposals += [each for each in suggest(study) if _asked_for(each, wanted, alone, options)]
-        choices = (best, study.search.best([each for each in proposals if _reached(study, each)]))
+        reached = [each for each in proposals if _reached(study, each)]
+        choices = (best, study.search.best(reached, thorough=suggest is _forced))
         best = min(filter(None, choices), key=lambda choice: count_wrong(choice.case.itself), default=None)
         if best is not None and not broken(best.case.itself) and not loses_blocks(best.case.itself):
             break

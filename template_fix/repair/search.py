@@ -49,8 +49,13 @@ class Search:
         self._elsewhere: dict[Proposal, str | None] = {}
         self._harmed: Counter[ProbeId] = Counter()
 
-    def best(self, proposals: Iterable[Proposal], base: Choice | None = None) -> Choice | None:
-        """Return the best set of proposals beside those of ``base``, or ``base`` where no other mends more."""
+    def best(
+        self, proposals: Iterable[Proposal], base: Choice | None = None, *, thorough: bool = True
+    ) -> Choice | None:
+        """Return the best set of proposals beside those of ``base``, or ``base`` where no other mends more.
+
+        ``thorough`` looks for it in all ways, and isn't worth what it costs where more proposals are to come.
+        """
         proposals = tuple(proposals)
         self.candidates.offer(proposals)
         hopeful = self._hopeful(proposals, base)
@@ -59,7 +64,7 @@ class Search:
             # What mends most at first may stand in the way of what mends everything.
             added = [each for each in best.kept if base is None or each not in base.kept]
             others = [self._fullest(base, [each for each in hopeful if each is not one]) for one in added]
-            others += [self._partnered(base, hopeful), *self._exchanged(best, added, hopeful)]
+            others += [self._partnered(base, hopeful), *(self._exchanged(best, added, hopeful) if thorough else ())]
             best = min([best, *(each for each in others if each)], key=lambda each: count_wrong(each.case.itself))
         while _loses_more((best.case if best else self.before).itself):
             grown = self._grown(best, hopeful, 1, lists=True)  # for these alone, pairs would cost too much
