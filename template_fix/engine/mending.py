@@ -18,7 +18,7 @@ from template_fix.rules import WHOLE_RULES, Rule
 __all__ = ["Made", "find_all_mends", "find_mends", "is_mendable"]
 
 # Computing time for all templates of a model together.
-SECONDS = 8.0
+SECONDS = 5.0
 _SERVED = "it would print another text for those who pass nothing, which --default original leaves as it is"
 
 

@@ -102,7 +102,9 @@ def _mends(
     """Yield the repairs of what isn't reasoning, all of the same files, with the reason where one can't stand."""
     from template_fix.engine.mending import Made, find_all_mends, is_mendable
 
-    if not any(is_mendable(finding.code) for finding in before.findings):
+    at = {(each.place.file, each.place.template) for each in before.findings if is_mendable(each.code) and each.place}
+    found = [program for program in found if any((copy.file, copy.variant) in at for copy in program.copies)]
+    if not found:
         return
     setting = setting_for(checkpoint, options)
     tried = find_all_mends([program.source for program in found], setting, options)

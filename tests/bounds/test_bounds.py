@@ -28,6 +28,11 @@ SPIN = "{% for i in range(3000) %}{% for j in range(300) %}{% endfor %}{% endfor
 ENDLESS = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
 REASONING = "{% for m in messages %}{{ m.role }}: {{ m.content.split('</think>')[-1] }}{% endfor %}"
 
+UNENDED = (
+    "{% for m in messages %}<|{{ m.role }}|>{{ m.content.split('</think>')[-1] }}"
+    "{% if not loop.last %}<|end|>{% endif %}{% endfor %}"
+)
+
 SECONDS, MEGABYTES = 30, 1500
 
 
@@ -54,6 +59,7 @@ def listed(directory: Path) -> None:
 MODELS = {
     "120 templates that never end": many(lambda number: f"{ENDLESS}{REASONING}{number}"),
     "120 templates that take their time": many(lambda number: f"{SPIN}{REASONING}{number}"),
+    "120 templates that take their time and lack an end": many(lambda number: f"{SPIN}{UNENDED}{number}"),
     "120 templates that take memory": many(lambda number: f"{{% set x = 'x' * 300000000 %}}{REASONING}{number}"),
     "120 templates that differ in comments": many(lambda number: f"{{# {number} #}}{REASONING}"),
     "120 variants that disagree": listed,
