@@ -72,17 +72,28 @@ class _Namespace(Namespace):
         self, *rest = args
         values = dict(*rest, **kwargs)
         for name in values:
-            _check_name(name)
-        Namespace.__init__(self, values)
+            if isinstance(name, str) and name.startswith("_"):
+                raise SecurityError(_HIDDEN.format(name))
+        self.__attrs = values  # under jinja2's own name: both classes are called so
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in _KEPT:
+            return _get(self, name)
+        try:
+            return _get(self, _ATTRIBUTES)[name]
+        except KeyError:
+            raise AttributeError(name) from None
 
     def __setitem__(self, name: str, value: Any) -> None:
-        _check_name(name)
-        super().__setitem__(name, value)
+        if isinstance(name, str) and name.startswith("_"):
+            raise SecurityError(_HIDDEN.format(name))
+        _get(self, _ATTRIBUTES)[name] = value
 
 
-def _check_name(name: object) -> None:
-    if isinstance(name, str) and name.startswith("_"):
-        raise SecurityError(f"chat templates can't store the attribute {name!r} on a namespace")
+_HIDDEN = "chat templates can't store the attribute {!r} on a namespace"
+# Where jinja2's class keeps the attributes, and what else is read of the object itself.
+_ATTRIBUTES, _KEPT = "_Namespace__attrs", {"_Namespace__attrs", "__class__"}
+_get = object.__getattribute__
 
 
 def _raise_exception(message: str) -> None:
@@ -112,7 +123,8 @@ def _strftime_now(format: str) -> str:
 @lru_cache(maxsize=1)
 def environment() -> Sandbox:
     """Return the Jinja environment in which transformers renders chat templates."""
-    made = Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
+    extensions = (Generation, loopcontrols)
+    made = Sandbox(plain_calls={_Namespace}, trim_blocks=True, lstrip_blocks=True, extensions=extensions)
     made.filters["tojson"] = _tojson
     made.globals.update(
         raise_exception=_raise_exception, strftime_now=_strftime_now, dict=_Dict(), namespace=_Namespace
