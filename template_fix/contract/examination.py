@@ -6,12 +6,15 @@ import operator
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from template_fix.conversations.probe import IN_FIELDS, REASONS, Form, Key, Part, Probe, ProbeId
 from template_fix.conversations.tags import Tags
 from template_fix.jinja.renderer import Failure, Renderer, Variables
 from template_fix.text.edits import Span, common_prefix
+
+# Returns what is printed of a conversation: it is given what names it, and what renders it.
+Rendered: TypeAlias = "Callable[[object, Callable[[], str | Failure]], str | Failure]"
 
 
 class Held(NamedTuple):
@@ -82,22 +85,29 @@ class Examination:
     """A template under a battery: it renders, lazily, and remembers.
 
     ``renderer`` is the compiled template, ``tags`` its reasoning tags, ``flags`` template variables that are set in
-    every conversation besides the conversation's own.
+    every conversation besides the conversation's own. ``rendered`` may know a text without rendering it: it is given
+    what names the conversation, and what renders it.
     """
 
     def __init__(
-        self, renderer: Renderer, battery: Iterable[Probe], tags: Tags, flags: Variables | None = None
+        self,
+        renderer: Renderer,
+        battery: Iterable[Probe],
+        tags: Tags,
+        flags: Variables | None = None,
+        rendered: Rendered | None = None,
     ) -> None:
         self.renderer = renderer
         self.probes = {(probe.shape, probe.key): probe for probe in battery}
         self.tags = tags
         self.flags = dict(flags or {})
+        self._rendered = rendered
         self._texts: dict[tuple[str, Key, bool, bool], str | Failure] = {}
         self._seen: dict[ProbeId, Observation] = {}
 
     def enlarged(self, probes: Iterable[Probe]) -> Examination:
         """Return the same examination over a larger battery; what was rendered isn't rendered again."""
-        larger = Examination(self.renderer, [*self.probes.values(), *probes], self.tags, self.flags)
+        larger = Examination(self.renderer, [*self.probes.values(), *probes], self.tags, self.flags, self._rendered)
         larger._texts, larger._seen = self._texts, self._seen
         return larger
 
@@ -106,7 +116,8 @@ class Examination:
         upto = len(probe.messages) if upto is None else upto
         key = (probe.shape[:upto], probe.key, probe.tools is None, prompt)
         if key not in self._texts:
-            self._texts[key] = self.renderer(probe.messages[:upto], probe.tools, prompt, **self.set_for(probe))
+            render = partial(self.renderer, probe.messages[:upto], probe.tools, prompt, **self.set_for(probe))
+            self._texts[key] = self._rendered(key, render) if self._rendered else render()
         return self._texts[key]
 
     def set_for(self, probe: Probe) -> dict[str, Any]:

@@ -7,32 +7,75 @@ with some names set. What a search comes to is compiled by itself in the end.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
+
+from jinja2.utils import Namespace
 
 from template_fix.contract.examination import Case, Examination
 from template_fix.jinja.folding import CAPTURED, SWITCH, capture, guard
-from template_fix.jinja.renderer import Renderer, RenderError, Variables
+from template_fix.jinja.renderer import Failure, Renderer, RenderError, Variables
 from template_fix.repair.proposers import Proposal
 from template_fix.repair.splice import in_front
 from template_fix.text.edits import Edit, Span, apply
 
+# What a template asks which proposals are made in it.
+_MADE = "template_fix_made"
+
+
+class _Made(Namespace):
+    """The names of those proposals that are made, as attributes that are true; it notes what it is asked."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "asked", {})
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "__class__":
+            return _Made
+        answer = name in object.__getattribute__(self, "names")
+        object.__getattribute__(self, "asked")[name] = answer
+        return answer
+
 
 @dataclass(frozen=True)
 class _Union:
-    """Proposals compiled into one template: those of ``made`` for good, those of ``switches`` behind these names."""
+    """Proposals compiled into one template: those of ``made`` for good, those of ``switches`` behind these names.
+
+    ``texts`` are those that were rendered of each conversation, each with the names that the template asked for and the
+    answers: where these are the same, so is the text.
+    """
 
     renderer: Renderer
     made: frozenset[Proposal]
     switches: Mapping[Proposal, str]
+    texts: dict[object, list[tuple[dict[str, bool], str | Failure]]] = field(default_factory=dict)
 
-    def with_made(self, chosen: frozenset[Proposal]) -> Renderer | None:
-        """Return what renders with just these proposals made, None where this union can't."""
-        if not self.made <= chosen or not chosen - self.made <= self.switches.keys():
-            return None
-        return self.renderer.with_variables({self.switches[each]: True for each in chosen - self.made})
+    def has(self, chosen: frozenset[Proposal]) -> bool:
+        """Whether this union can render with just these proposals made."""
+        return self.made <= chosen and chosen - self.made <= self.switches.keys()
+
+    def examination(self, chosen: frozenset[Proposal], before: Examination, flags: Variables) -> Examination:
+        """Return an examination over the battery of ``before`` with just these proposals made."""
+        names = frozenset(self.switches[each] for each in chosen - self.made)
+        made = _Made(names)
+        asked: dict[str, bool] = object.__getattribute__(made, "asked")
+
+        def rendered(key: object, render: Callable[[], str | Failure]) -> str | Failure:
+            known = self.texts.setdefault(key, [])
+            for answers, text in known:
+                if all((name in names) is answer for name, answer in answers.items()):
+                    return text
+            asked.clear()
+            text = render()
+            known.append((dict(asked), text))
+            return text
+
+        renderer = self.renderer.with_variables({_MADE: made})
+        return Examination(renderer, before.probes.values(), before.tags, flags, rendered)
 
 
 class Candidates:
@@ -73,19 +116,19 @@ class Candidates:
         """
         key = frozenset(chosen)
         if key not in self._cases:
-            renderer = self._renderer(chosen)
-            self._cases[key] = Case(self._examination(renderer, 0), self.before.off) if renderer else self.alone(chosen)
+            examined = self._together(chosen)
+            self._cases[key] = Case(examined, self.before.off) if examined else self.alone(chosen)
         return self._cases[key]
 
-    def _renderer(self, chosen: Sequence[Proposal]) -> Renderer | None:
-        """Return what renders with just these proposals made, compiled in with others, or None."""
-        for union in self._unions:
-            if renderer := union.with_made(frozenset(chosen)):
-                return renderer
+    def _together(self, chosen: Sequence[Proposal]) -> Examination | None:
+        """Return an examination with just these proposals made, compiled in with others, or None."""
+        made = frozenset(chosen)
+        union = next((each for each in self._unions if each.has(made)), None)
         with suppress(RenderError):  # of one that is no template: each is compiled by itself, and tells
-            self._unions.append(self._union(chosen))
-            return self._unions[-1].with_made(frozenset(chosen))
-        return None
+            if union is None:
+                union = self._union(chosen)
+                self._unions.append(union)
+        return union.examination(made, self.before.itself, self.flags[0]) if union and union.has(made) else None
 
     def _union(self, chosen: Sequence[Proposal]) -> _Union:
         """Compile proposals with as many of those offered as can be told from them and from each other."""
@@ -94,7 +137,7 @@ class Candidates:
         for each in self._offered:
             if self._switched(each) and each not in together and self._fits(each, together, made):
                 together.append(each)
-        names = {each: f"template_fix_{number}" for number, each in enumerate(together)}
+        names = {each: f"p{number}" for number, each in enumerate(together)}
         by_span: dict[Span, list[tuple[str, Edit]]] = {}
         for each in together:
             for edit in each.edits:
@@ -118,9 +161,9 @@ class Candidates:
         """Return edits of one place as one, each made only where its name is true, too."""
         span = named[0][1].span
         if len(named) == 1 or span.start == span.end:
-            behind = (edit.text.replace(self.guard, f"({name} and {self.guard})") for name, edit in named)
+            behind = (edit.text.replace(self.guard, f"({_MADE}.{name} and {self.guard})") for name, edit in named)
             return Edit(span, "".join(behind))
-        choices = "".join(f"{edit.text} if {name} else " for name, edit in named)
+        choices = "".join(f"{edit.text} if {_MADE}.{name} else " for name, edit in named)
         return Edit(span, f"({choices}{span.of(self.source)})")
 
     def alone(self, chosen: Sequence[Proposal]) -> Case | str:
