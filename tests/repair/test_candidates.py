@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from itertools import chain, combinations
+from typing import Any
 
 import pytest
 from shelf import study
 from test_search import HARM, IDLE, KEEP, OPEN, SPLIT, TWO, proposal
 
 from template_fix.contract.examination import Case
+from template_fix.jinja.renderer import Failure, Renderer
 from template_fix.repair.candidates import Candidates, are_apart
 from template_fix.repair.proposers import Proposal
 
@@ -64,3 +66,21 @@ def test_edits_of_the_same_text_are_not_apart() -> None:
     assert (
         are_apart([KEEP, OPEN]) and not are_apart([KEEP, KEEP]) and not are_apart([KEEP, proposal(TWO, "[-1]", "[0]")])
     )
+
+
+def test_a_conversation_that_reaches_no_edit_is_rendered_once_for_all_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, rendered = candidates(TWO), list[str]()
+    made.offer([KEEP, OPEN])
+    cases = [made.case(chosen) for chosen in ([KEEP], [OPEN], [KEEP, OPEN])]
+    render = Renderer.__call__
+
+    def noted(self: Renderer, *given: Any, **flags: Any) -> str | Failure:
+        rendered.append(str(given[0]))
+        return render(self, *given, **flags)
+
+    monkeypatch.setattr(Renderer, "__call__", noted)
+    asked = next(probe for probe in made.before.itself.probes.values() if probe.shape.startswith("ua"))
+    for upto, times in (1, 1), (2, 2):  # its answer is asked of what keeps text, and not of what opens a branch
+        rendered.clear()
+        texts = [case.itself.text(asked, upto) for case in cases if isinstance(case, Case)]
+        assert len(texts) == 3 and len(rendered) == times
