@@ -29,7 +29,8 @@ from typing import TypeVar
 
 from template_fix.bounds.limits import ChildError, LimitExceeded, run_bounded
 from template_fix.checkpoint.checkpoint import Checkpoint
-from template_fix.contract.examination import FIELD, SAFE, Examination, locate
+from template_fix.contract.examination import FIELD, SAFE, Examination
+from template_fix.contract.placing import locate
 from template_fix.conversations.probe import Probe
 from template_fix.engine.patch import check, patch, special_tokens
 from template_fix.jinja.folding import SWITCH, equal_when_off

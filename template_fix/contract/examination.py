@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple, TypeAlias
 
+from template_fix.contract.placing import comes_once, counts, end_of, locate, well_formed
 from template_fix.conversations.probe import IN_FIELDS, REASONS, Form, Key, Part, Probe, ProbeId
 from template_fix.conversations.tags import Tags
 from template_fix.jinja.renderer import Failure, Renderer, Variables
@@ -214,8 +215,8 @@ class Examination:
     def _checks(self, probe: Probe, text: str, spans: tuple[Span | None, ...]) -> Iterator[Check]:
         for index, (part, span) in enumerate(zip(probe.parts, spans, strict=True)):
             yield Held("printed", index), partial(bool, span)
-            if _counts(part):
-                yield Held("once", index), partial(_comes_once, text, part)
+            if counts(part):
+                yield Held("once", index), partial(comes_once, text, part)
         yield Held("well-formed"), partial(well_formed, probe, text, spans, self.tags)
         if probe.form in ("inline", "mixed") and None not in spans:
             yield from ((Held("alike"), right) for right in self._alike(probe, text))
@@ -263,59 +264,6 @@ class Examination:
         return isinstance(prompt, Failure) or isinstance(whole, Failure) or whole.startswith(prompt)
 
 
-def _comes_once(text: str, part: Part) -> bool:
-    return text.count(part.text) <= 1
-
-
-def _counts(part: Part) -> bool:
-    return part.kind in ("reasoning", "answer", "before", "behind")
-
-
-def locate(parts: Iterable[Part], text: str) -> tuple[Span | None, ...]:
-    """Return where each part stands in the text; the texts of turns must come in their order."""
-    found: list[Span | None] = []
-    behind = 0
-    for part in parts:
-        start = text.find(part.text, behind if _counts(part) else 0)
-        found.append(Span(start, start + len(part.text)) if start >= 0 else None)
-        if start >= 0 and _counts(part):
-            behind = start + len(part.text)
-    return tuple(found)
-
-
-def well_formed(probe: Probe, text: str, spans: tuple[Span | None, ...], tags: Tags) -> bool:
-    """Whether each printed reasoning stands in one block of its own, and no block is left open or stands elsewhere.
-
-    A lone closing tag is ambiguous: whatever becomes of it, it must still stand between what it stood between.
-    """
-    places = sorted(span for span in spans if span)
-    for part, span in zip(probe.parts, spans, strict=True):
-        if span is None or not _counts(part):
-            continue
-        before = text[max((s.end for s in places if s.end <= span.start), default=0) : span.start]
-        behind = text[span.end : min((s.start for s in places if s.start >= span.end), default=len(text))]
-        if probe.shape[part.message] in "ml":
-            formed = part.kind not in ("behind", "answer") or tags.close in before
-        else:
-            formed = _encloses(before, behind, tags) if part.kind == "reasoning" else _closed(before, tags)
-        if not formed:
-            return False
-    return True
-
-
-def _encloses(before: str, behind: str, tags: Tags) -> bool:
-    if not before.rstrip().endswith(tags.open.rstrip()) or not tags.closes(behind.lstrip()):
-        return False
-    if not tags.paired:
-        return before.count(tags.open) == 1
-    return before.count(tags.open) == 1 and tags.close not in before and behind.count(tags.close) == 1
-
-
-def _closed(before: str, tags: Tags) -> bool:
-    """Whether every block that is opened in front of an answer is closed there, too."""
-    return before.rfind(tags.open) <= before.rfind(tags.close) if tags.paired else True
-
-
 class Case(NamedTuple):
     """A template as it renders by itself, and with ``preserve_thinking=false``."""
 
@@ -345,11 +293,6 @@ def behind_texts(examined: Examination, probe: Probe, turn: int, prompt: bool) -
     if isinstance(text, Failure):
         return None
     return text[end_of(locate((part for part in probe.parts if part.message < turn), text)) :]
-
-
-def end_of(spans: Iterable[Span | None]) -> int:
-    """Return where the last of some texts ends, 0 where none of them is there."""
-    return max((span.end for span in spans if span), default=0)
 
 
 def printed_in_front(seen: Observation, message: int, upto: Span | None = None) -> str:

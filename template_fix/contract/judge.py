@@ -20,9 +20,9 @@ from template_fix.contract.examination import (
     behind_texts,
     generation_header,
     generation_prompt,
-    locate,
     printed_in_front,
 )
+from template_fix.contract.placing import locate
 from template_fix.contract.turn_ends import closing
 from template_fix.conversations.probe import CALLS, Key, Part, Probe, ProbeId
 from template_fix.jinja.renderer import Failure

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from template_fix.contract.examination import Examination, locate
+from template_fix.contract.examination import Examination
+from template_fix.contract.placing import locate
 from template_fix.conversations.probe import Key, Probe
 from template_fix.text.edits import common_prefix
 

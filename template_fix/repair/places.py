@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from template_fix.contract.examination import Observation, locate
+from template_fix.contract.examination import Observation
+from template_fix.contract.placing import locate
 from template_fix.conversations.probe import Probe
 from template_fix.jinja.templates import NEWLINE
 from template_fix.repair.study import Study

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shelf import NAMES, chat, source, study
 
-from template_fix.contract.examination import SAFE, Case, Examination, Held, locate
+from template_fix.contract.examination import SAFE, Case, Examination, Held
 from template_fix.contract.judge import judge
+from template_fix.contract.placing import locate
 from template_fix.conversations.battery import battery
 from template_fix.conversations.probe import Part, Probe, probe
 from template_fix.conversations.tags import Tags

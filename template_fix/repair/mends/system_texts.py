@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from jinja2 import nodes
 
-from template_fix.contract.examination import end_of, locate
 from template_fix.contract.mended import Owed, Rendering
+from template_fix.contract.placing import end_of, locate
 from template_fix.contract.turn_ends import parts_around_texts, turn_ends
 from template_fix.conversations.probe import Probe, probe
 from template_fix.jinja.renderer import Failure
