@@ -81,7 +81,24 @@ def _worse(before: Examination, after: Examination, probe: Probe) -> str:
     kept = SAFE if before.owed(probe) or not old.breaks(*SAFE) else ("printed", "once")
     broken = [held for held in old.held & new.broken if held.property in kept]
     worse = sorted(held for held in broken if not _left_out(before, probe, held))
-    return f"it would break what the template does right: {worse[0].property}" if worse else ""
+    return (
+        f"it would break what the template does right: {worse[0].property}" if worse else _cut_off(before, after, probe)
+    )
+
+
+def _cut_off(before: Examination, after: Examination, probe: Probe) -> str:
+    """Return what is worse where a conversation ends early, as after a call, with the generation prompt or without."""
+    ends = [(cut, False) for cut in probe.cuts] + [(turn, True) for turn in probe.turns()]
+    for upto, prompt in ends:
+        old, new = before.text(probe, upto, prompt), after.text(probe, upto, prompt)
+        if isinstance(old, Failure) or old == new:
+            continue
+        if isinstance(new, Failure):
+            return f"it would make the template fail: {new.reason}"
+        parts = [part for part in probe.parts if part.message < upto and part.kind != "reasoning"]
+        if any(was and not now for was, now in zip(locate(parts, old), locate(parts, new), strict=True)):
+            return "it would lose a text of a conversation that ends early"
+    return ""
 
 
 def _left_out(before: Examination, probe: Probe, held: Held) -> bool:

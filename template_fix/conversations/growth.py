@@ -79,6 +79,14 @@ def unfinished(tags: Tags, arguments: type) -> Iterator[Probe]:
         yield replace(called, ordinary=False, toolset="none")
 
 
+def with_other_arguments(tags: Tags, arguments: type) -> Iterator[Probe]:
+    """Yield conversations whose calls have their arguments as text, or as a mapping: templates may take either."""
+    other = str if arguments is dict else dict
+    for shape in ("ucta", "uvta", "uktr", "uwtr", "udttr"):
+        called = probe(shape, tags, "reasoning_content", arguments=other)
+        yield replace(called, special=f"arguments as {other.__name__}", ordinary=False)
+
+
 def with_bare_functions(tags: Tags) -> Iterator[Probe]:
     """Yield conversations whose tools and calls are functions by themselves, as some templates take either."""
     for shape, arguments in product(("ucta", "uvta", "uktr", "udttr"), (dict, str)):

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from jinja2 import nodes
 
-from template_fix.conversations.growth import with_block, with_field, with_variable
-from template_fix.conversations.probe import Probe, probe
+from template_fix.conversations.growth import with_block, with_field, with_other_arguments, with_variable
+from template_fix.conversations.probe import Probe
 from template_fix.jinja.queries import calls, names_in, undeclared, walk
 from template_fix.markers.output_trace import Body
 from template_fix.markers.places import Place, Traced
@@ -67,7 +67,7 @@ def enlarge_to_reach(traced: Traced, arguments: type) -> Traced:
     """Return a traced template with a larger battery: one that reaches what fields and variables can."""
     asked: set[tuple[str, Any]] = set()
     variables = undeclared(traced.source)
-    traced = _enlarged(traced, _with_other_arguments(traced.mask, arguments))
+    traced = _enlarged(traced, with_other_arguments(traced.mask.examined.tags, arguments))
     for _ in range(_ROUNDS):
         missed = (each for each in find_unreached(traced) if any(map(traced.looped, each.path)))
         new = {pair for each in missed for pair in _asked(each.test, variables)} - asked
@@ -82,14 +82,6 @@ def _enlarged(traced: Traced, probes: Iterable[Probe]) -> Traced:
     """Return a traced template with those conversations, too, that reach something."""
     more = list(_reaching(traced, probes))
     return replace(traced, mask=Mask(traced.mask.examined.enlarged(more), traced.mask.ends)) if more else traced
-
-
-def _with_other_arguments(mask: Mask, arguments: type) -> Iterator[Probe]:
-    """Yield conversations whose calls have their arguments as text, or as a mapping: templates may take either."""
-    other = str if arguments is dict else dict
-    for shape in ("ucta", "udttr"):
-        called = probe(shape, mask.examined.tags, "reasoning_content", arguments=other)
-        yield replace(called, special=f"arguments as {other.__name__}", ordinary=False)
 
 
 def _reaching(traced: Traced, probes: Iterable[Probe]) -> Iterator[Probe]:

@@ -14,7 +14,14 @@ from template_fix.bounds.limits import LimitExceeded, step
 from template_fix.contract.examination import Case, Examination, Observation
 from template_fix.conversations.battery import LONE_CLOSING_TAG, SEVERAL_BLOCKS, battery
 from template_fix.conversations.discovery import asked_for, asking, discover, find_asked, find_block_types
-from template_fix.conversations.growth import unusual, with_block, with_blocks_of, with_literal, with_switch
+from template_fix.conversations.growth import (
+    unusual,
+    with_block,
+    with_blocks_of,
+    with_literal,
+    with_other_arguments,
+    with_switch,
+)
 from template_fix.conversations.probe import Part, Probe, as_lists, probe
 from template_fix.conversations.tags import USUAL, Tags
 from template_fix.jinja.folding import CAPTURED, SWITCH, guard
@@ -107,6 +114,8 @@ class Study:
         if known:
             found, known = find_reaching(known.joined_by(more), self._as_taken(unusual(self.tags, self.arguments)))
             more += found
+        # Calls that a template drops come with arguments that it couldn't print, too.
+        more += self._as_taken(with_other_arguments(self.tags, self.arguments))
         itself, off = self.case
         larger = itself.enlarged(more)
         made = self._with(Case(larger, larger if off is itself else off.enlarged(more)))

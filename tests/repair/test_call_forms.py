@@ -13,7 +13,7 @@ NONE_ALONE = (
     "{%- for m in messages -%}{%- if m['role'] == 'user' -%}{{ '<|U|>' + m['content'] }}{%- endif -%}"
     "{%- if m['role'] == 'system' -%}{{ m['content'] }}{%- endif -%}"
     "{%- if m['role'] == 'assistant' and m['content'] is none -%}<|A|>{%- for c in m['tool_calls'] -%}"
-    "{{ '<|call|>' + c['function']['name'] + '\\n' + c['function']['arguments'] + '<|/call|>' }}{%- endfor -%}<|eos|>"
+    "{{ '<|call|>' + c['function']['name'] + '\\n' ~ c['function']['arguments'] ~ '<|/call|>' }}{%- endfor -%}<|eos|>"
     "{%- endif -%}{%- if m['role'] == 'assistant' and m['content'] is not none -%}{% set content = m['content'] %}"
     "{% if '</think>' in content %}{% set content = content.split('</think>')[-1] %}{% endif %}"
     "{{ '<|A|>' + content + '<|eos|>' }}{%- endif -%}"
@@ -104,6 +104,15 @@ VANISHING = [
     pytest.param(NO_TEXT, id="beside text"),
     pytest.param(NO_TEXT_IN_A_LIST, id="beside text, in a template that takes lists"),
 ]
+
+
+# It would end in an error where the arguments are a mapping, and a conversation with such calls is printed today.
+TEXT_ALONE = NONE_ALONE.replace("~ c['function']['arguments'] ~", "+ c['function']['arguments'] +")
+
+
+def test_calls_that_would_make_the_template_fail_stay_unprinted() -> None:
+    assert TEXT_ALONE != NONE_ALONE and loses_calls(study(TEXT_ALONE).examined)
+    assert loses_calls(study(repaired(TEXT_ALONE)).examined)
 
 
 @pytest.mark.parametrize("text", VANISHING)

@@ -344,3 +344,19 @@ def test_an_empty_block_is_harm_in_a_conversation_that_is_printed_badly_for_anot
     )
     wrong = instead("m.reasoning_content and loop.last", "true")
     assert refusal(text, wrong) == "it would print an empty block in front of an answer without reasoning"
+
+
+# What it prints behind a call that stands last shows in no conversation that goes on.
+WAITS = (
+    "{% for m in messages %}<{{ m.role }}>{{ (m.content or '').split('</think>')[-1] }}"
+    "{% for c in m.tool_calls or [] %}<call>{{ c.function | tojson }}</call>{% endfor %}</>{% endfor %}"
+    "{% if messages[-1].tool_calls %}{{ messages[-1].content or '' }}<wait>{% endif %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+LAST = "{{ messages[-1].content or '' }}<wait>"
+
+
+def test_what_only_a_conversation_that_ends_early_shows_is_looked_at() -> None:
+    edit = f"{{{{ (m.x.y if {SWITCH} else messages[-1].content or '') }}}}<wait>"
+    assert LAST in WAITS
+    assert refusal(WAITS, (LAST, edit)) == "it would make the template fail: 'm' is undefined"
