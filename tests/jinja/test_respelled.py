@@ -31,9 +31,11 @@ def repaired_alike(text: str, chosen: list[str], seed: int) -> None:
         finding.code for finding in patched(text).after.findings
     }
     assert len(patched(other).kept) == len(patched(text).kept)
-    assert [len(repair.edits) for repair in patched(other).kept] == [len(repair.edits) for repair in patched(text).kept]
+    if "one line" not in chosen:  # what a repair lays out in lines of its own are several edits
+        numbers = [[len(repair.edits) for repair in patched(each).kept] for each in (other, text)]
+        assert numbers[0] == numbers[1]
     assert printed(repaired(other), text) == printed(repaired(text), text)
-    assert equal_when_off(other, repaired(other))
+    assert equal_when_off(other, repaired(other)) is equal_when_off(text, repaired(text))
 
 
 @pytest.mark.parametrize("name", NAMES)
