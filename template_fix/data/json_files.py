@@ -17,7 +17,7 @@ from template_fix.text.json_nodes import JsonError
 from template_fix.text.json_spans import value_at
 
 # Lines are held as they are, so that more of them make a batch than of decoded rows.
-_LINES, _BATCH_BYTES = 16 * BATCH, 8 << 20
+_LINES, _BATCH_BYTES = 4 * BATCH, 8 << 20
 _CHUNK = 4 << 20
 # A line is decoded in a process whose memory is bounded, a value of a document in this one, where it can take 25 times
 # as much memory as its text.

@@ -34,8 +34,8 @@ class Sliceable(Protocol):
 
 
 BATCH = 1000
-# Computing time for rows, and more for many; they take a hundredth of it.
-_SECONDS, _SECONDS_A_ROW = 15.0, 0.004
+# Computing time; a batch takes a hundredth of it.
+BATCH_SECONDS = 15.0
 _WARM_MEGABYTES = 128
 
 
@@ -101,11 +101,6 @@ class RowCheck:
 _template = lru_cache(maxsize=8)(RowTemplate)
 
 
-def seconds_for(rows: Sliceable) -> float:
-    """Return how much computing time work on rows may take."""
-    return max(_SECONDS, _SECONDS_A_ROW * len(rows))
-
-
 def in_parts(
     work: Callable[[Rows], Value],
     rows: Rows,
@@ -127,8 +122,7 @@ def in_parts(
                 results.append(stopped(part, NOT_TRIED))
                 continue
             try:
-                computing = seconds_for(part)
-                results.append(run_bounded(work, part, seconds=10 * computing, computing=computing))
+                results.append(run_bounded(work, part, seconds=10 * BATCH_SECONDS, computing=BATCH_SECONDS))
                 continue
             except LimitExceeded as caught:
                 why = caught

@@ -14,7 +14,7 @@ from template_fix.bounds.limits import LimitExceeded, start
 from template_fix.data.batches import Batch
 from template_fix.data.losses import Verdict
 from template_fix.data.rewrite import Rewritten
-from template_fix.data.row_check import RowCheck, in_parts, seconds_for
+from template_fix.data.row_check import BATCH_SECONDS, RowCheck, in_parts
 from template_fix.data.tally import Found, Tally, found_in, tallied
 from template_fix.data.troubles.kinds import KINDS
 from template_fix.data.verdicts import NOT_TRIED, PATIENCE
@@ -83,8 +83,7 @@ class _Checks:
 
     def begin(self, batch: Batch) -> Callable[[], _Part]:
         """Begin the survey of a batch in a process of its own, and return what waits for it."""
-        computing = seconds_for(batch)
-        wait = start(self.survey, batch, seconds=10 * computing, computing=computing)
+        wait = start(self.survey, batch, seconds=10 * BATCH_SECONDS, computing=BATCH_SECONDS)
 
         def result() -> _Part:
             try:

@@ -137,14 +137,17 @@ def rows(path: Path, number: int) -> Path:
         ),
     ],
 )
-def test_rows_cost_no_more_than_this(source: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("exact", [(), ("--exact",)], ids=["by their shape", "one by one"])
+def test_rows_cost_no_more_than_this(source: str, exact: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "chat_template.jinja").write_text(source)
     data = rows(tmp_path / "rows.jsonl", 20_000)
-    command = ["check", str(tmp_path), "--data", str(data), "--format", "json"]
+    command = ["check", str(tmp_path), "--data", str(data), "--format", "json", *exact]
     ran, seconds, megabytes = cost([sys.executable, "-m", "template_fix", *command])
     assert seconds < 2 * SECONDS and megabytes < MEGABYTES / 2, (seconds, megabytes)
     before = json.loads(ran.stdout.rpartition("\nCOST")[0])["models"][0]["data"]["before"]
-    assert before["rows"] == before["failed"] == 20_000 and before["stopped"] > 0
+    assert before["rows"] == 20_000
+    # Rows of one shape need not be rendered again, however long the first ones took.
+    assert before["failed"] == (20_000 if before["stopped"] else 0) and (before["stopped"] or not exact)
 
 
 # The tokenizers library
