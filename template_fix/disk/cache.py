@@ -16,6 +16,7 @@ from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from template_fix.disk.signature import cache_path, is_signed, sign
 
@@ -41,7 +42,7 @@ def _programs() -> tuple[object, ...]:
     return stats, sys.version, version("jinja2"), version("markupsafe")
 
 
-def recall(name: str) -> object | None:
+def recall(name: str) -> Any:
     """Return what was kept under a name, None where nothing was that this user signed."""
     try:
         path = cache_path() / name
@@ -50,7 +51,7 @@ def recall(name: str) -> object | None:
         if len(content) > LARGEST or not is_signed(path, content, signature.decode("ascii", "replace")):
             return None
         os.utime(path)
-        return pickle.loads(content)  # type: ignore[no-any-return]
+        return pickle.loads(content)
     except Exception:  # it is only as if nothing had been kept
         return None
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from template_fix.bounds.limits import LimitExceeded, run_in_turn
-from template_fix.disk.cache import keep, recall
+from template_fix.bounds.limits import LimitExceeded
 from template_fix.engine.ignored import read_ignored
-from template_fix.engine.studies import study_name
+from template_fix.engine.studies import run_or_recall, study_name
 from template_fix.options import Options
 from template_fix.repair.mends.mending import MENDS, Made, mend
 from template_fix.repair.study import Found, Setting, Study
@@ -28,16 +27,10 @@ def is_mendable(code: str) -> bool:
 
 
 def find_all_mends(sources: Sequence[str], setting: Setting, options: Options) -> Iterator[list[Made] | LimitExceeded]:
-    """Yield the mends of each template, or why it was stopped; what was found before is taken from the cache."""
+    """Return the mends of each template, or why it was stopped; what was found before is taken from the cache."""
     names = [study_name("mends", source, setting, options) for source in sources]
-    known = {name: made for name in names if options.cache and isinstance(made := recall(name), list)}
-    new = [(source, setting, options) for source, name in zip(sources, names, strict=True) if name not in known]
-    tried = run_in_turn(find_mends, new, computing=SECONDS)
-    for name in names:
-        made = known[name] if name in known else next(tried)
-        if options.cache and name not in known and not isinstance(made, LimitExceeded):
-            keep(name, made)
-        yield made
+    given = [(source, setting, options) for source in sources]
+    return run_or_recall(find_mends, given, names, options, computing=SECONDS)
 
 
 def find_mends(source: str, setting: Setting, options: Options) -> list[Made]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import Any, TypeVar
 
 from template_fix.bounds.limits import LimitExceeded, run_in_turn
 from template_fix.checkpoint.checkpoint import Checkpoint
@@ -33,6 +34,8 @@ from template_fix.rules import (
 )
 from template_fix.text.edits import Edit, Span
 from template_fix.tokens.reasoning_tokens import vocabulary_tags
+
+Value = TypeVar("Value")
 
 # Computing time for all templates of a model together.
 CHECK_SECONDS, PATCH_SECONDS = 12.0, 22.0
@@ -81,31 +84,50 @@ def study_templates(
     The tokenizers library is loaded meanwhile.
     """
     setting = setting_for(checkpoint, options)
-    names = {program: study_name("patch" if heal else "check", program.source, setting, options) for program in found}
-    known = {
-        program: study
-        for program, name in names.items()
-        if isinstance(study := options.cache and recall(name), Studied)
-    }
-    new = [program for program in found if program not in known]
 
     def load() -> None:
         if vocabulary_tags(checkpoint):
             import tokenizers  # noqa: F401 - the rules on tokens are going to need it
 
-    tried = run_in_turn(
+    tried = run_or_recall(
         _study,
-        [(program.source, setting, options, heal) for program in new],
+        [(program.source, setting, options, heal) for program in found],
+        [study_name("patch" if heal else "check", program.source, setting, options) for program in found],
+        options,
         computing=PATCH_SECONDS if heal else CHECK_SECONDS,
+        is_final=lambda study: study.final,
         meanwhile=load,
     )
-    for program, study in zip(new, tried, strict=True):
-        known[program] = study if isinstance(study, Studied) else _stopped(study)
-        if options.cache and known[program].final:
-            keep(names[program], study)
-    found_in = {program: known[program] for program in found}
+    found_in = {
+        program: _stopped(study) if isinstance(study, LimitExceeded) else study
+        for program, study in zip(found, tried, strict=True)
+    }
     wanted = tuple(rule for rule in ENGINE_RULES if is_wanted(rule, options))
     return _in_engines(found_in, wanted, setting, options) if wanted else found_in
+
+
+def run_or_recall(
+    function: Callable[..., Value],
+    arguments: Sequence[tuple[Any, ...]],
+    names: Sequence[str],
+    options: Options,
+    *,
+    computing: float,
+    is_final: Callable[[Value], bool] = lambda _: True,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> Iterator[Value | LimitExceeded]:
+    """Yield what `limits.run_in_turn` does of ``arguments``; what the cache has under their ``names`` comes from there.
+
+    What is final, and came of no limit, is kept under its name.
+    """
+    known = {name: value for name in names if options.cache and (value := recall(name)) is not None}
+    new = [each for each, name in zip(arguments, names, strict=True) if name not in known]
+    tried = run_in_turn(function, new, computing=computing, meanwhile=meanwhile)
+    for name in names:
+        value = known[name] if name in known else next(tried)
+        if options.cache and name not in known and not isinstance(value, LimitExceeded) and is_final(value):
+            keep(name, value)
+        yield value
 
 
 def study_name(kind: str, source: str, setting: Setting, options: Options) -> str:

@@ -27,11 +27,11 @@ _MADE = "template_fix_made"
 
 
 class _Made(Namespace):
-    """The names of those proposals that are made, as attributes that are true; it notes what it is asked."""
+    """The names of those proposals that are made, as attributes that are true; ``asked`` gets what it is asked."""
 
-    def __init__(self, names: frozenset[str]) -> None:
+    def __init__(self, names: frozenset[str], asked: dict[str, bool]) -> None:
         object.__setattr__(self, "names", names)
-        object.__setattr__(self, "asked", {})
+        object.__setattr__(self, "asked", asked)
 
     def __getattribute__(self, name: str) -> Any:
         if name == "__class__":
@@ -61,8 +61,7 @@ class _Union:
     def examination(self, chosen: frozenset[Proposal], before: Examination, flags: Variables) -> Examination:
         """Return an examination over the battery of ``before`` with just these proposals made."""
         names = frozenset(self.switches[each] for each in chosen - self.made)
-        made = _Made(names)
-        asked: dict[str, bool] = object.__getattribute__(made, "asked")
+        asked: dict[str, bool] = {}
 
         def rendered(key: object, render: Callable[[], str | Failure]) -> str | Failure:
             known = self.texts.setdefault(key, [])
@@ -74,7 +73,7 @@ class _Union:
             known.append((dict(asked), text))
             return text
 
-        renderer = self.renderer.with_variables({_MADE: made})
+        renderer = self.renderer.with_variables({_MADE: _Made(names, asked)})
         return Examination(renderer, before.probes.values(), before.tags, flags, rendered)
 
 
