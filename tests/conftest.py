@@ -10,7 +10,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,10 +21,7 @@ from hub_server import Hub, Server
 from hypothesis import settings
 
 from template_fix.bounds import child, limits
-from template_fix.checkpoint.checkpoint import Checkpoint
-from template_fix.engine import patch as real
-from template_fix.options import Options
-from template_fix.results import PatchResult, Report
+from template_fix.engine import studies
 
 # How long one example takes says more about the machine than about the code.
 settings.register_profile("default", deadline=None)
@@ -131,34 +127,20 @@ def hub(_served: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
 
 
 @pytest.fixture(scope="session")
-def _results() -> dict[object, Any]:
+def _studies() -> dict[str, Any]:
     return {}
 
 
-@pytest.fixture
-def remembered(_results: dict[object, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A repair takes the engine half a second, and is the same each time: here it is worked out once a session."""
+# Tests of what is done with the study of a template. How one is made, those of the folders in front of them test.
+_BEHIND_STUDIES = {"checkpoint", "cli", "data", "disk", "hub", "report", "share", "training"}
 
-    def result(function: Callable[..., Any], checkpoint: Checkpoint, options: Options | None) -> Any:
-        key = (function, frozenset(checkpoint.files.items()), frozenset(checkpoint.others), checkpoint.store, options)
-        if key not in _results:
-            _results[key] = function(checkpoint, options)
-        return _results[key]
 
-    def check(checkpoint: Checkpoint, options: Options | None = None) -> Report:
-        found = result(engine.check, checkpoint, options)
-        return replace(found, model=checkpoint.name, revision=checkpoint.revision)
-
-    def patch(checkpoint: Checkpoint, options: Options | None = None) -> PatchResult:
-        found = result(engine.patch, checkpoint, options)
-        named = {"model": checkpoint.name, "revision": checkpoint.revision}
-        return replace(found, before=replace(found.before, **named), after=replace(found.after, **named))
-
-    engine = SimpleNamespace(check=real.check, patch=real.patch)
-    for module in ("engine.patch", "share.plan", "data.check", "training.preflight"):
-        monkeypatch.setattr(f"template_fix.{module}.patch", patch)
-        if module != "share.plan":
-            monkeypatch.setattr(f"template_fix.{module}.check", check)
+@pytest.fixture(autouse=True)
+def _remembered(request: pytest.FixtureRequest, _studies: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Study each template once a session: a repair takes half a second, and is the same each time."""
+    if request.path.parent.name in _BEHIND_STUDIES and not request.node.get_closest_marker("children"):
+        monkeypatch.setattr(studies, "recall", _studies.get)
+        monkeypatch.setattr(studies, "keep", _studies.__setitem__)
 
 
 @pytest.fixture(scope="session")

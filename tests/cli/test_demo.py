@@ -11,8 +11,6 @@ from template_fix.cli.demo import ROW, model_files
 from template_fix.cli.main import main
 from template_fix.conversations.tags import USUAL
 
-pytestmark = pytest.mark.usefixtures("remembered")
-
 THOUGHTS = [message["content"].split("\n")[1] for message in ROW if message["role"] == "assistant"]
 
 

@@ -20,8 +20,6 @@ from template_fix.data.sources import Source
 from template_fix.data.survey import surveyed
 from template_fix.data.tally import WORST, Counted, Example, Tally
 
-pytestmark = pytest.mark.usefixtures("remembered")
-
 KEEPS = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}{{ '</think>' if false else '' }}"
 ROW = tiny_model.inline(*tiny_model.QUESTIONS[0])
 LOST = len(tiny_model.QUESTIONS[0][1])

@@ -12,8 +12,6 @@ from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError
 from template_fix.cli.main import main
 from template_fix.hub.companions import sort_companions
 
-pytestmark = pytest.mark.usefixtures("remembered")
-
 CONFIG = {"tokenizer_class": "Qwen2Tokenizer", "eos_token": "<eos>", "pad_token": "<eos>", "unk_token": None}
 TEMPLATE = (
     "{% for m in messages %}<{{ m.role }}>{% if m.role == 'assistant' %}{{ m.content.split('</think>')[-1] }}"

@@ -15,8 +15,6 @@ from hub_server import Hub, Repo
 from template_fix.cli.demo import model_files
 from template_fix.cli.main import main
 
-pytestmark = pytest.mark.usefixtures("remembered")
-
 BROKEN = {name: text.encode() for name, text in model_files().items()}
 LARGE = {**BROKEN, "tokenizer.json": BROKEN["tokenizer.json"] + b" " * (10 * 2**20)}
 OWN, OFFER = ["me/model", "--to", "me/model"], ["org/model", "--to", "org/model", "--create-pr", "--yes"]

@@ -20,7 +20,7 @@ from template_fix.hub.errors import HubError
 from template_fix.hub.model import fetch_model
 from template_fix.hub.tokenizer_files import is_read
 
-pytestmark = [pytest.mark.usefixtures("remembered"), pytest.mark.children]
+pytestmark = pytest.mark.children
 
 BROKEN = {name: text.encode() for name, text in model_files().items()}
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"

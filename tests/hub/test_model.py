@@ -18,8 +18,6 @@ from template_fix.cli.main import main
 from template_fix.hub.model import is_repo, open_model, tokenizer_files
 from template_fix.hub.tokenizer_files import belongs, is_read
 
-pytestmark = pytest.mark.usefixtures("remembered")
-
 BROKEN = {name: text.encode() for name, text in model_files().items()}
 BESIDE = {"model.safetensors": b"\0" * 1000, "README.md": b"# model\n", "vocab.json": b"{}", "train.py": b"pass\n"}
 

@@ -23,8 +23,6 @@ from template_fix.cli.main import main
 from template_fix.hub.errors import Moved
 from template_fix.share.plan import PushError
 
-pytestmark = pytest.mark.usefixtures("remembered")
-
 BROKEN = {name: text.encode() for name, text in model_files().items()}
 CHANGED = {"special_tokens_map.json", "tokenizer.json", "tokenizer_config.json"}
 OWN = {*CHANGED, "config.json", "README.md"}

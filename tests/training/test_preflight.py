@@ -20,8 +20,6 @@ from template_fix import Options, PreflightError, preflight
 from template_fix.checkpoint.checkpoint import CheckpointError
 from template_fix.training.preflight import Preflight, PreflightWarning
 
-pytestmark = pytest.mark.usefixtures("remembered")
-
 REASONING = tiny_model.QUESTIONS[0][1]
 
 
