@@ -53,7 +53,7 @@ class Checkpoint:
 
     ``files`` maps relative paths with forward slashes to the files' text, a BOM and line ends included; ``others``
     are the names of files that lie beside them unread; ``revision`` is the commit of a model on the Hub; ``store`` is
-    what is told of a directory's former files, see `store.state`. Reading a part that is malformed raises
+    the state of a directory's store of former files, see `store.state`. Reading a part that is malformed raises
     CheckpointError; ``Checkpoint.read`` has looked at all of it already.
     """
 

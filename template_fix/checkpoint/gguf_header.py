@@ -2,7 +2,7 @@
 
 The `gguf` package reads such files, too, but it maps the whole of one and makes objects of every value, as many as the
 file says that there are. A stranger's file can say anything, and this module needs little of it: so it is read here, no
-further than the header goes, and no package has to be installed. Tests hold both readers against each other.
+further than the header goes, and no package has to be installed. Tests compare both readers.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class _Reader:
         return CheckpointError(f"{self.name}: {message}")
 
     def _reach(self, end: int) -> None:
-        """Have the first ``end`` bytes of the file at hand."""
+        """Read until the first ``end`` bytes of the file are in the buffer."""
         if end > LARGEST_HEADER:
             most = LARGEST_HEADER >> 20
             raise self._error(f"what stands in front of the tensors is more than {most} MB, which is all that is read")

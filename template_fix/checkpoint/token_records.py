@@ -31,7 +31,7 @@ class TokenRecord(NamedTuple):
     GGUF file, a list such as ``additional_special_tokens``, an attribute such as ``pad_token``, or "" for
     added_tokens.json. ``name`` is the attribute's name where the entry gives it one, in a mapping of
     ``extra_special_tokens`` too, else "". ``id`` and the flags are None where the entry doesn't say. ``span`` is the
-    entry's value, ``order`` its number in the list or mapping, ``listed`` tells a list from a mapping.
+    entry's value, ``order`` its number in the list or mapping, ``listed`` is true for a list, false for a mapping.
     """
 
     file: str

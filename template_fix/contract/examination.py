@@ -161,7 +161,7 @@ class Examination:
         return seen.probe.ordinary and seen.text is not None and unsupported <= {FIELD}
 
     def listed(self, seen: Observation) -> bool:
-        """Whether contents are lists of text blocks here, which the template takes apart."""
+        """Whether contents are lists of text blocks here, and the template reads their texts."""
         listed = seen.probe.text_lists and seen.text is not None and not seen.as_data
         return listed and seen.probe.features & self.unsupported <= {FIELD}
 

@@ -154,7 +154,7 @@ def _overruled(before: Examination, after: Examination, probe: Probe) -> bool:
 
 
 def _reframed(before: Examination, after: Examination, probe: Probe) -> str:
-    """Hold what ends a turn and what stands between its texts, such as the markup of tool calls, against the original.
+    """Compare the end of a turn and what stands between its texts, such as the markup of tool calls, with the original.
 
     What stands in front of a turn or beside reasoning may change: there a repair has its work to do. And where
     reasoning inside of content leaves a content of another kind, the turn may be framed as with reasoning in a field.
@@ -194,7 +194,7 @@ def _frames(seen: Observation) -> dict[tuple[str, str], str]:
 
 
 def _headless(before: Examination, after: Examination, probe: Probe) -> str:
-    """Hold reasoning that comes back against the generation prompt: it belongs behind the header of its turn.
+    """Check where restored reasoning stands: like in the generation prompt, it belongs behind the header of its turn.
 
     In a turn that only calls tools it belongs in front of what the header is followed by there: that begins a call.
     """
@@ -212,7 +212,7 @@ def _headless(before: Examination, after: Examination, probe: Probe) -> str:
 
 
 def _empty_block(before: Examination, after: Examination, probe: Probe) -> str:
-    """Hold answers without reasoning against the original: no block may come to stand in front of them.
+    """Compare answers without reasoning with the original: no new block may stand in front of them.
 
     It may where the template prints one as long as the conversation hasn't gone on.
     """
@@ -230,7 +230,7 @@ def _empty_block(before: Examination, after: Examination, probe: Probe) -> str:
 
 
 def _out_of_place(before: Examination, after: Examination, probe: Probe) -> str:
-    """Hold an answer that comes back beside tool calls against those without: it belongs where those stand.
+    """Compare a restored answer beside tool calls with answers without calls: it belongs in the same place.
 
     So does one beside which a call comes back. It may stand as well where the template prints it as long as the
     conversation hasn't gone on.
@@ -247,7 +247,7 @@ def _out_of_place(before: Examination, after: Examination, probe: Probe) -> str:
 
 
 def _divided(before: Examination, after: Examination, probe: Probe) -> str:
-    """Hold the turns in which a text comes back against those of the template: they have to stay one piece.
+    """Compare turns with a restored text with other turns of the template: each has to stay in one piece.
 
     A header or an end of turn between two texts would make two turns of one, and generation stops at the end of the
     first; unless the family makes its turns of pieces.
@@ -316,7 +316,7 @@ def _inside(seen: Observation) -> Iterator[tuple[int, str]]:
 
 
 def _not_as_last(before: Examination, after: Examination, probe: Probe) -> bool:
-    """Hold each turn of a conversation that comes out safe against how the template prints it when it stands last."""
+    """Compare each turn of a conversation that is printed safely with how the template prints it as the last turn."""
     if before.safe(probe):
         return False
     for turn in probe.turns():

@@ -39,7 +39,7 @@ def locate(parts: Iterable[Part], text: str) -> tuple[Span | None, ...]:
 def well_formed(probe: Probe, text: str, spans: tuple[Span | None, ...], tags: Tags) -> bool:
     """Whether each printed reasoning stands in one block of its own, and no block is left open or stands elsewhere.
 
-    A lone closing tag is ambiguous: whatever becomes of it, it must still stand between what it stood between.
+    A lone closing tag may end reasoning or just be mentioned: in either case it must stay between the same texts.
     """
     places = sorted(span for span in spans if span)
     for part, span in zip(probe.parts, spans, strict=True):

@@ -54,7 +54,7 @@ def _battery(tags: Tags, arguments: type) -> Iterator[Probe]:
     for shape in (*SEVERAL_BLOCKS, *LONE_CLOSING_TAG):
         yield probe(shape, tags, "inline", arguments=arguments)
     for shape, form in product(EMPTY, FORMS):
-        # Nothing of an empty turn has to be printed, so nothing tells whether it is printed well.
+        # An empty turn has no text to look for, so it can't be judged.
         yield replace(probe(shape, tags, form, arguments=arguments), ordinary=False)
     yield from _other_conventions(tags, arguments)
     for value, shapes in ((True, ("ur", "urur", "uktr", "uktrur")), (False, ("ua", "uaua", "ucta"))):
@@ -78,7 +78,7 @@ def _in_two_blocks(base: Probe, tags: Tags) -> Probe:
 
 
 def _other_conventions(tags: Tags, arguments: type) -> Iterator[Probe]:
-    """Yield what reaches a template otherwise in transformers 4: None stays, and no field is renamed."""
+    """Yield conversations as transformers 4 passes them: None stays, and no field is renamed."""
     for shape in ("uctr", "ucta", "uctaua"):
         for legacy in (False, True):
             yield probe(shape, tags, "inline", arguments=arguments, empty=None, legacy=legacy)

@@ -17,7 +17,7 @@ from template_fix.text.edits import common_prefix
 
 # What a channel for reasoning is called where a template opens none.
 _CHANNEL = "thought"
-# Tags of these names are cut out of contents for another reason than that they delimit reasoning.
+# Templates cut tags with these names out of contents as well, but they don't delimit reasoning.
 _OTHERS = re.compile(r"tool|call|func|image|video|audio|media|sys", re.IGNORECASE)
 # What has a mark in it and is more than one is no key of a message.
 _MARKED = re.compile(r"(?s)^(?=.*[^\w./&$ ])...+")
@@ -43,7 +43,7 @@ class Asked(NamedTuple):
 
 
 def asking(renderer: Renderer) -> Asked:
-    """Return the simplest way in which a template prints a question and its answer, the usual one if in none."""
+    """Return the simplest form of a question and its answer that a template prints; if none, the usual one."""
     ways = (Asked(lists, system) for lists in (False, True) for system in (False, True))
     return next((way for way in ways if _prints(renderer(way.messages(_ANSWER)), _QUESTION, _ANSWER)), Asked())
 

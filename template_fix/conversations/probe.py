@@ -1,4 +1,4 @@
-"""One conversation as a template gets it, and the account of every text in it."""
+"""One conversation as a template gets it, and a list of every text in it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Part(NamedTuple):
 
 
 class Key(NamedTuple):
-    """What tells a conversation from others of its shape; see `Probe`."""
+    """Identifies a conversation among all of its shape; see `Probe`."""
 
     form: Form
     flags: Flags = ()
@@ -60,7 +60,7 @@ class Key(NamedTuple):
     special: str = ""
 
 
-# What tells a probe from every other: its shape and its key.
+# Identifies a probe: its shape and its key.
 ProbeId = tuple[str, Key]
 
 
@@ -162,7 +162,7 @@ _WORDS = {
 
 
 class _Writer:
-    """Writes the messages of one conversation, keeping account of every text in it."""
+    """Writes the messages of one conversation, and notes every text in it."""
 
     def __init__(
         self, tags: Tags, form: Form, arguments: type, empty: str | None, text_lists: bool, legacy: bool

@@ -120,10 +120,11 @@ def surveyed(
     mended: Callable[[], RowCheck | None] | None = None,
     listed: Callable[[Found], None] | None = None,
 ) -> Survey:
-    """Return what is lost of all batches, checked by ``processes`` at once; ``on_batch`` hears of each that is done.
+    """Return what is lost of all batches, checked by ``processes`` at once.
 
-    ``listed`` hears of each row in trouble, in order. ``mended`` gives the check with the repaired templates, None
-    where there are none. It is asked once there are rows in trouble: data that is kept whole doesn't wait for a repair.
+    ``on_batch`` is called with each batch that is done, ``listed`` with each row in trouble, in order. ``mended`` gives
+    the check with the repaired templates, or None. It is called once there are rows in trouble: data that is kept
+    whole doesn't wait for a repair.
     """
     total = _joined([])
     for batch, part in _finished(_Checks(now, listed is not None), batches, processes, mended):

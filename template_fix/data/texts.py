@@ -165,7 +165,7 @@ def _known(marks: tuple[str, ...], tags: tuple[tuple[str, str], ...]) -> _Known:
 
 
 def marks_of(text: str) -> list[tuple[str, int, int]]:
-    """Return what looks like markup in a text, and where it stands; what one holds is none of its own."""
+    """Return what looks like markup in a text, and where it stands; no mark lies inside of another."""
     return [(require(mark), start, end) for mark, start, end in _marks_of(text)]
 
 

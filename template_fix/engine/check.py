@@ -91,7 +91,7 @@ def _located(copy: TemplateCopy, study: Studied) -> Iterator[Finding]:
 
 
 def _asked_for(rule: Rule[Any, Any], level: Level, reasoning: bool) -> str | None:
-    """Return the options with which a finding on the whole template is gone for: none of a note, and without any
+    """Return the options with which ``patch`` repairs a finding on the whole template: none of a note, and without any
     notion of reasoning of errors alone by themselves."""
     if level is Level.NOTE or rule.patch_with is None:
         return None

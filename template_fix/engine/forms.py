@@ -18,7 +18,7 @@ from template_fix.tokens.reasoning_tokens import listed
 
 # How much is kept of a template's reason for refusing conversations.
 _REASON = 200
-# Forms that a template may refuse as a whole, and what tells conversations of each.
+# Forms that a template may refuse as a whole, each with the test for its conversations.
 _FORMS: dict[str, Callable[[Probe], bool]] = {
     "a system prompt": lambda probe: "s" in probe.shape,
     "tool calls": lambda probe: bool({*probe.shape} & {*CALLS}),

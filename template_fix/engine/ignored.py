@@ -1,4 +1,4 @@
-"""Findings that a template's own comment takes for what is meant: ``{# template-fix: ignore[TF209] the reason #}``."""
+"""Findings that a comment in the template accepts: ``{# template-fix: ignore[TF209] the reason #}``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from template_fix.results import Level
 from template_fix.text.display import one_line
 
 _COMMENT = re.compile(r"\s*(?:# *)?template-fix: *ignore\[([A-Za-z0-9, ]+)\]\s*(.*)", re.DOTALL)
-# How much of a reason is told.
+# How many characters of a reason are shown.
 _REASON = 200
 
 

@@ -1,4 +1,4 @@
-"""What isn't reasoning, repaired: which findings on the whole template are gone for, where, and by default or not."""
+"""Repairs of what isn't reasoning: which findings on a whole template are repaired, and whether by default."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _UNREADABLE = codes(READABLE_RULES)
 
 
 def patch(checkpoint: Checkpoint, options: Options | None = None) -> PatchResult:
-    """Return what a repair of a checkpoint comes to, in memory; nothing is written.
+    """Repair a checkpoint in memory and return the result; nothing is written.
 
     Each repair is judged by itself, and the repaired checkpoint is checked again from the beginning.
     """
@@ -41,7 +41,7 @@ def patch(checkpoint: Checkpoint, options: Options | None = None) -> PatchResult
 
 
 def _patched(checkpoint: Checkpoint, options: Options, *, alike: bool) -> PatchResult:
-    """Return what a repair comes to; ``alike`` repairs copies together that differ in spelling alone."""
+    """Return the result of a repair; ``alike`` repairs copies together that differ in spelling alone."""
     found = programs(checkpoint, alike=alike)
     studied = study_templates(checkpoint, options, found, heal=True)
     looked_at = check_studied(checkpoint, studied, options)

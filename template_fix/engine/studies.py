@@ -48,7 +48,7 @@ _ASSUMING = codes(rule for rule in TEMPLATE_RULES if rule.assumes_tags)
 
 @dataclass(frozen=True)
 class Studied:
-    """What the study of one template came to, in a form that leaves the child process.
+    """The results of the study of one template, in a form that leaves the child process.
 
     ``found`` pairs each finding with its code; ``learned`` is what can be told of each copy of the template; ``kept``
     has each proposal that stands with the codes that it resolves and its final edits, ``refused`` each other one with
@@ -118,7 +118,7 @@ def run_or_recall(
 ) -> Iterator[Value | LimitExceeded]:
     """Yield what `limits.run_in_turn` does of ``arguments``; what the cache has under their ``names`` comes from there.
 
-    What is final, and came of no limit, is kept under its name.
+    A result that is final, so that no limit cut it short, is kept under its name.
     """
     known = {name: value for name in names if options.cache and (value := recall(name)) is not None}
     new = [each for each, name in zip(arguments, names, strict=True) if name not in known]

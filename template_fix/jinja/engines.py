@@ -1,7 +1,7 @@
 """Which constructs an edit adds to a template, and which engines run them otherwise than transformers does.
 
 Templates on the Hub are run by half a dozen engines. What they know is data, in ``engines.toml``; what a template is
-made of is read off its syntax tree. A construct that the template has already is its own business.
+made of is read off its syntax tree. A construct that the template has already is not counted.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def _match_all(pattern: list[Any], found: Any, bindings: Bindings) -> bool:
 
 
 def _bind(name: str, found: Any, bindings: Bindings) -> bool:
-    """Let a metavariable stand for what was found, or hold that against what it stands for already."""
+    """Bind a metavariable to what was found; where it is bound already, return whether the two are the same."""
     known = bindings.setdefault(name.removeprefix(_PREFIX), found)
     return known is found or _same(known, found)
 

@@ -36,7 +36,7 @@ class Spelling(NamedTuple):
 
 
 def spelling(source: str) -> Spelling:
-    """Return how a template is spelled; one that can't be read says only what it is."""
+    """Return how a template is spelled; for one that can't be read, its source is all that is known."""
     try:
         tokens = [token for token in lex(source) if token.kind not in _UNSAID]
     except ParseError:

@@ -48,7 +48,7 @@ _METHODS, _FILTERS = frozenset({"split", "startswith", "endswith"}), frozenset({
 def capture_tags(cut: Cut, test: str) -> tuple[list[str], list[str]]:
     """Return the tags in front of a captured turn, and those behind it.
 
-    ``test`` tells turns from other messages, "" where there are none.
+    ``test`` holds exactly for the model's turns; it is "" where no other messages are printed there.
     """
     asked = f"{_conjunct(test)} and {_ASKED}" if test else _ASKED
     return ["set turn_text"], ["endset", *(f"set {each}" for each in cut.sets()), f"if {asked}", *_PRINTED]

@@ -40,7 +40,7 @@ class Mask:
     def of(self, probe: Probe) -> tuple[Span, ...] | None:
         """Return what the model has to write of a conversation, turn by turn.
 
-        None where that can't be told: the conversation isn't rendered, or one of its turns is not printed, or a call or
+        None where that is unknown: the conversation isn't rendered, or one of its turns is not printed, or a call or
         its result isn't, on which the next turn stands, or a turn's text is left out, but not its traces.
         """
         key = (probe.shape, probe.key)

@@ -1,4 +1,4 @@
-"""What is at fault: the expressions and tests but for which a conversation would be printed well."""
+"""Finds what is at fault: the expressions and tests without which a conversation would be printed well."""
 
 from __future__ import annotations
 

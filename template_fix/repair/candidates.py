@@ -2,7 +2,7 @@
 
 Compiling takes longer than rendering a battery, and a search tries dozens of sets. So proposals that are apart are made
 in one template, each behind a name of its own besides the switch that all share: any set of them is then that template
-with some names set. What a search comes to is compiled by itself in the end.
+with some names set. The result of a search is compiled by itself in the end.
 """
 
 from __future__ import annotations

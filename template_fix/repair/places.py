@@ -46,5 +46,5 @@ def test(study: Study, asked: Probe, right: Callable[[str], bool]) -> Span | Non
 
 
 def observed(asked: Probe, text: str) -> Observation:
-    """Return where the texts of a conversation are printed, without holding it against the contract."""
+    """Return where the texts of a conversation are printed; the contract is not checked."""
     return Observation(asked, text, "", locate(asked.parts, text), frozenset(), frozenset())

@@ -24,7 +24,7 @@ from template_fix.repair.proposers import Proposal
 
 @dataclass(frozen=True)
 class Choice:
-    """What a search came to: the proposals to keep, how they were judged, and the template with them made."""
+    """The result of a search: the proposals to keep, their verdict, and the template with them made."""
 
     kept: tuple[Proposal, ...]
     verdict: Verdict

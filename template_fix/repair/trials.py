@@ -1,4 +1,4 @@
-"""Experiments: what becomes of a conversation once a test or an expression of the template is forced."""
+"""Experiments: what a template prints once one of its tests or expressions is forced to another value."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ _BY_CODE = {rule.code: rule for rule in RULES}
 
 
 def is_wanted(rule: AnyRule, options: Options) -> bool:
-    """Whether the findings of a rule are to be told: what has to be asked for only by its option, or by its code."""
+    """Whether the findings of a rule are reported: some rules need their option, or their code in ``select``."""
     asked_for = bool(options.select) or rule.asked_by is None or getattr(options, rule.asked_by)
     return options.wants(rule.code) and asked_for
 

@@ -2,7 +2,7 @@
 
 The backend of the fast tokenizers keeps a set of special tokens: whatever was once added as special is skipped by
 ``decode(skip_special_tokens=True)``, even where another file says otherwise later. The loaders differ in what they
-add. This module follows their code, and the slow tests hold it against the released libraries.
+add. This module follows their code, and the slow tests compare it with the released libraries.
 """
 
 from __future__ import annotations

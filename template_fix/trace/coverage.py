@@ -66,7 +66,7 @@ class Coverage:
     def reaches(self, span: Span) -> bool:
         """Whether an expression was evaluated, or one that it is part of, or that is part of it.
 
-        Of a constant that stands by itself, as in ``{% set x = true %}``, nothing is known, nor held against it.
+        Of a constant that stands by itself, as in ``{% set x = true %}``, nothing is known; it counts as reached.
         """
         around = [number for number, at in self._spans.items() if at.start < span.end and span.start < at.end]
         return not around or any(number in self.reached for number in around)

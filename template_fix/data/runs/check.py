@@ -45,7 +45,7 @@ def check_run(
     """Return what is wrong with a run whose model has this checkpoint.
 
     ``rows`` are the limit of each data set's rows and how many are taken at random, as in `Source`. Raises as
-    `check_data` does, but for data that can't be read, which is told of.
+    `check_data` does, but not for data that can't be read: that is reported.
     """
     options, wish = options or Options(), wish or DataWish()
     options = replace(options, mark=options.mark or config.markers, flags=(*config.flags, *options.flags))

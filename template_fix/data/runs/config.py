@@ -16,7 +16,7 @@ from template_fix.data.sources import Source
 from template_fix.text.display import cut, one_line
 
 _LARGEST, _MOST_ALIASES = 256 << 10, 100
-# What a key that has a say in the text is called like.
+# Parts of the names of keys that may change the rendered text.
 _TELLING = re.compile(r"template|data_?set|token|message|field|role|mask|train_on|think|reason|prompt|column|loss")
 # Keys that are called so and have no say in what is printed.
 _ELSEWHERE = re.compile(r"eval|test|val_|prepar|_proc|hub|_lr|router|moe|pack|save|length|max_|batch|stream|shuffle")

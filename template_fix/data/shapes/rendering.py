@@ -36,7 +36,7 @@ def _listed(function: Any) -> Callable[..., Any]:
             raise Unmodelled("a filter or test that isn't modelled")
         return function(*given, **named)
 
-    # What jinja2 passes in front is told by attributes.
+    # Attributes say what jinja2 passes as the first argument.
     call.__dict__.update(getattr(function, "__dict__", {}))
     return call
 

@@ -24,7 +24,7 @@ MENDS: Mapping[str, Mend] = {
 }
 # How many proposals are judged for one rule.
 _MOST = 24
-# How often one rule's findings are gone for: an edit may mend one place of several.
+# How many rounds of mends one rule gets: an edit may mend one place of several.
 _ROUNDS = 3
 _TWICE = "another repair changes the same place"
 _UNREACHED = "no conversation that it was tried on gets there, so nothing proves it"

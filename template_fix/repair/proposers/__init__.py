@@ -1,4 +1,4 @@
-"""Where repairs come from: each proposer suggests, none of them decides."""
+"""Proposers suggest edits that may repair a template; the judge decides."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def check(study: Study) -> Iterator[Found]:
 
 
 def _ran(found: Difference, engine: str, tried: int) -> Found:
-    """Return what a difference that was seen comes to."""
+    """Return the finding for a difference that was seen."""
     case = found.case
     renderings = f"{found.count} of {tried} renderings"
     does = f"refuses {renderings}: {found.reason}" if found.reason else f"prints another text in {renderings}"

@@ -26,7 +26,7 @@ LEVEL = Level.WARNING
 SUMMARY = "text in front of a lone closing tag is lost"
 PATCH_WITH = ""
 
-_FIX = "let the template print it; a tag that answers only mention is none of its own"
+_FIX = "let the template print it; a tag that an answer only mentions closes no reasoning"
 
 
 def check(study: Study) -> Iterator[Found]:
