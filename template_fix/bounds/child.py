@@ -24,7 +24,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import NoReturn
 
 Function = Callable[..., bytes]
 # Waits for the answer until a time of `time.monotonic`. Returns None where the child died without one, and raises
@@ -38,7 +38,7 @@ _LOOK = 1.0
 _parent = 0
 
 
-def begin(function: Function, args: tuple[Any, ...], *, speaks: bool = False) -> Wait:
+def begin(function: Function, args: tuple[object, ...], *, speaks: bool = False) -> Wait:
     """Start ``function(*args)`` in a child process and return what waits for its answer.
 
     In a fresh interpreter the function and its arguments arrive pickled. Only one that ``speaks`` has this process's
@@ -65,7 +65,7 @@ def die_with_parent() -> None:
 # The parent's side
 
 
-def _forked(function: Function, args: tuple[Any, ...], speaks: bool) -> Wait:
+def _forked(function: Function, args: tuple[object, ...], speaks: bool) -> Wait:
     reader, writer = os.pipe()
     parent = os.getpid()
     child = os.fork()
@@ -148,7 +148,7 @@ class _Nursery:
 _nurseries: list[_Nursery] = []
 
 
-def _from_nursery(function: Function, args: tuple[Any, ...], speaks: bool) -> Wait:
+def _from_nursery(function: Function, args: tuple[object, ...], speaks: bool) -> Wait:
     request = pickle.dumps((dict(os.environ), (speaks, function, args)))
     ours, theirs = socket.socketpair()
     with theirs:
@@ -174,7 +174,7 @@ def _from_nursery(function: Function, args: tuple[Any, ...], speaks: bool) -> Wa
     return wait
 
 
-def _spawned(function: Function, args: tuple[Any, ...], speaks: bool) -> Wait:
+def _spawned(function: Function, args: tuple[object, ...], speaks: bool) -> Wait:
     child = subprocess.Popen(
         [sys.executable, "-I", "-c", _ALONE, json.dumps(_path())],
         stdin=subprocess.PIPE,
@@ -266,7 +266,7 @@ def _fork_for(end: int, asked: socket.socket) -> None:
     os.close(end)
 
 
-def _requested(end: int) -> tuple[bool, Function, tuple[Any, ...]]:
+def _requested(end: int) -> tuple[bool, Function, tuple[object, ...]]:
     with open(end, "rb", closefd=False) as asked:
         (length,) = _NUMBER.unpack(asked.read(_NUMBER.size))
         environment, work = pickle.loads(asked.read(length))
@@ -275,7 +275,7 @@ def _requested(end: int) -> tuple[bool, Function, tuple[Any, ...]]:
     return work  # type: ignore[no-any-return]
 
 
-def _answer(end: int, parent: int, work: Callable[[], tuple[bool, Function, tuple[Any, ...]]]) -> NoReturn:
+def _answer(end: int, parent: int, work: Callable[[], tuple[bool, Function, tuple[object, ...]]]) -> NoReturn:
     """Write this child's number, and then the length of its answer and the answer; end the process."""
     global _parent
     _parent = parent

@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from template_fix.bounds import child
 from template_fix.text.display import UserError
@@ -67,7 +67,7 @@ class ChildError(RuntimeError):
 
 def run_bounded(
     function: Callable[..., R],
-    *args: Any,
+    *args: object,
     seconds: float = 600.0,
     computing: float | None = None,
     megabytes: int = MEGABYTES,
@@ -85,7 +85,7 @@ def run_bounded(
 
 def start(
     function: Callable[..., R],
-    *args: Any,
+    *args: object,
     seconds: float = 600.0,
     computing: float | None = None,
     megabytes: int = MEGABYTES,
@@ -117,7 +117,7 @@ def start(
 
 def run_in_turn(
     function: Callable[..., R],
-    arguments: Sequence[tuple[Any, ...]],
+    arguments: Sequence[tuple[object, ...]],
     *,
     computing: float,
     meanwhile: Callable[[], None] = lambda: None,
@@ -156,7 +156,7 @@ def _nothing() -> None:
 
 
 def _begun(
-    function: Callable[..., R], arguments: tuple[Any, ...], part: float, whole: float
+    function: Callable[..., R], arguments: tuple[object, ...], part: float, whole: float
 ) -> Callable[[], tuple[R, float]]:
     def late() -> tuple[R, float]:
         raise TimeExceeded(f"comes behind others that took all of the {whole:g} s of computing time")
@@ -166,7 +166,7 @@ def _begun(
     return start(_timed, function, *arguments, seconds=_PATIENCE * part, computing=part)
 
 
-def _timed(function: Callable[..., R], *arguments: Any) -> tuple[R, float]:
+def _timed(function: Callable[..., R], *arguments: object) -> tuple[R, float]:
     """Return what a function returns, and the computing time that it took."""
     start = time.process_time()
     return function(*arguments), time.process_time() - start
@@ -235,7 +235,9 @@ def _last_resort() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
 
-def answer_to(function: Callable[..., Any], args: tuple[Any, ...], megabytes: int, computing: float | None) -> bytes:
+def answer_to(
+    function: Callable[..., object], args: tuple[object, ...], megabytes: int, computing: float | None
+) -> bytes:
     """Return the pickled outcome of ``function(*args)``; runs in the child."""
     global _in_child
     _in_child = True

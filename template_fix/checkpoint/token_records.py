@@ -110,7 +110,7 @@ def _numbered(json: Document, where: str, node: Node, index: int, number: int | 
 def _usual(text: str) -> dict[str, Any] | None:
     """Return the entry that ``text`` holds if its keys and values are as they should be."""
     try:
-        pairs: list[tuple[str, Any]] = _PAIRS.decode(text)
+        pairs: list[tuple[str, object]] = _PAIRS.decode(text)
     except ValueError:  # no JSON, or a number of thousands of digits
         return None
     entry = dict(pairs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
@@ -22,7 +21,7 @@ CLEAN, FAILED, INTERRUPTED, PIPE_CLOSED = 0, 2, 130, 141
 class Commands(click.Group):
     """The commands; a reader who closes the pipe early ends them without a word."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         """Return the exit code of the command that was called."""
         try:
             code = super().invoke(ctx)

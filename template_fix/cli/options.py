@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from template_fix.options import Options
     from template_fix.share.plan import PushRequest
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Command = TypeVar("Command", bound=Callable[..., object])
 
 
 def _codes(_: click.Context, __: click.Parameter, given: Sequence[str]) -> frozenset[str]:
@@ -42,7 +42,7 @@ class _Filled(click.types.StringParamType):
 
     name = "text"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return super().convert(value, param, ctx) or self.fail("is empty; is a variable unset?", param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -64,7 +64,7 @@ Exit codes:
 """
 
 
-def pairs(_: click.Context, param: click.Parameter, given: Any) -> Any:
+def pairs(_: click.Context, param: click.Parameter, given: Any) -> object:
     """Return pairs of reasoning tags, or one, as they were given; refuse what can be none."""
     from template_fix.options import refuse_no_tags
 
@@ -266,14 +266,14 @@ def _make_request(**given: Any) -> PushRequest:
 
 
 def gather(
-    name: str, make: Callable[..., Any], *options: Callable[[Any], Any], apart: Sequence[str] = ()
+    name: str, make: Callable[..., object], *options: Callable[[object], Any], apart: Sequence[str] = ()
 ) -> Callable[[Command], Command]:
     """Give a command options, and what ``make`` makes of their values under a name; ``apart`` are passed on."""
     fields = {_name_of(option) for option in options}.difference(apart)
 
     def decorate(command: Command) -> Command:
         @wraps(command)
-        def run(**given: Any) -> Any:
+        def run(**given: Any) -> object:
             return command(**{name: make(**{field: given.pop(field) for field in fields})}, **given)
 
         wrapped: Any = run
@@ -284,7 +284,7 @@ def gather(
     return decorate
 
 
-def _name_of(option: Callable[[Any], Any]) -> str:
+def _name_of(option: Callable[[object], Any]) -> str:
     decorated = option(lambda: None)
     return str(decorated.__click_params__[0].name)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -101,7 +101,7 @@ class Shows(NamedTuple):
     subset: str | None
     variant: str | None
     tags: tuple[str, str] | None
-    flags: tuple[tuple[str, Any], ...]
+    flags: tuple[tuple[str, object], ...]
     engine: Engine | None
     mask: bool
 

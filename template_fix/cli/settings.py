@@ -40,7 +40,7 @@ class Configured(click.Command):
     """A command whose options have the defaults that the project has settled."""
 
     def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: object
     ) -> click.Context:
         """Return the context of the command; raises UsageError for settings that can't be read."""
         path = find_settings(Path.cwd())
@@ -75,7 +75,7 @@ def find_settings(folder: Path) -> Path | None:
     return None
 
 
-def read_settings(path: Path) -> dict[str, Any]:
+def read_settings(path: Path) -> dict[str, object]:
     """Return the defaults of parameters that a file settles; raises UsageError, which names the file and the key."""
     defaults = {}
     for key, value in (_settled(path) or {}).items():

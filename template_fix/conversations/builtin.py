@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from template_fix.conversations.rows import BrokenRow, row_of
 from template_fix.jinja.renderer import Message, Tool, Variables
@@ -102,7 +101,7 @@ def read_conversation(path: Path) -> Conversation:
     return Conversation(str(path), tuple(row.messages), tuple(row.tools) if row.tools else None, row.flags)
 
 
-def flag(given: str) -> tuple[str, Any]:
+def flag(given: str) -> tuple[str, object]:
     """Return a template variable that is given as ``name=value``; a value that is no JSON is a text."""
     name, _, text = given.partition("=")
     try:
@@ -111,7 +110,7 @@ def flag(given: str) -> tuple[str, Any]:
         return name, text
 
 
-def _parsed(path: Path, text: str) -> Any:
+def _parsed(path: Path, text: str) -> object:
     try:
         value, end = value_at(text)
     except JsonError as error:

@@ -31,14 +31,14 @@ class Asked(NamedTuple):
     lists: bool = False
     system: bool = False
 
-    def messages(self, *told: str, **turn: Any) -> list[dict[str, Any]]:
+    def messages(self, *told: str, **turn: object) -> list[dict[str, object]]:
         """Return a question and the turns and questions behind it, the first turn with more keys."""
         front = [self._message("system", "Answer in one sentence.")] if self.system else []
         rest = (self._message("user" if at % 2 else "assistant", text) for at, text in enumerate(told))
         made = [*front, self._message("user", _QUESTION), *rest]
         return [{**each, **turn} if at == len(front) + 1 else each for at, each in enumerate(made)]
 
-    def _message(self, role: str, text: str) -> dict[str, Any]:
+    def _message(self, role: str, text: str) -> dict[str, object]:
         return {"role": role, "content": [{"type": "text", "text": text}] if self.lists else text}
 
 

@@ -117,7 +117,7 @@ def _with_results(called: Probe, kind: str, shown: Callable[[str], dict[str, Any
 
 def with_variable(tags: Tags, arguments: type, name: str, wanted: Any = None) -> Iterator[Probe]:
     """Yield conversations that set a variable of the template's own: as wanted, else true, false, or names of tools."""
-    values: tuple[Any, ...] = (True, False, ("look_up",)) if wanted is None else (wanted,)
+    values: tuple[object, ...] = (True, False, ("look_up",)) if wanted is None else (wanted,)
     for value, shape in product(values, ("ua", "ur", "ucta", "uktr")):
         yield replace(
             probe(shape, tags, "reasoning_content", arguments=arguments, flags=((name, value),)), ordinary=False
@@ -145,7 +145,7 @@ def with_block(tags: Tags, arguments: type, kind: str) -> Iterator[Probe]:
         yield replace(base, messages=messages, special=f"{kind} {place}", ordinary=False)
 
 
-def with_field(tags: Tags, arguments: type, name: str, wanted: Any = None, flags: Flags = ()) -> Iterator[Probe]:
+def with_field(tags: Tags, arguments: type, name: str, wanted: object = None, flags: Flags = ()) -> Iterator[Probe]:
     """Yield conversations whose turns have a field of the template's own, with variables of its own.
 
     The field holds results that come with a call, the result of one in the call itself, a text in front of the answer
@@ -154,7 +154,7 @@ def with_field(tags: Tags, arguments: type, name: str, wanted: Any = None, flags
     yield from (replace(each, flags=flags, ordinary=False) for each in _with_field(tags, arguments, name, wanted))
 
 
-def _with_field(tags: Tags, arguments: type, name: str, wanted: Any) -> Iterator[Probe]:
+def _with_field(tags: Tags, arguments: type, name: str, wanted: object) -> Iterator[Probe]:
     called = probe("uca", tags, "plain", arguments=arguments)
     user, call, answer = called.messages
     results = [Part("result", 1, f"Found entry {number}.", f"field {name}") for number in (1, 2)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from template_fix.conversations.tags import Tags
 from template_fix.jinja.renderer import Message, Tool, prepare_messages
@@ -170,7 +170,7 @@ class _Writer:
         self.tags, self.form, self.arguments, self.empty, self.text_lists = tags, form, arguments, empty, text_lists
         self.convention = " in transformers 4" if legacy else ""
         self.parts: list[Part] = []
-        self.messages: list[dict[str, Any]] = []
+        self.messages: list[dict[str, object]] = []
         self.calls: list[str] = []
 
     def say(self, kind: str, pattern: str, feature: str = "") -> str:
@@ -190,8 +190,8 @@ class _Writer:
         else:
             self.turn(letter)
 
-    def post(self, role: str, content: str | None, **rest: Any) -> None:
-        shown: Any = [{"type": "text", "text": content}] if self.text_lists and content else content
+    def post(self, role: str, content: str | None, **rest: object) -> None:
+        shown: object = [{"type": "text", "text": content}] if self.text_lists and content else content
         self.messages.append({"role": role, "content": shown, **rest})
 
     def result(self) -> None:
@@ -236,9 +236,9 @@ class _Writer:
     def answer(self) -> str:
         return self.say("answer", "This is answer {}.")
 
-    def call(self, feature: str) -> dict[str, Any]:
+    def call(self, feature: str) -> dict[str, object]:
         word = self.say("call", "word{}", feature)
-        arguments: Any = {"word": word} if self.arguments is dict else f'{{"word": "{word}"}}'
+        arguments: object = {"word": word} if self.arguments is dict else f'{{"word": "{word}"}}'
         self.calls.append(f"call{len(self.calls):05d}")
         return {"id": self.calls[-1], "type": "function", "function": {"name": "look_up", "arguments": arguments}}
 

@@ -67,7 +67,7 @@ class Row(NamedTuple):
 
     messages: list[dict[str, Any]]
     tools: list[Any] | None
-    flags: dict[str, Any]
+    flags: dict[str, object]
     prompt: int
     troubles: tuple[Trouble, ...] = ()
 
@@ -110,8 +110,8 @@ def rows_of(value: object, columns: Mapping[str, str]) -> list[Row]:
 
 
 def with_messages(
-    value: Mapping[str, Any], columns: Mapping[str, str], change: Callable[[dict[str, Any]], dict[str, Any]]
-) -> dict[str, Any]:
+    value: Mapping[str, object], columns: Mapping[str, str], change: Callable[[dict[str, object]], dict[str, object]]
+) -> dict[str, object]:
     """Return a row with ``change`` made to each message of its conversations, in whichever columns they stand."""
     made = dict(value)
     for name in _columns_of_messages(columns):
@@ -135,7 +135,7 @@ def _columns_of_messages(columns: Mapping[str, str]) -> list[str]:
     return [*names, *(columns.get(name, name) for name in ("prompt", "completion", *SIDES))]
 
 
-def _troubles(row: Mapping[str, Any], columns: Mapping[str, str]) -> Iterator[Trouble]:
+def _troubles(row: Mapping[str, object], columns: Mapping[str, str]) -> Iterator[Trouble]:
     """Yield what is wrong with the columns of a row that holds a conversation."""
     texts = [(name, value) for name, value in row.items() if isinstance(value, str)]
     read = {columns.get(name, name) for name in NAMEABLE if name != "reasoning" or name in columns} if texts else set()
@@ -160,7 +160,7 @@ def parsed(text: bytes | str) -> Any:
     return value
 
 
-def _conversations(row: Mapping[str, Any], columns: Mapping[str, str]) -> list[tuple[list[dict[str, Any]], int]]:
+def _conversations(row: Mapping[str, object], columns: Mapping[str, str]) -> list[tuple[list[dict[str, object]], int]]:
     """Return the messages of each conversation of a row, with how many stand in front of what is to be learned."""
     names = (columns["messages"],) if "messages" in columns else MESSAGES
     name = next((name for name in names if row.get(name) is not None), None)
@@ -189,7 +189,7 @@ def _conversations(row: Mapping[str, Any], columns: Mapping[str, str]) -> list[t
     raise _layout(row, columns)
 
 
-def _decoded_list(value: object) -> Any:
+def _decoded_list(value: object) -> object:
     """Return a column's value, parsed where it is the JSON text of a list, which trainers don't parse.
 
     One message by itself is a list of one.
@@ -202,13 +202,13 @@ def _decoded_list(value: object) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _reasoned(turn: dict[str, Any], row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+def _reasoned(turn: dict[str, object], row: Mapping[str, object], columns: Mapping[str, str]) -> dict[str, object]:
     """Return a turn with the reasoning that a column of its own has, where one was named."""
     reasoning = row.get(columns.get("reasoning", ""))
     return {**turn, "reasoning_content": reasoning} if isinstance(reasoning, str) else turn
 
 
-def _side(asked: Any, said: Any, name: str, prompt: str) -> tuple[list[dict[str, Any]], int]:
+def _side(asked: object, said: object, name: str, prompt: str) -> tuple[list[dict[str, object]], int]:
     """Return one side of a preference pair, with the prompt in front of it where it isn't in it already."""
     messages = _checked(said, name)
     before = _checked(asked, prompt) if isinstance(asked, list) else []
@@ -217,7 +217,7 @@ def _side(asked: Any, said: Any, name: str, prompt: str) -> tuple[list[dict[str,
     return messages, len(before) or _last_turn(messages)
 
 
-def _layout(row: Mapping[str, Any], columns: Mapping[str, str]) -> BrokenRow:
+def _layout(row: Mapping[str, object], columns: Mapping[str, str]) -> BrokenRow:
     """Return the error for a row without a conversation: of a layout that is known, with the way on."""
     texts = [str(name)[:100] for name, value in row.items() if isinstance(value, str)]
     question = next((name for name in _QUESTIONS if name in texts), None)
@@ -249,11 +249,11 @@ def _holds_messages(value: object, name: str) -> bool:
     return False
 
 
-def _last_turn(messages: Sequence[Mapping[str, Any]]) -> int:
+def _last_turn(messages: Sequence[Mapping[str, object]]) -> int:
     return max((number for number, message in enumerate(messages) if message["role"] == "assistant"), default=0)
 
 
-def _checked(value: object, name: str) -> list[dict[str, Any]]:
+def _checked(value: object, name: str) -> list[dict[str, object]]:
     if not isinstance(value, (list, tuple)):
         raise BrokenRow(f"{name} is not a list of messages, but {_kind(value)}")
     if not value:
@@ -267,7 +267,7 @@ def _checked(value: object, name: str) -> list[dict[str, Any]]:
     return messages
 
 
-def _message(message: object) -> dict[str, Any]:
+def _message(message: object) -> dict[str, object]:
     if not isinstance(message, Mapping):
         raise BrokenRow(f"is not an object, but {_kind(message)}")
     changed = dict(message)
@@ -281,7 +281,7 @@ def _message(message: object) -> dict[str, Any]:
     return changed
 
 
-def _flags(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+def _flags(row: Mapping[str, object], columns: Mapping[str, str]) -> dict[str, object]:
     name = columns.get("chat_template_kwargs", "chat_template_kwargs")
     value = _decoded(row.get(name), name)
     if value is None:
@@ -294,7 +294,7 @@ def _flags(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]
     return flags
 
 
-def _decoded(value: object, name: str) -> Any:
+def _decoded(value: object, name: str) -> object:
     """Return a column's value; trainers take some of them as JSON text too."""
     if not isinstance(value, str):
         return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from template_fix.checkpoint.checkpoint import Checkpoint, TemplateCopy
 from template_fix.conversations.tags import closings
@@ -59,7 +59,7 @@ def _summary(study: Studied, copy: TemplateCopy, options: Options) -> TemplateSu
     return replace(study.learned, file=copy.file, variant=copy.variant, source=copy.source, unevaluated=asked)
 
 
-def on_tokens(subject: Subject, function: Callable[..., Iterable[Value]], *args: Any) -> list[Value]:
+def on_tokens(subject: Subject, function: Callable[..., Iterable[Value]], *args: object) -> list[Value]:
     """Return all that ``function(*args)`` gives: it runs the tokenizers library, so it runs within limits.
 
     Raises CheckpointError where it exceeds them. Without reasoning tags there is nothing to look at.
@@ -69,7 +69,7 @@ def on_tokens(subject: Subject, function: Callable[..., Iterable[Value]], *args:
     return within_limits(subject.checkpoint, "try its tokens", _listed, function, args)
 
 
-def _listed(function: Callable[..., Iterable[Value]], args: tuple[Any, ...]) -> list[Value]:
+def _listed(function: Callable[..., Iterable[Value]], args: tuple[object, ...]) -> list[Value]:
     return list(function(*args))
 
 
@@ -90,7 +90,7 @@ def _located(copy: TemplateCopy, study: Studied) -> Iterator[Finding]:
         yield Finding(code, level, message, place, found.evidence, found.fix, patch_with)
 
 
-def _asked_for(rule: Rule[Any, Any], level: Level, reasoning: bool) -> str | None:
+def _asked_for(rule: Rule[object, object], level: Level, reasoning: bool) -> str | None:
     """Return the options with which ``patch`` repairs a finding on the whole template: none of a note, and without any
     notion of reasoning of errors alone by themselves."""
     if level is Level.NOTE or rule.patch_with is None:

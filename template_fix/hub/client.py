@@ -95,7 +95,7 @@ def _in_child(size: Callable[..., int] = lambda *_, **__: 0) -> Callable[[Callab
     return decorate
 
 
-def _call_here(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _call_here(name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> Any:
     """Call a function of this module that asks the Hub, in the process that is to do it: names can be pickled."""
     return globals()[name].__wrapped__(*args, **kwargs)
 

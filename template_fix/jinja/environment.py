@@ -58,17 +58,17 @@ class Generation(Extension):
 class _Dict:
     """The ``dict`` of templates: the constructor and ``fromkeys``, and no class to climb from."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+    def __call__(self, *args: object, **kwargs: object) -> dict[Any, object]:
         return dict(*args, **kwargs)
 
-    def fromkeys(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+    def fromkeys(self, *args: Any, **kwargs: object) -> dict[object, object]:
         return dict.fromkeys(*args, **kwargs)
 
 
 class _Namespace(Namespace):
     """jinja2's namespace, which in transformers rejects names with a leading underscore."""
 
-    def __init__(*args: Any, **kwargs: Any) -> None:
+    def __init__(*args: Any, **kwargs: object) -> None:
         self, *rest = args
         values = dict(*rest, **kwargs)
         for name in values:
@@ -76,7 +76,7 @@ class _Namespace(Namespace):
                 raise SecurityError(_HIDDEN.format(name))
         self.__attrs = values  # under jinja2's own name: both classes are called so
 
-    def __getattribute__(self, name: str) -> Any:
+    def __getattribute__(self, name: str) -> object:
         if name in _KEPT:
             return _get(self, name)
         try:
@@ -84,7 +84,7 @@ class _Namespace(Namespace):
         except KeyError:
             raise AttributeError(name) from None
 
-    def __setitem__(self, name: str, value: Any) -> None:
+    def __setitem__(self, name: str, value: object) -> None:
         if isinstance(name, str) and name.startswith("_"):
             raise SecurityError(_HIDDEN.format(name))
         _get(self, _ATTRIBUTES)[name] = value
@@ -101,7 +101,7 @@ def _raise_exception(message: str) -> None:
 
 
 def _tojson(
-    x: Any,
+    x: object,
     ensure_ascii: bool = False,
     indent: int | None = None,
     separators: tuple[str, str] | None = None,

@@ -7,7 +7,6 @@ left of the repaired template's syntax tree equals the original's, both print th
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
@@ -81,7 +80,7 @@ def _rebinds(tree: nodes.Template, switch: str, value: bool) -> bool:
 class OutputJoiner(NodeTransformer):
     """Joins outputs that stand side by side in every body of a tree, once their parts are visited."""
 
-    def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> nodes.Node:
+    def generic_visit(self, node: nodes.Node, *args: object, **kwargs: object) -> nodes.Node:
         super().generic_visit(node, *args, **kwargs)
         for name in ("body", "else_"):
             body = getattr(node, name, None)

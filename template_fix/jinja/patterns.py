@@ -55,7 +55,7 @@ def fill(text: str, bindings: Bindings, template: Template) -> str:
     return _METAVARIABLE.sub(source, text)
 
 
-def _match(pattern: Any, found: Any, bindings: Bindings) -> bool:
+def _match(pattern: object, found: object, bindings: Bindings) -> bool:
     if isinstance(pattern, nodes.Name) and pattern.name.startswith(_PREFIX):
         return _bind(pattern.name, found, bindings)
     if isinstance(pattern, str):
@@ -70,34 +70,34 @@ def _match(pattern: Any, found: Any, bindings: Bindings) -> bool:
     )
 
 
-def _match_all(pattern: list[Any], found: Any, bindings: Bindings) -> bool:
+def _match_all(pattern: list[object], found: Any, bindings: Bindings) -> bool:
     pattern, found = [each for each in pattern if not _blank(each)], [each for each in found if not _blank(each)]
     return len(pattern) == len(found) and all(
         _match(one, other, bindings) for one, other in zip(pattern, found, strict=True)
     )
 
 
-def _bind(name: str, found: Any, bindings: Bindings) -> bool:
+def _bind(name: str, found: object, bindings: Bindings) -> bool:
     """Bind a metavariable to what was found; where it is bound already, return whether the two are the same."""
     known = bindings.setdefault(name.removeprefix(_PREFIX), found)
     return known is found or _same(known, found)
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: object, other: object) -> bool:
     """Whether two nodes are alike, a variable that is read and one that is set included."""
     if isinstance(one, nodes.Name) and isinstance(other, nodes.Name):
         return one.name == other.name
     return bool(one == other)
 
 
-def _attribute(node: Any) -> Any:
+def _attribute(node: object) -> object:
     """Return ``x['y']`` as ``x.y``: templates use both, and for messages they mean the same."""
     if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
         return nodes.Getattr(node.node, node.arg.value, node.ctx)
     return node
 
 
-def _blank(node: Any) -> bool:
+def _blank(node: object) -> bool:
     return isinstance(node, nodes.Output) and all(
         isinstance(each, nodes.TemplateData) and not each.data.strip() for each in node.nodes
     )

@@ -80,14 +80,14 @@ class Renderer:
         messages: Sequence[Message],
         tools: Sequence[Tool] | None = None,
         add_generation_prompt: bool = False,
-        **flags: Any,
+        **flags: object,
     ) -> str | Failure:
         """Return what the template prints for these arguments, or the reason why it doesn't."""
         printed = self.parts(messages, tools, add_generation_prompt, flags, [])
         return printed if isinstance(printed, Failure) else "".join(printed)
 
     def generated(
-        self, messages: Sequence[Message], tools: Sequence[Tool] | None = None, **flags: Any
+        self, messages: Sequence[Message], tools: Sequence[Tool] | None = None, **flags: object
     ) -> tuple[str, tuple[Span, ...]] | Failure:
         """Return what is printed of a conversation, and what of it generation markers enclose.
 
@@ -156,7 +156,7 @@ def _one_line(error: Exception) -> str:
     return one_line(str(error), 500) or type(error).__name__
 
 
-def prepare_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
+def prepare_messages(messages: Sequence[Message]) -> list[dict[str, object]]:
     """Return the messages as a template sees them in transformers 5.23.
 
     That version drops keys whose value is None and passes a message's reasoning under ``reasoning_content`` and
@@ -165,7 +165,7 @@ def prepare_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
     return [_prepared(message) for message in messages]
 
 
-def _prepared(message: Message) -> dict[str, Any]:
+def _prepared(message: Message) -> dict[str, object]:
     kept = {key: value for key, value in message.items() if value is not None}
     for name in REASONING_FIELDS:
         if name in kept:

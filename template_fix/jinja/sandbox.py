@@ -28,12 +28,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
     ``plain_calls`` are classes that may be called and don't ask for the context.
     """
 
-    def __init__(self, *args: Any, plain_calls: Collection[type] = (), **kwargs: Any) -> None:
+    def __init__(self, *args: object, plain_calls: Collection[type] = (), **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self._plain_calls = frozenset(plain_calls)
         self._ways: dict[tuple[type, str], int] = {}
 
-    def getattr(self, obj: Any, attribute: str) -> Any:
+    def getattr(self, obj: Any, attribute: str) -> object:
         """Return an attribute of ``obj``, or its item of that name, or undefined."""
         known = (type(obj), attribute)
         way = self._ways.get(known)
@@ -51,7 +51,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
                 pass
         return super().getattr(obj, attribute)
 
-    def _way(self, obj: Any, attribute: str) -> int:
+    def _way(self, obj: object, attribute: str) -> int:
         kind = type(obj)
         if kind in _PLAIN and not hasattr(kind, attribute):
             return _ITEM
@@ -60,7 +60,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             _ATTRIBUTE if own and attribute not in _FORMATS and self.is_safe_attribute(obj, attribute, None) else _ASKED
         )
 
-    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(__self, __context: Context, __obj: Any, *args: object, **kwargs: object) -> object:
         """Call ``__obj`` for a template."""
         kind = type(__obj)
         if kind is Macro:

@@ -148,8 +148,8 @@ def _span_stream(parser: _SpanParser, tokens: list[tuple[str, str, int, int]]) -
     return Stream(lexed, None, None)
 
 
-def _recording(method: Callable[..., Any]) -> Callable[..., Any]:
-    def parse(self: _SpanParser, *args: Any, **kwargs: Any) -> Any:
+def _recording(method: Callable[..., object]) -> Callable[..., object]:
+    def parse(self: _SpanParser, *args: object, **kwargs: object) -> object:
         start = self.stream.current.lineno
         if args and isinstance(args[0], nodes.Node) and args[0] in self.spans:
             start = self.spans[args[0]].start
@@ -194,7 +194,7 @@ class _SpanParser(Parser):
         while self.stream.current.type == "dot":
             next(self.stream)
             name += "." + self.stream.expect("name").value
-        args: tuple[Any, ...] = ([], [], None, None)
+        args: tuple[object, ...] = ([], [], None, None)
         if self.stream.current.type == "lparen":
             args = self.parse_call_args()
         made = nodes.Filter(node, name, *args, lineno=token.lineno)

@@ -25,7 +25,7 @@ def find_lost_features(before: str, after: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1)
-def _rules() -> tuple[Mapping[str, Any], ...]:
+def _rules() -> tuple[Mapping[str, object], ...]:
     return tuple(table("text_readers.toml")["rule"])
 
 

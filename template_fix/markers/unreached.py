@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jinja2 import nodes
 
@@ -65,7 +65,7 @@ def find_unreached(traced: Traced) -> Iterator[Unreached]:
 
 def enlarge_to_reach(traced: Traced, arguments: type) -> Traced:
     """Return a traced template with a larger battery: one that reaches what fields and variables can."""
-    asked: set[tuple[str, Any]] = set()
+    asked: set[tuple[str, object]] = set()
     variables = undeclared(traced.source)
     traced = _enlarged(traced, with_other_arguments(traced.mask.examined.tags, arguments))
     for _ in range(_ROUNDS):
@@ -97,7 +97,7 @@ def _reaching(traced: Traced, probes: Iterable[Probe]) -> Iterator[Probe]:
 
 
 def _setting(
-    wanted: Iterable[tuple[str, Any]], variables: frozenset[str], mask: Mask, arguments: type
+    wanted: Iterable[tuple[str, object]], variables: frozenset[str], mask: Mask, arguments: type
 ) -> Iterator[Probe]:
     """Yield conversations that set variables and fields of a template, each by itself, and all variables together."""
     tags = mask.examined.tags
@@ -128,9 +128,9 @@ def _tests(node: nodes.Node) -> Iterator[nodes.Node | None]:
     yield None
 
 
-def _asked(test: nodes.Node | None, variables: frozenset[str]) -> Iterator[tuple[str, Any]]:
+def _asked(test: nodes.Node | None, variables: frozenset[str]) -> Iterator[tuple[str, object]]:
     """Yield the variables and fields that a test reads, each with what it is compared with, None for nothing."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for node in walk(test) if test else ():
         found.update((name, found.get(name)) for name in _read(node, variables))
         if isinstance(node, nodes.Compare) and node.ops[0].op in ("eq", "in"):

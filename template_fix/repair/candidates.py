@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 from jinja2.utils import Namespace
 
@@ -33,7 +32,7 @@ class _Made(Namespace):
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "asked", asked)
 
-    def __getattribute__(self, name: str) -> Any:
+    def __getattribute__(self, name: str) -> object:
         if name == "__class__":
             return _Made
         answer = name in object.__getattribute__(self, "names")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from template_fix.bounds.limits import step
 from template_fix.contract.examination import Examination
@@ -75,7 +75,7 @@ class Minijinja:
         messages: Sequence[Message],
         tools: Sequence[Tool] | None = None,
         add_generation_prompt: bool = False,
-        **flags: Any,
+        **flags: object,
     ) -> str | Refusal:
         """Return what is printed of messages, or why nothing is."""
         given = {

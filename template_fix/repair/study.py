@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from jinja2 import nodes
 
@@ -57,7 +56,7 @@ class Setting:
     default: bool = True
     captured: bool = False
     ends: tuple[str, ...] = ()
-    switch: Any = None
+    switch: object = None
     assumed: tuple[str, str] | None = None
 
 

@@ -12,7 +12,6 @@ import unicodedata
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
-from typing import Any
 
 ELLIPSIS = "…"
 LONGEST = 1000
@@ -123,7 +122,7 @@ def scrub(text: str) -> str:
     return text
 
 
-def scrub_all(value: Any) -> Any:
+def scrub_all(value: object) -> object:
     """Return a value for JSON with all texts in it scrubbed; tuples come out as lists."""
     if isinstance(value, str):
         return scrub(value)

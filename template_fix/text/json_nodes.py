@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from template_fix.text.edits import Span
 
@@ -13,7 +13,7 @@ Node: TypeAlias = "Leaf | Array | Object | Bulk"
 
 
 # An object as Python's own ``json`` reads and writes it.
-JsonObject = dict[str, Any]
+JsonObject = dict[str, object]
 
 
 class JsonError(ValueError):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection
-from typing import Any
 
 from template_fix.text.edits import Edit, Span
 from template_fix.text.json_nodes import Array, Bulk, JsonError, Leaf, Member, Node, Object, Scalar
@@ -42,7 +41,7 @@ _MERGES_TRIED = 10
 _WORDS: dict[str, Scalar] = {"true": True, "false": False, "null": None}
 
 
-def value_at(text: str, start: int = 0) -> tuple[Any, int]:
+def value_at(text: str, start: int = 0) -> tuple[object, int]:
     """Return the Python value at ``start``, behind white space, as ``json`` decodes it, and where it ends.
 
     Raises JsonError where there is none, or none that Python takes.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from template_fix.bounds.limits import MEGABYTES, LimitExceeded, run_bounded
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError
@@ -41,7 +41,7 @@ def within_limits(
     checkpoint: Checkpoint,
     purpose: str,
     function: Callable[..., R],
-    *args: Any,
+    *args: object,
     computing: float = SECONDS,
     megabytes: int = MEGABYTES,
 ) -> R:
@@ -111,14 +111,14 @@ class Vocabulary:
                 tokenizer = self._tokenizer(lambda model: self._entries_of(token, model), token, {}, hidden=token)
             return tuple(tokenizer.encode(token, add_special_tokens=False).tokens)
 
-    def encoded(self, text: str, parts: Mapping[str, Any], special: bool = False) -> tuple[str, ...]:
+    def encoded(self, text: str, parts: Mapping[str, object], special: bool = False) -> tuple[str, ...]:
         """Return the tokens of a text where some parts of tokenizer.json are others, with those that are put round it
         where ``special`` asks for them. Raises as ``round_trip``."""
         with self._library():
             tokenizer = self._tokenizer(lambda model: self._entries_of(text, model), text, {}, parts=parts)
             return tuple(tokenizer.encode(text, add_special_tokens=special).tokens)
 
-    def words(self, text: str, parts: Mapping[str, Any]) -> tuple[str, ...]:
+    def words(self, text: str, parts: Mapping[str, object]) -> tuple[str, ...]:
         """Return what a text is split into before it is encoded, as ``encoded`` does, without a vocabulary."""
         with self._library():
             tokenizer = self._tokenizer(_alphabet, text, {}, parts=parts)
@@ -161,7 +161,7 @@ class Vocabulary:
         text: str,
         flags: Mapping[str, Mapping[str, bool]],
         hidden: str | None = None,
-        parts: Mapping[str, Any] | None = None,
+        parts: Mapping[str, object] | None = None,
     ) -> Tokenizer:
         from tokenizers import Tokenizer
 

@@ -63,12 +63,12 @@ class Recording:
     outputs: list[tuple[int, str]] = field(default_factory=list)
     holders: set[int] = field(default_factory=set)
     drops: set[tuple[int, int]] = field(default_factory=set)
-    _kept: dict[int, Any] = field(default_factory=dict)
+    _kept: dict[int, object] = field(default_factory=dict)
     _holding: dict[int, tuple[int, bool]] = field(default_factory=dict)
     _last: dict[int, int] = field(default_factory=dict)
     _clock: int = 0
 
-    def __call__(self, value: Any, number: int, kind: str) -> Any:
+    def __call__(self, value: object, number: int, kind: str) -> object:
         """Note a value on its way, and return it, or what shall be in its place."""
         self.reached.add(number)
         if kind == "test":
@@ -88,7 +88,7 @@ class Recording:
             self._follow(number, value)
         return value
 
-    def _follow(self, number: int, value: Any) -> None:
+    def _follow(self, number: int, value: object) -> None:
         """Note where the wanted text goes into an expression and comes out of it no more.
 
         What goes in and what comes out must be both texts, or both lists: a field of a message is not a drop.
@@ -105,7 +105,7 @@ class Recording:
             self.drops.update((number, each) for each, at, kind in held if at > since and kind is text)
 
 
-def holds(value: Any, wanted: str) -> bool:
+def holds(value: object, wanted: str) -> bool:
     """Whether a text, or a text in a list or mapping, holds ``wanted``."""
     if isinstance(value, str):
         return wanted in value
@@ -170,7 +170,7 @@ def trace_template(template: Template, variables: Variables) -> Trace | None:
 
 
 @pass_context
-def _record(context: Context, value: Any, number: int, kind: str) -> Any:
+def _record(context: Context, value: object, number: int, kind: str) -> object:
     return context.parent[_RECORDER](value, number, kind)
 
 
@@ -188,7 +188,7 @@ class _Instrument(NodeTransformer):
         self.kept = frozenset(_kept(self.tree))
         self.numbers = {id(node): number for number, node in enumerate(walk(self.tree))}
 
-    def visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> Any:
+    def visit(self, node: nodes.Node, *args: object, **kwargs: object) -> Any:
         number = self.numbers.get(id(node))
         original = self.template.all_nodes[number] if number is not None else node
         span = self.template.span(original)

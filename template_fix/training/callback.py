@@ -47,7 +47,7 @@ class PreflightCallback(TrainerCallback):
         *,
         mode: Mode = "raise",
         rows: int = 64,
-        prompts: Sequence[Any] = (),
+        prompts: Sequence[object] = (),
         every: int | None = None,
         max_new_tokens: int = 512,
         log: Callable[[dict[str, float]], None] | None = None,
@@ -60,27 +60,27 @@ class PreflightCallback(TrainerCallback):
         self.labels: Labels | None = None
         self._tags: Pairs | None = None
 
-    def on_train_begin(self, args: object, state: Any, control: object, **given: Any) -> None:
+    def on_train_begin(self, args: object, state: object, control: object, **given: object) -> None:
         """Look at the batches, where the trainer has made them already."""
         self.labels = None
         self._look(state, **given)
 
-    def on_step_begin(self, args: object, state: Any, control: object, **given: Any) -> None:
+    def on_step_begin(self, args: object, state: object, control: object, **given: object) -> None:
         """Look at the batches before the first step at the latest."""
         self._look(state, **given)
 
-    def on_step_end(self, args: object, state: Any, control: object, **given: Any) -> None:
+    def on_step_end(self, args: object, state: Any, control: object, **given: object) -> None:
         """Let the model answer every so many steps."""
         if self.every and state.global_step % self.every == 0:
             self._watch(state, "", **given)
 
-    def on_evaluate(self, args: object, state: Any, control: object, metrics: Any = None, **given: Any) -> None:
+    def on_evaluate(self, args: object, state: object, control: object, metrics: Any = None, **given: object) -> None:
         """Let the model answer at each evaluation."""
         measured = self._watch(state, "eval_", **given)
         if metrics is not None:
             metrics.update(measured)
 
-    def _look(self, state: Any, train_dataloader: Any = None, **given: Any) -> None:
+    def _look(self, state: Any, train_dataloader: object = None, **given: object) -> None:
         if self.labels is not None or train_dataloader is None:
             return
         tokenizer = self._tokenizer(given)
@@ -110,7 +110,7 @@ class PreflightCallback(TrainerCallback):
             except BrokenRow:
                 continue
 
-    def _watch(self, state: Any, prefix: str, **given: Any) -> dict[str, float]:
+    def _watch(self, state: Any, prefix: str, **given: object) -> dict[str, float]:
         if not self.prompts:
             return {}
         tokenizer, tags = self._tokenizer(given), self._tags_of(given)
@@ -147,13 +147,13 @@ class PreflightCallback(TrainerCallback):
             model.train(training)
         return Said(text, tokenizer.decode(generated[0, ids.shape[1] :], skip_special_tokens=True))
 
-    def _tokenizer(self, given: Mapping[str, Any]) -> Tokenizer:
+    def _tokenizer(self, given: Mapping[str, object]) -> Tokenizer:
         found = self.tokenizer or given.get("processing_class") or given.get("tokenizer")
         if found is None:
             raise PreflightError("the trainer has no tokenizer; give the callback one: PreflightCallback(tokenizer=…)")
         return getattr(found, "tokenizer", found)
 
-    def _tags_of(self, given: Mapping[str, Any]) -> Pairs:
+    def _tags_of(self, given: Mapping[str, object]) -> Pairs:
         if self._tags is None:
             self._tags = tags_of(self._tokenizer(given))
         return self._tags
@@ -181,9 +181,9 @@ def _first(dataset: Any, rows: int) -> Iterator[Any]:
     return islice(iter(dataset), rows)
 
 
-def _ends(tokenizer: Tokenizer, model: Any) -> set[int]:
+def _ends(tokenizer: Tokenizer, model: object) -> set[int]:
     """Return the ids that end a turn: what generation stops at."""
     config = getattr(model, "generation_config", None)
     stops = getattr(config, "eos_token_id", None)
-    found: Iterable[Any] = stops if isinstance(stops, (list, tuple)) else [stops]
+    found: Iterable[object] = stops if isinstance(stops, (list, tuple)) else [stops]
     return {each for each in (*found, tokenizer.eos_token_id) if each is not None}

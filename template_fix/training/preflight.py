@@ -82,7 +82,7 @@ class Preflight:
     repaired: tuple[str, ...] = ()
     check: RowCheck | None = field(default=None, repr=False)
 
-    def rewrite(self, dataset: Any) -> Iterator[Any]:
+    def rewrite(self, dataset: Any) -> Iterator[object]:
         """Yield all rows with reasoning moved to where the tokenizer's template prints it as such, or as they are.
 
         A row is changed only where it was rendered, with all of its reasoning between the model's own tags.
@@ -104,7 +104,7 @@ class Preflight:
 
 def preflight(
     tokenizer: Tokenizer,
-    dataset: Any = None,
+    dataset: object = None,
     *,
     fix: bool = False,
     mark: bool = False,
@@ -113,7 +113,7 @@ def preflight(
     options: Options | None = None,
     columns: Mapping[str, str] | None = None,
     chat_template_kwargs: Mapping[str, object] | None = None,
-    collator: Callable[[list[dict[str, object]]], Any] | None = None,
+    collator: Callable[[list[dict[str, object]]], object] | None = None,
 ) -> Preflight:
     """Say what a tokenizer or processor in memory loses, or repair it, before anything is trained with it.
 
@@ -188,7 +188,7 @@ def _row_check(
     return replace(now, templates=templates, release=_release(tokenizer))
 
 
-def _splits(dataset: Any) -> list[tuple[str, Any]]:
+def _splits(dataset: object) -> list[tuple[str, Any]]:
     splits = dataset if isinstance(dataset, Mapping) else {"dataset": dataset}
     return [(str(name), rows) for name, rows in splits.items()]
 

@@ -22,7 +22,7 @@ from template_fix.repair.study import Study
 _TEXT = "zigzag"
 # Numbers that stand for null, true and false.
 _FIRST = 73001
-_VALUES: tuple[Any, ...] = (
+_VALUES: tuple[object, ...] = (
     *(None, True, False, 7, -1.5, "", "plain", 'it\'s "quoted"', {}, [], {"key": "one"}, ["one", "two"]),
     {"key": {"inner": [None, False, "é"]}},
     [{"key": True}, None, "x"],
@@ -40,7 +40,7 @@ def _probes(study: Study) -> Iterator[Probe]:
             yield replace(called, special=f"arguments of the type {arguments.__name__}", ordinary=False)
 
 
-def _calling(study: Study, value: Any, name: str, *, alone: bool = False) -> Probe:
+def _calling(study: Study, value: object, name: str, *, alone: bool = False) -> Probe:
     """Return a conversation whose call has an argument of this value, beside one that is text or by itself."""
     called = probe("ucta", study.tags, "plain", arguments=study.arguments)
     user, turn, *rest = called.messages
@@ -70,7 +70,7 @@ def _owed(study: Study) -> Owed:
     return owed
 
 
-def _in_place(study: Study, each: Rendering, text: str, value: Any) -> str:
+def _in_place(study: Study, each: Rendering, text: str, value: object) -> str:
     """Return a text with a value in JSON, where it is printed as Python: the whole of it, or null and truths inside."""
     told = _told_with(study, each, _TEXT)
     if not isinstance(value, str) and told.count(_TEXT) == 1 and told.replace(_TEXT, str(value)) == text:
@@ -91,7 +91,7 @@ def _in_place(study: Study, each: Rendering, text: str, value: Any) -> str:
     return told
 
 
-def _numbered(value: Any, leaves: list[Any]) -> tuple[Any, list[Any]]:
+def _numbered(value: object, leaves: list[object]) -> tuple[object, list[object]]:
     """Return a value with numbers in the place of null, true and false, and these in their order."""
     if value is None or isinstance(value, bool):
         leaves.append(value)
@@ -103,7 +103,7 @@ def _numbered(value: Any, leaves: list[Any]) -> tuple[Any, list[Any]]:
     return value, leaves
 
 
-def _told_with(study: Study, each: Rendering, value: Any) -> str:
+def _told_with(study: Study, each: Rendering, value: object) -> str:
     """Return what is printed with another value in the arguments of a conversation."""
     made = []
     for message in each.probe.messages[: each.upto]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from jinja2 import nodes
 
@@ -20,7 +19,7 @@ from template_fix.text.edits import Edit, Span, apply
 _MOST = 6
 _SHAPES = ("uct", "ucta", "suctaua", "uctcta", "uctua")
 _FORMS = (("", False), (None, False), (None, True))
-_ABSENT: Any = object()
+_ABSENT: object = object()
 _WHY = "A call without content is printed as the same call with an empty text; all else is printed as before."
 
 
@@ -50,7 +49,7 @@ def _says_nothing(message: Message) -> bool:
     return bool(message.get("tool_calls")) and not message.get("content")
 
 
-def _with_content(message: Message, content: Any) -> Message:
+def _with_content(message: Message, content: object) -> Message:
     """Return a message with its content in another form, where it is one that says nothing."""
     if not _says_nothing(message):
         return message

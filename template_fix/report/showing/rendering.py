@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from template_fix.bounds.limits import LimitExceeded, run_bounded
 from template_fix.conversations.builtin import Conversation, built_in
@@ -99,7 +99,7 @@ def show_printed(render: Render, conversation: Conversation) -> Shown:
     return Shown(conversation.title, tuple(Turn(role, tuple(runs)) for role, runs in zip(roles, regions, strict=True)))
 
 
-def requests_of(conversation: Conversation) -> list[list[dict[str, Any]]]:
+def requests_of(conversation: Conversation) -> list[list[dict[str, object]]]:
     """Return the messages of each rendering that `show_printed` asks for, in its order.
 
     It asks for the conversation and for its beginnings, and then for the same with its words in disguise, unless the
@@ -115,7 +115,7 @@ def _both(conversation: Conversation) -> tuple[Sequence[Message], Sequence[Messa
     return conversation.messages, disguised, disguise
 
 
-def _renderings(messages: Sequence[Message]) -> list[list[dict[str, Any]]]:
+def _renderings(messages: Sequence[Message]) -> list[list[dict[str, object]]]:
     ready = prepare_messages(messages)
     return [ready, *(ready[: number + 1] for number in range(len(ready)))]
 
@@ -149,7 +149,7 @@ def _with_texts(message: Message, change: Callable[[str], str]) -> dict[str, obj
     return {**rest, **changed}
 
 
-def _change(value: Any, change: Callable[[str], str], key: str = "") -> Any:
+def _change(value: object, change: Callable[[str], str], key: str = "") -> object:
     if isinstance(value, str):
         # What kind of block or call it is, and which call an answer belongs to, is structure and not text.
         return value if key in ("type", "id") else change(value)

@@ -23,7 +23,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from template_fix.conversations.probe import Probe, probe
 from template_fix.repair import places
@@ -111,7 +110,7 @@ def _in_calls(study: Study) -> Iterator[Found]:
         yield Found(f"arguments are printed as Python, and not as JSON: {values}", found[0][3], shown, _FIX)
 
 
-def _calling(study: Study, value: Any) -> Probe:
+def _calling(study: Study, value: object) -> Probe:
     """Return a conversation whose call has an argument of this value, beside one that is text."""
     called = probe("ucta", study.tags, "plain")
     user, turn, *rest = called.messages
