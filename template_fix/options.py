@@ -10,7 +10,7 @@ from typing import Any
 from template_fix.text.display import UserError
 
 # Template variables and their values, in order.
-Flags = tuple[tuple[str, Any], ...]
+Flags = tuple[tuple[str, object], ...]
 
 
 class UnknownCodeError(UserError, ValueError):

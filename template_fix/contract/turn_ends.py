@@ -41,7 +41,7 @@ def turn_ends(examined: Examination) -> TurnEnds | None:
     begins, prompt, behind = one
     front, _, between, *_ = two
     marks = MARK.findall(between)
-    first = MARK.search(begins.removeprefix(examined.renderer.variables.get("bos_token", "")))
+    first = MARK.search(begins.removeprefix(str(examined.renderer.variables.get("bos_token", ""))))
     # A mark in front of the first question, too, begins a message, unless another does and a default system text ends.
     ends = marks and (marks[0] not in front or (len(marks) > 1 and first is not None and marks[0] != first.group()))
     end = marks[0] if ends else ""

@@ -11,20 +11,16 @@ from template_fix.conversations.tags import Tags
 from template_fix.jinja.renderer import Message, Tool, prepare_messages
 from template_fix.options import Flags
 
-TOOLS: tuple[Tool, ...] = (
-    {
-        "type": "function",
-        "function": {
-            "name": "look_up",
-            "description": "Look a word up.",
-            "parameters": {
-                "type": "object",
-                "properties": {"word": {"type": "string", "description": "The word."}},
-                "required": ["word"],
-            },
-        },
+_FUNCTION = {
+    "name": "look_up",
+    "description": "Look a word up.",
+    "parameters": {
+        "type": "object",
+        "properties": {"word": {"type": "string", "description": "The word."}},
+        "required": ["word"],
     },
-)
+}
+TOOLS: tuple[Tool, ...] = ({"type": "function", "function": _FUNCTION},)
 
 
 # How reasoning comes: not at all, inside of content, in a field, or inside of content and then in a field.
@@ -111,7 +107,7 @@ class Probe:
         """Return the tools that this conversation may use."""
         if self.toolset == "none" or not (self.offered or set(self.shape) & set(CALLS)):
             return None
-        return tuple({**tool, **tool["function"]} for tool in TOOLS) if self.toolset.startswith("bare") else TOOLS
+        return tuple({**tool, **_FUNCTION} for tool in TOOLS) if self.toolset.startswith("bare") else TOOLS
 
     def turns(self) -> Iterator[int]:
         """Yield the index of each assistant message that answers somebody else's."""

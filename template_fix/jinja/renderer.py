@@ -20,8 +20,8 @@ from template_fix.text.edits import Span
 
 # A message and a tool may hold anything that a template looks for; a few keys have a meaning for all of them.
 Message = Mapping[str, Any]
-Tool = Mapping[str, Any]
-Variables = Mapping[str, Any]
+Tool = Mapping[str, object]
+Variables = Mapping[str, object]
 REASONING_FIELDS = ("reasoning_content", "thinking", "reasoning")
 
 
@@ -80,6 +80,7 @@ class Renderer:
         messages: Sequence[Message],
         tools: Sequence[Tool] | None = None,
         add_generation_prompt: bool = False,
+        /,
         **flags: object,
     ) -> str | Failure:
         """Return what the template prints for these arguments, or the reason why it doesn't."""
