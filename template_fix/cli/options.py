@@ -216,6 +216,8 @@ _DEFAULT_HELP = (
     "What a repaired template does where preserve_thinking isn't passed: keep reasoning, or do what it used to."
 )
 _DEFAULTS = click.Choice(["preserve", "original"])
+# What every rendering is given.
+_OWN = ("messages", "tools", "documents", "add_generation_prompt")
 
 
 def _flags(_: click.Context, __: click.Parameter, given: Sequence[str]) -> Flags:
@@ -224,7 +226,10 @@ def _flags(_: click.Context, __: click.Parameter, given: Sequence[str]) -> Flags
 
     if wrong := [each for each in given if not each.partition("=")[0].isidentifier()]:
         raise click.BadParameter(f"{wrong[0]}: write NAME=VALUE, with the name of a variable of the template")
-    return tuple(flag(each) for each in given)
+    flags = tuple(flag(each) for each in given)
+    if own := [name for name, _ in flags if name in _OWN]:
+        raise click.BadParameter(f"{own[0]} is what each conversation brings itself; name another variable")
+    return flags
 
 
 _default = click.option("--default", type=_DEFAULTS, default="preserve", show_default=True, help=_DEFAULT_HELP)

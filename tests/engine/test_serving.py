@@ -45,9 +45,12 @@ def test_the_command_takes_variables(tmp_path: Path, given: str, code: int) -> N
     assert main(["check", str(tmp_path), "--select", "TF201", "--set", given]) == code
 
 
-@pytest.mark.parametrize("given", ["=1", "a b=1", "", "1=2"])
-def test_what_names_no_variable_is_bad_usage(tmp_path: Path, given: str) -> None:
+@pytest.mark.parametrize("given", ["=1", "a b=1", "", "1=2", "messages=[]", "add_generation_prompt=true"])
+def test_what_names_no_variable_of_a_caller_is_bad_usage(
+    tmp_path: Path, given: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["check", str(tmp_path), "--set", given]) == 2
+    assert "name" in capsys.readouterr().err
 
 
 def test_rows_that_bring_their_own_variables_keep_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

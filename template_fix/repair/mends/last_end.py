@@ -152,8 +152,8 @@ def _behind_loops(study: Study) -> Iterator[Proposal]:
     ends = turn_ends(study.examined)
     between = (parts_around_texts(study.examined, "uaua") or ["", "", ""])[2]
     tail = _tail("", between, ends.between if ends else "")
-    eos = study.variables.get("eos_token")
-    said = f"eos_token ~ {literal(tail[len(eos) :])}" if isinstance(eos, str) and eos and tail.startswith(eos) else literal(tail)
+    eos = str(study.variables.get("eos_token") or "")
+    said = f"eos_token ~ {literal(tail[len(eos) :])}" if eos and tail.startswith(eos) else literal(tail)
     said = said.removesuffix(" ~ ''")
     loops = [study.template.span(node) for node in study.template.tree.body if isinstance(node, nodes.For)]
     for span in filter(None, loops if tail else ()):
