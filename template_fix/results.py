@@ -9,7 +9,7 @@ from hashlib import sha256
 
 from template_fix.options import Flags
 from template_fix.text.display import cut
-from template_fix.text.edits import Edit, Span, differing
+from template_fix.text.edits import Edit, Span, differing_spans
 from template_fix.text.html import escape_text, tag_parts
 
 # How much of a text is shown in a notebook.
@@ -68,7 +68,9 @@ class Evidence:
 
 def compare_texts(subject: str, one: str, other: str, labels: tuple[str, str]) -> Evidence:
     """Return the experiment that gave two texts, with the part in which they differ as what is lost, and stray."""
-    lost, stray = (_differing_part(text, span) for text, span in zip((one, other), differing(one, other), strict=True))
+    lost, stray = (
+        _differing_part(text, span) for text, span in zip((one, other), differing_spans(one, other), strict=True)
+    )
     return Evidence(subject, one, other, lost, stray, labels)
 
 

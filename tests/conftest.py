@@ -68,7 +68,7 @@ def _in_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
     bounded = (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_FSIZE)
 
-    def begin(function: Callable[..., bytes], args: tuple[Any, ...], *, speaks: bool = False) -> child.Wait:
+    def begin(function: Callable[..., bytes], args: tuple[Any, ...], *, show_stderr: bool = False) -> child.Wait:
         pickle.dumps((function, args))  # as for a child that is a fresh interpreter
         before = [resource.getrlimit(each) for each in bounded]
         try:

@@ -1,12 +1,12 @@
-"""Child processes that answer with bytes: started so that nothing of the caller's can stop them, and gone when it is.
+"""Child processes that answer with bytes. No setting of the caller can break them, and none outlives the caller.
 
-A process with one thread forks, which is quick. In one with several, a lock that another thread holds while it forks
-stays locked in the child for ever; so there a `_Nursery` forks, a fresh interpreter that has one thread and waits to
-be asked. Where nothing can fork (Windows), each child is a fresh interpreter. These are isolated, and the working
-directory is not on their path: it may be a model's, with a `template_fix.py` of its own.
+A process with one thread forks, which is quick. In a process with several threads, a lock that another thread holds
+during the fork would stay locked in the child for ever. So there a `_ForkServer` forks instead: a fresh interpreter
+with one thread that waits for requests. On systems without fork (Windows), each child is a fresh interpreter. Fresh
+interpreters are isolated, and the working directory is not on their path: it may be a model's directory with a
+`template_fix.py` of its own.
 
-No child outlives its parent, however that ends: it looks every second, and whenever it has computed for half a second
-(see ``limits``), whether the parent is still there.
+A child checks whether its parent still runs: every second, and after each half second of computing time (`limits`).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from contextlib import suppress
 from typing import NoReturn
 
 Function = Callable[..., bytes]
-# Waits for the answer until a time of `time.monotonic`. Returns None where the child died without one, and raises
-# TimeoutError. It must be called, and once: it also reaps the child.
+# Waits for the answer until a deadline, a time of `time.monotonic`. Returns None if the child died without an answer,
+# and raises TimeoutError. It must be called exactly once: it also reaps the child.
 Wait = Callable[[float], "bytes | None"]
 
 _LARGEST = 128 << 20
@@ -38,26 +38,26 @@ _LOOK = 1.0
 _parent = 0
 
 
-def begin(function: Function, args: tuple[object, ...], *, speaks: bool = False) -> Wait:
-    """Start ``function(*args)`` in a child process and return what waits for its answer.
+def begin(function: Function, args: tuple[object, ...], *, show_stderr: bool = False) -> Wait:
+    """Start ``function(*args)`` in a child process and return a function that waits for its answer.
 
-    In a fresh interpreter the function and its arguments arrive pickled. Only one that ``speaks`` has this process's
-    stderr, for bars that tell how far it is: panics and aborts of a library write there, too.
+    The function and its arguments are pickled unless this process forks. With ``show_stderr`` the child writes to this
+    process's stderr, for progress bars. By default it doesn't: panics of a library would show up there as well.
     """
     if not hasattr(os, "fork"):
-        return _spawned(function, args, speaks)
+        return _spawn(function, args, show_stderr)
     if has_threads():
-        return _from_nursery(function, args, speaks)
-    return _forked(function, args, speaks)
+        return _fork_in_server(function, args, show_stderr)
+    return _fork(function, args, show_stderr)
 
 
 def has_threads() -> bool:
-    """Whether this process has another thread than the one that asks."""
+    """Whether this process has more than one thread."""
     return len(sys._current_frames()) > 1
 
 
 def die_with_parent() -> None:
-    """End this process where its parent is gone; to be called in a child."""
+    """End this process if its parent is gone; call it in a child only."""
     if _parent and os.getppid() != _parent:
         os._exit(1)
 
@@ -65,13 +65,13 @@ def die_with_parent() -> None:
 # The parent's side
 
 
-def _forked(function: Function, args: tuple[object, ...], speaks: bool) -> Wait:
+def _fork(function: Function, args: tuple[object, ...], show_stderr: bool) -> Wait:
     reader, writer = os.pipe()
     parent = os.getpid()
     child = os.fork()
     if child == 0:
         os.close(reader)
-        _answer(writer, parent, lambda: (speaks, function, args))
+        _answer(writer, parent, lambda: (show_stderr, function, args))
     os.close(writer)
 
     def wait(deadline: float) -> bytes | None:
@@ -81,15 +81,15 @@ def _forked(function: Function, args: tuple[object, ...], speaks: bool) -> Wait:
             os.close(reader)
             with suppress(ChildProcessError):  # the caller's program may reap all children, or have them reaped
                 os.waitpid(child, 0)
-        return _framed(received)
+        return _unframe(received)
 
     return wait
 
 
 def _read(reader: int, deadline: float, kill: Callable[[bytes], None]) -> bytes:
-    """Return what comes until the writer is gone; ``kill`` gets what has come where that ends otherwise.
+    """Return everything until the writer closes its end; else call ``kill`` with what was received so far.
 
-    What lies there is read even after the deadline: this process may have waited for another child.
+    Data that is there already is read even after the deadline: this process may have waited for another child.
     """
     received = bytearray()
     poll = select.poll()
@@ -113,25 +113,25 @@ def _read(reader: int, deadline: float, kill: Callable[[bytes], None]) -> bytes:
     return b""
 
 
-def _framed(received: bytes) -> bytes | None:
-    """Return the answer that a child has written behind its number, None where it isn't whole."""
+def _unframe(received: bytes) -> bytes | None:
+    """Return the answer that follows the child's process id and its length, or None if it isn't complete."""
     start = 2 * _NUMBER.size
     if len(received) < start or len(received) - start != _NUMBER.unpack_from(received, _NUMBER.size)[0]:
         return None
     return received[start:]
 
 
-class _Nursery:
-    """A fresh interpreter of one thread that forks for this process."""
+class _ForkServer:
+    """A fresh interpreter with one thread that forks for this process."""
 
     def __init__(self) -> None:
         self.owner = os.getpid()
         self.control, theirs = socket.socketpair()
-        # What is imported here will be needed there; the callback is the trainer's, and imports all of transformers.
+        # It imports the same modules, but not the trainer's callback, which imports all of transformers.
         known = sorted(name for name in sys.modules if name.startswith("template_fix.") and "callback" not in name)
-        given = (json.dumps(_path()), str(theirs.fileno()), str(self.owner), json.dumps(known))
+        given = (json.dumps(_module_path()), str(theirs.fileno()), str(self.owner), json.dumps(known))
         with theirs:
-            # It leaves a child behind and ends: a program that waits for all of its children shall not wait for this.
+            # The started process forks and ends at once: a program that waits for all of its children must not hang.
             subprocess.run(
                 [sys.executable, "-I", "-c", _SERVE, *given],
                 pass_fds=[theirs.fileno()],
@@ -144,22 +144,22 @@ class _Nursery:
         socket.send_fds(self.control, [b"x"], [end.fileno()])
 
 
-# The last one is used. One that two threads made at once stays, too: its children end with it.
-_nurseries: list[_Nursery] = []
+# The last one is used. If two threads made one each at the same time, both stay: their children end with them.
+_fork_servers: list[_ForkServer] = []
 
 
-def _from_nursery(function: Function, args: tuple[object, ...], speaks: bool) -> Wait:
-    request = pickle.dumps((dict(os.environ), (speaks, function, args)))
+def _fork_in_server(function: Function, args: tuple[object, ...], show_stderr: bool) -> Wait:
+    request = pickle.dumps((dict(os.environ), (show_stderr, function, args)))
     ours, theirs = socket.socketpair()
     with theirs:
         try:
-            if not _nurseries or _nurseries[-1].owner != os.getpid():
-                _nurseries.append(_Nursery())
-            _nurseries[-1].ask(theirs)
+            if not _fork_servers or _fork_servers[-1].owner != os.getpid():
+                _fork_servers.append(_ForkServer())
+            _fork_servers[-1].ask(theirs)
         except OSError:  # it was killed
-            _nurseries.append(_Nursery())
-            _nurseries[-1].ask(theirs)
-    with suppress(OSError):  # a child that died tells so by its answer
+            _fork_servers.append(_ForkServer())
+            _fork_servers[-1].ask(theirs)
+    with suppress(OSError):  # a child that died is noticed by its missing answer
         ours.sendall(_NUMBER.pack(len(request)) + request)
 
     def kill(received: bytes) -> None:
@@ -169,21 +169,21 @@ def _from_nursery(function: Function, args: tuple[object, ...], speaks: bool) ->
     def wait(deadline: float) -> bytes | None:
         with ours:
             received = _read(ours.fileno(), deadline, kill)
-        return _framed(received)
+        return _unframe(received)
 
     return wait
 
 
-def _spawned(function: Function, args: tuple[object, ...], speaks: bool) -> Wait:
+def _spawn(function: Function, args: tuple[object, ...], show_stderr: bool) -> Wait:
     child = subprocess.Popen(
-        [sys.executable, "-I", "-c", _ALONE, json.dumps(_path())],
+        [sys.executable, "-I", "-c", _ALONE, json.dumps(_module_path())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=None if speaks else subprocess.DEVNULL,
+        stderr=None if show_stderr else subprocess.DEVNULL,
     )
     assert child.stdin is not None and child.stdout is not None
     received = bytearray()
-    # Its input stays open: that it closes tells the child that this process is gone.
+    # Its input stays open: once it is closed, the child knows that this process is gone.
     listening = threading.Thread(target=lambda: received.extend(child.stdout.read(_LARGEST)), daemon=True)  # type: ignore[union-attr]
     with suppress(OSError):
         child.stdin.write(pickle.dumps((function, args)))
@@ -198,13 +198,13 @@ def _spawned(function: Function, args: tuple[object, ...], speaks: bool) -> Wait
         finally:
             child.kill()
             child.communicate()
-        return _framed(bytes(received))
+        return _unframe(bytes(received))
 
     return wait
 
 
-def _path() -> list[str]:
-    """Return where a fresh interpreter finds modules: as this one does, but for the working directory."""
+def _module_path() -> list[str]:
+    """Return the module path for a fresh interpreter: this one's, without the working directory."""
     with suppress(OSError):
         here = os.path.realpath(os.getcwd())
         package = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
@@ -215,27 +215,27 @@ def _path() -> list[str]:
 
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from template_fix.bounds import child; "
 _SERVE = _START + "child.serve(*map(int, sys.argv[2:4]), json.loads(sys.argv[4]))"
-_ALONE = _START + "child.alone()"
+_ALONE = _START + "child.answer_on_stdin()"
 
 
 # The child's side
 
 
 def serve(control: int, parent: int, modules: list[str]) -> None:
-    """Be a nursery: fork for each descriptor that comes through ``control``, until the process ``parent`` is gone."""
+    """Run the fork server: fork for each descriptor that arrives on ``control``, until process ``parent`` is gone."""
     from importlib import import_module
 
     if os.fork():
         os._exit(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system reaps its children
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system reaps the children
     for name in modules:
         with suppress(ImportError):
             import_module(name)
     asked = socket.socket(fileno=control)
     poll = select.poll()  # unlike select, it takes descriptors of any number
     poll.register(asked, select.POLLIN)
-    while _lives(parent):
+    while _is_alive(parent):
         if poll.poll(1000 * _LOOK):
             try:
                 received, descriptors, _, _ = socket.recv_fds(asked, 1, 1)
@@ -247,7 +247,7 @@ def serve(control: int, parent: int, modules: list[str]) -> None:
                 _fork_for(end, asked)
 
 
-def _lives(process: int) -> bool:
+def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -258,15 +258,15 @@ def _lives(process: int) -> bool:
 
 
 def _fork_for(end: int, asked: socket.socket) -> None:
-    nursery = os.getpid()
+    server = os.getpid()
     if os.fork() == 0:
         asked.close()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        _answer(end, nursery, lambda: _requested(end))
+        _answer(end, server, lambda: _read_request(end))
     os.close(end)
 
 
-def _requested(end: int) -> tuple[bool, Function, tuple[object, ...]]:
+def _read_request(end: int) -> tuple[bool, Function, tuple[object, ...]]:
     with open(end, "rb", closefd=False) as asked:
         (length,) = _NUMBER.unpack(asked.read(_NUMBER.size))
         environment, work = pickle.loads(asked.read(length))
@@ -276,14 +276,14 @@ def _requested(end: int) -> tuple[bool, Function, tuple[object, ...]]:
 
 
 def _answer(end: int, parent: int, work: Callable[[], tuple[bool, Function, tuple[object, ...]]]) -> NoReturn:
-    """Write this child's number, and then the length of its answer and the answer; end the process."""
+    """Write this child's process id, then the length of its answer and the answer; end the process."""
     global _parent
     _parent = parent
     code = 1
     try:
         _write(end, _NUMBER.pack(os.getpid()))
-        speaks, function, args = work()
-        _leave_the_caller_alone(speaks)
+        show_stderr, function, args = work()
+        _detach_from_caller(show_stderr)
         answer = function(*args)
         _write(end, _NUMBER.pack(len(answer)) + answer)
         code = 0
@@ -291,17 +291,17 @@ def _answer(end: int, parent: int, work: Callable[[], tuple[bool, Function, tupl
         os._exit(code)
 
 
-def _leave_the_caller_alone(speaks: bool) -> None:
-    """Undo what was inherited of signals and streams, and look each second whether the parent is still there."""
+def _detach_from_caller(show_stderr: bool) -> None:
+    """Reset inherited signal handlers and streams, and check each second whether the parent still runs."""
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGXCPU):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, lambda number, frame: die_with_parent())
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # what the caller has blocked would never arrive here
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # signals that the caller has blocked would never arrive here
     signal.setitimer(signal.ITIMER_REAL, _LOOK, _LOOK)
     nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1) if speaks else (0, 1, 2):
+    for stream in (0, 1) if show_stderr else (0, 1, 2):
         os.dup2(nowhere, stream)
 
 
@@ -311,8 +311,8 @@ def _write(end: int, data: bytes) -> None:
         view = view[os.write(end, view) :]
 
 
-def alone() -> None:
-    """Answer one request that comes through standard input, in an interpreter of its own; runs where nothing forks."""
+def answer_on_stdin() -> None:
+    """Answer one request from standard input, in a fresh interpreter; used on systems without fork."""
     function, args = pickle.load(sys.stdin.buffer)
 
     def end_with_parent() -> None:

@@ -1,13 +1,13 @@
-"""Bounds on time and memory for work on what strangers wrote: templates, tokenizers, answers of a Hub.
+"""Limits on time and memory for work on what strangers wrote: templates, tokenizers, answers of the Hub.
 
-A template is a program that somebody put on the Hub. Jinja's sandbox keeps it from files and modules, not from
-looping for ever or building a gigabyte, and jinja2 folds constants while it compiles, so that ``{{ 'x' * 900000000 }}``
-takes its toll before anything is rendered. So all work on templates runs in a child process: `run_bounded` starts it,
-`step` limits each single parse, compilation and rendering inside it, and refuses to begin one anywhere else. The
-tokenizers library runs there, too.
+A template is a program that somebody put on the Hub. Jinja's sandbox keeps it away from files and modules, but doesn't
+stop it from looping for ever or building a gigabyte of text. And jinja2 folds constants while it compiles, so
+``{{ 'x' * 900000000 }}`` takes time and memory even before it is rendered. So all work on templates runs in a child
+process: `run_bounded` starts it, and `step` limits each parse, compilation and rendering in it. `step` raises an error
+in any other process. The tokenizers library runs in such a child process, too.
 
-Memory is bounded by RLIMIT_AS, which Linux enforces and macOS doesn't; Windows has no such limit. There, time is the
-only bound.
+Memory is limited by RLIMIT_AS, which Linux enforces and macOS doesn't; Windows has no such limit. On these two, time
+is the only limit.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ R = TypeVar("R")
 
 STEP_SECONDS = 2.0
 MEGABYTES = 512
-# With this process, so many children stay below 1.5 GB.
+# So many children and this process together stay below 1.5 GB.
 AT_ONCE = min(2, os.cpu_count() or 1)
 _TICK = 0.5
-# How much longer than its computing time a call may take on a machine that is busy with other work.
+# A call may take this many times its computing time, on a machine that is busy with other work.
 _PATIENCE = 10
 _in_child = False
-# Set by tests and benchmarks, which may work on templates in their own process: whose these are is known there.
+# Tests and benchmarks set it to work on templates in their own process: they trust these templates.
 trusted = False
-# How many more ticks the step under way may last, and all of the call; None where there is no bound.
+# How many more ticks the current step may take, and the whole call; None for no limit.
 _ticks_left: int | None = None
 _all_ticks_left: int | None = None
 
@@ -50,11 +50,11 @@ class LimitExceeded(Exception):
 
 
 class TimeExceeded(LimitExceeded):
-    """All of a bounded call took more time than it may."""
+    """A bounded call as a whole took more time than it may."""
 
 
 class StepExceeded(BaseException):
-    """One step took too long. Not an Exception, so that nothing on the way mistakes it for the template's own."""
+    """One step took too long. It is no Exception, so that no handler takes it for an error of the template."""
 
 
 class _Overdue(BaseException):
@@ -62,7 +62,7 @@ class _Overdue(BaseException):
 
 
 class ChildError(RuntimeError):
-    """The child process died of a fault in this program; the message holds its traceback."""
+    """The child process died of a bug in this program; the message holds its traceback."""
 
 
 def run_bounded(
@@ -71,16 +71,16 @@ def run_bounded(
     seconds: float = 600.0,
     computing: float | None = None,
     megabytes: int = MEGABYTES,
-    speaks: bool = False,
+    show_stderr: bool = False,
 ) -> R:
-    """Return ``function(*args)``, computed in a child process within the limits.
+    """Return ``function(*args)``, computed in a child process within limits.
 
-    ``seconds`` is wall-clock time for the whole, ``computing`` the time of a processor that it may take, where that is
-    bounded, ``megabytes`` what the child may allocate beyond what this process holds. Only a child that ``speaks``
-    writes to stderr. Arguments are pickled where the child is a fresh interpreter, results always. Raises
-    LimitExceeded, or what ``function`` raised. Inside a bounded call it just calls the function: limits nest.
+    ``seconds`` limits wall-clock time, ``computing`` processor time (None: no limit), and ``megabytes`` what the child
+    may allocate beyond the memory of this process. The child writes to stderr only with ``show_stderr``. Results are
+    always pickled, arguments unless this process forks. Raises LimitExceeded, or what ``function`` raised. Inside of a
+    bounded call it just calls the function: the outer limits hold.
     """
-    return start(function, *args, seconds=seconds, computing=computing, megabytes=megabytes, speaks=speaks)()
+    return start(function, *args, seconds=seconds, computing=computing, megabytes=megabytes, show_stderr=show_stderr)()
 
 
 def start(
@@ -89,15 +89,15 @@ def start(
     seconds: float = 600.0,
     computing: float | None = None,
     megabytes: int = MEGABYTES,
-    speaks: bool = False,
+    show_stderr: bool = False,
 ) -> Callable[[], R]:
-    """Begin a bounded call, and return what waits for it and returns its result, or raises, as `run_bounded` does.
+    """Start a bounded call and return a function that waits for it and returns or raises as `run_bounded` does.
 
-    What it returns must be called, and once: it also reaps the child.
+    The returned function must be called exactly once: it also reaps the child.
     """
     if _in_child:
         return partial(function, *args)
-    wait = child.begin(answer_to, (function, args, megabytes, computing), speaks=speaks)
+    wait = child.begin(run_and_pickle, (function, args, megabytes, computing), show_stderr=show_stderr)
     deadline = time.monotonic() + seconds
 
     def result() -> R:
@@ -122,10 +122,10 @@ def run_in_turn(
     computing: float,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> Iterator[R | LimitExceeded]:
-    """Yield ``function(*each)`` or why it was stopped, for each of ``arguments`` in their order.
+    """Yield ``function(*each)``, or why it was stopped, for each of ``arguments`` in their order.
 
-    Few are at work at once, and together they take ``computing`` seconds of a processor at most; for those behind, that
-    is why they are stopped. ``meanwhile`` is called once, when the first ones have begun.
+    At most AT_ONCE run at the same time, and all together take at most ``computing`` seconds of processor time; calls
+    that come after that are not started. ``meanwhile`` is called once, when the first calls have begun.
     """
     waiting, running = deque(arguments), deque[tuple[float, Callable[[], tuple[R, float]]]]()
     left, share = computing, max(1, min(AT_ONCE, len(arguments)))
@@ -133,9 +133,9 @@ def run_in_turn(
         while waiting or running:
             while waiting and len(running) < share:
                 part = (left - sum(each for each, _ in running)) / (share - len(running))
-                running.append((part, _begun(function, waiting.popleft(), part, computing)))
+                running.append((part, _start_share(function, waiting.popleft(), part, computing)))
             meanwhile()
-            meanwhile = _nothing
+            meanwhile = _do_nothing
             part, wait = running.popleft()
             try:
                 value, took = wait()
@@ -146,16 +146,16 @@ def run_in_turn(
                 left -= took
                 yield value
     finally:
-        for _, wait in running:  # where this ends early: what was begun must be waited for
+        for _, wait in running:  # also if the caller stops early: each started child must be reaped
             with suppress(Exception):
                 wait()
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     pass
 
 
-def _begun(
+def _start_share(
     function: Callable[..., R], arguments: tuple[object, ...], part: float, whole: float
 ) -> Callable[[], tuple[R, float]]:
     def late() -> tuple[R, float]:
@@ -163,21 +163,20 @@ def _begun(
 
     if part < _TICK:
         return late
-    return start(_timed, function, *arguments, seconds=_PATIENCE * part, computing=part)
+    return start(_run_timed, function, *arguments, seconds=_PATIENCE * part, computing=part)
 
 
-def _timed(function: Callable[..., R], *arguments: object) -> tuple[R, float]:
-    """Return what a function returns, and the computing time that it took."""
+def _run_timed(function: Callable[..., R], *arguments: object) -> tuple[R, float]:
+    """Return the result of a function, and the processor time that it took in seconds."""
     start = time.process_time()
     return function(*arguments), time.process_time() - start
 
 
 class step:
-    """Bound one step of a bounded call by CPU time; raises LimitExceeded that names ``what``.
+    """Limits the processor time of one step in a bounded call; raises LimitExceeded that names ``what``.
 
-    The time is counted in ticks, so that a step costs no system call: it may take up to a tick longer. On platforms
-    without interval timers it bounds nothing. Steps don't nest. Outside of a bounded call there are none: RuntimeError
-    is raised, since nothing would bound what a stranger wrote.
+    Time is counted in ticks, so a step costs no system call, and may take one tick longer than its limit. Without
+    interval timers (Windows) there is no limit. Steps don't nest. Raises RuntimeError outside of a bounded call.
     """
 
     __slots__ = ("seconds", "what")
@@ -189,7 +188,7 @@ class step:
         global _ticks_left
         if not (_in_child or trusted):
             raise RuntimeError(f"{self.what} belongs inside of a bounded call")
-        _ticks_left = math.ceil(self.seconds / _TICK)  # the first one may come at once
+        _ticks_left = math.ceil(self.seconds / _TICK)  # the first tick may come at once
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         global _ticks_left
@@ -208,13 +207,13 @@ def _start_ticking(computing: float | None) -> None:
         _all_ticks_left = None if computing is None else math.ceil(computing / _TICK)
         signal.signal(signal.SIGPROF, _tick)
         signal.setitimer(signal.ITIMER_PROF, _TICK, _TICK)
-        _last_resort()
+        _renew_cpu_limit()
 
 
 def _tick(signum: int, frame: object) -> None:
     global _ticks_left, _all_ticks_left
     child.die_with_parent()
-    _last_resort()
+    _renew_cpu_limit()
     if _all_ticks_left is not None:
         _all_ticks_left -= 1
         if _all_ticks_left < 0:
@@ -225,8 +224,8 @@ def _tick(signum: int, frame: object) -> None:
             raise StepExceeded
 
 
-def _last_resort() -> None:
-    """Let the kernel kill the process where a single C call (``10 ** 10 ** 9``) never lets a tick be handled."""
+def _renew_cpu_limit() -> None:
+    """Let the kernel kill the process if a single C call (``10 ** 10 ** 9``) keeps Python from handling ticks."""
     import resource
 
     used = resource.getrusage(resource.RUSAGE_SELF)
@@ -235,13 +234,13 @@ def _last_resort() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
 
-def answer_to(
+def run_and_pickle(
     function: Callable[..., object], args: tuple[object, ...], megabytes: int, computing: float | None
 ) -> bytes:
     """Return the pickled outcome of ``function(*args)``; runs in the child."""
     global _in_child
     _in_child = True
-    gc.freeze()  # to look through what the parent holds would copy all of its memory, page by page
+    gc.freeze()  # a garbage collection over the parent's objects would copy its memory, page by page
     _bound_memory(megabytes)
     _start_ticking(computing)
     try:
@@ -252,7 +251,7 @@ def answer_to(
         outcome = LimitExceeded("is nested too deeply")
     except _Overdue:
         outcome = TimeExceeded(f"takes more than {computing:g} s of computing time")
-    except StepExceeded:  # the alarm went off on the way out of a step that had run out of memory
+    except StepExceeded:  # the last tick came while a step that had run out of memory was being left
         outcome = LimitExceeded("takes more time or memory than it may")
     except BaseException as error:  # the parent raises it again, whatever it is
         known = isinstance(error, (LimitExceeded, UserError, ValueError, OSError))
@@ -261,8 +260,8 @@ def answer_to(
 
 
 @contextmanager
-def tried_before() -> Iterator[None]:
-    """Allow steps outside of a bounded call: what is done was done within limits before, so its time is known."""
+def allow_unbounded_steps() -> Iterator[None]:
+    """Allow steps outside of a bounded call, for work that was done within limits before: its time is known."""
     global trusted
     former, trusted = trusted, True
     try:
@@ -273,10 +272,10 @@ def tried_before() -> Iterator[None]:
 
 @contextmanager
 def limit_memory(megabytes: int) -> Iterator[None]:
-    """Let no more memory be taken inside than this, where the system tells and bounds that, and raise MemoryError then.
+    """Limit the memory that the block may allocate; a MemoryError is raised beyond it, on systems with such a limit.
 
-    This is for a stranger's data in this process, such as a few hundred bytes that are a value of a megabyte a million
-    times over. The bounds of the process are as they were in the end.
+    This is for a stranger's data in this process, such as a few hundred bytes that decode to a value of a megabyte,
+    repeated a million times. The former limit is restored at the end.
     """
     try:
         import resource
@@ -301,13 +300,13 @@ def _bound_memory(megabytes: int) -> None:
 
 
 def _memory_limit(megabytes: int, known: int) -> int:
-    """Return the limit of address space that leaves so much beyond what is in use, and doesn't exceed a known one."""
+    """Return an address space limit of what is in use plus ``megabytes``, but no more than the limit ``known``."""
     import resource
 
     try:
         with open("/proc/self/statm") as pages:
             used = int(pages.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:  # the platform doesn't tell
+    except OSError:  # no /proc on this platform
         used = 4 << 30
     limit = used + (megabytes << 20)
     return limit if known == resource.RLIM_INFINITY else min(limit, known)

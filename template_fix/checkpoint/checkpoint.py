@@ -31,7 +31,7 @@ from template_fix.checkpoint.token_records import ADDED, GGUF_TOKENS, MAP, TOKEN
 from template_fix.results import Place
 from template_fix.text.edits import Edit, Span, line_at, position
 from template_fix.text.edits import apply as apply_edits
-from template_fix.text.json_spans import without
+from template_fix.text.json_spans import remove_entries
 
 __all__ = ["Checkpoint", "CheckpointError", "TemplateCopy", "TokenRecord"]
 
@@ -53,7 +53,7 @@ class Checkpoint:
 
     ``files`` maps relative paths with forward slashes to the files' text, a BOM and line ends included; ``others``
     are the names of files that lie beside them unread; ``revision`` is the commit of a model on the Hub; ``store`` is
-    the state of a directory's store of former files, see `store.state`. Reading a part that is malformed raises
+    the state of a directory's store of former files, see `store.find_state`. Reading a part that is malformed raises
     CheckpointError; ``Checkpoint.read`` has looked at all of it already.
     """
 
@@ -181,7 +181,7 @@ class Checkpoint:
             document = self.document(file)
             keys = [member.key for member in document.root.members] if document else []
             if document and "chat_template" in keys:
-                edits += [(file, edit) for edit in without(document.root, {keys.index("chat_template")})]
+                edits += [(file, edit) for edit in remove_entries(document.root, {keys.index("chat_template")})]
         bare = self.apply(edits)
         own = {copy.file for copy in bare.templates}
         files = {file: text for file, text in bare.files.items() if file not in own}

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from template_fix.text.display import UserError
 from template_fix.text.edits import Span, position
-from template_fix.text.json_nodes import Array, Bulk, JsonError, Leaf, Member, Node, Object, plain
-from template_fix.text.json_spans import opened, parse, parse_at
+from template_fix.text.json_nodes import Array, Bulk, JsonError, Leaf, Member, Node, Object, python_value
+from template_fix.text.json_spans import parse, parse_at, read_entries
 
 # What can be long and is read only where it is needed.
 BULK = (("model", "vocab"), ("model", "merges"), ("added_tokens",), ("added_tokens_decoder",), ("token_type",))
@@ -53,7 +53,7 @@ class Document:
             node = (inside or self.root).get(key)
             if isinstance(node, Bulk) and inside is None:
                 if key not in self._opened:
-                    self._opened[key] = opened(self.text, node)
+                    self._opened[key] = read_entries(self.text, node)
                 return self._opened[key]
         except JsonError as error:
             raise _malformed(self.name, self.file, self.text, error) from None
@@ -72,7 +72,7 @@ class Document:
 
     def plain(self) -> dict[str, object]:
         """Return the file's content as ``json.loads`` would; parts that were skipped come out as None."""
-        return {member.key: plain(member.value) for member in self.root.members}
+        return {member.key: python_value(member.value) for member in self.root.members}
 
     def members(self, inside: Object | None = None) -> tuple[Member, ...]:
         """Return the members of the file or of an object of it. Raises CheckpointError where a key stands twice."""
@@ -111,4 +111,4 @@ def kind(node: Node | None) -> str:
 
 def value_of(document: Document | None, key: str) -> object:
     """Return the plain value of a top-level ``key``, None where the file or the key is absent."""
-    return plain(document.get(key)) if document else None
+    return python_value(document.get(key)) if document else None

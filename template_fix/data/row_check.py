@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
-from template_fix.bounds.limits import LimitExceeded, TimeExceeded, limit_memory, run_bounded, tried_before
+from template_fix.bounds.limits import LimitExceeded, TimeExceeded, allow_unbounded_steps, limit_memory, run_bounded
 from template_fix.conversations.rows import Row
 from template_fix.data.losses import Verdict
 from template_fix.data.troubles.view import RowTemplate
@@ -93,7 +93,7 @@ class RowCheck:
         Call it where they were compiled within limits before, so that the time it takes is known; one that takes much
         memory is left to them.
         """
-        with suppress(RenderError, MemoryError), limit_memory(_WARM_MEGABYTES), tried_before():
+        with suppress(RenderError, MemoryError), limit_memory(_WARM_MEGABYTES), allow_unbounded_steps():
             for _, source in self.templates:
                 _template(source, self.variables, self.tags, self.own, self.release)
 

@@ -1,1 +1,1 @@
-"""Writes all files of a change or none, takes it back, and keeps what was found out of a template."""
+"""Writes all files of a change or none, undoes it, and caches what was learned about a template."""

@@ -1,4 +1,4 @@
-"""A baseline: the findings that a project knows of, written once, so that from then on new ones alone count."""
+"""A baseline: a file with the known findings of a project, so that only new ones count."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _LEVELS = {level.value: number for number, level in enumerate(Level)}
 
 @dataclass(frozen=True)
 class Baseline:
-    """Findings that are known of: by model and fingerprint, the levels that they have.
+    """The known findings: for each model and fingerprint, their levels.
 
-    Those with codes in ``never`` aren't: a template that can't be looked at may have any other finding as well.
+    Findings with a code in ``never`` always count: a template that can't be read may have any other finding as well.
     """
 
     known: Mapping[tuple[str, str], tuple[Level, ...]]
     never: Collection[str] = ()
 
     def without_known(self, outcome: Report | Failed) -> Report | Failed:
-        """Return an outcome with the findings that are known of put aside; one that got graver is new."""
+        """Return an outcome with its known findings moved to ``known``; a finding with a graver level is new."""
         if isinstance(outcome, Failed):
             return outcome
         model, used = normpath(outcome.model), Counter[str]()
@@ -47,12 +47,12 @@ class Baseline:
 
 
 def read_baseline(path: str, never: Collection[str] = ()) -> Baseline:
-    """Return the baseline in a file, see `Baseline`; raises UserError where there is none that can be read."""
+    """Return the baseline in a file; ``never`` is as in `Baseline`. Raises UserError if it can't be read."""
     try:
         with Path(path).open("rb") as file:
             content: Any = json.loads(file.read(_LARGEST))
         if content[json.loads(MARK)] != _VERSION:
-            raise UserError(f"{path}: is a baseline of a newer template-fix")
+            raise UserError(f"{path}: is a baseline of a newer template-fix; update template-fix")
         known: dict[tuple[str, str], tuple[Level, ...]] = {}
         for entry in content["findings"]:
             key = str(entry["model"]), str(entry["fingerprint"])
@@ -65,7 +65,7 @@ def read_baseline(path: str, never: Collection[str] = ()) -> Baseline:
 
 
 def baseline_text(outcomes: Iterable[Report | Failed], never: Collection[str] = ()) -> str:
-    """Return the text of a baseline of all findings, known ones included, in an order that changes with them alone."""
+    """Return the text of a baseline of all findings, known ones included, in an order that depends only on them."""
     entries = [
         {
             "model": normpath(report.model),
@@ -84,5 +84,5 @@ def baseline_text(outcomes: Iterable[Report | Failed], never: Collection[str] = 
 
 
 def write_baseline(path: str, outcomes: Iterable[Report | Failed], never: Collection[str] = ()) -> None:
-    """Write a baseline over an older one, and over no other file; raises WriteError."""
+    """Write a baseline; an older baseline is replaced, any other file is refused. Raises WriteError."""
     write_page(Path(path), baseline_text(outcomes, never), "baseline", MARK)

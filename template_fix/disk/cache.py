@@ -1,7 +1,7 @@
-"""Keeps in the user's cache what took long to find out, so that the next run of the same program needn't.
+"""The user's cache of results that take long to compute, for later runs of the same program.
 
-An entry is believed only where this user signed it: it is unpickled. Whatever is wrong with the cache, it is as if
-nothing had been kept.
+Entries are unpickled, so only those that this user signed are read. If anything is wrong with the cache, the result is
+computed again.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _SIGNATURE = 64
 
 
 def entry_name(*known: object) -> str:
-    """Return the name of what follows from these values, and from the programs that run, and from nothing else.
+    """Return the cache name of a result that depends only on these values and on the programs that run.
 
-    Values that are equal have to be written alike by ``repr``: no sets are among them.
+    Equal values must have an equal ``repr``, so sets are not allowed.
     """
-    return hashlib.sha256(repr((known, _programs())).encode(errors="surrogatepass")).hexdigest()
+    return hashlib.sha256(repr((known, _program_versions())).encode(errors="surrogatepass")).hexdigest()
 
 
 @cache
-def _programs() -> tuple[object, ...]:
-    """Return what tells this program from any other release of it, edited ones included, and from other Pythons."""
+def _program_versions() -> tuple[object, ...]:
+    """Return what identifies this release of the program, local edits included, and this version of Python."""
     patches = find_spec("template_fix.patches")
     folders = (Path(__file__).parents[1], *map(Path, (patches and patches.submodule_search_locations) or ()))
     files = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix in {".py", ".toml"})
@@ -43,7 +43,7 @@ def _programs() -> tuple[object, ...]:
 
 
 def recall(name: str) -> Any:
-    """Return what was kept under a name, None where nothing was that this user signed."""
+    """Return the value that was kept under a name, or None if there is none that this user signed."""
     try:
         path = cache_path() / name
         with path.open("rb") as file:
@@ -52,12 +52,12 @@ def recall(name: str) -> Any:
             return None
         os.utime(path)
         return pickle.loads(content)
-    except Exception:  # it is only as if nothing had been kept
+    except Exception:  # then the result is computed again
         return None
 
 
 def keep(name: str, value: object) -> None:
-    """Keep a value under a name, as long as it isn't among those that were used least recently."""
+    """Keep a value under a name; the entries that were used least recently are dropped."""
     content = pickle.dumps(value)
     if len(content) > LARGEST:
         return

@@ -1,4 +1,4 @@
-"""Writes a GGUF file anew with other metadata: its tensors are copied byte for byte, and compared before it appears."""
+"""Copies a GGUF file with changed metadata: tensors are copied byte for byte, and compared before the copy appears."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _CHUNK = 8 << 20
 
 
 def copy_gguf(source: Path, output: Path, before: Mapping[str, str], changed: Mapping[str, tuple[str, str]]) -> None:
-    """Write ``source`` to ``output``, a new file, with the texts that a patch has changed, given before and after.
+    """Copy ``source`` to the new file ``output`` with changed texts; ``changed`` has each text before and after.
 
-    ``before`` are all texts that were read. What was written is read again, and has to say what is wanted; its tensors
-    have the digest of those of ``source``. Only then does it get its name. Raises WriteError, having written nothing,
-    where ``output`` exists, where ``source`` was changed since, and for whatever the system refuses.
+    ``before`` are all texts that were read. The copy is read again and compared: its texts, and the digest of its
+    tensors. Only then it gets its name. Raises WriteError, with nothing written, if ``output`` exists, if ``source``
+    was changed meanwhile, and for any error of the system.
     """
     refuse_output(output)
     header = read_gguf(source, str(source))
@@ -34,28 +34,28 @@ def copy_gguf(source: Path, output: Path, before: Mapping[str, str], changed: Ma
         made = Path(name)
         try:
             with open(descriptor, "wb") as copy:
-                raw = _spliced(header, changed)
+                raw = _splice_header(header, changed)
                 digest = _write(source, header, raw, copy)
                 copy.flush()
                 os.fsync(copy.fileno())
-            _refuse_unlike(made, raw, wanted, digest)
-            _dress(made, source)
-            _name(made, output)
+            _refuse_wrong_copy(made, raw, wanted, digest)
+            _copy_mode(made, source)
+            _rename(made, output)
             sync(output.parent)
         finally:
             made.unlink(missing_ok=True)
 
 
 def refuse_output(output: Path) -> None:
-    """Raise WriteError where a copy can't get this name: it is that of a new GGUF file."""
+    """Raise WriteError unless a copy can get this name: that of a GGUF file which doesn't exist yet."""
     if not is_gguf(output):
         raise WriteError(f"{output}: name a new file for the copy, such as NEW{SUFFIX}")
     if os.path.lexists(output):
-        raise WriteError(f"{output}: is there already; name a new file")
+        raise WriteError(f"{output}: exists already; name a new file")
 
 
-def _spliced(header: Header, changed: Mapping[str, tuple[str, str]]) -> bytes:
-    """Return the new header: the bytes of the old one but for what was changed."""
+def _splice_header(header: Header, changed: Mapping[str, tuple[str, str]]) -> bytes:
+    """Return the new header: the bytes of the old one with the changed values replaced."""
     parts, at = [], 0
     for start, end, new in splices(header, changed):
         parts += [header.raw[at:start], new]
@@ -64,17 +64,17 @@ def _spliced(header: Header, changed: Mapping[str, tuple[str, str]]) -> bytes:
 
 
 def _write(source: Path, header: Header, raw: bytes, copy: BinaryIO) -> bytes:
-    """Write a file with this header, and return the digest of the data of its tensors."""
+    """Write this header and the tensors' data to ``copy``; return the digest of the data."""
     copy.write(raw)
     if header.tensors:
         copy.write(bytes(-len(raw) % header.alignment))
     with open(source, "rb") as file:
-        file.seek(_start(header))
+        file.seek(_tensor_start(header))
         return _digest(file, copy)
 
 
 def _digest(file: BinaryIO, copy: BinaryIO | None = None) -> bytes:
-    """Return the digest of the rest of a file, which is written to ``copy`` on the way."""
+    """Return the digest of the rest of a file; it is also written to ``copy``, if given."""
     digest = blake2b()
     while part := file.read(_CHUNK):
         digest.update(part)
@@ -83,30 +83,30 @@ def _digest(file: BinaryIO, copy: BinaryIO | None = None) -> bytes:
     return digest.digest()
 
 
-def _refuse_unlike(made: Path, raw: bytes, wanted: Mapping[str, str], digest: bytes) -> None:
-    """Raise WriteError where the copy doesn't have this header, doesn't say what is wanted, or has other tensors."""
+def _refuse_wrong_copy(made: Path, raw: bytes, wanted: Mapping[str, str], digest: bytes) -> None:
+    """Raise WriteError if the copy has another header, other texts or other tensors than it should have."""
     written = read_gguf(made, str(made))
     with open(made, "rb") as file:
-        file.seek(_start(written))
+        file.seek(_tensor_start(written))
         same_tensors = _digest(file) == digest
     if not (same_tensors and written.raw == raw and texts_of(written) == wanted):
         raise WriteError(f"{made}: what came out isn't what was to be written; nothing was kept")
 
 
-def _start(header: Header) -> int:
-    """Return where the data of the tensors begin; without any, no space has to be left."""
+def _tensor_start(header: Header) -> int:
+    """Return the offset of the tensors' data; without tensors, it is the end of the header."""
     return header.data if header.tensors else len(header.raw)
 
 
-def _dress(made: Path, source: Path) -> None:
+def _copy_mode(made: Path, source: Path) -> None:
     os.chmod(made, os.stat(source).st_mode & 0o777)
 
 
-def _name(made: Path, output: Path) -> None:
-    """Give the copy its name, which nothing has got meanwhile."""
+def _rename(made: Path, output: Path) -> None:
+    """Give the copy its name. Raises WriteError if a file of that name was made meanwhile."""
     try:
         os.link(made, output)
     except FileExistsError:
-        raise WriteError(f"{output}: is there already; name a new file") from None
+        raise WriteError(f"{output}: exists already; name a new file") from None
     except OSError:  # not every file system has links
         os.rename(made, output)

@@ -1,21 +1,21 @@
-"""Keeps what is being written and what was there before, so that a change is made whole, or taken back.
+"""Records what is being written and what was there before, so that a change is completed or undone.
 
 In the model directory it looks like this::
 
     .template-fix/.cache/huggingface/     STORE
         lock                held by the run that is writing
-        origin.json         the repository and commit that the directory was made from, see ``origin``
+        origin.json         the repository and commit from which the directory was made, see ``origin``
         1/before/…          each file that the first patch changed, as it was
         1/after/…           what replaces it: exists only until it has been moved into place
         1/manifest.json     {"files": {"file": ["sha256 before", "sha256 after"]}, "signature": "…"}
         2/…                 the next patch; undo takes the last one back
-        scratch/            being prepared, or being thrown away: means nothing
+        scratch/            being prepared or removed: has no meaning
         undoing/            an entry whose undo has begun
 
-A change is prepared in ``scratch`` and decided by one rename, to ``N`` for a patch and to ``undoing`` for an undo.
-What follows is only renames, which need no space and which ``finish`` can take up at any point.
+A change is prepared in ``scratch`` and decided by one rename: to ``N`` for a patch, to ``undoing`` for an undo. After
+that there are only renames, which need no disk space and which ``finish`` can continue at any point.
 
-The directory may be a download, and its store a stranger's: see ``store`` for what is believed of it.
+The directory may be a download, and its store written by a stranger: see ``store`` for what is trusted.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from template_fix.disk.store import (
     STORE,
     Entry,
     WriteError,
-    begun_undo,
     digest,
-    entries,
+    digest_file,
+    find_begun_undo,
     manifest_text,
+    read_entries,
     refuse_foreign,
-    sha,
 )
 
 PATIENCE = 5.0
@@ -50,7 +50,7 @@ PATIENCE = 5.0
 
 @contextmanager
 def name_errors(directory: Path, outcome: Callable[[], str] = lambda: "nothing was changed") -> Iterator[None]:
-    """Turn what the system refuses into a WriteError; ``outcome`` tells what is true of the files then."""
+    """Turn an OSError into a WriteError; ``outcome`` returns a few words on the state of the files."""
     try:
         yield
     except OSError as error:
@@ -59,14 +59,17 @@ def name_errors(directory: Path, outcome: Callable[[], str] = lambda: "nothing w
 
 @contextmanager
 def session(directory: Path) -> Iterator[Path]:
-    """Hold the directory alone, and leave no trace where nothing is kept. Raises WriteError for a stranger's store."""
+    """Lock the directory for this run, and yield its store; an empty store is removed at the end.
+
+    Raises WriteError if another run holds the lock, and for a stranger's store.
+    """
     store = directory / STORE
     try:
         with name_errors(directory):
             refuse_foreign(directory)
         with name_errors(directory), hold_lock(store / LOCK, PATIENCE):
             try:
-                entries(directory)
+                read_entries(directory)
                 yield store
             finally:
                 _tidy(store)
@@ -77,7 +80,7 @@ def session(directory: Path) -> Iterator[Path]:
 
 
 def remove_empty(directory: Path) -> None:
-    """Remove the folders of a store in which nothing is left."""
+    """Remove the folders of a store that are empty."""
     store = directory / STORE
     for folder in (store, store.parent, store.parent.parent):
         with suppress(OSError):
@@ -85,7 +88,7 @@ def remove_empty(directory: Path) -> None:
 
 
 def _tidy(store: Path) -> None:
-    """Remove the lock where there is nothing to undo; only its holder may do this."""
+    """Remove the lock if there is nothing to undo; only its holder may do this."""
     with suppress(OSError):
         if not {path.name for path in store.iterdir()} - {LOCK, IGNORE, ORIGIN.name}:
             (store / IGNORE).unlink(missing_ok=True)
@@ -94,7 +97,7 @@ def _tidy(store: Path) -> None:
 
 @contextmanager
 def empty_folder(scratch: Path) -> Iterator[Path]:
-    """Give an empty folder that is gone in the end, unless it was renamed."""
+    """Yield an empty folder, and remove it at the end unless it was renamed."""
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         scratch.mkdir()
@@ -104,10 +107,10 @@ def empty_folder(scratch: Path) -> Iterator[Path]:
 
 
 def stage(directory: Path, store: Path, data: Mapping[str, tuple[bytes, bytes]]) -> Entry:
-    """Prepare an entry and decide it: from the rename on the change is made, by this run or by the next."""
-    known = entries(directory)
+    """Prepare an entry and decide it by a rename: from then on this run or the next one completes the change."""
+    known = read_entries(directory)
     number = 1 + max((int(entry.path.name) for entry in known), default=0)
-    files = {name: (sha(old), sha(new)) for name, (old, new) in data.items()}
+    files = {name: (digest(old), digest(new)) for name, (old, new) in data.items()}
     with empty_folder(store / "scratch") as scratch:
         for name, (old, new) in data.items():
             write(scratch / "before" / name, old, directory / name)
@@ -116,7 +119,7 @@ def stage(directory: Path, store: Path, data: Mapping[str, tuple[bytes, bytes]])
         (store / IGNORE).write_text("*\n", encoding="utf-8")
         for folder, _, _ in os.walk(scratch):
             sync(Path(folder))
-        # What leads to the entry has to be on the disk before any file is replaced; the store itself is synced later.
+        # The folders above the entry must be on the disk before any file is replaced; the store itself is synced later.
         for above in (store.parent, store.parent.parent, directory):
             sync(above)
         os.rename(scratch, store / str(number))
@@ -127,39 +130,39 @@ def stage(directory: Path, store: Path, data: Mapping[str, tuple[bytes, bytes]])
 
 
 def finish(directory: Path, store: Path) -> tuple[str, ...]:
-    """Finish what was decided and throw away what wasn't; the names are those of an undo that had begun."""
+    """Complete a change that was decided, remove one that wasn't; return the files of an undo that was completed."""
     shutil.rmtree(store / "scratch", ignore_errors=True)
-    if (begun := begun_undo(directory)) is not None:
+    if (begun := find_begun_undo(directory)) is not None:
         return _restore(directory, begun)
     latest = last_entry(directory)
     if latest is not None and latest.waits:
-        _refuse_strangers(directory, latest, latest.names("after"))
-        with name_errors(directory, lambda: _half_way(directory, latest)):
-            move_in(directory, latest)
+        _refuse_foreign_changes(directory, latest, latest.names("after"))
+        with name_errors(directory, lambda: _describe_files(directory, latest)):
+            move_into_place(directory, latest)
     return ()
 
 
 def last_entry(directory: Path) -> Entry | None:
-    """Return the entry that undo would take back."""
-    return max(entries(directory), key=lambda entry: int(entry.path.name), default=None)
+    """Return the entry that the next undo restores."""
+    return max(read_entries(directory), key=lambda entry: int(entry.path.name), default=None)
 
 
-def move_in(directory: Path, entry: Entry) -> None:
-    """Move the new files of an entry that has been decided into place, or those that still wait."""
+def move_into_place(directory: Path, entry: Entry) -> None:
+    """Move the new files of a decided entry into place: all, or those that are still waiting."""
     entry.refuse_damage("after")
     sync(entry.path.parent)
     move(entry.path / "after", directory, entry.names("after"))
     shutil.rmtree(entry.path / "after")
 
 
-def abandon(directory: Path, entry: Entry) -> None:
-    """Take a half-made change back; where that fails too, the next run finishes it."""
-    with name_errors(directory, lambda: _half_way(directory, entry)):
+def roll_back(directory: Path, entry: Entry) -> None:
+    """Undo a change that failed half way; if that fails too, the next run completes it."""
+    with name_errors(directory, lambda: _describe_files(directory, entry)):
         take_back(directory, entry)
 
 
 def take_back(directory: Path, entry: Entry) -> tuple[str, ...]:
-    """Move the former files of an entry back, drop the entry, and return the names of its files."""
+    """Move the former files of an entry back, remove the entry, and return the names of its files."""
     begun = entry._replace(path=entry.path.with_name("undoing"))
     os.rename(entry.path, begun.path)
     return _restore(directory, begun)
@@ -167,11 +170,11 @@ def take_back(directory: Path, entry: Entry) -> tuple[str, ...]:
 
 def _restore(directory: Path, begun: Entry) -> tuple[str, ...]:
     scratch = begun.path.with_name("scratch")
-    # Where the new file still waits, the former one was never replaced.
+    # A file whose new version is still waiting was never replaced.
     waiting = [name for name in begun.names("before") if name not in begun.names("after")]
-    _refuse_strangers(directory, begun, waiting)
+    _refuse_foreign_changes(directory, begun, waiting)
     begun.refuse_damage("before")
-    with name_errors(directory, lambda: _half_way(directory, begun)):
+    with name_errors(directory, lambda: _describe_files(directory, begun)):
         sync(begun.path.parent)
         move(begun.path / "before", directory, waiting)
         os.rename(begun.path, scratch)
@@ -179,9 +182,9 @@ def _restore(directory: Path, begun: Entry) -> tuple[str, ...]:
     return tuple(begun.files)
 
 
-def _half_way(directory: Path, entry: Entry) -> str:
-    """Return what is true of the files of an entry when an error ended its way."""
-    found = {digest(directory / name) == new for name, (_, new) in entry.files.items()}
+def _describe_files(directory: Path, entry: Entry) -> str:
+    """Return the state of an entry's files after an error, in words."""
+    found = {digest_file(directory / name) == new for name, (_, new) in entry.files.items()}
     state = "some files are new and some old" if len(found) > 1 else "all files are new" if True in found else _OLD
     return f"{state}, and the next patch or undo there finishes what was begun"
 
@@ -189,11 +192,11 @@ def _half_way(directory: Path, entry: Entry) -> str:
 _OLD = "all files are as they were"
 
 
-def _refuse_strangers(directory: Path, entry: Entry, names: Iterable[str]) -> None:
-    """Never overwrite what somebody else wrote between a run that was killed and this one."""
+def _refuse_foreign_changes(directory: Path, entry: Entry, names: Iterable[str]) -> None:
+    """Raise WriteError if somebody else changed a file between a killed run and this one."""
     for name in names:
-        linked = os.path.islink((directory / name).parent)  # it would lead the new file out of the model
-        if linked or digest(directory / name) not in entry.files[name]:
+        linked = os.path.islink((directory / name).parent)  # the new file would be written outside of the model
+        if linked or digest_file(directory / name) not in entry.files[name]:
             raise WriteError(
                 f"{directory / name}: was changed after a run was killed; put {entry.path / 'before' / name} in its "
                 f"place, or delete {directory / STORE.parts[0]} to keep the files as they are"
@@ -201,7 +204,7 @@ def _refuse_strangers(directory: Path, entry: Entry, names: Iterable[str]) -> No
 
 
 def move(source: Path, target: Path, names: Iterable[str]) -> None:
-    """Rename files from one folder into another, each at once, and make that outlast a power failure."""
+    """Rename files from one folder into another, each atomically, and sync the folders to the disk."""
     folders = {target}
     for name in names:
         os.replace(source / name, target / name)
@@ -214,18 +217,18 @@ def move(source: Path, target: Path, names: Iterable[str]) -> None:
 
 
 def write(path: Path, data: bytes, like: Path | None = None) -> None:
-    """Write a new file to the disk, with the mode, owner and extended attributes of another where one is given."""
+    """Write a new file and sync it; ``like`` is a file whose mode, owner and extended attributes it gets."""
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = 0o666 if like is None else 0o600
     with open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         file.write(data)
         file.flush()
         if like is not None:
-            _dress(path, like)
+            _copy_attributes(path, like)
         os.fsync(file.fileno())
 
 
-def _dress(path: Path, like: Path) -> None:
+def _copy_attributes(path: Path, like: Path) -> None:
     if sys.platform != "win32":
         status = os.stat(like)
         for owner in (status.st_uid, -1):
@@ -233,11 +236,11 @@ def _dress(path: Path, like: Path) -> None:
                 os.chown(path, owner, status.st_gid)
                 break
     shutil.copystat(like, path)
-    os.utime(path)  # it is a new file: only its time is its own
+    os.utime(path)  # the time is that of the new file
 
 
 def sync(folder: Path) -> None:
-    """Make renames in ``folder`` outlast a power failure, where the system can."""
+    """Sync ``folder``, so that renames in it survive a power failure; some systems can't."""
     if sys.platform == "win32":
         return
     descriptor = os.open(folder, os.O_RDONLY)

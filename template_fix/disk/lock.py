@@ -1,7 +1,7 @@
-"""One run at a time: a lock file that the operating system lets go of when its holder dies.
+"""A lock file for one run at a time; the operating system releases it when its holder dies.
 
-It isn't filelock's: some of its versions take a lock that a killed holder leaves behind where the file system knows
-none, or trust a file that its holder has removed, and to import it takes 30 ms.
+It doesn't use the package filelock: on file systems without locks, some of its versions believe the file that a killed
+holder left behind, some trust a file that its holder has removed, and its import takes 30 ms.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pathlib import Path
 if sys.platform == "win32":
     import msvcrt
 
-    def _try(descriptor: int) -> None:
+    def _lock_now(descriptor: int) -> None:
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 else:
     import fcntl
 
-    def _try(descriptor: int) -> None:
+    def _lock_now(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -31,20 +31,20 @@ _PAUSE = 0.02
 
 
 class LockedError(Exception):
-    """Another process held the lock for as long as this one was ready to wait."""
+    """Another process held the lock longer than this one was willing to wait."""
 
 
 @contextmanager
 def hold_lock(path: Path, patience: float) -> Iterator[None]:
-    """Hold the lock file ``path``, creating it and its folders, for the length of the ``with`` block.
+    """Hold the lock on file ``path`` during the ``with`` block; the file and its folders are made if needed.
 
-    The file may be removed by whoever holds it. A dead process holds nothing, and where the file system knows no
-    locks, none is held. Raises LockedError after ``patience`` seconds, and OSError where the file can't be made.
+    The holder may remove the file. On a file system without locks, nothing is locked. Raises LockedError after
+    ``patience`` seconds, and OSError if the file can't be made.
     """
     deadline = time.monotonic() + patience
-    while (descriptor := _acquired(path)) is None:
+    while (descriptor := _acquire(path)) is None:
         if time.monotonic() > deadline:
-            path.parent.mkdir(parents=True, exist_ok=True)  # where that can't be, no other run is to blame
+            path.parent.mkdir(parents=True, exist_ok=True)  # raises OSError if that is the reason, and no other run
             raise LockedError(str(path))
         time.sleep(_PAUSE)
     try:
@@ -53,8 +53,8 @@ def hold_lock(path: Path, patience: float) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _acquired(path: Path) -> int | None:
-    """Return a descriptor that holds the lock, or None where another process has it or has just removed it."""
+def _acquire(path: Path) -> int | None:
+    """Return a descriptor that holds the lock, or None if another process has it or has just removed the file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
@@ -64,7 +64,7 @@ def _acquired(path: Path) -> int | None:
         if path.parent.exists():
             raise
         return None
-    if _taken_by_another(descriptor) or _replaced(descriptor, path):
+    if _taken_by_another(descriptor) or _was_replaced(descriptor, path):
         os.close(descriptor)
         return None
     return descriptor
@@ -72,14 +72,14 @@ def _acquired(path: Path) -> int | None:
 
 def _taken_by_another(descriptor: int) -> bool:
     try:
-        _try(descriptor)
+        _lock_now(descriptor)
     except OSError as error:
         return error.errno in _TAKEN
     return False
 
 
-def _replaced(descriptor: int, path: Path) -> bool:
-    """Tell whether the file that was locked is no longer the one at ``path``, so that its lock protects nothing."""
+def _was_replaced(descriptor: int, path: Path) -> bool:
+    """Whether the locked file is no longer the one at ``path``, so that its lock protects nothing."""
     try:
         return not os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:

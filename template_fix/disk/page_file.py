@@ -1,4 +1,4 @@
-"""Writes a page for browsers, or a baseline: over an older one of its own, and over nothing else."""
+"""Writes a page for browsers, or a baseline; replaces only an older file of the same kind."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from tempfile import mkstemp
 from template_fix.disk.journal import name_errors
 from template_fix.disk.store import WriteError
 
-# What every page has in its first lines.
+# Every page has this text in its first lines.
 MARK = "<!-- made by template-fix -->"
 _BEGINNING = 400
 
 
 def refuse_page(path: Path, kind: str = "page", mark: str = MARK) -> None:
-    """Raise WriteError where a page can't have this name, as far as that can be told before it is made.
+    """Raise WriteError if a page can't be written to ``path``, as far as that is known before it is made.
 
-    ``mark`` is what every file of a ``kind`` has near its beginning.
+    ``mark`` is the text that every file of this ``kind`` has near its beginning.
     """
     if not path.parent.is_dir():
         raise WriteError(f"{path}: there is no directory {path.parent}")
     if os.path.lexists(path) and not _is_page(path, mark):
-        raise WriteError(f"{path}: is there already, and no {kind} of template-fix; name another file")
+        raise WriteError(f"{path}: exists already and is no {kind} of template-fix; name another file")
 
 
 def write_page(path: Path, text: str, kind: str = "page", mark: str = MARK) -> None:
-    """Write a page, whole or not at all. Raises WriteError as `refuse_page` does, and for what the system refuses."""
+    """Write a page, completely or not at all. Raises WriteError as `refuse_page` does, and for errors of the system."""
     refuse_page(path, kind, mark)
     with name_errors(path.parent, lambda: f"the {kind} was not written"):
         descriptor, name = mkstemp(prefix=f".{path.name}.", dir=path.parent)

@@ -1,10 +1,10 @@
-"""Writes changed files into a model directory, all or none of them, and takes them back.
+"""Writes changed files into a model directory, all or none of them, and undoes it.
 
 **The guarantee.** Every change is prepared beside the files (see ``journal``), synced to the disk, and decided by one
-rename. A run that is killed before that rename has changed nothing. One that is killed after it has decided: the next
-``replace``, ``undo`` or ``recover`` moves the remaining files into place before it does anything else, and then all of
-them are old, or all are new. Until then some may be old and some new; each by itself is at every moment wholly old or
-wholly new, for any reader. Where an error stops a patch half way, the files moved so far are moved back at once.
+rename. A run that is killed before that rename has changed nothing. If it is killed after the rename, the next
+``replace``, ``undo`` or ``recover`` first moves the remaining files into place; then all files are old, or all are
+new. Until then some may be old and some new, but each file is always complete for any reader. If an error stops a
+patch half way, the files that were moved so far are moved back at once.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from template_fix.disk import journal, store
-from template_fix.disk.store import STORE, WriteError, digest, writable
+from template_fix.disk.store import STORE, WriteError, digest_file, is_writable
 
 
 def replace(directory: Path, changed: Mapping[str, tuple[str, str]]) -> None:
     """Write files of ``directory``, all or none of them, and keep what ``undo`` needs.
 
     ``changed`` maps a file name, relative and with forward slashes, to its text before and after; both stand for
-    exactly their UTF-8 bytes. Modes are kept, and owners where the system lets us. Names whose text doesn't change
-    are passed over; where none is left, nothing at all is written. See the module's text for what a kill leaves.
+    exactly their UTF-8 bytes. Modes are kept, and owners if the system allows it. Files whose text doesn't change are
+    not written. See the module's docstring for what happens if the run is killed.
 
-    Raises WriteError, with every file as it was: where a file no longer holds its text before; for a symbolic link
-    and for a directory of the Hub cache, which are shared; where another run holds the directory; and for whatever
-    the system refuses (a read-only directory or file, a full disk).
+    Raises WriteError, with every file as it was: if a file no longer has its text before; for a symbolic link and for
+    a directory of the Hub cache, which are shared; if another run holds the directory; and for any error of the system
+    (a read-only directory or file, a full disk).
     """
     data = {name: (old.encode(), new.encode()) for name, (old, new) in changed.items() if old != new}
     if not data:
@@ -39,20 +39,20 @@ def replace(directory: Path, changed: Mapping[str, tuple[str, str]]) -> None:
         entry = journal.stage(directory, held, data)
         try:
             _refuse_changed(directory, data)
-            journal.move_in(directory, entry)
+            journal.move_into_place(directory, entry)
         except BaseException:
-            journal.abandon(directory, entry)
+            journal.roll_back(directory, entry)
             raise
 
 
 def undo(directory: Path, file: str | None = None) -> tuple[str, ...]:
-    """Take the last ``replace`` of ``directory`` back, byte for byte, and return the names of the files restored.
+    """Undo the last ``replace`` in ``directory``, byte for byte, and return the names of the restored files.
 
-    Each call takes back one more, until none is left. An undo that was killed is finished, not begun anew.
+    Each call undoes one more. An undo that was killed is completed first.
 
-    Raises WriteError, having changed nothing, where there is nothing to undo, where the last change was not one of
-    ``file`` (if it is given), where a file was changed since it was written, for a store that this user's runs didn't
-    write there, and for what ``replace`` refuses.
+    Raises WriteError, with nothing changed, if there is nothing to undo, if the last change was not one of ``file``
+    (if given), if a file was changed since it was written, for a store that this user's runs didn't write there, and
+    whenever ``replace`` would.
     """
     if not os.path.lexists(directory / STORE.parts[0]):
         raise WriteError(f"{directory}: there is nothing to undo here")
@@ -71,14 +71,13 @@ def undo(directory: Path, file: str | None = None) -> tuple[str, ...]:
 
 
 def recover(directory: Path) -> bool:
-    """Finish what a killed run had decided, and tell whether there was anything to finish.
+    """Complete the change of a killed run; return whether there was one.
 
-    To be called before the files are read for a patch. Where nothing is unfinished, nothing is written. Raises
-    WriteError for a store that this user's runs didn't write there, where a file was changed in between, and for what
-    the system refuses.
+    Call it before the files are read for a patch. If nothing is unfinished, nothing is written. Raises WriteError for
+    a store that this user's runs didn't write there, if a file was changed in between, and for errors of the system.
     """
     with journal.name_errors(directory):
-        found = store.state(directory)
+        found = store.find_state(directory)
     if not found:
         return False
     _refuse_shared(directory, ())
@@ -88,14 +87,14 @@ def recover(directory: Path) -> bool:
 
 
 def write_elsewhere(directory: Path, files: Mapping[str, str | bytes]) -> None:
-    """Write complete files into ``directory``, which is made if need be; files there with the same content are left.
+    """Write files into ``directory``, which is made if needed; files with the same content are left alone.
 
-    ``files`` maps relative names with forward slashes to texts or bytes. All of it is prepared first, then each file
-    appears at once. Raises WriteError, having written nothing, where a file exists with other content, and for whatever
-    the system refuses.
+    ``files`` maps relative names with forward slashes to texts or bytes. All files are prepared first, then each one
+    appears at once. Raises WriteError, with nothing written, if a file exists with other content, and for errors of
+    the system.
     """
     data = {name: content.encode() if isinstance(content, str) else content for name, content in files.items()}
-    missing = {name: new for name, new in data.items() if not _present(directory, name, new)}
+    missing = {name: new for name, new in data.items() if not _is_present(directory, name, new)}
     if not missing:
         return
     folders = {folder for name in missing for folder in (directory / name).parents}
@@ -116,9 +115,9 @@ def write_elsewhere(directory: Path, files: Mapping[str, str | bytes]) -> None:
 
 
 def _refuse_shared(directory: Path, names: Iterable[str]) -> None:
-    if strange := [name for name in names if not writable(name)]:
+    if strange := [name for name in names if not is_writable(name)]:
         raise WriteError(f"{directory}: {strange[0]!r} is not the name of a file that template-fix writes")
-    if (link := _link(directory, names)) is not None:
+    if (link := _find_link(directory, names)) is not None:
         raise WriteError(
             f"{link}: is a symbolic link, and what it leads to may be shared; "
             "write the repaired files elsewhere with --output DIR"
@@ -132,8 +131,8 @@ def _refuse_shared(directory: Path, names: Iterable[str]) -> None:
         raise WriteError(f"{directory}: is not a directory")
 
 
-def _link(directory: Path, names: Iterable[str]) -> Path | None:
-    """Return the first symbolic link among the directory, the files of these names and what lies between."""
+def _find_link(directory: Path, names: Iterable[str]) -> Path | None:
+    """Return the first symbolic link among the directory, the files of these names and the folders between."""
     paths = [directory]
     for name in names:
         pure = PurePosixPath(name)
@@ -154,21 +153,21 @@ def _refuse_changed(directory: Path, data: Mapping[str, tuple[bytes, bytes]]) ->
 def _refuse_undo(directory: Path, entry: store.Entry) -> None:
     _refuse_shared(directory, entry.files)
     for name, (_, new) in entry.files.items():
-        if digest(directory / name) != new:
+        if digest_file(directory / name) != new:
             raise WriteError(f"{directory / name}: was changed since it was patched; nothing was undone")
         _refuse_protected(directory / name)
     entry.refuse_damage("before")
 
 
 def _refuse_protected(path: Path) -> None:
-    # A rename replaces even a write-protected file, so its protection has to be asked for.
+    # A rename replaces even a write-protected file, so its protection has to be checked.
     if not os.access(path, os.W_OK):
         raise WriteError(f"{path}: is write-protected; nothing was changed")
 
 
-def _present(directory: Path, name: str, new: bytes) -> bool:
-    """Tell whether the file is there already as it should be; one that isn't as it should be is an error."""
-    if (link := _link(directory, [name])) is not None:
+def _is_present(directory: Path, name: str, new: bytes) -> bool:
+    """Whether the file is there with the new content. Raises WriteError if it has other content."""
+    if (link := _find_link(directory, [name])) is not None:
         raise WriteError(f"{link}: is a symbolic link; name a real directory, new or empty")
     path = directory / name
     if not os.path.lexists(path):

@@ -1,7 +1,7 @@
-"""Tells what this user's runs have written in a place: they sign it with a key that lies outside of every model.
+"""Signs what this user's runs write in a directory, with a key that is kept outside of all models.
 
-A journal tells which files are to be replaced, so one that came with a download must not be believed. Whoever made the
-download doesn't know the key, and a signature made for one directory doesn't hold in another.
+A journal says which files are to be replaced, so a journal that came with a download must not be trusted. Whoever made
+the download doesn't know the key, and a signature for one directory isn't valid in another.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ _CACHE = ("LOCALAPPDATA", "AppData/Local") if _WINDOWS else ("XDG_CACHE_HOME", "
 
 
 def key_path() -> Path:
-    """Return where the user's key is kept: with the state of programs. Raises OSError where there is no such folder."""
-    return _own(*_STATE) / "key"
+    """Return the path of the user's key, in the folder for program state. Raises OSError if there is no such folder."""
+    return _user_folder(*_STATE) / "key"
 
 
 def cache_path() -> Path:
-    """Return the folder for what can be found out again. Raises OSError where there is none."""
-    return _own(*_CACHE) / "cache"
+    """Return the folder of the cache. Raises OSError if there is no folder for caches."""
+    return _user_folder(*_CACHE) / "cache"
 
 
-def _own(variable: str, usual: str) -> Path:
-    """Return this program's folder below the one that an environment variable names.
+def _user_folder(variable: str, usual: str) -> Path:
+    """Return this program's folder below the folder that an environment variable names.
 
-    A relative path would lie in the working directory, which may be a stranger's, with a key that the stranger knows.
+    A relative path is ignored: it leads into the working directory, which may be a stranger's, with a key of theirs.
     """
     folder = os.environ.get(variable, "")
     if not os.path.isabs(folder):
@@ -46,20 +46,20 @@ def _own(variable: str, usual: str) -> Path:
 
 
 def sign(place: Path, content: bytes) -> str:
-    """Return this user's signature of ``content`` in the directory ``place``; the key is made at its first use.
+    """Return this user's signature of ``content`` for the directory ``place``; the key is made on first use.
 
-    Raises OSError where the key can't be read or made.
+    Raises OSError if the key can't be read or made.
     """
     return _signature(_key(), place, content)
 
 
 def is_signed(place: Path, content: bytes, signature: object) -> bool:
-    """Whether this user signed ``content`` in ``place``; never, where there is no key.
+    """Whether this user signed ``content`` for ``place``; false if there is no key.
 
-    Raises OSError where the key can't be read.
+    Raises OSError if the key can't be read.
     """
     try:
-        key = _read(key_path())
+        key = _read_key(key_path())
     except FileNotFoundError:
         return False
     return isinstance(signature, str) and hmac.compare_digest(
@@ -75,25 +75,25 @@ def _signature(key: bytes, place: Path, content: bytes) -> str:
 def _key() -> bytes:
     path = key_path()
     try:
-        return _read(path)
+        return _read_key(path)
     except FileNotFoundError:
         try:
-            _make(path)
+            _make_key(path)
         except OSError as error:
             message = f"{error.strerror}, and the key of template-fix is kept there; set {_STATE[0]} to another folder"
             raise OSError(error.errno, message, error.filename) from None
-        return _read(path)
+        return _read_key(path)
 
 
-def _read(path: Path) -> bytes:
+def _read_key(path: Path) -> bytes:
     key = path.read_bytes()
     if len(key) != _LENGTH:
         raise OSError(None, "is no key; delete it", str(path))
     return key
 
 
-def _make(path: Path) -> None:
-    """Write a new key, whole or not at all; where two runs do so at once, the first one's stays."""
+def _make_key(path: Path) -> None:
+    """Write a new key, completely or not at all; if two runs do so at once, the first key stays."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = path.with_name(f"key.{os.getpid()}.{secrets.token_hex(4)}")
     try:

@@ -1,4 +1,4 @@
-"""The Hugging Face Hub: looking at a repository, fetching files, listing models and committing."""
+"""Requests to the Hugging Face Hub: describe a repository, fetch files, list models, commit."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from template_fix.hub.errors import HubError, Moved
 from template_fix.hub.session import api, hub_errors
 
 _LONGEST, _MOST_PULL_REQUESTS = 200, 100
-# An answer may take so long, and more where files are many: so many bytes a second have to come.
+# The seconds for any request, and the lowest rate in bytes per second that adds to them for files.
 _SECONDS, _SLOWEST = 60.0, 100_000
-# The client's own threads reserve much more memory than they use.
+# The threads of huggingface_hub reserve much more memory than they use.
 _MEGABYTES = 1024
-# What the client writes beside the files that are asked for.
+# The most bytes that huggingface_hub writes besides the requested files.
 _SLACK = 64 << 20
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
-# Names that begin with a point are paths.
+# A name that begins with a dot is a path.
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 P = ParamSpec("P")
@@ -33,7 +33,7 @@ R = TypeVar("R")
 
 
 class RemoteFile(NamedTuple):
-    """A file of a repository: its size, and its digest: git's own or, of a large file, SHA-256."""
+    """A file of a repository: its size in bytes, and its digest: git's, or SHA-256 for a large file."""
 
     size: int
     digest: str
@@ -46,9 +46,9 @@ class RemoteFile(NamedTuple):
 
 @dataclass(frozen=True)
 class Remote:
-    """A repository at one commit: its name as the Hub spells it, the commit, and all files by their names.
+    """A repository at one commit: its name as the Hub spells it, the commit, and all files by name.
 
-    ``revision`` is what the commit was asked for by.
+    ``revision`` is the branch, tag or commit that was requested.
     """
 
     repo: str
@@ -59,7 +59,7 @@ class Remote:
 
 
 class Committed(NamedTuple):
-    """A commit on the Hub, with the addresses of it and of the pull request that holds it."""
+    """A commit on the Hub, its address, and the address of the pull request with it, if there is one."""
 
     commit: str
     url: str
@@ -67,27 +67,27 @@ class Committed(NamedTuple):
 
 
 def looks_like_repo(name: str) -> bool:
-    """Whether ``name`` is formed like that of a repository, ``user/model``."""
+    """Whether ``name`` has the form of a repository's name, ``user/model``."""
     return len(name) <= _LONGEST and _REPO.fullmatch(name) is not None
 
 
-def _in_child(size: Callable[..., int] = lambda *_, **__: 0) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let a function that asks the Hub do so in a process of its own: there, no answer takes for ever.
+def _run_in_child(size: Callable[..., int] = lambda *_, **__: 0) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorate a function that sends a request to the Hub: it runs in a child process with a time limit.
 
-    ``size`` gives how many bytes it is to send or to receive, from what the function is called with. HubError is raised
-    where it takes too long.
+    ``size`` gets the function's arguments and returns how many bytes will be sent or received. The decorated function
+    raises HubError if it takes too long.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
-            api()  # what is imported here needn't be in each child
+            api()  # imports huggingface_hub once here, and not in each child
             seconds = _SECONDS + size(*args, **kwargs) / _SLOWEST
             call = (_call_here, function.__name__, args, kwargs)
             try:
-                return run_bounded(*call, seconds=seconds, megabytes=_MEGABYTES, speaks=True)  # type: ignore[no-any-return]
+                return run_bounded(*call, seconds=seconds, megabytes=_MEGABYTES, show_stderr=True)  # type: ignore[no-any-return]
             except LimitExceeded as error:
-                message = f"{api().endpoint}: what was asked of it {error}; run the same command again"
+                message = f"{api().endpoint}: the request {error}; run the same command again"
                 raise HubError(message) from None
 
         return run
@@ -96,13 +96,13 @@ def _in_child(size: Callable[..., int] = lambda *_, **__: 0) -> Callable[[Callab
 
 
 def _call_here(name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> Any:
-    """Call a function of this module that asks the Hub, in the process that is to do it: names can be pickled."""
+    """Call a decorated function of this module in the child process; its name can be pickled, the function can't."""
     return globals()[name].__wrapped__(*args, **kwargs)
 
 
-@_in_child()
-def look(repo: str, revision: str | None = None) -> Remote:
-    """Return a repository as it is at ``revision``, by default its main branch. Raises HubError."""
+@_run_in_child()
+def fetch_info(repo: str, revision: str | None = None) -> Remote:
+    """Return a repository at ``revision``, by default its main branch. Raises HubError."""
     with hub_errors(repo, revision):
         info = api().model_info(repo, revision=revision, files_metadata=True)
         files = {
@@ -116,7 +116,7 @@ def look(repo: str, revision: str | None = None) -> Remote:
 
 
 def _is_sound(remote: Remote) -> bool:
-    """Whether an answer is of the shape that it should be: what isn't checked here is believed nowhere."""
+    """Whether an answer of the Hub has the right types and forms; nothing else checks them."""
     named = isinstance(remote.repo, str) and looks_like_repo(remote.repo) and _COMMIT.fullmatch(remote.commit)
     return bool(named) and all(
         isinstance(name, str) and type(file.size) is int and file.size >= 0 and isinstance(file.digest, str)
@@ -124,16 +124,16 @@ def _is_sound(remote: Remote) -> bool:
     )
 
 
-@_in_child(lambda remote, names: sum(remote.files[name].size for name in names if name in remote.files))
-def fetch(remote: Remote, names: Sequence[str]) -> Path:
-    """Return the folder of the Hub's cache that holds files ``names``, at least one. Raises HubError."""
+@_run_in_child(lambda remote, names: sum(remote.files[name].size for name in names if name in remote.files))
+def fetch_files(remote: Remote, names: Sequence[str]) -> Path:
+    """Fetch files ``names``, at least one, and return the folder of the Hub's cache with them. Raises HubError."""
     from concurrent.futures import ThreadPoolExecutor
 
-    _bound_files(max((remote.files[name].size for name in names if name in remote.files), default=0))
+    _bound_file_size(max((remote.files[name].size for name in names if name in remote.files), default=0))
     first, *others = names
     with hub_errors(remote.repo, remote.revision), ThreadPoolExecutor(8) as pool:
         download = partial(api().hf_hub_download, remote.repo)
-        # By its revision, so that the cache knows offline which commit that was; the others by the commit.
+        # The first by its revision: so the cache knows offline which commit that was. The others by the commit.
         path = Path(download(first, revision=remote.revision))
         list(pool.map(partial(download, revision=remote.commit), others))
     folder = path.parents[len(PurePosixPath(first).parts) - 1]
@@ -142,8 +142,8 @@ def fetch(remote: Remote, names: Sequence[str]) -> Path:
     return folder
 
 
-def _bound_files(size: int) -> None:
-    """Let no file of this process grow much beyond the largest that is listed, however much is sent."""
+def _bound_file_size(size: int) -> None:
+    """Limit the size of files that this process writes: the Hub may send more than it listed."""
     with suppress(ImportError, ValueError, OSError):
         import resource
 
@@ -154,9 +154,9 @@ def _bound_files(size: int) -> None:
         )
 
 
-@_in_child()
+@_run_in_child()
 def list_models(owner: str) -> list[str]:
-    """Return the models of a user or an organisation that have a tokenizer, in the order of their names.
+    """Return the names of a user's or organisation's models that have a tokenizer, sorted.
 
     Raises HubError.
     """
@@ -169,37 +169,37 @@ def list_models(owner: str) -> list[str]:
 
 
 def find_cached(repo: str, revision: str | None, patterns: Sequence[str]) -> Path:
-    """Return the folder of the Hub's cache, named by the commit, with what was fetched of ``revision`` before.
+    """Return the folder of the Hub's cache, named after the commit, with the files that were fetched before.
 
-    Raises HubError where nothing was, or not all that ``patterns`` match, as far as huggingface_hub knows.
+    Raises HubError if nothing was fetched, or not all files that ``patterns`` match, as far as huggingface_hub knows.
     """
     with hub_errors(repo, revision):
         folder = api().snapshot_download(repo, revision=revision, allow_patterns=list(patterns), local_files_only=True)
     return Path(folder)
 
 
-@_in_child()
-def user() -> str:
-    """Return the name of the user whose token it is. Raises HubError where there is no token."""
+@_run_in_child()
+def user_name() -> str:
+    """Return the name of the user to whom the token belongs. Raises HubError if there is no token."""
     with hub_errors(api().endpoint):
         return str(api().whoami()["name"])
 
 
-@_in_child()
+@_run_in_child()
 def create_repo(repo: str, *, private: bool) -> None:
-    """Make a repository for a model. Raises HubError where the name is taken."""
+    """Make a repository for a model. Raises HubError if the name is taken."""
     with hub_errors(repo, conflict="the name is taken; choose another"):
         api().create_repo(repo, private=private)
 
 
-@_in_child()
+@_run_in_child()
 def create_branch(repo: str, branch: str, commit: str) -> None:
     """Make a branch that begins at ``commit``. Raises HubError."""
     with hub_errors(repo, commit):
         api().create_branch(repo, branch=branch, revision=commit)
 
 
-@_in_child(lambda repo, files, *_, **__: sum(map(len, files.values())))
+@_run_in_child(lambda repo, files, *_, **__: sum(map(len, files.values())))
 def commit(
     repo: str,
     files: Mapping[str, bytes],
@@ -210,15 +210,15 @@ def commit(
     parent: str,
     pull_request: bool,
 ) -> Committed:
-    """Commit files to a branch that is at ``parent``, or to a pull request that is to be merged into that branch.
+    """Commit files to ``branch``, which is at commit ``parent``, or to a new pull request for that branch.
 
-    Raises Moved where the branch is no longer there, and HubError.
+    Raises Moved if the branch is at another commit by now, and HubError.
     """
     from tempfile import TemporaryDirectory
 
     from huggingface_hub import CommitOperationAdd
 
-    # The client shows how far it is with what it reads from the disk, and not with what it is handed as bytes.
+    # huggingface_hub shows progress for files on the disk, but not for bytes.
     with hub_errors(repo, branch), TemporaryDirectory() as folder:
         for name, content in files.items():
             path = Path(folder, name)
@@ -236,9 +236,9 @@ def commit(
         return Committed(info.oid, info.commit_url, info.pr_url)
 
 
-@_in_child()
-def pull_requests(repo: str, author: str) -> list[tuple[str, str]]:
-    """Return the revision and the address of each open pull request that ``author`` has made. Raises HubError."""
+@_run_in_child()
+def list_pull_requests(repo: str, author: str) -> list[tuple[str, str]]:
+    """Return the revision and the address of each open pull request of ``author``. Raises HubError."""
     with hub_errors(repo):
         found = api().get_repo_discussions(
             repo, author=author, discussion_type="pull_request", discussion_status="open"
@@ -246,8 +246,8 @@ def pull_requests(repo: str, author: str) -> list[tuple[str, str]]:
         return [(str(each.git_reference), each.url) for each in islice(found, _MOST_PULL_REQUESTS)]
 
 
-def card(text: str, **metadata: object) -> str:
-    """Return a model card: ``text`` under a head of ``metadata``."""
+def format_card(text: str, **metadata: object) -> str:
+    """Return a model card: ``metadata`` as YAML, then ``text``."""
     from huggingface_hub import ModelCard, ModelCardData
 
     return str(ModelCard(f"---\n{ModelCardData(**metadata).to_yaml()}\n---\n\n{text}"))  # type: ignore[arg-type]

@@ -1,9 +1,8 @@
-"""The files that lie beside a model's templates and token lists, and which of them a copy of the tokenizer takes along.
+"""The other files beside a model's templates and token lists, and which of them are copied with the tokenizer.
 
-A tokenizer may need files of any name: ``vocab.json``, ``spm.model``, ``qwen.tiktoken``, code of its own. A list of
-known names would miss the next one, and the copy wouldn't load. So everything goes along but what is known to be
-something else: weights, by their names; files that are larger than any vocabulary; hidden files; and directories, in
-which no loader looks for a tokenizer.
+A tokenizer may need files of any name: ``vocab.json``, ``spm.model``, ``qwen.tiktoken``, Python modules. With a list of
+known names a copy would lack the next new file, and fail to load. So every file is copied except weights (by name),
+files larger than any vocabulary, hidden files, and directories, in which no loader looks for a tokenizer.
 """
 
 from __future__ import annotations
@@ -22,33 +21,33 @@ WEIGHTS = (
     *("*.gguf", "*.ggml", "*.llamafile", "*.onnx", "*.onnx_data", "*.onnx.data", "*.tflite", "*.pte"),
 )
 LARGEST = 64 * 2**20
-# What was read, and what this program keeps for itself.
+# Read elsewhere, and this program's own.
 ELSEWHERE = (ADDITIONAL.rstrip("/"), ".template-fix")
 
 
 class Companions(NamedTuple):
-    """The files that go along, byte for byte, and the names of those that don't; directories end in a slash."""
+    """The files that are copied, as bytes, and the names of those that are left out; directories end in a slash."""
 
     copied: dict[str, bytes]
     left: tuple[str, ...]
 
 
 def sort_companions(root: Path, names: Iterable[str]) -> Companions:
-    """Sort the entries ``names`` of the directory ``root`` and read those that go along.
+    """Read those entries ``names`` of the directory ``root`` that are copied, and list the others.
 
-    Raises CheckpointError where one of these can't be read, or is a link that leads out of the directory.
+    Raises CheckpointError if one can't be read, or is a link that leads out of the directory.
     """
     entries = {name: root / name for name in sorted(names) if name not in ELSEWHERE}
-    copied = {name: _bytes(root, name) for name, path in entries.items() if _goes_along(path)}
+    copied = {name: _read_bytes(root, name) for name, path in entries.items() if _is_copied(path)}
     return Companions(copied, tuple(name + "/" * path.is_dir() for name, path in entries.items() if name not in copied))
 
 
-def _goes_along(path: Path) -> bool:
+def _is_copied(path: Path) -> bool:
     known = path.name.startswith(".") or any(fnmatch(path.name.lower(), pattern) for pattern in WEIGHTS)
     return not known and path.is_file() and path.stat().st_size <= LARGEST
 
 
-def _bytes(root: Path, name: str) -> bytes:
+def _read_bytes(root: Path, name: str) -> bytes:
     path = root / name
     refuse_outside(root, name, str(root))
     try:

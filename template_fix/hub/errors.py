@@ -1,4 +1,4 @@
-"""Why the Hub doesn't do what is asked, each as an error of one line."""
+"""Errors of requests to the Hub; each message is one line."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from template_fix.text.display import UserError
 
 
 class HubError(UserError):
-    """The Hub didn't do what was asked; the message is one line that says where, why and what to do."""
+    """A request to the Hub failed; the message is one line that says where, why and what to do."""
 
 
 class Absent(HubError):
-    """There is no such repository, or none that the user's token opens."""
+    """There is no such repository, or the user's token doesn't give access to it."""
 
 
 class NoRevision(HubError):
@@ -22,8 +22,8 @@ class Unreachable(HubError):
 
 
 class Offline(HubError):
-    """The user has asked huggingface_hub to keep off the network."""
+    """HF_HUB_OFFLINE is set: huggingface_hub may not use the network."""
 
 
 class Moved(HubError):
-    """The branch is no longer at the commit that was checked."""
+    """The branch was at the commit that was checked, and is at another one by now."""

@@ -1,4 +1,4 @@
-"""A model by its name: a directory, or a repository on the Hub, whose tokenizer files are fetched into its cache."""
+"""Opens a model by name: a directory, or a repository on the Hub, whose tokenizer files are fetched into the cache."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError, folder_of, is_template_file, refuse_large
 from template_fix.checkpoint.gguf import SUFFIX, is_gguf
-from template_fix.disk.store import state
+from template_fix.disk.store import find_state
 from template_fix.hub.client import looks_like_repo
 from template_fix.hub.companions import Companions, sort_companions
 from template_fix.hub.own_code import find_modules
 from template_fix.hub.page import parse_page
-from template_fix.hub.tokenizer_files import READ, belongs, is_read
+from template_fix.hub.tokenizer_files import READ, is_read, is_tokenizer_file
 
 if TYPE_CHECKING:
     from template_fix.hub.client import Remote
@@ -28,10 +28,10 @@ STDIN = "-"
 
 @dataclass(frozen=True)
 class Model:
-    """A model's checkpoint, and the folder that its files lie in.
+    """A model's checkpoint, and the folder with its files.
 
-    ``remote`` is the repository and the commit that they come from, None of a directory, and of what the Hub's cache
-    held while the user kept off the network. ``lent`` is the tokenizer that a template by itself was lent.
+    ``remote`` is the repository and commit from which they were fetched; it is None for a directory, and for files that
+    were read from the Hub's cache offline. ``lent`` is another model's tokenizer for a template without one (--tokens).
     """
 
     checkpoint: Checkpoint
@@ -41,7 +41,7 @@ class Model:
 
     @property
     def tried(self) -> Checkpoint:
-        """The checkpoint, and of a template by itself the tokenizer that it was lent."""
+        """The checkpoint; for a template without a tokenizer, together with the lent one."""
         if self.lent is None:
             return self.checkpoint
         whole = self.lent.with_templates(self.checkpoint.files)
@@ -49,21 +49,21 @@ class Model:
 
 
 def is_repo(name: str) -> bool:
-    """Whether ``name`` is that of a repository, or of its page, and nothing on the disk is called so."""
+    """Whether ``name`` is a repository's name or page, and no file or directory has this name."""
     return looks_like_repo(parse_page(name)[0]) and not os.path.lexists(name)
 
 
 def open_model(name: str, revision: str | None = None, tokens: str | None = None) -> Model:
-    """Return the model of this name, or with its page at this address; ``-`` is a template that stdin holds.
+    """Return the model with this name: a path, a repository, the address of its page, or ``-`` for stdin.
 
-    ``revision`` is a branch, tag or commit of a repository, and goes before the one in an address. ``tokens`` names the
-    model that lends its tokenizer to a template by itself.
+    ``revision`` is a branch, tag or commit of a repository, and overrides the one in an address. ``tokens`` names a
+    model whose tokenizer is lent to a template without one.
 
-    Raises CheckpointError where it can't be read, and HubError where the Hub doesn't hand it out.
+    Raises CheckpointError if it can't be read, and HubError if it can't be fetched.
     """
     if tokens is not None:
         if name != STDIN and not is_template_file(Path(name)):
-            raise CheckpointError(f"{name}: has a tokenizer of its own; only a template by itself is lent one")
+            raise CheckpointError(f"{name}: has a tokenizer of its own; --tokens is for a template in its own file")
         return replace(open_model(name, revision), lent=open_model(tokens).checkpoint)
     if not name:
         raise CheckpointError("the name of the model is empty; is a variable unset?")
@@ -71,32 +71,34 @@ def open_model(name: str, revision: str | None = None, tokens: str | None = None
         return Model(Checkpoint.of_stream(name, "stdin.jinja", sys.stdin.buffer), Path())
     if not is_repo(name):
         if revision is not None:
-            raise CheckpointError(f"{name}: is no repository on the Hub, so it has no revision {revision}")
+            raise CheckpointError(
+                f"{name}: is no repository on the Hub, so it has no revision {revision}; omit --revision"
+            )
         folder = folder_of(name)
-        store = "" if is_gguf(folder) else _store(folder)
+        store = "" if is_gguf(folder) else _store_state(folder)
         return Model(replace(Checkpoint.read(name), store=store), folder)
     name, shown = parse_page(name)
     revision = revision or shown
-    from template_fix.hub.client import look
+    from template_fix.hub.client import fetch_info
     from template_fix.hub.errors import Absent, Offline, Unreachable
 
     try:
-        return fetch_model(look(name, revision))
+        return fetch_model(fetch_info(name, revision))
     except (Absent, Unreachable) as error:
         raise type(error)(f"{error} (nor is there a directory of that name)") from None
     except Offline:
-        return _cached(name, revision)
+        return _open_cached(name, revision)
 
 
-def _store(folder: Path) -> str:
-    with suppress(OSError):  # a store that can't be looked at is told of by whoever has to write there
-        return state(folder)
+def _store_state(folder: Path) -> str:
+    with suppress(OSError):  # a store that can't be read is reported once files are written there
+        return find_state(folder)
     return ""
 
 
 def fetch_model(remote: Remote) -> Model:
-    """Return a repository's model. Raises as `open_model` does."""
-    from template_fix.hub.client import fetch
+    """Fetch a repository's tokenizer files and return the model. Raises as `open_model` does."""
+    from template_fix.hub.client import fetch_files
 
     names = [name for name in remote.files if is_read(name)]
     if not names:
@@ -105,13 +107,13 @@ def fetch_model(remote: Remote) -> Model:
         raise CheckpointError(f"{remote.repo}: has no tokenizer files{advice}")
     for name in names:
         refuse_large(f"{remote.repo}/{name}", name, remote.files[name].size)
-    folder = fetch(remote, names)
+    folder = fetch_files(remote, names)
     others = frozenset(name for name in remote.files if name not in names and "/" not in name)
     checkpoint = replace(Checkpoint.read(folder, remote.repo), others=others, revision=remote.commit)
     return Model(checkpoint, folder, remote)
 
 
-def _cached(name: str, revision: str | None) -> Model:
+def _open_cached(name: str, revision: str | None) -> Model:
     from template_fix.hub.client import find_cached
 
     folder = find_cached(name, revision, READ)
@@ -119,38 +121,38 @@ def _cached(name: str, revision: str | None) -> Model:
 
 
 def find_companions(model: Model) -> Companions:
-    """Sort the files that weren't read into those that go along with a copy and those that don't.
+    """Return which of the files that weren't read are copied with the tokenizer, and which are left out.
 
-    Of a repository only what is known to be a tokenizer's goes along, and is fetched. Raises as `open_model` does.
+    Of a repository, only known files of a tokenizer are fetched and copied. Raises as `open_model` does.
     """
     others = model.checkpoint.others
     if model.remote is None:
         return sort_companions(model.folder, others)
-    copied = _needed(model)
+    copied = _read_unread_files(model)
     return Companions(copied, tuple(sorted(others - copied.keys())))
 
 
-def tokenizer_files(model: Model) -> dict[str, bytes]:
-    """Return all files of a model's tokenizer by their names, and no others. Raises as `open_model` does."""
-    read = {name: text.encode() for name, text in model.checkpoint.files.items() if belongs(name)}
-    return {**read, **_needed(model)}
+def read_tokenizer_files(model: Model) -> dict[str, bytes]:
+    """Return exactly the files of a model's tokenizer, by name. Raises as `open_model` does."""
+    read = {name: text.encode() for name, text in model.checkpoint.files.items() if is_tokenizer_file(name)}
+    return {**read, **_read_unread_files(model)}
 
 
-def _needed(model: Model) -> dict[str, bytes]:
-    """Return what a tokenizer needs of the files that weren't read."""
-    vocabularies = sorted(filter(belongs, model.checkpoint.others))
-    _fetch(model, vocabularies)
-    code = find_modules(model.checkpoint, lambda name: _text(model, name))
+def _read_unread_files(model: Model) -> dict[str, bytes]:
+    """Return the files that the tokenizer needs and that weren't read: vocabularies and Python modules."""
+    vocabularies = sorted(filter(is_tokenizer_file, model.checkpoint.others))
+    _fetch_files(model, vocabularies)
+    code = find_modules(model.checkpoint, lambda name: _read_text(model, name))
     return sort_companions(model.folder, [*vocabularies, *code]).copied
 
 
-def _text(model: Model, name: str) -> str:
-    _fetch(model, [name])
+def _read_text(model: Model, name: str) -> str:
+    _fetch_files(model, [name])
     return sort_companions(model.folder, [name]).copied.get(name, b"").decode(errors="replace")
 
 
-def _fetch(model: Model, names: Sequence[str]) -> None:
+def _fetch_files(model: Model, names: Sequence[str]) -> None:
     if model.remote is not None and names:
-        from template_fix.hub.client import fetch
+        from template_fix.hub.client import fetch_files
 
-        fetch(model.remote, names)
+        fetch_files(model.remote, names)

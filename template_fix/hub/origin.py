@@ -1,4 +1,4 @@
-"""The repository and the commit that a model comes from; for a directory, `patch --output` has written them down."""
+"""The repository and commit that a model comes from; in a directory, `patch --output` has recorded them."""
 
 from __future__ import annotations
 
@@ -23,21 +23,23 @@ class Origin(NamedTuple):
     commit: str
 
     def text(self) -> str:
-        """Return the file that says so."""
+        """Return the text of the file that records it."""
         return json.dumps(self._asdict()) + "\n"
 
 
 def find_origin(model: Model) -> Origin | None:
-    """Return where a model comes from, None of a directory where nothing was written down. Raises CheckpointError,
-    and WriteError where links lead there."""
+    """Return where a model comes from, or None for a directory without a record.
+
+    Raises CheckpointError if the record is damaged, and WriteError if a link leads to it.
+    """
     if model.checkpoint.revision is not None:
         return Origin(model.checkpoint.name, model.checkpoint.revision)
     refuse_links(model.folder)
-    return _written(model.folder / ORIGIN)
+    return _read_origin(model.folder / ORIGIN)
 
 
-def _written(path: Path) -> Origin | None:
-    """Read what is only a hint, since whatever is pushed by it is proved anew; it may be a stranger's."""
+def _read_origin(path: Path) -> Origin | None:
+    """Read the record. A stranger may have written it: it is only a hint, and a push is proved again."""
     try:
         with open(path, "rb") as file:
             found = Origin(**json.loads(file.read(_LARGEST)))

@@ -1,4 +1,4 @@
-"""The modules of a tokenizer that brings its own code: those that the configuration names, and what they import."""
+"""The Python modules of a tokenizer with its own code: those that its configuration names, and their imports."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+\.(\w+)", re.MULTILINE)
 
 
 def find_modules(checkpoint: Checkpoint, read: Callable[[str], str]) -> set[str]:
-    """Return the names of the files beside a checkpoint that transformers runs to load it, as ``read`` gives them."""
+    """Return the names of the modules that transformers runs to load a checkpoint; ``read`` gives a file's text."""
     found: set[str] = set()
-    waiting = list(_named(checkpoint.value(CONFIG, "auto_map")))
+    waiting = list(_named_modules(checkpoint.value(CONFIG, "auto_map")))
     while waiting:
         name = waiting.pop()
         if name in checkpoint.others and name not in found:
@@ -23,8 +23,8 @@ def find_modules(checkpoint: Checkpoint, read: Callable[[str], str]) -> set[str]
     return found
 
 
-def _named(auto_map: object) -> Iterator[str]:
-    """Yield the modules of the slow and the fast class; those of another repository stay there."""
+def _named_modules(auto_map: object) -> Iterator[str]:
+    """Yield the modules of the slow and the fast class, but none of another repository."""
     classes = auto_map.get("AutoTokenizer") if isinstance(auto_map, dict) else auto_map
     for name in classes if isinstance(classes, list) else [classes]:
         if isinstance(name, str) and "--" not in name:

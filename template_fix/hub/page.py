@@ -1,4 +1,4 @@
-"""The address of a model's page, as it is copied from a browser, in place of the model's name."""
+"""Parses the address of a model's page, as it is copied from a browser."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import re
 from urllib.parse import unquote, urlsplit
 
 _HOSTS = frozenset({"huggingface.co", "www.huggingface.co", "hf.co"})
-# What a page that isn't a model's begins with.
+# The first part of the path of pages that aren't a model's.
 _OTHERS = frozenset({"datasets", "spaces", "collections", "docs", "papers", "blog", "api", "models"})
 _REVISION = re.compile(r"(?:tree|blob|resolve|commit)/(refs/(?:pr|convert)/[^/]+|[^/]+)")
 
 
 def parse_page(name: str) -> tuple[str, str | None]:
-    """Return the repository of the page at this address, and the revision in it or None; any other name as it is.
+    """Return the repository in the address of a page and its revision or None; any other name is returned unchanged.
 
-    Pages are known by the Hub's own hosts, and by that in HF_ENDPOINT.
+    The hosts are the Hub's own and the one in HF_ENDPOINT.
     """
     try:
         url = urlsplit(name if "://" in name else f"https://{name}")

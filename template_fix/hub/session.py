@@ -1,7 +1,7 @@
-"""A session with the Hub: huggingface_hub's API, and what its failures mean to the user.
+"""The API of huggingface_hub, and its errors as messages for the user.
 
-This module and `client` alone know huggingface_hub; it is imported when a function is called, since that takes half a
-second. Tokens are its business: none is read here, and no message quotes what was sent.
+Only this module and `client` use huggingface_hub. It is imported in functions, since the import takes half a second.
+It also handles the tokens: none is read here, and no message quotes what was sent.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _BUSY = "somebody else is writing there; run the same command again"
 
 
 def address(repo: str) -> str:
-    """Return where a repository is on the web."""
+    """Return the web address of a repository."""
     return f"{api().endpoint}/{repo}"
 
 
 def api() -> HfApi:
-    """Return the client's API."""
+    """Return an HfApi that sends this program's name and version."""
     from huggingface_hub import HfApi
 
     return HfApi(library_name="template-fix", library_version=version())
@@ -36,21 +36,21 @@ def api() -> HfApi:
 
 @contextmanager
 def hub_errors(repo: str, revision: str | None = None, conflict: str = _BUSY) -> Iterator[None]:
-    """Turn whatever huggingface_hub and what is below it raise into a HubError; ``conflict`` is what a 409 means."""
+    """Turn any error of huggingface_hub or of its HTTP library into a HubError; ``conflict`` says what a 409 means."""
     from huggingface_hub.errors import HfHubHTTPError
 
-    # Its base is what the HTTP library below raises: requests before 1.0, httpx since.
+    # Its base class is the error of the HTTP library: of requests before huggingface_hub 1.0, of httpx since.
     below = cast("type[Exception]", HfHubHTTPError.__bases__[0])
     try:
         yield
     except (MemoryError, HubError):
         raise
-    except Exception as error:  # an answer of a strange shape fails anywhere in the client
-        # No chain: an error of the HTTP library may quote the token.
-        raise _error(error, repo, revision or "main", conflict, below) from None
+    except Exception as error:  # an answer of an unexpected form can fail anywhere in huggingface_hub
+        # "from None": an error of the HTTP library may quote the token.
+        raise _hub_error(error, repo, revision or "main", conflict, below) from None
 
 
-def _error(error: BaseException, repo: str, revision: str, conflict: str, below: type[Exception]) -> HubError:
+def _hub_error(error: BaseException, repo: str, revision: str, conflict: str, below: type[Exception]) -> HubError:
     from huggingface_hub import errors
 
     while isinstance(error, (errors.LocalEntryNotFoundError, RuntimeError)) and error.__cause__ is not None:
@@ -70,14 +70,14 @@ def _error(error: BaseException, repo: str, revision: str, conflict: str, below:
     if isinstance(error, errors.RevisionNotFoundError):
         return NoRevision(f"{repo}: has no branch, tag or commit {revision}")
     if isinstance(error, errors.RepositoryNotFoundError):
-        return _absent(repo)
-    # Not of HfHubHTTPError alone: before 1.0 a token that isn't accepted raises its base class.
+        return _absent_error(repo)
+    # Not only HfHubHTTPError has a response: before 1.0, a token that isn't accepted raises its base class.
     if (response := getattr(error, "response", None)) is not None:
         message = " ".join((getattr(error, "server_message", None) or "").split())[:_LONGEST]
-        return _refusal(response.status_code, message, repo, revision, conflict)
+        return _error_of_status(response.status_code, message, repo, revision, conflict)
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
         return HubError(
-            f"{repo}: file too large: {api().endpoint} sends more than it listed, or this process may write no more"
+            f"{repo}: file too large: {api().endpoint} sends more than it listed, or `ulimit -f` is too low"
         )
     if isinstance(error, OSError) and error.errno in _DISK:
         return HubError(
@@ -95,11 +95,11 @@ def _error(error: BaseException, repo: str, revision: str, conflict: str, below:
     )
 
 
-def _refusal(status: int, message: str, repo: str, revision: str, conflict: str) -> HubError:
+def _error_of_status(status: int, message: str, repo: str, revision: str, conflict: str) -> HubError:
     because = f" ({message})" if message else ""
-    # The client knows a hidden repository by this where it speaks https only.
+    # Over plain HTTP, huggingface_hub doesn't recognise this answer for a hidden repository.
     if status == 401 and message and "credentials" not in message:
-        return _absent(repo)
+        return _absent_error(repo)
     if status == 401:
         return HubError(f"{repo}: the Hub doesn't accept the token; log in anew with `hf auth login`, or set HF_TOKEN")
     if status == 403:
@@ -115,7 +115,7 @@ def _refusal(status: int, message: str, repo: str, revision: str, conflict: str)
     return HubError(f"{repo}: the Hub refused ({status}){because}")
 
 
-def _absent(repo: str) -> Absent:
+def _absent_error(repo: str) -> Absent:
     return Absent(
         f"{repo}: no such repository on {api().endpoint}, or a private one that needs another token; "
         "check the name, or log in with `hf auth login`"

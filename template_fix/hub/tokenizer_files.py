@@ -1,8 +1,7 @@
-"""Which files of a repository are a tokenizer's, by their names.
+"""Which files of a repository belong to a tokenizer, by name.
 
-What is fetched from the Hub and what is shared there goes by a list of names, since nothing else may be sent by
-mistake: the vocabularies that transformers' tokenizers name. The code of a tokenizer that brings its own is
-`own_code`'s business.
+Files are fetched from the Hub and shared there by a list of names, so that nothing else is sent by mistake: the
+vocabularies that transformers' tokenizers name. See `own_code` for the Python modules of a tokenizer.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from template_fix.checkpoint.links import is_plain
 from template_fix.checkpoint.template_copies import ADDITIONAL
 
 CARD = "README.md"
-# What a check reads; the templates of a directory are all files in it.
+# What a check reads.
 READ = (*EDITABLE, *CONFIGS, f"{ADDITIONAL}*.jinja")
 # Without config.json, transformers may choose another class.
 _OWN = (*EDITABLE, "config.json", f"{ADDITIONAL}*.jinja")
@@ -26,12 +25,12 @@ _VOCABULARIES = (
 
 
 def is_read(name: str) -> bool:
-    """Whether a check reads the file of this name."""
+    """Whether a check reads the file with this name."""
     return _is_one_of(name, READ)
 
 
-def belongs(name: str) -> bool:
-    """Whether a tokenizer needs the file of this name, code apart."""
+def is_tokenizer_file(name: str) -> bool:
+    """Whether a tokenizer needs the file with this name; Python modules are not looked at."""
     return _is_one_of(name, (*_OWN, *_VOCABULARIES))
 
 

@@ -27,7 +27,7 @@ from template_fix.report.showing.rendering import Shown
 from template_fix.report.showing.show import Showing, show
 from template_fix.results import Evidence, Finding, PatchResult, Target
 from template_fix.share.markdown import code, fenced, prose
-from template_fix.text.edits import differing
+from template_fix.text.edits import differing_spans
 from template_fix.version import version
 
 # Nobody reads more, and the Hub may not take it: of all, of a list, of what shows something, and of one of its texts.
@@ -207,7 +207,7 @@ def changed_rows(diff: str) -> str:
 
 
 def _around(old: str, new: str) -> tuple[str, str]:
-    one, other = differing(old[1:], new[1:])  # behind the signs
+    one, other = differing_spans(old[1:], new[1:])  # behind the signs
     return _part(old, one.start + 1, one.end + 1), _part(new, other.start + 1, other.end + 1)
 
 

@@ -18,9 +18,9 @@ from template_fix.engine.patch import patch
 from template_fix.hub import client
 from template_fix.hub.client import Remote, looks_like_repo
 from template_fix.hub.errors import Absent, HubError, NoRevision
-from template_fix.hub.model import Model, fetch_model, is_repo, open_model, tokenizer_files
+from template_fix.hub.model import Model, fetch_model, is_repo, open_model, read_tokenizer_files
 from template_fix.hub.origin import Origin, find_origin
-from template_fix.hub.tokenizer_files import CARD, belongs
+from template_fix.hub.tokenizer_files import CARD, is_tokenizer_file
 from template_fix.options import Options
 from template_fix.results import Level, PatchResult
 from template_fix.share.description import card, describe, summary
@@ -115,7 +115,11 @@ def plan_push(request: PushRequest) -> Plan:
         raise PushError(f"{request.source}: is a GGUF file, which is shared with its tensors: upload it as it is")
     target = _look_at_target(request)
     origin, remote = find_origin(model), target.remote
-    if remote is not None and any(map(belongs, remote.files)) and (origin is None or origin.repo == remote.repo):
+    if (
+        remote is not None
+        and any(map(is_tokenizer_file, remote.files))
+        and (origin is None or origin.repo == remote.repo)
+    ):
         return _plan_repair(request, model, origin, target, remote)
     return _plan_copy(request, model, origin, target)
 
@@ -123,13 +127,13 @@ def plan_push(request: PushRequest) -> Plan:
 def _look_at_target(request: PushRequest) -> _Target:
     branch = request.branch or "main"
     try:
-        remote = client.look(request.to, branch)
+        remote = client.fetch_info(request.to, branch)
     except (Absent, NoRevision) as error:
         if request.create_pr:
             raise
         if isinstance(error, Absent):
             return _Target(None, branch)
-        return _Target(client.look(request.to), branch, new_branch=True)
+        return _Target(client.fetch_info(request.to), branch, new_branch=True)
     if request.private and not remote.private:
         raise PushError(f"{request.to}: is a public repository, and --private is for one that is to be made")
     return _Target(remote, branch)
@@ -167,10 +171,10 @@ def _plan_copy(request: PushRequest, model: Model, origin: Origin | None, target
             f"{request.to}: a pull request is for the model that the repair is of; template-fix push {request.to} "
             f"--to {request.to} --create-pr opens one where there is something to repair"
         )
-    base = fetch_model(client.look(*origin)) if origin and model.remote is None else model
+    base = fetch_model(client.fetch_info(*origin)) if origin and model.remote is None else model
     repair = _prove(request, model, origin, base)
     there = target.remote.files if target.remote else {}
-    files = {**tokenizer_files(base), **repair.changed}
+    files = {**read_tokenizer_files(base), **repair.changed}
     if CARD not in there:
         files[CARD] = _card(request, origin, repair).encode()
     if origin and not repair.changed:
@@ -202,7 +206,7 @@ def _title(request: PushRequest, otherwise: str) -> str:
 def _card(request: PushRequest, origin: Origin | None, repair: _Repair) -> str:
     base = origin.repo if origin else None
     text = card(request.to, base, repair.result, request.options.default, repair.base, repair.repaired)
-    return client.card(
+    return client.format_card(
         text, **({"base_model": base} if base else {}), library_name="transformers", tags=["template-fix"]
     )
 
@@ -228,7 +232,9 @@ def _prove(request: PushRequest, model: Model, origin: Origin | None, base: Mode
 def _refuse_unproved(
     source: str, given: Checkpoint, repaired: Checkpoint, result: PatchResult, origin: Origin | None
 ) -> None:
-    differing = {file for file, text in given.files.items() if belongs(file) and repaired.files.get(file) != text}
+    differing = {
+        file for file, text in given.files.items() if is_tokenizer_file(file) and repaired.files.get(file) != text
+    }
     differing |= result.changed.keys() - given.files.keys()
     if not differing:
         return

@@ -47,7 +47,7 @@ def push(request: PushRequest, *, dry_run: bool = False, confirm: Callable[[Plan
     """
     if dry_run:
         return Pushed(plan_push(request), "planned")
-    user = client.user()
+    user = client.user_name()
     plan = plan_push(request)
     if confirm is not None and (doubt := plan.doubt(user)) and not confirm(plan, doubt):
         return Pushed(plan, "declined")
@@ -73,8 +73,8 @@ def _send(plan: Plan, user: str) -> Pushed:
 
 def _find_open(plan: Plan, user: str) -> str | None:
     """Return the address of an open pull request of the user's that holds just these files."""
-    for revision, url in client.pull_requests(plan.repo, user):
-        files = client.look(plan.repo, revision).files
+    for revision, url in client.list_pull_requests(plan.repo, user):
+        files = client.fetch_info(plan.repo, revision).files
         if all(name in files and files[name].holds(content) for name, content in plan.files.items()):
             return url
     return None
@@ -84,14 +84,14 @@ def _prepare_parent(plan: Plan) -> str:
     """Return the commit to build on, and make the repository or the branch where it is missing."""
     if plan.parent is None:
         client.create_repo(plan.repo, private=plan.private)
-        made = client.look(plan.repo).commit
+        made = client.fetch_info(plan.repo).commit
         if plan.branch != "main":
             client.create_branch(plan.repo, plan.branch, made)
         return made
     if plan.new_branch:
         client.create_branch(plan.repo, plan.branch, plan.parent)
     # The Hub makes a pull request from any commit: only we can tell that the branch has moved on.
-    elif (head := client.look(plan.repo, plan.branch).commit) != plan.parent:
+    elif (head := client.fetch_info(plan.repo, plan.branch).commit) != plan.parent:
         raise Moved(
             f"{plan.repo}: {plan.branch} has moved on to {head[:7]} since {plan.parent[:7]} was checked, and nothing "
             "was written; run the same command again to check it as it is now"

@@ -1,1 +1,1 @@
-"""Changes text, and touches no other byte."""
+"""Edits text without changing any other byte, and makes texts of strangers safe to show."""

@@ -1,6 +1,6 @@
-"""What is told to users: one line, not too long, with nothing in it that acts on a terminal and no secret.
+"""Makes text safe to show: one line, not too long, without secrets and without characters that act on a terminal.
 
-Whatever is quoted in a message (a path, a template's own error, an answer of the Hub) was written by a stranger.
+Messages quote what strangers wrote: a path, a template's own error, an answer of the Hub.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _SUSPECT = re.compile(r"[^\x20-\x7e]")
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 JOINERS = "\u200c\u200d"
 
-# How long the name of a thing may be where it is one of many on a line.
+# The most characters of a name that shares its line with other text.
 _NAME = 300
 
-# The value of a header goes as far as the sentence lets it; an ellipsis stands for what was cut, and is no secret.
+# The value of a header ends at white space, a quote or punctuation. An ellipsis marks a cut, and is no part of it.
 _VALUE = r"[^\s\"'`,;…]*[^\s\"'`,;….:)]"
-# Of what each finds, the two groups are shown: a secret is known by what stands around it. Tokens come last, or one
-# would take the name of a header that follows it at once for its own end.
+# Each pattern finds a secret by the text around it. The two groups are that text: they are shown, the rest is hidden.
+# The pattern for tokens comes last: it could swallow the name of a header that follows a token.
 _SECRETS = (
     re.compile(
         r"((?:authorization|cookie|(?:api|auth|security)-(?:key|token))[\"']?\s*:\s*[\"']?(?:(?:basic|bearer|token)\s+)?"
@@ -38,48 +38,48 @@ _SECRETS = (
     re.compile(r"(://)[^\s/?#\"<>]+(@)"),
     re.compile(r"()(?:hf_oauth_[\w.~+/=-]{8,}|hf_[A-Za-z0-9]{16,})()"),
 )
-# A shorter one would be found in ordinary words.
+# A shorter token could occur in ordinary words.
 _SHORTEST_TOKEN = 8
-# How far a secret may reach beyond a cut and still be known as one.
+# How many characters around a cut are searched for a secret.
 _REACH = 4096
 
 
 class UserError(Exception):
-    """An error whose message is one line for the user; whatever it is made of comes out as `one_line` makes it."""
+    """An error whose message is one line for the user; the message is passed through `one_line`."""
 
     def __init__(self, message: str) -> None:
         super().__init__(one_line(message))
 
 
 def one_line(text: str, longest: int = LONGEST) -> str:
-    """Return ``text`` on one line of at most ``longest`` characters, made visible, without secrets.
+    """Return ``text`` on one line of at most ``longest`` characters, without secrets and invisible characters.
 
-    What is cut off is never looked at, so that the length of ``text`` costs nothing.
+    The part that is cut off is never searched, so a very long ``text`` costs no time.
     """
-    shown = make_presentable(_joined(cut(text, longest)))
-    return shown if len(shown) <= longest else _joined(cut(shown, longest))
+    shown = make_presentable(_join_words(cut(text, longest)))
+    return shown if len(shown) <= longest else _join_words(cut(shown, longest))
 
 
 def make_presentable(text: str) -> str:
-    """Return ``text`` without secrets and made visible, whatever its length."""
+    """Return ``text`` without secrets and invisible characters, in full length."""
     return make_visible(scrub(text))
 
 
 def short(name: str) -> str:
-    """Return both ends of a name that somebody gave a model, a file, a variant, a role, a tool or a tag."""
+    """Return a stranger's name for a model, file, variant, role, tool or tag: of a long one, both ends."""
     return cut(name, _NAME)
 
 
-def _joined(text: str) -> str:
+def _join_words(text: str) -> str:
     return " ".join(text.split())
 
 
 def make_visible(text: str) -> str:
-    """Return ``text`` on one line with every character that would move the cursor or hide itself spelled out."""
-    return _SUSPECT.sub(lambda match: _spelled(match[0]), text)
+    """Return ``text`` on one line, with an escape for every character that is invisible or moves the cursor."""
+    return _SUSPECT.sub(lambda match: _escape(match[0]), text)
 
 
-def _spelled(char: str) -> str:
+def _escape(char: str) -> str:
     if char in _ESCAPES:
         return _ESCAPES[char]
     if char in JOINERS or unicodedata.category(char) not in _INVISIBLE:
@@ -90,17 +90,17 @@ def _spelled(char: str) -> str:
 def cut(text: str, longest: int = LONGEST) -> str:
     """Return ``text`` in at most ``longest`` characters: both ends, with an ellipsis between them.
 
-    Of a secret that only a part of would be left, nothing is.
+    A secret at a cut is left out as a whole.
     """
     if len(text) <= longest:
         return text
     room = longest - len(f" {ELLIPSIS} ")
     head, tail = room - room // 3, len(text) - room // 3
-    return f"{text[: _covering(text, head)[0]]} {ELLIPSIS} {text[_covering(text, tail)[1] :]}"
+    return f"{text[: _secret_around(text, head)[0]]} {ELLIPSIS} {text[_secret_around(text, tail)[1] :]}"
 
 
-def _covering(text: str, at: int) -> tuple[int, int]:
-    """Return where the secret begins and ends that ``at`` lies in, ``at`` itself where there is none."""
+def _secret_around(text: str, at: int) -> tuple[int, int]:
+    """Return the start and end of the secret around offset ``at``; both are ``at`` if there is none."""
     begin = max(0, at - _REACH)
     start = end = at - begin
     around = text[begin : at + _REACH]
@@ -114,8 +114,8 @@ def _covering(text: str, at: int) -> tuple[int, int]:
 def scrub(text: str) -> str:
     """Return ``text`` with ``***`` in place of every secret.
 
-    Secrets are tokens of the Hub, the one in use in any of its spellings, values of headers that give access, and the
-    user of an address.
+    Secrets are tokens of the Hub, the user's own token in any spelling, the values of headers that give access, and the
+    user and password in a URL.
     """
     for pattern in _patterns():
         text = pattern.sub(rf"\1{HIDDEN}\2", text)
@@ -123,7 +123,7 @@ def scrub(text: str) -> str:
 
 
 def scrub_all(value: object) -> object:
-    """Return a value for JSON with all texts in it scrubbed; tuples come out as lists."""
+    """Return a JSON value with every text in it passed through `scrub`; tuples become lists."""
     if isinstance(value, str):
         return scrub(value)
     if isinstance(value, Mapping):
@@ -132,29 +132,29 @@ def scrub_all(value: object) -> object:
 
 
 def mask_secrets(text: str) -> str:
-    """Return ``text`` with every character of a secret an asterisk: no other moves from its place."""
+    """Return ``text`` with an asterisk for each character of a secret, so that all offsets stay valid."""
     for pattern in _patterns():
         text = pattern.sub(lambda match: "*" * len(match[0]), text)
     return text
 
 
 def _patterns() -> tuple[re.Pattern[str], ...]:
-    """Return what finds secrets: first the tokens that are in use, then all that look like one."""
-    tokens = {os.environ.get("HF_TOKEN"), os.environ.get("HUGGING_FACE_HUB_TOKEN"), _stored()}
+    """Return the patterns of secrets: the user's own tokens first, then everything that looks like a secret."""
+    tokens = {os.environ.get("HF_TOKEN"), os.environ.get("HUGGING_FACE_HUB_TOKEN"), _stored_token()}
     known = frozenset(token.strip() for token in tokens if token and len(token.strip()) >= _SHORTEST_TOKEN)
-    return (_finder(known), *_SECRETS) if known else _SECRETS
+    return (_token_pattern(known), *_SECRETS) if known else _SECRETS
 
 
-def _stored() -> str | None:
-    """Return the token that huggingface_hub would use; where it isn't imported, none has been used."""
-    with suppress(Exception):  # whatever is wrong there must not hide the message that is to be told
+def _stored_token() -> str | None:
+    """Return the token that huggingface_hub would use. If it isn't imported, no token has been used in this process."""
+    with suppress(Exception):  # an error here must not hide the message that is about to be shown
         token = sys.modules["huggingface_hub"].get_token()
         return token if isinstance(token, str) else None
     return None
 
 
 @cache
-def _finder(tokens: frozenset[str]) -> re.Pattern[str]:
+def _token_pattern(tokens: frozenset[str]) -> re.Pattern[str]:
     from urllib.parse import quote, quote_plus
 
     spellings = {

@@ -1,4 +1,4 @@
-"""Text and the edits made to it: the only place where text is changed."""
+"""Text and edits of it. All changes of files and templates are made here."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, order=True)
 class Edit:
-    """Put ``text`` in the place of ``span``; an empty span inserts."""
+    """Replaces ``span`` with ``text``; an empty span inserts."""
 
     span: Span
     text: str
@@ -43,10 +43,10 @@ class OverlapError(ValueError):
 
 
 def apply(text: str, edits: Iterable[Edit]) -> str:
-    """Return ``text`` with every edit made; everything outside the spans stays as it is.
+    """Return ``text`` with all edits made; everything outside of their spans is unchanged.
 
-    Edits may come in any order. Raises OverlapError where two of them meet in one character or insert at the same
-    place, and IndexError where a span lies outside the text.
+    Edits may come in any order. Raises OverlapError if two of them change the same character or insert at the same
+    offset, and IndexError if a span lies outside of the text.
     """
     parts: list[str] = []
     done = -1
@@ -63,11 +63,11 @@ def apply(text: str, edits: Iterable[Edit]) -> str:
 
 
 def edits_between(before: str, after: str) -> tuple[Edit, ...]:
-    """Return edits that make one template of another, each as small as the lines and tags that it changes allow."""
+    """Return the edits that turn template ``before`` into ``after``, each limited to the lines and tags that change."""
     found = []
-    for lines in _changed(_lines(before), _lines(after)):
+    for lines in _diff_parts(_split_lines(before), _split_lines(after)):
         gone = lines.span.of(before)
-        for tags in _changed(_tags(gone), _tags(lines.text)):
+        for tags in _diff_parts(_split_tags(gone), _split_tags(lines.text)):
             old, new = tags.span.of(gone), tags.text
             head = common_prefix(old, new)
             tail = common_prefix(old[head:][::-1], new[head:][::-1])
@@ -77,21 +77,21 @@ def edits_between(before: str, after: str) -> tuple[Edit, ...]:
     return tuple(found)
 
 
-def _changed(old: Sequence[str], new: Sequence[str]) -> Iterator[Edit]:
-    """Yield edits that make one text of another, both given in parts that are changed as a whole."""
+def _diff_parts(old: Sequence[str], new: Sequence[str]) -> Iterator[Edit]:
+    """Yield the edits that turn one text into another; both come in parts, and a part is replaced as a whole."""
     starts = [0, *accumulate(map(len, old))]
     for kind, first, last, begin, end in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if kind != "equal":
             yield Edit(Span(starts[first], starts[last]), "".join(new[begin:end]))
 
 
-def _tags(text: str) -> list[str]:
-    """Split a template's text in tags and what stands between them."""
+def _split_tags(text: str) -> list[str]:
+    """Split a template into its tags and the text between them."""
     return [part for part in re.split(r"(\{[%{#].*?[%}#]\})", text, flags=re.DOTALL) if part]
 
 
 def trace_back(span: Span, edits: Iterable[Edit]) -> Span | None:
-    """Return where text of an edited text stood before, or None where an edit wrote any of it."""
+    """Return where ``span`` of the edited text stood in the original, or None if an edit wrote part of it."""
     shift = 0
     for edit in sorted(set(edits)):
         start = edit.span.start + shift
@@ -120,19 +120,19 @@ def line_at(text: str, offset: int) -> str:
 
 def unified_diff(before: str, after: str, name: str) -> str:
     """Return a unified diff of one file as ``git apply`` and ``patch -p1`` read it, empty where nothing changed."""
-    old, new = _lines(before), _lines(after)
-    # difflib takes minutes for a tokenizer.json of a real size: what is alike at both ends is none of its business.
+    old, new = _split_lines(before), _split_lines(after)
+    # difflib takes minutes for a tokenizer.json of a real size, so equal lines at both ends are left out.
     head = max(common_prefix(old, new) - _CONTEXT, 0)
     tail = max(min(common_prefix(old[::-1], new[::-1]), len(old) - head, len(new) - head) - _CONTEXT, 0)
     lines = difflib.unified_diff(
         old[head : len(old) - tail], new[head : len(new) - tail], f"a/{name}", f"b/{name}", n=_CONTEXT
     )
-    shifted = (_shifted(line, head) if line.startswith("@@ ") else line for line in lines)
+    shifted = (_shift_header(line, head) if line.startswith("@@ ") else line for line in lines)
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in shifted)
 
 
 def common_prefix(one: Sequence[str], other: Sequence[str]) -> int:
-    """Return how many characters two texts begin with in common, or how many lines."""
+    """Return the number of items (characters, or lines) with which both sequences begin."""
     low, high = 0, min(len(one), len(other))
     while low < high:  # comparing slices is much faster than comparing one by one
         middle = (low + high + 1) // 2
@@ -140,17 +140,17 @@ def common_prefix(one: Sequence[str], other: Sequence[str]) -> int:
     return low
 
 
-def differing(one: str, other: str) -> tuple[Span, Span]:
-    """Return in which part of each two texts differ: between what they begin with in common, and end with."""
+def differing_spans(one: str, other: str) -> tuple[Span, Span]:
+    """Return the part of each text in which they differ: without their common beginning and their common end."""
     head = common_prefix(one, other)
     tail = common_prefix(one[head:][::-1], other[head:][::-1])
     return Span(head, len(one) - tail), Span(head, len(other) - tail)
 
 
-def _shifted(header: str, by: int) -> str:
+def _shift_header(header: str, by: int) -> str:
     return re.sub(r"([-+])(\d+)", lambda match: f"{match[1]}{int(match[2]) + by}", header)
 
 
-def _lines(text: str) -> list[str]:
+def _split_lines(text: str) -> list[str]:
     """Split at LF alone, as diff tools do; str.splitlines would also split at form feeds and U+2028."""
     return re.findall(r"[^\n]*\n|[^\n]+", text)

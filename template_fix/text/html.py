@@ -1,4 +1,4 @@
-"""Texts of strangers as HTML, for notebooks."""
+"""Escapes texts of strangers for HTML in notebooks."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from template_fix.text.display import make_presentable
 
 
 def escape_text(text: str) -> str:
-    """Return a text with its line ends, every other invisible character spelled out, and no secret."""
+    """Return a text for HTML: line ends are kept, other invisible characters are escaped, secrets are hidden."""
     return "\n".join(escape(make_presentable(row)) for row in text.split("\n"))
 
 
 def tag_parts(text: str, parts: Iterable[str], tag: str) -> str:
-    """Return a text with an element around each of its parts, which are looked for in order."""
+    """Return a text for HTML with an element ``tag`` around each of ``parts``, which are searched for in order."""
     made, done = "", 0
     for part in filter(None, parts):
         at = text.find(part, done)

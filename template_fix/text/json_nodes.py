@@ -17,7 +17,7 @@ JsonObject = dict[str, object]
 
 
 class JsonError(ValueError):
-    """A text is not JSON, or not the JSON that was expected; ``offset`` is where in the text, ``advice`` what to do."""
+    """A text is not JSON, or not the expected JSON; ``offset`` is the place in the text, ``advice`` what to do."""
 
     def __init__(self, message: str, offset: int, advice: str = "correct it there") -> None:
         super().__init__(message)
@@ -41,7 +41,7 @@ class Array(NamedTuple):
 
 
 class Bulk(NamedTuple):
-    """An object or array that was skipped unread, such as a vocabulary."""
+    """An object or array whose content was not read, such as a vocabulary."""
 
     span: Span
 
@@ -60,44 +60,44 @@ class Member(NamedTuple):
 
 
 class Object(NamedTuple):
-    """A mapping with its members as they stand, equal keys included; ``span`` includes its braces."""
+    """A mapping with its members in the order of the file, duplicate keys included; ``span`` includes its braces."""
 
     span: Span
     members: tuple[Member, ...]
 
     def member(self, key: str) -> Member | None:
-        """Return the member of that name, or None. Raises JsonError where the key stands twice."""
+        """Return the member with this key, or None. Raises JsonError if the key is there twice."""
         found = [member for member in self.members if member.key == key]
         if len(found) > 1:
-            raise twice(found[1])
+            raise duplicate_key_error(found[1])
         return found[0] if found else None
 
     def get(self, key: str) -> Node | None:
-        """Return the value of ``key``, or None where it is absent. Raises JsonError where the key stands twice."""
+        """Return the value of ``key``, or None if it is absent. Raises JsonError if the key is there twice."""
         found = self.member(key)
         return found.value if found else None
 
     def unique(self) -> tuple[Member, ...]:
-        """Return all members. Raises JsonError where any key stands twice."""
+        """Return all members. Raises JsonError if any key is there twice."""
         seen: set[str] = set()
         for member in self.members:
             if member.key in seen:
-                raise twice(member)
+                raise duplicate_key_error(member)
             seen.add(member.key)
         return self.members
 
 
-def twice(second: Member) -> JsonError:
+def duplicate_key_error(second: Member) -> JsonError:
     message = f'the key "{second.key[:40]}" stands twice, so readers may take either'
     return JsonError(message, second.key_span.start, "delete one")
 
 
-def plain(node: Node | None) -> object:
-    """Return the Python value of ``node``, as ``json.loads`` would; a skipped part comes out as None."""
+def python_value(node: Node | None) -> object:
+    """Return the Python value of ``node``, as ``json.loads`` would; None stands for a part that was not read."""
     if isinstance(node, Leaf):
         return node.value
     if isinstance(node, Array):
-        return [plain(item) for item in node.items]
+        return [python_value(item) for item in node.items]
     if isinstance(node, Object):
-        return {member.key: plain(member.value) for member in node.members}
+        return {member.key: python_value(member.value) for member in node.members}
     return None

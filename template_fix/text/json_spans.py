@@ -1,8 +1,8 @@
-"""JSON in place: knows where each member and item lies in a file's text.
+"""Reads JSON and keeps the place of each member and item in the file's text.
 
 Reading follows Python's own ``json`` (so ``NaN`` and ``Infinity`` are numbers), but every value keeps its span.
-Whatever a stranger has written, it takes time and memory in proportion to the text: no expression here goes back over
-what it has matched, and none repeats a group without end, since each repetition takes memory.
+Time and memory grow linearly with the text, whatever a stranger wrote: no pattern here backtracks, and none repeats a
+group without a limit, since each repetition takes memory.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from template_fix.text.json_nodes import Array, Bulk, JsonError, Leaf, Member, N
 
 BOM = "\ufeff"
 DEEPEST = 200
-# A value takes some 400 bytes with its places, and the largest lists of tokens have 130,000 entries.
+# A value and its span take about 400 bytes, and the largest lists of tokens have 130,000 entries.
 MOST_VALUES = 250_000
 
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -24,7 +24,7 @@ _SCALAR = re.compile(r"(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false
 _CUT_ESCAPE = re.compile(r"\\?(?:u[0-9a-fA-F]{0,3})?\Z")
 _OUTSIDE = r'[^"\[\]{}]*'
 _QUOTED = r'"[^"\\]*(?:\\.[^"\\]*){0,200}"'
-# What has no brackets, or a pair of them with none in between, again and again.
+# Text without brackets, or with pairs of brackets that have none inside, repeated.
 _FLAT = re.compile(
     rf"{_OUTSIDE}(?:(?:{_QUOTED}|[\[{{](?:{_OUTSIDE}{_QUOTED}){{0,16}}{_OUTSIDE}[\]}}]){_OUTSIDE}){{0,1000}}"
 )
@@ -36,15 +36,15 @@ _VOCAB_BEFORE = re.compile(r"\d\s*\}\s*,\s*\Z")
 _MERGES_AT_END = re.compile(r'["\]]\s*(\])\s*\}\s*\}\s*\Z')
 _VOCAB_AT_END = re.compile(r"\d\s*(\})\s*\}\s*\}\s*\Z")
 _DECODER = json.JSONDecoder()
-# How many keys of that name are looked at; a vocabulary has one entry of it at most.
+# How many occurrences of "merges" are tried; a vocabulary has at most one entry of that name.
 _MERGES_TRIED = 10
 _WORDS: dict[str, Scalar] = {"true": True, "false": False, "null": None}
 
 
 def value_at(text: str, start: int = 0) -> tuple[object, int]:
-    """Return the Python value at ``start``, behind white space, as ``json`` decodes it, and where it ends.
+    """Return the Python value at ``start`` (white space is skipped), as ``json`` decodes it, and its end.
 
-    Raises JsonError where there is none, or none that Python takes.
+    Raises JsonError if there is none, or none that Python accepts.
     """
     space = _SPACE.match(text, start)
     start = space.end() if space else start
@@ -59,10 +59,11 @@ def value_at(text: str, start: int = 0) -> tuple[object, int]:
 
 
 def parse(text: str, bulk: Collection[tuple[str, ...]] = ()) -> Node:
-    """Return the value that ``text`` holds, a leading BOM aside. Raises JsonError where it isn't JSON,
-    or holds more than 250,000 values.
+    """Return the value that ``text`` holds; a leading BOM is skipped.
 
-    ``bulk`` names paths of keys whose objects or arrays are skipped unread: what is wrong inside goes unnoticed.
+    Raises JsonError if it isn't JSON, or holds more than 250,000 values.
+
+    ``bulk`` are paths of keys whose objects or arrays are not read: errors inside of them go unnoticed.
     """
     reader = _Reader(text, frozenset(bulk))
     start = reader.skip_space(len(BOM) if text.startswith(BOM) else 0)
@@ -78,10 +79,10 @@ def parse_at(text: str, start: int) -> Node:
     return _Reader(text, frozenset()).value(start, (), 0)
 
 
-def opened(text: str, bulk: Bulk) -> Node:
-    """Return what was skipped, read one level deep: its items or members, which are skipped unread in their turn.
+def read_entries(text: str, bulk: Bulk) -> Node:
+    """Return the items or members of a skipped value; their own content is not read.
 
-    That is for long lists of small objects; anything else is read to the bottom. Raises JsonError as ``parse`` does.
+    This is for long lists of small objects; any other value is read completely. Raises JsonError as `parse` does.
     """
     entries: list[tuple[str, Span, Bulk]] = []
     at, end, more = bulk.span.start + 1, bulk.span.end - 1, True
@@ -89,28 +90,28 @@ def opened(text: str, bulk: Bulk) -> Node:
     entry = _MEMBER if mapping else _ITEM
     while more and (found := entry.match(text, at, end)):
         if len(entries) == MOST_VALUES:
-            raise _too_many(at)
+            raise _too_many_error(at)
         entries.append((found.group(1), Span(*found.span(1)), Bulk(Span(*found.span(2)))))
         at, more = found.end(), bool(found.group(3))
     if more or not text.startswith("}" if mapping else "]", at):
         return parse_at(text, bulk.span.start)
     if mapping:
-        return Object(bulk.span, tuple(Member(_decoded(key), span, value) for key, span, value in entries))
+        return Object(bulk.span, tuple(Member(_decode(key), span, value) for key, span, value in entries))
     return Array(bulk.span, tuple(value for _, _, value in entries))
 
 
-def _too_many(at: int) -> JsonError:
+def _too_many_error(at: int) -> JsonError:
     return JsonError(f"more than {MOST_VALUES:,} values are too many", at, "no tokenizer needs as many")
 
 
-def _decoded(literal: str) -> str:
+def _decode(literal: str) -> str:
     return str(json.loads(literal)) if "\\" in literal else literal[1:-1]
 
 
-def without(container: Array | Object, unwanted: Collection[int]) -> tuple[Edit, ...]:
-    """Return the edits that take out the items or members at the given indexes, each with one comma beside it.
+def remove_entries(container: Array | Object, unwanted: Collection[int]) -> tuple[Edit, ...]:
+    """Return the edits that remove the items or members at the indexes ``unwanted``, each with one comma.
 
-    What stays keeps its formatting; a container that loses all becomes ``[]`` or ``{}``.
+    The others keep their formatting; a container that loses all becomes ``[]`` or ``{}``.
     """
     parts: tuple[Node | Member, ...] = container.items if isinstance(container, Array) else container.members
     kept = [index for index in range(len(parts)) if index not in unwanted]
@@ -156,7 +157,7 @@ class _Reader:
     def count(self, at: int) -> None:
         self.left -= 1
         if self.left < 0:
-            raise _too_many(at)
+            raise _too_many_error(at)
 
     def object(self, at: int, path: tuple[str, ...], depth: int) -> Object:
         members: list[Member] = []
@@ -232,8 +233,8 @@ class _Reader:
     def before_merges(self, start: int) -> int | None:
         """Return the end of a vocabulary that is followed by the merges, or None.
 
-        A quote before a letter always opens a string in JSON, since after a closing one comes a comma, a colon or a
-        bracket. So what is found here is a key, even where the vocabulary has an entry of that name.
+        In JSON, a quote before a letter always opens a string: a closing quote is followed by a comma, a colon or a
+        bracket. So each occurrence found here is a whole string, even if the vocabulary has an entry of that name.
         """
         at = start
         for _ in range(_MERGES_TRIED):
@@ -244,14 +245,14 @@ class _Reader:
         return None
 
     def skipped_end(self, start: int) -> int:
-        """Return where the brackets are closed that open at ``start``; each step counts as a value."""
+        """Return the end of the brackets that open at ``start``; each step counts as a value."""
         at, depth = start + 1, 1
         while True:
             self.count(at)
             flat = _FLAT.match(self.text, at)
             at = flat.end() if flat else at
             char = self.text[at : at + 1]
-            if char == '"':  # after a thousand strings, or in front of a strange one
+            if char == '"':  # after a thousand strings, or before one that the pattern doesn't match
                 at = self.string(at)[1]
                 continue
             if not char:

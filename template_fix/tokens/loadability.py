@@ -15,7 +15,7 @@ from template_fix.checkpoint.template_copies import ADDITIONAL, CONFIG, LEGACY
 from template_fix.checkpoint.token_records import ADDED, FLAGS, MAP, NAMED, TOKENIZER
 from template_fix.text.edits import Edit, Span
 from template_fix.text.json_nodes import Array, Leaf, Member, Node, Object
-from template_fix.text.json_spans import BOM, without
+from template_fix.text.json_spans import BOM, remove_entries
 from template_fix.tokens.loaders import ADDITIONAL_LIST, EXTRA, has_decoder, lists_of_5
 
 BOTH = ("transformers 4.57", "transformers 5")
@@ -85,7 +85,7 @@ def _as_additional(document: Document, member: Member) -> Iterator[Edit]:
         yield Edit(member.key_span, f'"{ADDITIONAL_LIST}"')
     else:  # transformers 5 reads the new list alone
         yield Edit(older.value.span, member.value.span.of(document.text))
-        yield from without(document.root, [document.root.members.index(member)])
+        yield from remove_entries(document.root, [document.root.members.index(member)])
 
 
 def _classes(checkpoint: Checkpoint) -> Iterator[Obstacle]:
@@ -137,7 +137,7 @@ def _null_decoder(checkpoint: Checkpoint) -> Iterator[Obstacle]:
     document = checkpoint.document(CONFIG)
     member = document.member("added_tokens_decoder") if document else None
     if document and member and isinstance(member.value, Leaf):
-        edits = without(document.root, [document.root.members.index(member)])
+        edits = remove_entries(document.root, [document.root.members.index(member)])
         error = "AttributeError: 'NoneType' object has no attribute 'items'"
         yield Obstacle(BOTH, CONFIG, member.span, "added_tokens_decoder is null", error, "leave it out", edits)
 

@@ -14,7 +14,7 @@ from template_fix.checkpoint.template_copies import CONFIG
 from template_fix.checkpoint.token_records import ADDED, NAMED, TOKENIZER, TYPES, TokenRecord
 from template_fix.text.edits import Edit, Span
 from template_fix.text.json_nodes import Array, Leaf, Member, Object
-from template_fix.text.json_spans import parse_at, without
+from template_fix.text.json_spans import parse_at, remove_entries
 from template_fix.tokens.loaders import BACKEND5, OWN5, has_decoder
 from template_fix.tokens.stub_tokenizer import Vocabulary
 
@@ -112,7 +112,7 @@ def _removals(checkpoint: Checkpoint, records: Collection[TokenRecord]) -> Itera
         document = _document(checkpoint, file)
         container = document.get(where) if where else document.root
         if isinstance(container, (Array, Object)):
-            yield from ((file, edit) for edit in without(container, unwanted))
+            yield from ((file, edit) for edit in remove_entries(container, unwanted))
 
 
 def _missing_entry(checkpoint: Checkpoint, records: Collection[TokenRecord]) -> TokenRecord | None:

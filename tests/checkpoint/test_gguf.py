@@ -115,7 +115,7 @@ def test_a_copy_of_what_is_right_is_the_same_file(tmp_path: Path) -> None:
 def test_it_is_never_written_to(model: Path, tmp_path: Path) -> None:
     former = model.read_bytes()
     for output in (model, tmp_path / "model.gguf"):
-        with pytest.raises(WriteError, match="is there already"):
+        with pytest.raises(WriteError, match="exists already"):
             api.patch(model, output=output)
     with pytest.raises(CheckpointError, match="isn't patched in place; name a copy with --output"):
         api.patch(model)

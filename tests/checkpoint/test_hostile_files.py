@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError
 from template_fix.checkpoint.json_file import BULK
-from template_fix.text.json_nodes import Bulk, JsonError, Object, plain
-from template_fix.text.json_spans import MOST_VALUES, opened, parse
+from template_fix.text.json_nodes import Bulk, JsonError, Object, python_value
+from template_fix.text.json_spans import MOST_VALUES, parse, read_entries
 
 pytestmark = pytest.mark.children
 
@@ -93,7 +93,7 @@ def test_a_vocabulary_is_skipped_without_being_built(value: str) -> None:
     model = root.get("model") if isinstance(root, Object) else None
     assert isinstance(model, Object)
     assert isinstance(model.get("vocab"), Bulk)
-    assert plain(model.get("x")) == 1
+    assert python_value(model.get("x")) == 1
 
 
 DEEP, DIGITS = "[" * 5000 + "]" * 5000, "9" * 5000
@@ -165,14 +165,14 @@ def test_the_same_part_again_and_again_costs_as_much_as_it_is_long(part: str, st
     text = start + part * (2**20 // len(part))
     with within(3), pytest.raises(JsonError):
         root = parse(text, BULK)
-        opened(text, Bulk(root.span))
+        read_entries(text, Bulk(root.span))
 
 
 @pytest.mark.parametrize("part", ["\\n", "\\u0020", "a\\n"])
 def test_a_string_takes_no_more_memory_for_its_escapes(part: str) -> None:
     text = f'["{part * 200_000}"]'
     with within(5, megabytes=5):
-        assert plain(parse(text)) == json.loads(text)
+        assert python_value(parse(text)) == json.loads(text)
 
 
 @given(st.recursive(st.text(max_size=3) | st.integers(), lambda v: st.lists(v) | st.dictionaries(st.text(), v)))

@@ -14,7 +14,7 @@ from template_fix.api import patch
 from template_fix.checkpoint.checkpoint import CONFIGS, EDITABLE, Checkpoint, CheckpointError
 from template_fix.cli.main import cli
 from template_fix.hub.companions import sort_companions
-from template_fix.hub.model import open_model, tokenizer_files
+from template_fix.hub.model import open_model, read_tokenizer_files
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs links")
 
@@ -77,7 +77,7 @@ def test_a_link_that_leads_out_is_not_sent(root: Path, file: str) -> None:
     directory = linked(root, file, "../key")
     (directory / "tokenizer_config.json").write_text('{"auto_map": {"AutoTokenizer": ["own.Own", null]}}')
     with pytest.raises(CheckpointError, match=f"{file}: is a link that leads out"):
-        tokenizer_files(open_model(str(directory)))
+        read_tokenizer_files(open_model(str(directory)))
 
 
 def test_a_folder_of_templates_that_is_a_link_is_not_looked_into(root: Path) -> None:

@@ -182,4 +182,4 @@ def test_the_lender_stays_as_it_is(run: Run, tmp_path: Path, lender: Path) -> No
 def test_a_model_is_lent_none(run: Run, lender: Path) -> None:
     told = run("check", lender, "--tokens", lender)
     assert told.exit_code == 2
-    assert "only a template by itself is lent one" in told.output
+    assert "--tokens is for a template in its own file" in told.output

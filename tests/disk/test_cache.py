@@ -99,5 +99,5 @@ def test_the_entries_that_were_used_least_recently_go(folder: Path, monkeypatch:
 
 
 def test_another_program_has_other_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "_programs", lambda: "another release")
+    monkeypatch.setattr(cache, "_program_versions", lambda: "another release")
     assert entry_name("a study") != NAME

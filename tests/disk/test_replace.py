@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from template_fix.disk import journal
 from template_fix.disk.replace import recover, replace, undo, write_elsewhere
 from template_fix.disk.store import STORE, WriteError
-from template_fix.disk.store import state as store_state
+from template_fix.disk.store import find_state as store_state
 
 CHANGED = {
     "tokenizer.json": ('{"special": true}', '{"special": false}'),

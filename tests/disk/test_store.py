@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from template_fix.cli.main import cli
 from template_fix.disk.replace import recover, replace, undo
 from template_fix.disk.signature import key_path
-from template_fix.disk.store import STORE, ForeignError, WriteError, state, writable
+from template_fix.disk.store import STORE, ForeignError, WriteError, find_state, is_writable
 from template_fix.engine.patch import check
 from template_fix.hub.model import open_model
 
@@ -84,7 +84,7 @@ def patched(root: Path) -> Path:
         (directory / STORE / "1/after" / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / STORE / "1/after" / name).write_text(after)
         (directory / name).write_text(before)
-    assert state(directory) == "unfinished"
+    assert find_state(directory) == "unfinished"
     return root
 
 
@@ -123,8 +123,8 @@ def test_names_in_a_journal_that_nobody_signed_are_not_acted_on(
 
 @pytest.mark.parametrize("name", [*OUTSIDE, *INSIDE[1:3], INSIDE[4]])
 def test_no_such_name_is_one_that_this_program_writes(name: str) -> None:
-    assert not writable(name)
-    assert all(map(writable, NAMES))
+    assert not is_writable(name)
+    assert all(map(is_writable, NAMES))
 
 
 @actions
@@ -267,7 +267,7 @@ def test_the_commands_tell_of_a_strangers_store_in_one_line_and_exit_with_2(root
     before = everything(root)
     told = CliRunner().invoke(cli, [command[0], str(root / "model"), *command[1:]], standalone_mode=False)
     assert told.return_value == 2
-    assert told.stderr.count("\n") == 1 and "no run of yours wrote" in told.stderr
+    assert told.stderr.count("\n") == 1 and "none of your runs wrote" in told.stderr
     assert everything(root) == before
 
 

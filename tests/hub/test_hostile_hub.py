@@ -15,7 +15,7 @@ from hub_server import Hub, Repo
 from template_fix.cli.demo import model_files
 from template_fix.cli.main import main
 from template_fix.hub import client
-from template_fix.hub.client import Remote, RemoteFile, look
+from template_fix.hub.client import Remote, RemoteFile, fetch_info
 from template_fix.hub.errors import HubError
 from template_fix.hub.model import fetch_model
 from template_fix.hub.tokenizer_files import is_read
@@ -169,13 +169,13 @@ NAMES = (
 
 @pytest.mark.parametrize("name", NAMES, ids=repr)
 def test_no_name_leads_out_of_the_cache(name: str) -> None:
-    from template_fix.hub.tokenizer_files import belongs
+    from template_fix.hub.tokenizer_files import is_tokenizer_file
 
-    assert not is_read(name) and not belongs(name)
+    assert not is_read(name) and not is_tokenizer_file(name)
 
 
 def test_a_file_that_was_not_listed_as_large_is_still_refused_by_its_size(hub: Hub, repo: Repo) -> None:
-    listed = look("org/model")
+    listed = fetch_info("org/model")
     lying = Remote(listed.repo, False, "main", listed.commit, {"tokenizer.json": RemoteFile(10**12, "0")})
     with pytest.raises(ValueError, match="more than a file of this kind holds"):
         fetch_model(lying)
@@ -197,5 +197,5 @@ def test_a_secret_that_the_hub_echoes_is_not_printed(
     for error in (told(capfd, "check", "org/model"), told(capfd, "push", "org/model", "--to", "org/model")):
         assert TOKEN not in error and "hf_abc" not in error and "me:" not in error
     with pytest.raises(HubError) as raised:
-        look("org/model")
+        fetch_info("org/model")
     assert TOKEN not in str(raised.value)

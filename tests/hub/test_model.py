@@ -15,8 +15,8 @@ import template_fix
 from template_fix import HubError
 from template_fix.cli.demo import model_files
 from template_fix.cli.main import main
-from template_fix.hub.model import is_repo, open_model, tokenizer_files
-from template_fix.hub.tokenizer_files import belongs, is_read
+from template_fix.hub.model import is_repo, open_model, read_tokenizer_files
+from template_fix.hub.tokenizer_files import is_read, is_tokenizer_file
 
 BROKEN = {name: text.encode() for name, text in model_files().items()}
 BESIDE = {"model.safetensors": b"\0" * 1000, "README.md": b"# model\n", "vocab.json": b"{}", "train.py": b"pass\n"}
@@ -177,7 +177,7 @@ def test_a_repository_that_changes_while_it_is_fetched_is_told(hub, repo):
     ],
 )
 def test_what_belongs_to_a_tokenizer(name, read, belonging):
-    assert (is_read(name), belongs(name)) == (read, belonging)
+    assert (is_read(name), is_tokenizer_file(name)) == (read, belonging)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_code_goes_along_with_what_it_imports_and_nothing_else(hub, auto_map):
         "train.py": b"",
     }
     hub.add("org/own", {**BROKEN, **code, "tokenizer_config.json": json.dumps(config).encode()})
-    found = set(tokenizer_files(open_model("org/own")))
+    found = set(read_tokenizer_files(open_model("org/own")))
     assert found - BROKEN.keys() == {"tokenization_own.py", "tools.py", "tools_deep.py"}
     assert fetched(hub) >= found and not fetched(hub) & {"other.py", "train.py"}
 
@@ -203,12 +203,12 @@ def test_code_goes_along_with_what_it_imports_and_nothing_else(hub, auto_map):
 def test_code_of_another_repository_stays_there(hub):
     config = json.dumps({"auto_map": {"AutoTokenizer": "org/base--tokenization_own.Slow"}})
     hub.add("org/own", {"tokenizer_config.json": config.encode(), "tokenization_own.py": b""})
-    assert set(tokenizer_files(open_model("org/own"))) == {"tokenizer_config.json"}
+    assert set(read_tokenizer_files(open_model("org/own"))) == {"tokenizer_config.json"}
 
 
 def test_weights_do_not_belong_to_a_tokenizer_whatever_they_are_called(hub):
     hub.add("org/model", {**BROKEN, "big.model": b"\0" * (64 * 2**20 + 1)})
-    assert set(tokenizer_files(open_model("org/model"))) == BROKEN.keys() - {"generation_config.json"}
+    assert set(read_tokenizer_files(open_model("org/model"))) == BROKEN.keys() - {"generation_config.json"}
 
 
 def test_the_report_in_json_names_the_commit(repo, capsys):

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from template_fix.text.edits import Edit, Span, apply, differing, edits_between, unified_diff
+from template_fix.text.edits import Edit, Span, apply, differing_spans, edits_between, unified_diff
 
 LINES = st.lists(st.sampled_from(["a\n", "b\n", "c\n"]), max_size=25).map("".join)
 
@@ -52,7 +52,7 @@ def test_edits_between_templates_of_one_line_are_as_small_as_tags() -> None:
 
 @given(st.text("ab\n", max_size=12), st.text("ab\n", max_size=12))
 def test_two_texts_differ_in_one_part_each(one: str, other: str) -> None:
-    left, right = differing(one, other)
+    left, right = differing_spans(one, other)
     assert one[: left.start] == other[: right.start] and one[left.end :] == other[right.end :]
     assert apply(one, [Edit(left, right.of(other))]) == other
     assert (left == Span(len(one), len(one))) if one == other else left.start < left.end or right.start < right.end

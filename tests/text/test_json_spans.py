@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from template_fix.text.edits import Span, apply
-from template_fix.text.json_nodes import Array, Bulk, JsonError, Object, plain
-from template_fix.text.json_spans import opened, parse, without
+from template_fix.text.json_nodes import Array, Bulk, JsonError, Object, python_value
+from template_fix.text.json_spans import parse, read_entries, remove_entries
 
 BULK = (("model", "vocab"), ("model", "merges"))
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
@@ -22,7 +22,7 @@ WORDS = st.text(st.sampled_from('"\\/<é 😀\n\t:,{}[]ab'), max_size=12)
 @given(VALUES, st.booleans(), st.sampled_from([None, 0, 2, "\t"]))
 def test_reads_what_json_writes(value: object, ascii_only: bool, indent: int | str | None) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
-    assert plain(parse(text)) == value
+    assert python_value(parse(text)) == value
 
 
 @given(VALUES)
@@ -44,7 +44,7 @@ def test_every_span_cut_out_reads_as_its_value(value: object) -> None:
     ],
 )
 def test_accepts_what_python_accepts(text: str, value: object) -> None:
-    assert plain(parse(text)) == value
+    assert python_value(parse(text)) == value
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_reading_a_key_that_stands_twice_fails_at_the_second() -> None:
     text = '{"a": 1, "b": 2, "a": 3}'
     root = parse(text)
     assert isinstance(root, Object)
-    assert plain(root.get("b")) == 2
+    assert python_value(root.get("b")) == 2
     for read in (lambda: root.get("a"), root.unique):
         with pytest.raises(JsonError) as caught:
             read()
@@ -121,13 +121,13 @@ def test_what_was_skipped_can_be_opened(value: object, indent: int | None) -> No
     root = parse(text, [("a",)])
     assert isinstance(root, Object)
     part = root.get("a")
-    node = opened(text, part) if isinstance(part, Bulk) else part
+    node = read_entries(text, part) if isinstance(part, Bulk) else part
     if isinstance(node, Array):
         assert [json.loads(item.span.of(text)) for item in node.items] == value
     elif isinstance(node, Object):
         assert {member.key: json.loads(member.value.span.of(text)) for member in node.members} == value
     else:
-        assert plain(node) == value
+        assert python_value(node) == value
 
 
 def test_opening_stops_one_level_down() -> None:
@@ -136,7 +136,7 @@ def test_opening_stops_one_level_down() -> None:
     assert isinstance(root, Object)
     part = root.get("a")
     assert isinstance(part, Bulk)
-    assert opened(text, part) == Array(Span(6, 28), (Bulk(Span(7, 15)), Bulk(Span(17, 27))))
+    assert read_entries(text, part) == Array(Span(6, 28), (Bulk(Span(7, 15)), Bulk(Span(17, 27))))
 
 
 @pytest.mark.parametrize("text", ['{"model": {"vocab": {"a": 1, "b', '{"model": {"vocab": {"a": 1}, "merges": [["a"]'])
@@ -153,7 +153,7 @@ def test_taking_parts_out_leaves_the_others(
     root = parse(text)
     assert isinstance(root, (Array, Object))
     unwanted = data.draw(st.sets(st.integers(0, max(len(value) - 1, 0)), max_size=len(value)))
-    left = json.loads(apply(text, without(root, unwanted)))
+    left = json.loads(apply(text, remove_entries(root, unwanted)))
     if isinstance(value, list):
         assert left == [item for index, item in enumerate(value) if index not in unwanted]
     else:
@@ -174,7 +174,7 @@ def test_taking_parts_out_leaves_the_others(
 def test_taking_parts_out_keeps_the_layout(text: str, unwanted: set[int], left: str) -> None:
     root = parse(text)
     assert isinstance(root, (Array, Object))
-    assert apply(text, without(root, unwanted)) == left
+    assert apply(text, remove_entries(root, unwanted)) == left
 
 
 def test_reads_every_json_file_of_the_corpus_as_python_does(shared: Path) -> None:
@@ -182,4 +182,4 @@ def test_reads_every_json_file_of_the_corpus_as_python_does(shared: Path) -> Non
     assert files
     for file in files:
         text = file.read_text(encoding="utf-8")
-        assert plain(parse(text)) == json.loads(text)
+        assert python_value(parse(text)) == json.loads(text)

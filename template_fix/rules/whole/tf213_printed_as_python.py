@@ -28,7 +28,7 @@ from template_fix.conversations.probe import Probe, probe
 from template_fix.repair import places
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence, Level
-from template_fix.text.edits import Span, differing
+from template_fix.text.edits import Span, differing_spans
 from template_fix.tokens.reasoning_tokens import listed
 
 CODE = "TF213"
@@ -80,7 +80,7 @@ def _in_contents(study: Study) -> Iterator[Found]:
         probe("ucta", study.tags, "plain", arguments=study.arguments, empty=each, legacy=True) for each in ("", None)
     )
     nothing, text = (study.examined.text(each) for each in (empty, none))
-    spoken = isinstance(nothing, str) and isinstance(text, str) and differing(nothing, text)[1].of(text).strip()
+    spoken = isinstance(nothing, str) and isinstance(text, str) and differing_spans(nothing, text)[1].of(text).strip()
     if spoken == "None" and study.prints(none, "call"):
         evidence = Evidence(none.describe(), "", str(text), stray=("None",))
         message = "a content that is None, as transformers 4 passes it, is printed as the word None"
@@ -98,7 +98,7 @@ def _in_calls(study: Study) -> Iterator[Found]:
     for name, value, spelt in _VALUES:
         asked = _calling(study, value)
         text = study.examined.renderer(asked.messages, asked.tools, **study.examined.set_for(asked))
-        if isinstance(text, str) and differing(printed, text)[1].of(text) == spelt:
+        if isinstance(text, str) and differing_spans(printed, text)[1].of(text) == spelt:
             at = places.output(study, asked, spelt) if not found else None
             evidence = Evidence(
                 f"a tool call with {name} in its arguments", f'"value": {json.dumps(value)}', text, stray=(spelt,)
