@@ -27,6 +27,7 @@ class Options:
     which are never put in otherwise, ``engines`` for what other engines make of a template. ``flags`` are template
     variables that the training, or whoever serves the model, is going to pass: all is judged with them.
     ``plain`` are other tokens that decoding shall keep, such as ``<answer>``, each with the tag that closes it.
+    ``comments``: what a template's own comments ignore is a note; a template may be a stranger's, so none counts else.
     ``cache``: what a former run found out about the same template need not be found out again.
     """
 
@@ -38,6 +39,7 @@ class Options:
     engines: bool = False
     flags: Flags = ()
     plain: tuple[str, ...] = ()
+    comments: bool = False
     cache: bool = True
 
     def __post_init__(self) -> None:

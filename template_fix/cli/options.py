@@ -209,6 +209,9 @@ mark = click.option(
 engines = click.option(
     "--engines", is_flag=True, help="Say what other engines make of the templates, too: minijinja, if it is installed."
 )
+comments = click.option(
+    "--comments", is_flag=True, help="Let a template's own comments ignore findings: for templates of yours."
+)
 cache = click.option(
     "--cache/--no-cache", default=True, help="Believe what a former run found out about the same template, or don't."
 )
@@ -297,7 +300,7 @@ def _name_of(option: Callable[[object], Any]) -> str:
 # Which models to check.
 checked = gather("models", Models, *_CHECKED)
 # What to check, as one `Options` value.
-check_options = gather("options", _make_options, select, ignore, tags, _plain, set_flags, engines, cache)
+check_options = gather("options", _make_options, select, ignore, tags, _plain, set_flags, engines, comments, cache)
 # How to report, as one `Manner` value.
 manner = gather(
     "manner",
@@ -322,7 +325,7 @@ manner = gather(
     report_format("text", "concise", "github", "json", "sarif"),
 )
 # How to repair, as one `Options` value.
-patch_options = gather("options", _make_options, select, ignore, tags, _plain, _default, mark, engines, cache)
+patch_options = gather("options", _make_options, select, ignore, tags, _plain, _default, mark, engines, comments, cache)
 # What to share and where, as one `PushRequest` value.
 push_options = gather(
     "request",

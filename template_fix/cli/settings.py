@@ -33,6 +33,7 @@ _SETTINGS = {
     "set": _Setting("flags", _TABLE),
     "column": _Setting("columns", _TABLE),
     "strict": _Setting("strict", _SWITCH),
+    "comments": _Setting("comments", _SWITCH),
 }
 
 

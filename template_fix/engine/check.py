@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from template_fix.checkpoint.checkpoint import Checkpoint, TemplateCopy
 from template_fix.conversations.tags import closings
+from template_fix.engine.ignored import note_ignored
 from template_fix.engine.programs import Program, programs
 from template_fix.engine.studies import Studied, study_templates
 from template_fix.engine.token_repair import token_findings
@@ -43,7 +44,8 @@ def check(checkpoint: Checkpoint, options: Options | None = None) -> Report:
 
 def check_studied(checkpoint: Checkpoint, studied: Mapping[Program, Studied], options: Options) -> Checked:
     """Return what is wrong with a checkpoint, with what the studies of its templates told."""
-    findings = [finding for program, study in studied.items() for finding in _located(program.copies[0], study)]
+    found = (_located(program.copies[0], study, options) for program, study in studied.items())
+    findings = [finding for each in found for finding in each]
     subject = subject_of(checkpoint, studied.values(), options)
     findings += [finding for rule in FILE_RULES if is_wanted(rule, options) for finding in rule.check(subject)]
     tokens = on_tokens(subject, token_findings, subject)
@@ -78,8 +80,8 @@ def _order(finding: Finding) -> tuple[str, str, int, int]:
     return (finding.code, place.file, place.line or 0, place.column or 0)
 
 
-def _located(copy: TemplateCopy, study: Studied) -> Iterator[Finding]:
-    for code, found in study.found:
+def _located(copy: TemplateCopy, study: Studied, options: Options) -> Iterator[Finding]:
+    for code, found in note_ignored(study.found, study.ignored, heeded=options.comments):
         rule = rule_of(code)
         place = copy.place(*found.at) if found.at else Place(copy.file, template=copy.variant)
         unfound = _UNFOUND if found.sought and not found.at else ""

@@ -1,4 +1,7 @@
-"""Findings that a comment in the template accepts: ``{# template-fix: ignore[TF209] the reason #}``."""
+"""Findings that a comment in the template accepts: ``{# template-fix: ignore[TF209] the reason #}``.
+
+They are notes where the user lets comments count. Else the comment is told and changes nothing: it may be a stranger's.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from template_fix.results import Level
 from template_fix.text.display import one_line
 
 _COMMENT = re.compile(r"\s*(?:# *)?template-fix: *ignore\[([A-Za-z0-9, ]+)\]\s*(.*)", re.DOTALL)
-# How many characters of a reason are shown.
+_UNHEEDED = ", which counts with --comments"
+# How much of a reason is told.
 _REASON = 200
 
 
@@ -25,11 +29,15 @@ def read_ignored(source: str) -> dict[str, str]:
     return {code.strip().upper(): reason for codes, reason in pairs if reason for code in codes.split(",")}
 
 
-def note_ignored(found: Iterable[tuple[str, Found]], ignored: Mapping[str, str]) -> Iterator[tuple[str, Found]]:
-    """Yield findings, those of codes that are ignored as notes with the reason: they count no more, and still show."""
+def note_ignored(
+    found: Iterable[tuple[str, Found]], ignored: Mapping[str, str], *, heeded: bool
+) -> Iterator[tuple[str, Found]]:
+    """Yield findings, those of codes that are ignored with the reason; where that is ``heeded``, they are notes."""
     for code, each in found:
         reason = ignored.get(code)
-        if reason:
+        if reason and heeded:
             message = f"{each.message}; ignored in the template: {reason}"
             each = replace(each, message=message, level=Level.NOTE, fix=None, sought=False)
+        elif reason:
+            each = replace(each, message=f"{each.message}; a comment of the template ignores it ({reason}){_UNHEEDED}")
         yield code, each

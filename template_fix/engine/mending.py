@@ -39,7 +39,7 @@ def find_mends(source: str, setting: Setting, options: Options) -> list[Made]:
     What a rule wants to be asked for is mended where its code is selected; so are warnings in templates without any
     notion of reasoning.
     """
-    ignored = read_ignored(source)
+    ignored = read_ignored(source) if options.comments else {}
     rules = [rule for rule in WHOLE_RULES if is_mendable(rule.code) and options.wants(rule.code)]
     chosen = {
         rule.code: partial(_gone_for, rule, options.names(rule.code))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TypeVar
@@ -14,7 +14,7 @@ from template_fix.checkpoint.token_records import GGUF_TOKENS
 from template_fix.conversations.tags import USUAL
 from template_fix.disk.cache import entry_name, keep, recall
 from template_fix.engine.forms import not_rendered, refused_forms, version_differences
-from template_fix.engine.ignored import note_ignored, read_ignored
+from template_fix.engine.ignored import read_ignored
 from template_fix.engine.programs import Program
 from template_fix.jinja.folding import SWITCH
 from template_fix.jinja.queries import undeclared
@@ -53,7 +53,8 @@ class Studied:
     ``found`` pairs each finding with its code; ``learned`` is what can be told of each copy of the template; ``kept``
     has each proposal that stands with the codes that it resolves and its final edits, ``refused`` each other one with
     the reason. ``variables`` are what the template reads and doesn't set, ``stops`` what it prints at the end of turns,
-    ``begins`` the BOS token that it prints first. ``final`` is what would come out again, and not of a limit.
+    ``begins`` the BOS token that it prints first. ``ignored`` are the codes that its comments ignore, with the reasons.
+    ``final`` is what would come out again, and not of a limit.
     """
 
     found: tuple[tuple[str, Found], ...]
@@ -63,6 +64,7 @@ class Studied:
     refused: tuple[tuple[Proposal, str], ...] = ()
     stops: tuple[str, ...] = ()
     begins: tuple[str, ...] = ()
+    ignored: Mapping[str, str] = field(default_factory=dict)
     final: bool = True
 
 
@@ -135,7 +137,8 @@ def study_name(kind: str, source: str, setting: Setting, options: Options) -> st
 
     It follows from all this, and the day where a template may ask for it. A ``check`` asks for nothing.
     """
-    asked = (sorted(options.select), sorted(options.ignore), options.default, options.mark, options.flags)
+    chosen = (sorted(options.select), sorted(options.ignore))
+    asked = (*chosen, options.default, options.mark, options.flags, options.comments)
     today = date.today() if "now" in source else None
     return entry_name(kind, source, setting, asked if kind != "check" else None, today)
 
@@ -214,18 +217,20 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
     everything = tuple((rule.code, each) for rule in TEMPLATE_RULES for each in rule.check(study))
     ignored = read_ignored(source)
     studied = Studied(
-        found=tuple(note_ignored(everything, ignored)),
+        found=everything,
         learned=_learned(study),
         variables=undeclared(source),
         stops=stops_of(study),
         begins=_begins(study),
+        ignored=ignored,
     )
     if not heal or not study.reasoning:
         return studied
     # Imported where it is needed: a check never is, and shall be fast.
     from template_fix.repair.heal import find_repair
 
-    options = replace(options, ignore={*options.ignore, *ignored.keys() & _CHECKS.keys()})
+    if options.comments:
+        options = replace(options, ignore={*options.ignore, *ignored.keys() & _CHECKS.keys()})
     found = tuple(each for each in everything if each[0] in _CHECKS)
     made = find_repair(study, found, options, _CHECKS, _ALONE)
     tests, exercised = (len(made.coverage.outcomes), made.coverage.both) if made.coverage else (0, 0)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from shelf import chat
 
 from template_fix.cli.demo import model_files
 from template_fix.cli.main import main
@@ -121,3 +122,14 @@ def test_settings_are_shown(project, capsys):
         'select = ["TF2"]',
         'set = {"thinking": true}',
     ]
+
+
+def test_a_templates_own_comments_count_where_that_is_settled(project, capsys):
+    comment = "{# template-fix: ignore[TF201] we train on single turns #}\n"
+    (project / "ours.jinja").write_text(comment + chat("{{ content.split('</think>')[-1] }}"))
+    only = ("ours.jinja", "--select", "TF201")
+    assert main(["check", *only]) == 1, "a stranger's comment silences nothing"
+    assert "which counts with --comments" in capsys.readouterr().out
+    assert main(["check", *only, "--comments"]) == 0
+    settle(project, "comments = true")
+    assert main(["check", *only]) == 0
