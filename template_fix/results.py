@@ -170,7 +170,8 @@ class Report:
     """What ``check`` has to say of one model; ``findings`` are in the order of their codes and places.
 
     ``revision`` is the commit that was looked at where the model lies on the Hub, None where it is a directory.
-    ``known`` are findings that a baseline has, and that count no more.
+    ``known`` are findings that a baseline has, and that count no more. ``unevaluated`` are the rules on files and
+    tokens of which nothing can be said.
     """
 
     model: str
@@ -178,6 +179,7 @@ class Report:
     templates: tuple[TemplateSummary, ...]
     revision: str | None = None
     known: tuple[Finding, ...] = ()
+    unevaluated: tuple[Unevaluated, ...] = ()
 
     @property
     def unjudged(self) -> tuple[str, ...]:

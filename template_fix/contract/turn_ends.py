@@ -14,8 +14,9 @@ from template_fix.text.edits import common_prefix
 MARK = re.compile(r"<[|｜]?/?[\w:.▁ -]{1,40}[|｜]?>|\[/?[A-Z][A-Z_]{1,30}\]|\[\|/?\w{1,30}\|\]")
 
 
-# Why nothing can be said of where turns end.
+# Why nothing can be said of a template, as to where turns end, and at all.
 UNORDERED = "questions and answers aren't printed in their order"
+NOTHING_PRINTED = "no conversation that was tried is printed"
 
 
 class TurnEnds(NamedTuple):

@@ -13,8 +13,8 @@ from template_fix.engine.programs import Program, programs
 from template_fix.engine.studies import Studied, study_templates
 from template_fix.engine.token_repair import token_findings
 from template_fix.options import Options
-from template_fix.results import Finding, Level, Place, Report, TemplateSummary
-from template_fix.rules import FILE_RULES, MARKER_RULES, WHOLE_RULES, Rule, is_wanted, rule_of
+from template_fix.results import Finding, Level, Place, Report, TemplateSummary, Unevaluated
+from template_fix.rules import FILE_RULES, MARKER_RULES, TOKEN_RULES, WHOLE_RULES, Rule, is_wanted, rule_of
 from template_fix.tokens.reasoning_tokens import recorded_tags
 from template_fix.tokens.stub_tokenizer import within_limits
 from template_fix.tokens.tagged_checkpoint import Subject
@@ -51,8 +51,21 @@ def check_studied(checkpoint: Checkpoint, studied: Mapping[Program, Studied], op
     tokens = on_tokens(subject, token_findings, subject)
     wanted = [finding for finding in (*findings, *tokens) if is_wanted(rule_of(finding.code), options)]
     summaries = [_summary(study, copy, options) for program, study in studied.items() for copy in program.copies]
-    report = Report(checkpoint.name, tuple(sorted(wanted, key=_order)), tuple(summaries), checkpoint.revision)
+    report = Report(
+        checkpoint.name,
+        tuple(sorted(wanted, key=_order)),
+        tuple(summaries),
+        checkpoint.revision,
+        unevaluated=tuple(_unevaluated(subject, options)),
+    )
     return Checked(report, subject, tuple(tokens))
+
+
+def _unevaluated(subject: Subject, options: Options) -> Iterator[Unevaluated]:
+    """Yield the rules on files and tokens of which nothing can be said, those on tags where there are any."""
+    for rule in (*FILE_RULES, *(TOKEN_RULES if subject.tags else ())):
+        if rule.why_not and is_wanted(rule, options) and (why := rule.why_not(subject)):
+            yield Unevaluated(rule.code, why)
 
 
 def _summary(study: Studied, copy: TemplateCopy, options: Options) -> TemplateSummary:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from template_fix.contract.examination import Examination, Observation
-from template_fix.conversations.probe import CALLS, IN_FIELDS, Probe, probe
+from template_fix.conversations.probe import CALLS, IN_FIELDS, Probe
 from template_fix.jinja.renderer import Failure
 from template_fix.repair.study import Study
 from template_fix.results import NotRendered
@@ -54,7 +54,7 @@ def refused_forms(study: Study) -> tuple[tuple[str, ...], int]:
 
 
 def _refuses(study: Study, shape: str) -> bool:
-    unusual = probe(shape, study.tags, "plain", arguments=study.arguments)
+    unusual = study.asked(shape)
     return isinstance(study.examined.text(unusual), Failure)
 
 

@@ -273,6 +273,10 @@ class Study:
 
         return blame.change(self.search, self.known, self.basis, seen) if self.blames else None
 
+    def asked(self, shape: str, **form: Any) -> Probe:
+        """Return a conversation without reasoning, with calls and contents as the template takes them; see `probe`."""
+        return next(self._as_taken([probe(shape, self.tags, "plain", **{"arguments": self.arguments, **form})]))
+
     def prints(self, asked: Probe, *kinds: str) -> bool:
         """Whether a conversation is printed with all its texts, or with all texts of some kinds."""
         text = self.examined.text(asked)

@@ -50,10 +50,30 @@ def check_lines(report: Report, width: int = WIDEST, *, verbose: bool = False, a
         told = ", ".join(f"{code} ({number})" if number > 1 else code for code, number in sorted(of_each.items()))
         yield line("")
         yield line(Piece("Known: ", "dim"), f"{count(len(report.known), 'finding')} of the baseline: {told}.")
+    yield from _unevaluated(report)
     following = list(_next_after_check(report)) if advise else []
     if following:
         yield line("")
         yield from following
+
+
+def _unevaluated(report: Report) -> Iterator[Line]:
+    """Yield the rules of which nothing can be said, by the reason; of templates, each that has any."""
+    named = len(report.templates) > 1
+    told = [(each, "") for each in report.unevaluated]
+    told += [
+        (each, f" ({short(template.variant)} template in {short(template.file)})" * named)
+        for template in report.templates
+        for each in template.unevaluated
+    ]
+    by_reason: dict[str, list[str]] = {}
+    for each, where in told:
+        by_reason.setdefault(f"{each.reason}{where}", []).append(each.code)
+    if by_reason:
+        yield line("")
+        yield line(Piece("Not evaluated, so nothing is said of it:", "dim"))
+    for reason, codes in by_reason.items():
+        yield line(Piece(f"{', '.join(codes)}: {reason}", "dim"), indent=2, hang=2)
 
 
 def verdict_line(report: Report) -> Line:
@@ -64,9 +84,6 @@ def verdict_line(report: Report) -> Line:
 def _template(template: TemplateSummary, verbose: bool) -> Iterator[Line]:
     name = f"{short(template.variant)} template in {short(template.file)}"
     yield line(Piece(f"{name}: {_learned(template)}", "dim"), indent=2, hang=2)
-    for reason in dict.fromkeys(each.reason for each in template.unevaluated):
-        codes = [each.code for each in template.unevaluated if each.reason == reason]
-        yield line(Piece(f"not evaluated: {', '.join(codes)}, since {reason}", "dim"), indent=4, hang=4)
     shown = len(template.refused) if verbose else _REASONS if template.mostly_refused else 0
     for refused in template.refused[:shown]:
         yield line(Piece(f"refused {len(refused.conversations)}: ", "dim"), cut(refused.reason), indent=4, hang=4)

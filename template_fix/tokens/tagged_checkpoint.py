@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from template_fix.checkpoint.checkpoint import Checkpoint
+from template_fix.checkpoint.template_copies import CONFIG
+from template_fix.checkpoint.token_records import ADDED, GGUF_TOKENS, MAP, TOKENIZER
+from template_fix.tokens.reasoning_tokens import listed
+
+TOKEN_FILES = frozenset({TOKENIZER, CONFIG, ADDED, MAP, GGUF_TOKENS})
+_NO_FILES = "no tokenizer files are here"
 
 
 @dataclass(frozen=True)
@@ -21,3 +27,10 @@ class Subject:
     control_tags: frozenset[tuple[str, str]]
     stops: tuple[str, ...] = ()
     begins: tuple[str, ...] = ()
+
+    def without(self, *files: str) -> str:
+        """Return in words that the checkpoint has none of these files, or none on tokens; "" where it has one."""
+        if self.checkpoint.files.keys() & {*files}:
+            return ""
+        known = self.checkpoint.files.keys() & TOKEN_FILES
+        return f"there is no {listed(files, 'or')}" if known or files[0] not in TOKEN_FILES else _NO_FILES

@@ -162,7 +162,8 @@ def test_what_changes_prompts_is_refused_where_those_are_to_stay() -> None:
 
 def test_what_a_comment_says_is_meant_so_is_left_alone() -> None:
     text = "{# template-fix: ignore[TF211] never comes #}" + template("m.content.strip()")
-    assert patched(text, Options(select="TF211")).kept == ()
+    assert patched(text, Options(select="TF211", comments=True)).kept == ()
+    assert patched(text, Options(select="TF211")).kept
 
 
 def test_what_was_found_before_is_made_again() -> None:
@@ -281,6 +282,66 @@ def test_a_system_text_further_on_is_printed_as_the_first_one(text: str) -> None
     after = mended(text, "TF214")
     for messages in (LATER, LATER[1:], [*LATER, *talk("x", content=""), SYSTEM | {"content": "be kind"}], LATER[:3]):
         assert render(after, messages) == render(template(), messages)
+
+
+# Each prints, or drops, system texts in a form of its own: `DROPS` becomes what would be right.
+FORMS = {
+    "a block that only a system text brings": (
+        "{%- if messages[0].role == 'system' %}{{- '<|start|>developer<|message|># Rules\\n' ~ messages[0].content"
+        " ~ '<|end|>' }}{%- endif %}\n{%- set rest = messages[1:] if messages[0].role == 'system' else messages %}"
+        "{%- for m in rest %}DROPS"
+        "{%- if m.role != 'system' %}{{- '<|start|>' ~ m.role ~ '<|message|>' ~ m.content ~ '<|end|>' }}{%- endif %}"
+        "{%- endfor %}{%- if add_generation_prompt %}{{- '<|start|>assistant<|message|>' }}{%- endif %}",
+        "{%- if m.role == 'system' %}{{- '<|start|>developer<|message|># Rules\\n' ~ m.content ~ '<|end|>' }}"
+        "{%- endif %}",
+    ),
+    "a header in place of the default's": (
+        "{{- '<|rules|>' ~ (messages[0].content if messages[0].role == 'system' else 'Play a part.') }}\n"
+        "{%- for m in messages %}DROPS{%- if m.role == 'user' %}{{- '<|user|>' ~ m.content }}"
+        "{%- elif m.role == 'assistant' %}{{- '<|model|>' ~ m.content }}{%- endif %}{%- endfor %}"
+        "{%- if add_generation_prompt %}{{- '<|model|>' }}{%- endif %}",
+        "{%- if m.role == 'system' and not loop.first %}{{- '<|rules|>' ~ m.content }}{%- endif %}",
+    ),
+    "the default's own turn": (
+        "{{- '<turn>system\\nHelp.<end>\\n' }}{%- for m in messages %}DROPS{%- if m.role != 'system' %}"
+        "{{- '<turn>' ~ m.role ~ '\\n' ~ m.content ~ '<end>\\n' }}{%- endif %}{%- endfor %}"
+        "{%- if add_generation_prompt %}{{- '<turn>assistant\\n' }}{%- endif %}",
+        "{%- if m.role == 'system' %}{{- '<turn>system\\n' ~ m.content ~ '<end>\\n' }}{%- endif %}",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "right"), FORMS.values(), ids=list(FORMS))
+def test_a_system_text_is_printed_in_the_form_that_the_template_has_for_one(text: str, right: str) -> None:
+    dropping, printing = text.replace("DROPS", ""), text.replace("DROPS", right)
+    after = mended(dropping, "TF214")
+    for messages in (LATER, LATER[1:], [*LATER, LATER[1]], LATER[:2], LATER[:3], [LATER[1], SYSTEM]):
+        for prompt in (False, True):
+            printed = [render(each, messages, add_generation_prompt=prompt) for each in (after, printing)]
+            assert printed[0] == printed[1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(
+            "{{- bos_token ~ (messages[0].content if messages[0].role == 'system' else '') }}{%- for m in messages %}"
+            "{%- if m.role == 'user' %}{{- '<|user|>' ~ m.content }}{%- elif m.role == 'assistant' %}"
+            "{{- '<|model|>' ~ m.content ~ eos_token }}{%- endif %}{%- endfor %}",
+            id="text without a marker",
+        ),
+        pytest.param(
+            "{{- '<turn>system\\nToday is Monday.\\n\\n' ~ (messages[0].content if messages[0].role == 'system' else"
+            " 'Help.') ~ '<end>\\n' }}{%- for m in messages %}{%- if m.role != 'system' %}"
+            "{{- '<turn>' ~ m.role ~ '\\n' ~ m.content ~ '<end>\\n' }}{%- endif %}{%- endfor %}",
+            id="text among other text",
+        ),
+    ],
+)
+def test_a_system_text_that_is_no_turn_by_itself_tells_no_form(text: str) -> None:
+    result = patched(text, Options(select="TF214"))
+    assert not result.kept
+    assert "in which form the model knows a system text" in result.refused[0].reason
 
 
 def test_a_system_text_of_which_no_form_is_known_is_refused_with_a_reason() -> None:

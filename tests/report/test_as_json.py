@@ -30,7 +30,7 @@ def test_a_check_tells_of_each_model_and_of_those_that_failed():
     assert told["exit_code"] == 2
     report, failure = told["models"]
     assert failure == {"model": "nope", "error": "nope: no such directory"}
-    assert list(report) == ["model", "findings", "templates", "revision", "known", "unjudged"]
+    assert list(report) == ["model", "findings", "templates", "revision", "known", "unevaluated", "unjudged"]
     assert report["templates"] == [
         {
             "file": "tokenizer_config.json",

@@ -459,6 +459,23 @@ def test_a_template_that_leaves_out_all_of_tools_is_a_note() -> None:
     [
         pytest.param(PLAIN, {"TF211", "TF213"}, "no tool call is printed", id="no calls"),
         pytest.param("{{- messages[-1].content }}", {"TF209", "TF210"}, "in their order", id="the last message alone"),
+        pytest.param("{{- messages[-1].content }}", {"TF214"}, "beside a system text", id="neither text is printed"),
+        pytest.param("{{- messages[-1].content }}", {"TF215"}, "aren't both printed", id="no question is printed"),
+        pytest.param(
+            CHATML.replace(CALLS, "(call.extra | from_json if call.extra else call.function | tojson)"),
+            {"TF219"},
+            "gets to the filter from_json",
+            id="a filter that nothing reaches",
+        ),
+        pytest.param(
+            CHATML + "".join(f"{{%- if messages[-1].content == 'word{n} here' %}}{{%- endif %}}" for n in range(25)),
+            {"TF220"},
+            "first 24 of 25 words",
+            id="more words than are tried",
+        ),
+        pytest.param(
+            CHATML.replace(CALLS, "call.function.unknown.key"), {"TF211", "TF215"}, "tool call", id="calls that fail"
+        ),
     ],
 )
 def test_what_could_not_be_evaluated_is_told_with_the_reason(template: str, codes: set[str], reason: str) -> None:
@@ -466,6 +483,38 @@ def test_what_could_not_be_evaluated_is_told_with_the_reason(template: str, code
     assert codes <= {each.code for each in summary.unevaluated if reason in each.reason}
     [alone] = check(Checkpoint("model", {FILE: template}), Options(select=frozenset({"TF218"}))).templates
     assert alone.unevaluated == ()
+
+
+def test_a_form_that_the_template_refuses_in_words_is_evaluated_and_no_finding() -> None:
+    refuses = CHATML.replace(
+        PRINTED, PRINTED + "{%- if m.role == 'system' %}{{- raise_exception('no system') }}{%- endif %}"
+    )
+    report = check(Checkpoint("model", {FILE: refuses}))
+    assert "TF214" not in {each.code for each in (*report.findings, *report.templates[0].unevaluated)}
+
+
+def test_what_files_are_missing_for_is_told() -> None:
+    [alone, lent] = (
+        check(Checkpoint("model", {FILE: CHATML, **files})) for files in ({}, {"tokenizer_config.json": "{}"})
+    )
+    assert {each.reason for each in alone.unevaluated if each.code == "TF306"} == {"no tokenizer files are here"}
+    assert {each.reason for each in lent.unevaluated if each.code == "TF306"} == {"there is no tokenizer.json"}
+
+
+def test_templates_that_take_lists_alone_are_asked_in_that_form() -> None:
+    lists = CHATML.replace(CONTENT, "m.content[0].text if m.content else ''")
+    assert findings("TF214", lists) == []
+    dropping = "{%- if m.role != 'system' %}" + PRINTED.replace(CONTENT, "m.content[0].text if m.content else ''")
+    [found] = findings("TF214", CHATML.replace(PRINTED, dropping + "{%- endif %}"))
+    assert found.message == "a system text at the beginning is dropped"
+
+
+def test_a_system_text_that_is_dropped_is_placed() -> None:
+    [by_test] = findings("TF214", CHATML.replace(PRINTED, ANSWERS))
+    assert by_test.place is not None and "in ('user', 'assistant')" in (by_test.place.source or "")
+    cut = "{%- set messages = messages[1:] if messages[0].role == 'system' else messages %}\n" + CHATML
+    [by_value] = findings("TF214", cut)
+    assert by_value.place is not None and by_value.place.line == 1
 
 
 def test_a_template_of_which_all_is_known_has_nothing_that_was_not_evaluated() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import nodes
 
 from template_fix.contract.mended import Owed, Rendering
-from template_fix.conversations.probe import Probe, probe
+from template_fix.conversations.probe import Probe
 from template_fix.jinja.queries import walk
 from template_fix.jinja.renderer import Failure, Message
 from template_fix.repair.mends import Mend
@@ -36,13 +36,13 @@ def _probes(study: Study) -> Iterator[Probe]:
     yield _calling(study, None, "a null alone", alone=True)
     for arguments in (dict, str):
         for shape in ("ucta", "uctaucta"):
-            called = probe(shape, study.tags, "plain", arguments=arguments)
+            called = study.asked(shape, arguments=arguments)
             yield replace(called, special=f"arguments of the type {arguments.__name__}", ordinary=False)
 
 
 def _calling(study: Study, value: object, name: str, *, alone: bool = False) -> Probe:
     """Return a conversation whose call has an argument of this value, beside one that is text or by itself."""
-    called = probe("ucta", study.tags, "plain", arguments=study.arguments)
+    called = study.asked("ucta")
     user, turn, *rest = called.messages
     arguments = {"value": value} if alone else {"word": "word1", "value": value}
     calls = [{**call, "function": {"name": "look_up", "arguments": arguments}} for call in turn["tool_calls"]]

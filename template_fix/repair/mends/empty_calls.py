@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from jinja2 import nodes
 
 from template_fix.contract.mended import Owed, Rendering, renderings
-from template_fix.conversations.probe import Probe, probe
+from template_fix.conversations.probe import Probe
 from template_fix.jinja.renderer import Failure, Message, Renderer, RenderError
 from template_fix.repair import places
 from template_fix.repair.mends import Mend
@@ -26,7 +26,7 @@ _WHY = "A call without content is printed as the same call with an empty text; a
 def _probes(study: Study) -> Iterator[Probe]:
     for shape in _SHAPES:
         for empty, legacy in _FORMS:
-            yield probe(shape, study.tags, "plain", arguments=study.arguments, empty=empty, legacy=legacy)
+            yield study.asked(shape, empty=empty, legacy=legacy)
 
 
 def _owed(study: Study) -> Owed:

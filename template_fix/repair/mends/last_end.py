@@ -9,7 +9,7 @@ from jinja2 import nodes
 from template_fix.contract.mended import Owed, Rendering
 from template_fix.contract.placing import end_of, locate
 from template_fix.contract.turn_ends import parts_around_texts, turn_ends
-from template_fix.conversations.probe import Key, Probe, probe
+from template_fix.conversations.probe import Key, Probe
 from template_fix.jinja.renderer import Failure
 from template_fix.jinja.templates import Template, lex
 from template_fix.repair.mends import Mend
@@ -25,7 +25,7 @@ _WHY = "The last message ends as it does where another one follows; nothing else
 
 def _probes(study: Study) -> Iterator[Probe]:
     for shape in ("su", "uct", "uctaua", "suaua"):
-        yield probe(shape, study.tags, "plain", arguments=study.arguments)
+        yield study.asked(shape)
 
 
 def _owed(study: Study) -> Owed:

@@ -12,7 +12,7 @@ from template_fix.contract.examination import generation_header
 from template_fix.contract.mended import Owed, Rendering
 from template_fix.contract.placing import locate
 from template_fix.contract.turn_ends import TurnEnds, parts_around_texts, turn_ends
-from template_fix.conversations.probe import Part, Probe, probe
+from template_fix.conversations.probe import Part, Probe
 from template_fix.jinja.renderer import Failure, Message
 from template_fix.jinja.templates import lex
 from template_fix.repair.mends import Mend
@@ -37,8 +37,8 @@ class _Gap(NamedTuple):
 def _probes(study: Study) -> Iterator[Probe]:
     for shape in _SHAPES:
         for empty, legacy in _FORMS:
-            yield probe(shape, study.tags, "plain", arguments=study.arguments, empty=empty, legacy=legacy)
-    yield _without_call(probe("uctua", study.tags, "plain", arguments=study.arguments))
+            yield study.asked(shape, empty=empty, legacy=legacy)
+    yield _without_call(study.asked("uctua"))
 
 
 def _without_call(called: Probe) -> Probe:

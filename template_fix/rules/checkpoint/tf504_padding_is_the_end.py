@@ -27,7 +27,7 @@ from template_fix.checkpoint.checkpoint import TokenRecord
 from template_fix.checkpoint.stop_tokens import GENERATION, MODEL
 from template_fix.results import Finding, Level, Repair, Target
 from template_fix.text.edits import Edit
-from template_fix.tokens.tagged_checkpoint import Subject
+from template_fix.tokens.tagged_checkpoint import TOKEN_FILES, Subject
 from template_fix.tokens.unflag import flag_span
 
 CODE = "TF504"
@@ -105,3 +105,8 @@ def _numbers(subject: Subject, padding: str, other: str) -> Iterator[tuple[str, 
 def _spelled(token: str, text: str) -> str:
     """Return a token as a string of JSON, in a file's own way with other letters than ASCII's."""
     return json.dumps(token, ensure_ascii=text.isascii())
+
+
+def why_not(subject: Subject) -> str:
+    """Return which file is missing without which nothing can be said, "" for none."""
+    return subject.without(*TOKEN_FILES)

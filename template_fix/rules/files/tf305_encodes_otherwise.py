@@ -100,3 +100,8 @@ def _way(found: Otherwise) -> str:
 def _fix(found: Otherwise) -> str:
     by = f"; patch {_way(found)} does it" if _way(found) else ""
     return f"{_TITLE}, with what {found.name} had of its own{by}"
+
+
+def why_not(subject: Subject) -> str:
+    """Return which file is missing without which nothing can be said, "" for none."""
+    return subject.without(TOKENIZER)

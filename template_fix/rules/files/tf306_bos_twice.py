@@ -55,3 +55,8 @@ def check(subject: Subject) -> Iterator[Finding]:
 def _tokens(checkpoint: Checkpoint, text: str) -> tuple[str, ...]:
     """Return the tokens of a text, with those that the post-processor puts around it."""
     return Vocabulary(checkpoint).encoded(text, {}, special=True)
+
+
+def why_not(subject: Subject) -> str:
+    """Return which file is missing without which nothing can be said, "" for none."""
+    return subject.without(TOKENIZER)

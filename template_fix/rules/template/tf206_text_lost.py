@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from template_fix.contract.examination import Observation
-from template_fix.conversations.probe import Part, probe
+from template_fix.conversations.probe import Part
 from template_fix.jinja.queries import lost_sums
 from template_fix.repair.places import observed
 from template_fix.repair.study import Found, Study
@@ -66,7 +66,7 @@ def check(study: Study) -> Iterator[Found]:
 
 def _takes_lists_alone(study: Study) -> Iterator[Found]:
     """Yield a note where contents are printed as lists of text blocks, and never as text."""
-    asked = probe("ua", study.tags, "plain")
+    asked = study.asked("ua")
     text = study.examined.text(asked) if study.lists else None
     if isinstance(text, str):
         evidence = study.evidence(observed(asked, text), 0, asked.parts[:1])

@@ -32,7 +32,7 @@ from template_fix.results import Evidence, Finding, Level
 from template_fix.tokens.loaders import LLAMA_CPP, describe, is_gguf, loaders_of, skipped_by
 from template_fix.tokens.reasoning_tokens import listed, tokens_in
 from template_fix.tokens.stub_tokenizer import Vocabulary
-from template_fix.tokens.tagged_checkpoint import Subject
+from template_fix.tokens.tagged_checkpoint import TOKEN_FILES, Subject
 from template_fix.tokens.unflag import flag_span, unflag
 
 CODE = "TF301"
@@ -138,3 +138,8 @@ def _fix(subject: Subject, pair: tuple[str, str], causes: list[str]) -> tuple[st
     steps = [f"make them ordinary added tokens in {listed(files)}, with the same ids"] if files else []
     fix = "; ".join([*steps, *unflagged.notes]) or f"undo what makes them special: {listed(causes)}"
     return fix, bool(files)
+
+
+def why_not(subject: Subject) -> str:
+    """Return which file is missing without which nothing can be said, "" for none."""
+    return subject.without(*TOKEN_FILES)

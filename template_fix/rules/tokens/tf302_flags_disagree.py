@@ -25,7 +25,7 @@ from template_fix.checkpoint.checkpoint import TokenRecord
 from template_fix.results import Evidence, Finding, Level
 from template_fix.tokens.loaders import skips
 from template_fix.tokens.reasoning_tokens import listed
-from template_fix.tokens.tagged_checkpoint import Subject
+from template_fix.tokens.tagged_checkpoint import TOKEN_FILES, Subject
 from template_fix.tokens.unflag import ENTRIES, flag_span
 
 CODE = "TF302"
@@ -94,3 +94,8 @@ def _two_ids(subject: Subject, tag: str, records: Sequence[TokenRecord]) -> Iter
         place = subject.checkpoint.place(last.file, last.span)
         fix = "give it the id that the model was trained with"
         yield Finding(CODE, LEVEL, f"{tag} has the id {said}", place, (), fix)
+
+
+def why_not(subject: Subject) -> str:
+    """Return which file is missing without which nothing can be said, "" for none."""
+    return subject.without(*TOKEN_FILES)

@@ -24,7 +24,7 @@ from template_fix.checkpoint.checkpoint import TokenRecord
 from template_fix.results import Evidence, Finding, Level
 from template_fix.tokens.reasoning_tokens import listed
 from template_fix.tokens.stub_tokenizer import Vocabulary
-from template_fix.tokens.tagged_checkpoint import Subject
+from template_fix.tokens.tagged_checkpoint import TOKEN_FILES, Subject
 from template_fix.tokens.unflag import flag_span
 
 CODE = "TF304"
@@ -58,3 +58,8 @@ def _finding(subject: Subject, records: list[TokenRecord]) -> Iterator[Finding]:
         (Evidence("decode(encode(…))", given, printed, lost),),
         f"set {listed(sides)} to false in {listed(files)} before training; it changes what is encoded",
     )
+
+
+def why_not(subject: Subject) -> str:
+    """Return which file is missing without which nothing can be said, "" for none."""
+    return subject.without(*TOKEN_FILES)

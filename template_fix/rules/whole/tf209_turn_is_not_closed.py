@@ -23,7 +23,6 @@ from collections.abc import Iterator
 
 from template_fix.contract.examination import Observation
 from template_fix.contract.turn_ends import UNORDERED, TurnEnds, parts_around_texts, turn_ends
-from template_fix.conversations.probe import probe
 from template_fix.repair import places
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence, Level
@@ -53,7 +52,7 @@ def check(study: Study) -> Iterator[Found]:
 def _interrupted(study: Study) -> Iterator[Observation]:
     """Yield a conversation in which the user speaks up behind a tool result, in the first form that is printed."""
     for empty, legacy in (("", False), (None, False), (None, True)):
-        asked = probe("uctua", study.tags, "plain", arguments=study.arguments, empty=empty, legacy=legacy)
+        asked = study.asked("uctua", empty=empty, legacy=legacy)
         text = study.examined.text(asked)
         if isinstance(text, str) and not places.observed(asked, text).lost:
             yield places.observed(asked, text)

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.conversations.probe import Probe, probe
+from template_fix.conversations.probe import Probe
 from template_fix.jinja.renderer import Failure
 from template_fix.repair import places
 from template_fix.repair.study import Found, Study
@@ -69,11 +69,11 @@ def check(study: Study) -> Iterator[Found]:
 
 
 def _call(study: Study, empty: str | None, legacy: bool) -> Probe:
-    return probe("ucta", study.tags, "plain", arguments=study.arguments, empty=empty, legacy=legacy)
+    return study.asked("ucta", empty=empty, legacy=legacy)
 
 
 def why_not(study: Study) -> str:
     """Return why calls can't be tried, "" where one is printed in some form."""
-    beside = probe("uvta", study.tags, "plain", arguments=study.arguments)
+    beside = study.asked("uvta")
     tried = (beside, *(_call(study, empty, legacy) for _, empty, legacy in _FORMS))
     return "" if any(study.prints(each, "call") for each in tried) else "no tool call is printed"

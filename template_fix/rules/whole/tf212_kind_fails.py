@@ -23,7 +23,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from template_fix.conversations.growth import with_bare_functions
-from template_fix.conversations.probe import Probe, probe
+from template_fix.conversations.probe import Probe
 from template_fix.jinja.renderer import Failure
 from template_fix.repair import places
 from template_fix.repair.study import Found, Study
@@ -50,10 +50,10 @@ def check(study: Study) -> Iterator[Found]:
     """Yield a finding for each reason for which all conversations of a kind fail, though others are printed."""
     failed: dict[tuple[str, int], list[_Kind]] = {}
     for kind in _kinds(study):
-        texts = [study.examined.text(each) for each in kind.probes]
-        failures = [each for each in texts if isinstance(each, Failure) and not each.raised]
-        if len(failures) == len(texts) and all(study.prints(each) for each in kind.beside):
-            failed.setdefault((failures[0].reason, failures[0].line), []).append(kind)
+        first = study.examined.text(kind.probes[0])
+        beside = all(study.prints(each) for each in kind.beside)
+        if isinstance(first, Failure) and beside and all(_fails(study, each) for each in kind.probes):
+            failed.setdefault((first.reason, first.line), []).append(kind)
     for (reason, line), kinds in failed.items():
         otherwise = (
             any(study.prints(each) for each in with_bare_functions(study.tags))
@@ -67,21 +67,28 @@ def check(study: Study) -> Iterator[Found]:
 
 
 def _kinds(study: Study) -> Iterator[_Kind]:
-    asked, system, again, beside, call = (_probe(study, shape) for shape in ("ua", "sua", "uaua", "uvta", "ucta"))
+    asked, system, again, beside, call = map(study.asked, ("ua", "sua", "uaua", "uvta", "ucta"))
     offered = replace(asked, offered=True)
-    nulls = [_probe(study, "ucta", empty=None, legacy=legacy) for legacy in (False, True)]
+    nulls = [study.asked("ucta", empty=None, legacy=legacy) for legacy in (False, True)]
     yield _Kind("with tools", [offered], [asked])
     yield _Kind("with tool calls", [beside, call, *nulls], [asked])
     yield _Kind("with a system text", [system], [asked])
     yield _Kind("without tools", [asked, system, again], [offered])
-    lists = [_probe(study, shape, text_lists=True) for shape in ("ua", "sua", "uvta", "ucta")]
+    lists = [study.asked(shape, text_lists=True) for shape in ("ua", "sua", "uvta", "ucta")]
     yield _Kind("with contents in lists and a system text", lists[1:2], [lists[0], system])
     yield _Kind("with contents in lists and tool calls", lists[2:], [lists[0], beside])
 
 
-def _probe(
-    study: Study, shape: str, *, empty: str | None = "", legacy: bool = False, text_lists: bool = False
-) -> Probe:
-    return probe(
-        shape, study.tags, "plain", arguments=study.arguments, empty=empty, legacy=legacy, text_lists=text_lists
-    )
+def why_not(study: Study) -> str:
+    """Return which kinds fail of which nothing can be said, since what they are held against isn't printed, or ""."""
+    untold = [
+        kind.name
+        for kind in _kinds(study)
+        if not all(study.prints(each) for each in kind.beside) and all(_fails(study, each) for each in kind.probes)
+    ]
+    return f"conversations {listed(untold, 'or')} fail, and nothing like them is printed" if untold else ""
+
+
+def _fails(study: Study, asked: Probe) -> bool:
+    text = study.examined.text(asked)
+    return isinstance(text, Failure) and not text.raised

@@ -24,7 +24,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 
-from template_fix.conversations.probe import Probe, probe
+from template_fix.conversations.probe import Probe
 from template_fix.repair import places
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence, Level
@@ -54,7 +54,7 @@ def check(study: Study) -> Iterator[Found]:
     """Yield a finding for each place in which values are printed as Python: arguments, declarations and contents."""
     yield from _in_calls(study)
     yield from _in_contents(study)
-    asked = replace(probe("ua", study.tags, "plain", arguments=study.arguments), offered=True)
+    asked = replace(study.asked("ua"), offered=True)
     text = study.examined.text(asked)
     as_python = [spelt for spelt in _DECLARED if isinstance(text, str) and spelt in text and "look_up(" not in text]
     if as_python:
@@ -65,7 +65,7 @@ def check(study: Study) -> Iterator[Found]:
 
 def _in_contents(study: Study) -> Iterator[Found]:
     """Yield a finding where a system text in a list is printed as it stands, and one where no content is `None`."""
-    asked, system = (probe(shape, study.tags, "plain", text_lists=True) for shape in ("ua", "sua"))
+    asked, system = (study.asked(shape, text_lists=True) for shape in ("ua", "sua"))
     text = study.examined.text(system)
     if (
         isinstance(text, str)
@@ -76,9 +76,7 @@ def _in_contents(study: Study) -> Iterator[Found]:
         evidence = Evidence(system.describe(), "", text, stray=(_BLOCK,))
         message = f"a system text that is a list of text blocks is printed as Python: {_BLOCK}"
         yield Found(message, places.output(study, system, _BLOCK), (evidence,), _AS_TEXT, Level.NOTE)
-    empty, none = (
-        probe("ucta", study.tags, "plain", arguments=study.arguments, empty=each, legacy=True) for each in ("", None)
-    )
+    empty, none = (study.asked("ucta", empty=each, legacy=True) for each in ("", None))
     nothing, text = (study.examined.text(each) for each in (empty, none))
     spoken = isinstance(nothing, str) and isinstance(text, str) and differing_spans(nothing, text)[1].of(text).strip()
     if spoken == "None" and study.prints(none, "call"):
@@ -112,7 +110,7 @@ def _in_calls(study: Study) -> Iterator[Found]:
 
 def _calling(study: Study, value: object) -> Probe:
     """Return a conversation whose call has an argument of this value, beside one that is text."""
-    called = probe("ucta", study.tags, "plain")
+    called = study.asked("ucta")
     user, turn, *rest = called.messages
     function = {"name": "look_up", "arguments": {"word": "word1", "value": value}}
     calls = [{**call, "function": function} for call in turn["tool_calls"]]
@@ -121,5 +119,5 @@ def _calling(study: Study, value: object) -> Probe:
 
 def why_not(study: Study) -> str:
     """Return why arguments can't be tried, "" where a call with some is printed, or comes with them as text alone."""
-    printed = study.prints(_calling(study, _TEXT), "call") or study.prints(probe("uvta", study.tags, "plain"), "call")
+    printed = study.prints(_calling(study, _TEXT), "call") or study.prints(study.asked("uvta"), "call")
     return "" if printed or study.arguments is str else "no tool call is printed"

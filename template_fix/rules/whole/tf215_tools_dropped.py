@@ -22,7 +22,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from template_fix.conversations.probe import Probe, probe
+from template_fix.conversations.probe import Probe
+from template_fix.jinja.renderer import Failure
 from template_fix.repair import places
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence, Level
@@ -38,7 +39,7 @@ _DECLARED = "Look a word up."
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding for what of tools is never printed, where the template prints the rest of them, or no result."""
     called = [each for each in _called(study) if isinstance(study.examined.text(each), str)]
-    asked, system = (replace(probe(shape, study.tags, "plain"), offered=True) for shape in ("ua", "sua"))
+    asked, system = (replace(study.asked(shape), offered=True) for shape in ("ua", "sua"))
     declared = [_declares(study, each) for each in (asked, system, *called)]
     if not called or not study.prints(replace(asked, offered=False)):
         return
@@ -64,10 +65,19 @@ _FIX_CALLS = "let the template print them, or write them into the contents"
 def _called(study: Study) -> Iterator[Probe]:
     """Yield conversations with a call and its result, in all forms that a call has."""
     for shape, empty, legacy in (("uvta", "", False), ("ucta", "", False), ("ucta", None, False), ("ucta", None, True)):
-        yield probe(shape, study.tags, "plain", arguments=study.arguments, empty=empty, legacy=legacy)
+        yield study.asked(shape, empty=empty, legacy=legacy)
 
 
 def _declares(study: Study, asked: Probe) -> bool:
     """Whether tools are declared: by what describes them, and where none is called, by name as well."""
     text = study.examined.text(asked)
     return isinstance(text, str) and (_DECLARED in text or (asked.offered and "look_up" in text))
+
+
+def why_not(study: Study) -> str:
+    """Return why nothing can be said of tools, "" where it can, or the template refuses calls in its own words."""
+    texts = [study.examined.text(each) for each in _called(study)]
+    if all(isinstance(text, Failure) for text in texts):
+        refused = all(isinstance(text, Failure) and text.raised for text in texts)
+        return "" if refused else "every conversation with tool calls fails"
+    return "" if study.prints(study.asked("ua")) else "a question and its answer aren't both printed"

@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from template_fix.contract.turn_ends import MARK, UNORDERED, around, turn_ends
-from template_fix.conversations.probe import probe
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence, Level
 
@@ -34,8 +33,8 @@ _FIX = "print the header of answers at the end, where add_generation_prompt is t
 
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding where answers have a header that no prompt adds, or one that comes without being asked for."""
-    answered = probe("ua", study.tags, "plain")
-    asked, examined = probe("u", study.tags, "plain"), study.examined
+    answered = study.asked("ua")
+    asked, examined = study.asked("u"), study.examined
     texts = examined.text(answered), examined.text(answered, 1), examined.text(answered, 1, prompt=True)
     whole, plain, prompted = (around(each, text) for each, text in zip((answered, asked, asked), texts, strict=True))
     if whole is None or plain is None or prompted is None:
@@ -61,5 +60,5 @@ def check(study: Study) -> Iterator[Found]:
 
 def why_not(study: Study) -> str:
     """Return why the generation prompt can't be told from the rest, "" where it can."""
-    answered = probe("ua", study.tags, "plain")
+    answered = study.asked("ua")
     return UNORDERED if around(answered, study.examined.text(answered)) is None else ""

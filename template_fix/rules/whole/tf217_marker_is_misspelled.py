@@ -22,7 +22,6 @@ import re
 from collections.abc import Iterator
 
 from template_fix.contract.turn_ends import UNORDERED, around
-from template_fix.conversations.probe import probe
 from template_fix.repair import places
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence, Level
@@ -38,8 +37,8 @@ _ESCAPED = re.compile(r"&lt;(?:[|｜/][\w▁ -]{1,40}[|｜]?|[\w▁ -]{1,40}[|�
 
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding for the first marker of each kind that is misspelled around texts of a conversation."""
-    asked = probe("suaua", study.tags, "plain")
-    for each in (asked, probe("uaua", study.tags, "plain")):
+    asked = study.asked("suaua")
+    for each in (asked, study.asked("uaua")):
         pieces = around(each, study.examined.text(each))
         if pieces is None:
             continue
@@ -56,7 +55,7 @@ def check(study: Study) -> Iterator[Found]:
 def _opened_by_closing(study: Study) -> Iterator[Found]:
     """Yield a finding where a closing tag stands in front of a call or a result, and no opening one anywhere."""
     for shape, texts in (("ucta", (1, 2)), ("uvta", (2, 3))):
-        asked = probe(shape, study.tags, "plain", arguments=study.arguments)
+        asked = study.asked(shape)
         text = str(study.examined.text(asked))
         pieces = around(asked, study.examined.text(asked)) or []
         for at in texts if pieces else ():
@@ -77,5 +76,5 @@ def _right(marker: str) -> str:
 
 def why_not(study: Study) -> str:
     """Return why nothing is known of what stands around texts, "" where it is."""
-    asked = (probe(shape, study.tags, "plain") for shape in ("suaua", "uaua"))
+    asked = (study.asked(shape) for shape in ("suaua", "uaua"))
     return "" if any(around(each, study.examined.text(each)) for each in asked) else UNORDERED

@@ -18,23 +18,43 @@ Bring the conversations in the form that needs no such filter (arguments as mapp
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from jinja2 import nodes
 
-from template_fix.conversations.probe import Probe, probe
+from template_fix.conversations.probe import Probe
 from template_fix.jinja.environment import environment
 from template_fix.jinja.queries import undeclared
 from template_fix.jinja.renderer import Failure
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence, Level
+from template_fix.tokens.reasoning_tokens import listed
 
 CODE = "TF219"
 LEVEL = Level.WARNING
 SUMMARY = "a filter, test or function is used that transformers doesn't have"
 
 
+class _Use(NamedTuple):
+    """A filter, test or function that transformers lacks, in words, and the conversation that fails of it, or None."""
+
+    node: nodes.Node
+    what: str
+    asked: Probe | None
+    reason: str
+
+
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding for each of these that no engine of transformers has, and that a conversation reaches."""
+    for node, what, asked, reason in _used(study):
+        if asked is not None:
+            evidence = Evidence(_described(asked), printed=reason, labels=("in", "fails"))
+            message = f"transformers has no {what}, and a conversation needs it"
+            yield Found(message, study.template.span(node), (evidence,), "do without it, or bring what needs none")
+
+
+def _used(study: Study) -> Iterator[_Use]:
+    """Yield what of these is used, each once, with the first conversation that fails of it."""
     told: set[tuple[str, str]] = set()
     for node in study.template.all_nodes:
         kind, name = _unknown(study, node)
@@ -42,13 +62,20 @@ def check(study: Study) -> Iterator[Found]:
             continue
         told.add((kind, name))
         reason = f"'{name}' is undefined" if kind == "function" else f"named '{name}'"
-        for asked in _tried(study):
-            text = study.examined.renderer(asked.messages, asked.tools, **study.examined.set_for(asked))
-            if isinstance(text, Failure) and reason in text.reason:
-                evidence = Evidence(_described(asked), printed=text.reason, labels=("in", "fails"))
-                message = f"transformers has no {kind} {name}, and a conversation needs it"
-                yield Found(message, study.template.span(node), (evidence,), "do without it, or bring what needs none")
-                break
+        failed = ((asked, why) for asked in _tried(study) if reason in (why := _failure(study, asked)))
+        yield _Use(node, f"{kind} {name}", *next(failed, (None, "")))
+
+
+def _failure(study: Study, asked: Probe) -> str:
+    """Return why a conversation fails, "" where it is printed."""
+    text = study.examined.renderer(asked.messages, asked.tools, **study.examined.set_for(asked))
+    return text.reason if isinstance(text, Failure) else ""
+
+
+def why_not(study: Study) -> str:
+    """Return what of these is used where no conversation gets that was tried, or ""."""
+    unreached = [use.what for use in _used(study) if use.asked is None]
+    return f"no conversation that was tried gets to the {listed(unreached)}" if unreached else ""
 
 
 def _unknown(study: Study, node: nodes.Node) -> tuple[str, str]:
@@ -66,8 +93,8 @@ def _unknown(study: Study, node: nodes.Node) -> tuple[str, str]:
 def _tried(study: Study) -> Iterator[Probe]:
     for shape in ("ua", "ucta", "uvta", "sua"):
         for arguments in (dict, str):
-            yield probe(shape, study.tags, "plain", arguments=arguments)
-            yield probe(shape, study.tags, "plain", arguments=arguments, text_lists=True)
+            yield study.asked(shape, arguments=arguments)
+            yield study.asked(shape, arguments=arguments, text_lists=True)
 
 
 def _described(asked: Probe) -> str:

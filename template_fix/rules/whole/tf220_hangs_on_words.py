@@ -25,8 +25,8 @@ from typing import NamedTuple
 
 from jinja2 import nodes
 
-from template_fix.contract.turn_ends import MARK
-from template_fix.conversations.probe import Probe, probe
+from template_fix.contract.turn_ends import MARK, NOTHING_PRINTED
+from template_fix.conversations.probe import Probe
 from template_fix.repair.study import Found, Study
 from template_fix.results import Level, compare_texts
 
@@ -37,6 +37,7 @@ SUMMARY = "what is printed hangs on words of a user's or tool's text"
 _FIX = "read that branch, and take the vendor's own template if nobody knows what it is for"
 # How many words are tried; keys of messages and blocks whose values are names, and no texts.
 _MOST = 24
+_SHAPES = ("uau", "uct", "uctua")
 _NAMES = frozenset({"role", "type", "name", "recipient", "channel", "format"})
 _METHODS = {"startswith": "{} at first", "endswith": "at last {}", "find": "Say {} now", "count": "Say {} now"}
 _WORD = re.compile(r"[^\W\d_]{3}")
@@ -52,7 +53,7 @@ class _Asked(NamedTuple):
 
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding for each text in a test of the template which, said by a user or a tool, changes the rest."""
-    for asked in _asked(study):
+    for asked in _asked(study)[:_MOST]:
         other = asked.text.replace(asked.words, _others(asked.words))
         for said in _conversations(study, asked.text):
             told = study.examined.renderer(said.messages, said.tools, **study.examined.set_for(said))
@@ -81,7 +82,7 @@ def _asked(study: Study) -> list[_Asked]:
             words = said.value if isinstance(said, nodes.Const) and isinstance(said.value, str) else ""
             if _is_unexpected(words, study) and _may_be_text(asked):
                 found.setdefault((words, form), _Asked(words, form.format(words), node))
-    return list(found.values())[:_MOST]
+    return list(found.values())
 
 
 def _may_be_text(node: nodes.Node) -> bool:
@@ -106,11 +107,20 @@ def _others(words: str) -> str:
 
 
 def _conversations(study: Study, text: str) -> Iterator[Probe]:
-    for shape in ("uau", "uct", "uctua"):
-        yield _saying(probe(shape, study.tags, "plain", arguments=study.arguments), text)
+    for shape in _SHAPES:
+        yield _saying(study.asked(shape), text)
 
 
 def _saying(asked: Probe, text: str) -> Probe:
     """Return a conversation in which users and tools say a text."""
     said = tuple({**each, "content": text} if each["role"] in ("user", "tool") else each for each in asked.messages)
     return replace(asked, messages=said, special="the same words from users and tools")
+
+
+def why_not(study: Study) -> str:
+    """Return how many words were not tried, or that no conversation is printed to try them in, or ""."""
+    asked = _asked(study)
+    if len(asked) > _MOST:
+        return f"the first {_MOST} of {len(asked)} words were tried that it asks for"
+    printed = not asked or any(isinstance(study.examined.text(study.asked(shape)), str) for shape in _SHAPES)
+    return "" if printed else NOTHING_PRINTED
