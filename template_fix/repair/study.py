@@ -273,9 +273,19 @@ class Study:
 
         return blame.change(self.search, self.known, self.basis, seen) if self.blames else None
 
-    def asked(self, shape: str, **form: Any) -> Probe:
+    def asked(
+        self,
+        shape: str,
+        *,
+        arguments: type | None = None,
+        empty: str | None = "",
+        legacy: bool = False,
+        text_lists: bool = False,
+    ) -> Probe:
         """Return a conversation without reasoning, with calls and contents as the template takes them; see `probe`."""
-        return next(self._as_taken([probe(shape, self.tags, "plain", **{"arguments": self.arguments, **form})]))
+        given = arguments or self.arguments
+        made = probe(shape, self.tags, "plain", arguments=given, empty=empty, legacy=legacy, text_lists=text_lists)
+        return next(self._as_taken([made]))
 
     def prints(self, asked: Probe, *kinds: str) -> bool:
         """Whether a conversation is printed with all its texts, or with all texts of some kinds."""
