@@ -13,7 +13,7 @@ from template_fix.checkpoint.gguf import SUFFIX, is_gguf
 from template_fix.checkpoint.template_copies import JINJA, TRANSFORMERS
 from template_fix.disk.store import ORIGIN, WriteError
 from template_fix.hub.model import STDIN, Model, find_companions, is_repo, open_model
-from template_fix.options import Options, shared_default
+from template_fix.options import Options, default_for_push
 from template_fix.results import Patched, Report
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ def check(
     """
     from template_fix.engine.patch import check as check_one
 
-    return check_one(open_model(os.fspath(model), revision, tokens).tried, _of_template(options, tokens))
+    return check_one(open_model(os.fspath(model), revision, tokens).tried, _limit_to_template(options, tokens))
 
 
-def _of_template(options: Options | None, tokens: str | None) -> Options | None:
+def _limit_to_template(options: Options | None, tokens: str | None) -> Options | None:
     """Return options that look at a template alone where it was lent a tokenizer."""
     if tokens is None:
         return options
@@ -163,7 +163,7 @@ def patch(
 
     Raises CheckpointError and HubError as `check` does, and WriteError where the files can't be written.
     """
-    options, model = _of_template(options, tokens) or Options(), os.fspath(model)
+    options, model = _limit_to_template(options, tokens) or Options(), os.fspath(model)
     if output == "":
         raise WriteError("the name of the directory to write to is empty; is a variable unset?")
     if not write:
@@ -178,17 +178,17 @@ def patch(
         [text] = opened.checkpoint.after(result.changed).files.values()
         return Patched(result, model, text=text)
     if output is not None:
-        return _copied(open_model(model, revision, tokens), options, os.fspath(output))
-    return _replaced(model, revision, options, tokens)
+        return _patch_copy(open_model(model, revision, tokens), options, os.fspath(output))
+    return _patch_in_place(model, revision, options, tokens)
 
 
-def _copied(model: Model, options: Options, output: str) -> Patched:
+def _patch_copy(model: Model, options: Options, output: str) -> Patched:
     from template_fix.disk.replace import write_elsewhere
     from template_fix.engine.patch import patch as patch_one
     from template_fix.hub.origin import find_origin
 
     if is_gguf(Path(model.checkpoint.name)):
-        return _copied_gguf(Path(model.checkpoint.name), model.checkpoint, options, output)
+        return _patch_gguf_copy(Path(model.checkpoint.name), model.checkpoint, options, output)
     result = patch_one(model.tried, options)
     unchanged, left = find_companions(model)
     origin = find_origin(model)
@@ -197,7 +197,7 @@ def _copied(model: Model, options: Options, output: str) -> Patched:
     return Patched(result, output, left, tuple(sorted({*model.checkpoint.files, *unchanged} - result.changed.keys())))
 
 
-def _copied_gguf(source: Path, checkpoint: Checkpoint, options: Options, output: str) -> Patched:
+def _patch_gguf_copy(source: Path, checkpoint: Checkpoint, options: Options, output: str) -> Patched:
     from template_fix.disk.gguf_copy import copy_gguf, refuse_output
     from template_fix.engine.patch import patch as patch_one
 
@@ -207,7 +207,7 @@ def _copied_gguf(source: Path, checkpoint: Checkpoint, options: Options, output:
     return Patched(result, output)
 
 
-def _replaced(model: str, revision: str | None, options: Options, tokens: str | None) -> Patched:
+def _patch_in_place(model: str, revision: str | None, options: Options, tokens: str | None) -> Patched:
     from template_fix.disk.replace import recover
     from template_fix.disk.replace import replace as replace_files
     from template_fix.engine.patch import patch as patch_one
@@ -300,6 +300,6 @@ def push(
     from template_fix.share.plan import PushRequest
     from template_fix.share.push import push as push_one
 
-    options = options or Options(default=shared_default(create_pr))
+    options = options or Options(default=default_for_push(create_pr))
     request = PushRequest(os.fspath(source), to, options, revision, create_pr, branch, private, message, allow_errors)
     return push_one(request, dry_run=dry_run, confirm=confirm)

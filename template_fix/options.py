@@ -44,9 +44,9 @@ class Options:
 
     def __post_init__(self) -> None:
         for name in ("select", "ignore"):
-            object.__setattr__(self, name, known_codes(getattr(self, name)))
+            object.__setattr__(self, name, parse_codes(getattr(self, name)))
         for pair in self.tags:
-            refuse_no_tags(*pair)
+            check_tags(*pair)
 
     def wants(self, code: str) -> bool:
         """Whether a code is selected and not ignored; what has to be asked for besides, see `rules.is_wanted`."""
@@ -58,7 +58,7 @@ class Options:
         return bool(self.select) and self.wants(code)
 
 
-def known_codes(given: str | Iterable[str]) -> frozenset[str]:
+def parse_codes(given: str | Iterable[str]) -> frozenset[str]:
     """Return codes and beginnings of codes as the rules write them; raises UnknownCodeError.
 
     Each text may name several, with commas between them.
@@ -67,7 +67,7 @@ def known_codes(given: str | Iterable[str]) -> frozenset[str]:
     wanted = frozenset(code.strip().upper() for text in texts for code in text.split(",") if code.strip())
     for code in sorted(wanted):
         if not any(known.startswith(code) for known in rule_codes()):
-            raise UnknownCodeError(unknown(code))
+            raise UnknownCodeError(describe_unknown_code(code))
     return wanted
 
 
@@ -76,7 +76,7 @@ def rule_codes() -> list[str]:
     return sorted(path.name[:5].upper() for path in Path(__file__).parent.glob("rules/*/tf[0-9]*_*.py"))
 
 
-def unknown(code: str) -> str:
+def describe_unknown_code(code: str) -> str:
     """Return what to say of a code that no rule has."""
     from difflib import get_close_matches
 
@@ -85,12 +85,12 @@ def unknown(code: str) -> str:
     return f"no rule is called {code}; {hint}"
 
 
-def shared_default(create_pr: bool) -> str:
+def default_for_push(create_pr: bool) -> str:
     """Return what an absent ``preserve_thinking`` means in a repair that is shared: maintainers keep their prompts."""
     return "original" if create_pr else "preserve"
 
 
-def refuse_no_tags(opening: str, closing: str) -> None:
+def check_tags(opening: str, closing: str) -> None:
     """Raise ValueError where two texts can't be a pair of reasoning tags."""
     if not opening.strip() or not closing.strip():
         raise ValueError("a reasoning tag is a text that isn't empty nor white space alone")

@@ -198,7 +198,7 @@ class Report:
         return f"<Report of {self.model}: {self.verdict}>"
 
     def _repr_html_(self) -> str:
-        return _html(f"{self.model}: {self.verdict}", self.findings)
+        return _findings_html(f"{self.model}: {self.verdict}", self.findings)
 
 
 @dataclass(frozen=True)
@@ -285,7 +285,7 @@ class PatchResult:
         return f"<PatchResult of {self.before.model}: {len(self.kept)} repairs{files}; after: {self.after.verdict}>"
 
     def _repr_html_(self) -> str:
-        return _html(repr(self).strip("<>"), self.after.findings)
+        return _findings_html(repr(self).strip("<>"), self.after.findings)
 
     def changes(self, *targets: Target) -> bool:
         """Whether a repair that stands changes one of these."""
@@ -315,18 +315,18 @@ class Patched:
         return self.result._repr_html_()
 
 
-def _html(title: str, findings: Iterable[Finding]) -> str:
+def _findings_html(title: str, findings: Iterable[Finding]) -> str:
     """Return findings as a table, each with its experiments, for notebooks."""
     rows = "".join(
         f"<tr><td>{finding.level.value}</td><td>{finding.code}</td>"
-        f"<td>{escape_text(finding.message)}{''.join(map(_experiment, finding.evidence))}</td>"
+        f"<td>{escape_text(finding.message)}{''.join(map(_experiment_html, finding.evidence))}</td>"
         f"<td>{escape_text(finding.fix or '')}</td></tr>"
         for finding in findings
     )
     return f"<p><b>{escape_text(title)}</b></p>" + (f"<table>{rows}</table>" if rows else "")
 
 
-def _experiment(evidence: Evidence) -> str:
+def _experiment_html(evidence: Evidence) -> str:
     """Return an experiment that can be opened: what was lost is struck out, and what is stray is marked."""
     sides = (
         (evidence.labels[0], evidence.given, evidence.lost, "del"),

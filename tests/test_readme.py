@@ -9,7 +9,7 @@ import pytest
 
 from template_fix.cli.main import cli
 from template_fix.cli.options import EXIT_CODES
-from template_fix.report.pages import pages
+from template_fix.report.pages import load_pages
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -25,7 +25,7 @@ COMMANDS = [
 
 def test_the_table_is_that_of_the_rules():
     rows = re.findall(r"^\| (TF\d{3}) \| (\w+) \| (.*) \|$", TEXTS[ROOT / "docs/rules.md"], re.MULTILINE)
-    assert rows == [(page.code, page.level, page.summary) for page in pages()]
+    assert rows == [(page.code, page.level, page.summary) for page in load_pages()]
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)

@@ -19,7 +19,7 @@ from template_fix.disk.replace import write_elsewhere
 from template_fix.disk.store import WriteError
 from template_fix.engine.patch import special_tokens
 from template_fix.report.checks import check_lines
-from template_fix.report.findings import by_gravity, finding_lines, patch_lines, tally
+from template_fix.report.findings import by_gravity, count_levels, finding_lines, patch_lines
 from template_fix.report.showing.lines import shown_lines
 from template_fix.report.showing.rendering import Shown, render_all
 from template_fix.report.terminal import WIDEST, Line, Piece, line, width_of
@@ -112,20 +112,20 @@ def _render_row(path: str) -> Row:
 def demo_lines(demo: Demo, width: int = WIDEST) -> Iterator[Line]:
     """Yield the demo as a story in six steps."""
     name = shlex.quote(demo.directory)
-    yield from _step(1, "A small model that fails as DeepSeek-R1-Distill does", f"ls {name}")
+    yield from _step_lines(1, "A small model that fails as DeepSeek-R1-Distill does", f"ls {name}")
     yield line(", ".join(sorted(model_files())), indent=2)
-    yield from _step(2, "What is wrong with it", f"template-fix check {name}")
+    yield from _step_lines(2, "What is wrong with it", f"template-fix check {name}")
     yield from check_lines(demo.before, width)
-    yield from _step(3, "A training row as this model renders it: what is marked never reaches the loss")
+    yield from _step_lines(3, "A training row as this model renders it: what is marked never reaches the loss")
     yield from _row_lines(demo.row_before)
-    yield from _step(4, "The repair", f"template-fix patch {name}")
+    yield from _step_lines(4, "The repair", f"template-fix patch {name}")
     yield from patch_lines(demo.patched.result, demo.patched.written, width=width)
-    yield from _step(5, "What is wrong with it now", f"template-fix check {name}")
-    yield line(Piece(demo.directory, "title"), ": ", *tally(demo.after.findings))
+    yield from _step_lines(5, "What is wrong with it now", f"template-fix check {name}")
+    yield line(Piece(demo.directory, "title"), ": ", *count_levels(demo.after.findings))
     for finding in by_gravity(demo.after.findings):
         yield line("")
         yield from finding_lines(finding, width, brief=True)
-    yield from _step(6, "The same row")
+    yield from _step_lines(6, "The same row")
     yield from _row_lines(demo.row_after)
     yield line("")
     yield line(Piece("Try next", "title"))
@@ -142,7 +142,7 @@ _TRY = (
 )
 
 
-def _step(number: int, title: str, command: str | None = None) -> Iterator[Line]:
+def _step_lines(number: int, title: str, command: str | None = None) -> Iterator[Line]:
     yield line("")
     yield line(Piece(f"{number}. {title}", "title"), hang=3)
     if command:

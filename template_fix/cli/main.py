@@ -37,7 +37,7 @@ def _silence_stdout(code: int) -> int:
     return code
 
 
-def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
         from template_fix.version import version
 
@@ -45,7 +45,7 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         ctx.exit()
 
 
-def _settings(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+def _print_settings(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
         for text in settings_lines():
             click.echo(one_line(text))
@@ -53,9 +53,15 @@ def _settings(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 @click.option(
-    "--show-settings", is_flag=True, expose_value=False, callback=_settings, help="Show what pyproject.toml settles."
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
+)
+@click.option(
+    "--show-settings",
+    is_flag=True,
+    expose_value=False,
+    callback=_print_settings,
+    help="Show what pyproject.toml settles.",
 )
 def cli() -> None:
     """Find and repair chat templates and tokenizers that lose the reasoning of reasoning models.

@@ -17,7 +17,7 @@ def find_models(named: Sequence[str], lists: Sequence[str], owners: Sequence[str
 
     Raises UserError where a list can't be read, the Hub doesn't answer, or there is no model at all.
     """
-    found = [*named, *(name for each in lists for name in _read(each))]
+    found = [*named, *(name for each in lists for name in _read_list(each))]
     if owners:
         from template_fix.hub.client import list_models
 
@@ -27,7 +27,7 @@ def find_models(named: Sequence[str], lists: Sequence[str], owners: Sequence[str
     return list(dict.fromkeys(found))
 
 
-def _read(path: str) -> list[str]:
+def _read_list(path: str) -> list[str]:
     """Return the models in a file, one a line; ``-`` is stdin. What follows a ``#`` is a remark."""
     try:
         with nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb") as file:

@@ -14,18 +14,18 @@ from template_fix.options import Flags
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from template_fix.cli.output import Manner
+    from template_fix.cli.output import Reporting
     from template_fix.options import Options
     from template_fix.share.plan import PushRequest
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
 
-def _codes(_: click.Context, __: click.Parameter, given: Sequence[str]) -> frozenset[str]:
-    from template_fix.options import UnknownCodeError, known_codes
+def _parse_codes(_: click.Context, __: click.Parameter, given: Sequence[str]) -> frozenset[str]:
+    from template_fix.options import UnknownCodeError, parse_codes
 
     try:
-        return known_codes(given) if given else frozenset()
+        return parse_codes(given) if given else frozenset()
     except UnknownCodeError as error:
         raise click.BadParameter(str(error)) from None
 
@@ -64,13 +64,13 @@ Exit codes:
 """
 
 
-def pairs(_: click.Context, param: click.Parameter, given: Any) -> object:
+def check_tag_pairs(_: click.Context, param: click.Parameter, given: Any) -> object:
     """Return pairs of reasoning tags, or one, as they were given; refuse what can be none."""
-    from template_fix.options import refuse_no_tags
+    from template_fix.options import check_tags
 
     try:
         for pair in given if param.multiple else filter(None, [given]):
-            refuse_no_tags(*pair)
+            check_tags(*pair)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     return given
@@ -101,7 +101,7 @@ tags = click.option(
     "tags",
     nargs=2,
     multiple=True,
-    callback=pairs,
+    callback=check_tag_pairs,
     metavar="OPEN CLOSE",
     help="The reasoning tags, in place of those found in the template.",
 )
@@ -116,7 +116,7 @@ def _complete_codes(_: click.Context, __: click.Parameter, incomplete: str) -> l
 select = click.option(
     "--select",
     multiple=True,
-    callback=_codes,
+    callback=_parse_codes,
     shell_complete=_complete_codes,
     metavar="CODES",
     help="Only these rules: TF201, or TF2 for all of TF2xx.",
@@ -124,7 +124,7 @@ select = click.option(
 ignore = click.option(
     "--ignore",
     multiple=True,
-    callback=_codes,
+    callback=_parse_codes,
     shell_complete=_complete_codes,
     metavar="CODES",
     help="All rules but these.",
@@ -155,7 +155,7 @@ _PUSH = (
 )
 
 
-class Models(NamedTuple):
+class ModelArguments(NamedTuple):
     """Which models to check: those named, those in lists, and all of users or organisations."""
 
     named: tuple[str, ...]
@@ -163,14 +163,14 @@ class Models(NamedTuple):
     owners: tuple[str, ...]
 
 
-def _page(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
+def _check_page_name(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
     """Return the name of a page to write; refuse one that it can't have before any work is done."""
     if given is not None:
         _refuse_name(given)
     return given
 
 
-def _new_baseline(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
+def _check_baseline_name(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
     """Return the name of a baseline to write; refuse one that it can't have before any work is done."""
     if given is not None:
         from template_fix.disk.baseline import MARK
@@ -193,7 +193,7 @@ page = click.option(
     "--html",
     "page",
     type=FILLED,
-    callback=_page,
+    callback=_check_page_name,
     metavar="FILE",
     help="Write what comes of it to FILE as well, a page for browsers.",
 )
@@ -223,7 +223,7 @@ _DEFAULTS = click.Choice(["preserve", "original"])
 _OWN = ("messages", "tools", "documents", "add_generation_prompt")
 
 
-def _flags(_: click.Context, __: click.Parameter, given: Sequence[str]) -> Flags:
+def _parse_flags(_: click.Context, __: click.Parameter, given: Sequence[str]) -> Flags:
     """Return template variables that are given as NAME=VALUE, with the value in JSON or as a text."""
     from template_fix.conversations.builtin import flag
 
@@ -248,7 +248,12 @@ _plain = click.option(
     help="A token that decoding shall keep, too, such as '<answer>', with its closing tag.",
 )
 set_flags = click.option(
-    "--set", "flags", multiple=True, callback=_flags, metavar="NAME=VALUE", help="Pass this variable to the template."
+    "--set",
+    "flags",
+    multiple=True,
+    callback=_parse_flags,
+    metavar="NAME=VALUE",
+    help="Pass this variable to the template.",
 )
 
 
@@ -258,26 +263,26 @@ def _make_options(**given: Any) -> Options:
     return Options(**given)
 
 
-def _make_manner(**given: Any) -> Manner:
-    from template_fix.cli.output import Manner
+def _make_reporting(**given: Any) -> Reporting:
+    from template_fix.cli.output import Reporting
 
-    return Manner(**given)
+    return Reporting(**given)
 
 
 def _make_request(**given: Any) -> PushRequest:
-    from template_fix.options import Options, shared_default
+    from template_fix.options import Options, default_for_push
     from template_fix.share.plan import PushRequest
 
-    default = given.pop("default") or shared_default(given["create_pr"])
+    default = given.pop("default") or default_for_push(given["create_pr"])
     chosen = {name: given.pop(name) for name in ("select", "ignore", "tags", "plain", "mark")}
     return PushRequest(options=Options(**chosen, default=default), **given)
 
 
-def gather(
+def gather_options(
     name: str, make: Callable[..., object], *options: Callable[[object], Any], apart: Sequence[str] = ()
 ) -> Callable[[Command], Command]:
     """Give a command options, and what ``make`` makes of their values under a name; ``apart`` are passed on."""
-    fields = {_name_of(option) for option in options}.difference(apart)
+    fields = {_parameter_name(option) for option in options}.difference(apart)
 
     def decorate(command: Command) -> Command:
         @wraps(command)
@@ -292,19 +297,21 @@ def gather(
     return decorate
 
 
-def _name_of(option: Callable[[object], Any]) -> str:
+def _parameter_name(option: Callable[[object], Any]) -> str:
     decorated = option(lambda: None)
     return str(decorated.__click_params__[0].name)
 
 
 # Which models to check.
-checked = gather("models", Models, *_CHECKED)
+checked = gather_options("models", ModelArguments, *_CHECKED)
 # What to check, as one `Options` value.
-check_options = gather("options", _make_options, select, ignore, tags, _plain, set_flags, engines, comments, cache)
-# How to report, as one `Manner` value.
-manner = gather(
-    "manner",
-    _make_manner,
+check_options = gather_options(
+    "options", _make_options, select, ignore, tags, _plain, set_flags, engines, comments, cache
+)
+# How to report, as one `Reporting` value.
+reporting = gather_options(
+    "reporting",
+    _make_reporting,
     click.option("--strict", is_flag=True, help="Let warnings count as well as errors."),
     click.option("--exit-zero", is_flag=True, help="Let no finding count: the exit code is 0 where all was checked."),
     click.option(
@@ -318,16 +325,18 @@ manner = gather(
         "--write-baseline",
         "new_baseline",
         type=FILLED,
-        callback=_new_baseline,
+        callback=_check_baseline_name,
         metavar="FILE",
         help="Write all findings to FILE, for --baseline; none of them counts.",
     ),
     report_format("text", "concise", "github", "json", "sarif"),
 )
 # How to repair, as one `Options` value.
-patch_options = gather("options", _make_options, select, ignore, tags, _plain, _default, mark, engines, comments, cache)
+patch_options = gather_options(
+    "options", _make_options, select, ignore, tags, _plain, _default, mark, engines, comments, cache
+)
 # What to share and where, as one `PushRequest` value.
-push_options = gather(
+push_options = gather_options(
     "request",
     _make_request,
     *(*_PUSH, revision, select, ignore, tags, _plain, _shared_default, mark),

@@ -40,7 +40,7 @@ _ALONE: dict[Alone, Callable[[Patched], str]] = {
 }
 
 
-class Manner(NamedTuple):
+class Reporting(NamedTuple):
     """How ``check`` reports, and whether its findings count in the exit code."""
 
     form: Format = "text"
@@ -59,31 +59,31 @@ class Manner(NamedTuple):
         return CLEAN if self.exit_zero and code == FINDINGS else code
 
 
-def print_check(outcomes: Iterable[Report | Failed], manner: Manner) -> int:
+def print_check(outcomes: Iterable[Report | Failed], reporting: Reporting) -> int:
     """Print the reports of ``check``, in text each as soon as it is there and then what all came to."""
-    seen = list(_print_reports(outcomes, manner))
-    code = manner.exit_code(seen)
-    if manner.form == "json":
+    seen = list(_print_reports(outcomes, reporting))
+    code = reporting.exit_code(seen)
+    if reporting.form == "json":
         _print_outcomes("check", seen, code)
-    elif manner.form == "sarif":
+    elif reporting.form == "sarif":
         _print_sarif(seen)
-    elif manner.statistics or (manner.form == "text" and len(seen) > 1):
-        printer(sys.stdout)([*[line("")] * (not manner.statistics), *summary_lines(seen)])
-    if manner.new_baseline is not None:
+    elif reporting.statistics or (reporting.form == "text" and len(seen) > 1):
+        printer(sys.stdout)([*[line("")] * (not reporting.statistics), *summary_lines(seen)])
+    if reporting.new_baseline is not None:
         from template_fix.disk.baseline import write_baseline
         from template_fix.rules import READABLE_RULES, codes
 
-        known = partial(write_baseline, manner.new_baseline, seen, codes(READABLE_RULES))
+        known = partial(write_baseline, reporting.new_baseline, seen, codes(READABLE_RULES))
         code = with_file(CLEAN if code == FINDINGS else code, known)
-    return with_page(code, manner.page, outcomes_page, seen)
+    return with_page(code, reporting.page, outcomes_page, seen)
 
 
-def _print_reports(outcomes: Iterable[Report | Failed], manner: Manner) -> Iterable[Report | Failed]:
-    if manner.statistics or manner.form in ("json", "sarif"):
+def _print_reports(outcomes: Iterable[Report | Failed], reporting: Reporting) -> Iterable[Report | Failed]:
+    if reporting.statistics or reporting.form in ("json", "sarif"):
         return _complain_of_failures(outcomes)
-    if manner.form == "text":
-        return _print_each(outcomes, quiet=manner.quiet, verbose=manner.verbose)
-    return _print_single_lines(outcomes, workflow_commands if manner.form == "github" else concise_lines)
+    if reporting.form == "text":
+        return _print_each(outcomes, quiet=reporting.quiet, verbose=reporting.verbose)
+    return _print_single_lines(outcomes, workflow_commands if reporting.form == "github" else concise_lines)
 
 
 def _print_single_lines(
@@ -97,14 +97,14 @@ def _print_single_lines(
         yield outcome
 
 
-def print_data(outcome: DataReport | Failed, manner: Manner) -> int:
+def print_data(outcome: DataReport | Failed, reporting: Reporting) -> int:
     """Print the report of ``check`` with training data, whose losses count as findings do."""
     from template_fix.report.data import concise_survey_lines, survey_json, survey_lines
 
     code = FAILED
     if not isinstance(outcome, Failed):
-        lost = _loses(outcome.survey, manner)
-        code = manner.exit_code([outcome.report], FINDINGS if lost else CLEAN)
+        lost = _has_losses(outcome.survey, reporting)
+        code = reporting.exit_code([outcome.report], FINDINGS if lost else CLEAN)
 
     def content(found: DataReport) -> JsonObject:
         from template_fix.report.as_json import report_json
@@ -112,40 +112,40 @@ def print_data(outcome: DataReport | Failed, manner: Manner) -> int:
         return {"exit_code": code, "models": [{**report_json(found.report), "data": survey_json(found.survey)}]}
 
     def lines(found: DataReport) -> Iterator[Line]:
-        yield from _report_lines(found.report, width_of(sys.stdout), quiet=manner.quiet, verbose=manner.verbose)
+        yield from _report_lines(found.report, width_of(sys.stdout), quiet=reporting.quiet, verbose=reporting.verbose)
         yield line("")
         yield from survey_lines(found.survey)
 
-    if manner.form == "concise" and not isinstance(outcome, Failed):
+    if reporting.form == "concise" and not isinstance(outcome, Failed):
         for text in (*concise_lines(outcome.report), *concise_survey_lines(outcome.survey)):
             print(scrub(text))
     else:
-        print_one("check", outcome, manner.form, content, lines)
-    return with_page(code, manner.page, data_page, outcome)
+        print_one("check", outcome, reporting.form, content, lines)
+    return with_page(code, reporting.page, data_page, outcome)
 
 
-def print_run(outcome: RunReport | Failed, manner: Manner) -> int:
+def print_run(outcome: RunReport | Failed, reporting: Reporting) -> int:
     """Print what a training run would lose; data that can't be read are 2."""
     from template_fix.report.runs import run_json, run_lines
 
     code = FAILED
     if not isinstance(outcome, Failed):
-        lost = any(_loses(survey, manner) for survey in outcome.surveys)
-        code = FAILED if outcome.untold else manner.exit_code([outcome.report], FINDINGS if lost else CLEAN)
+        lost = any(_has_losses(survey, reporting) for survey in outcome.surveys)
+        code = FAILED if outcome.untold else reporting.exit_code([outcome.report], FINDINGS if lost else CLEAN)
 
     def lines(found: RunReport) -> Iterator[Line]:
         width, own = width_of(sys.stdout), found.config.template is None
-        if manner.quiet:
+        if reporting.quiet:
             return run_lines(found, [verdict_line(found.report)])
-        return run_lines(found, check_lines(found.report, width, verbose=manner.verbose, advise=own))
+        return run_lines(found, check_lines(found.report, width, verbose=reporting.verbose, advise=own))
 
-    print_one("check", outcome, manner.form, lambda found: run_json(found, code), lines)
-    return with_page(code, manner.page, run_page, outcome)
+    print_one("check", outcome, reporting.form, lambda found: run_json(found, code), lines)
+    return with_page(code, reporting.page, run_page, outcome)
 
 
-def _loses(survey: Survey, manner: Manner) -> bool:
+def _has_losses(survey: Survey, reporting: Reporting) -> bool:
     """Whether rows lose something, or with --strict don't begin with their own prompt."""
-    return bool(survey.before.harmed or (manner.strict and survey.before.prompt_differs))
+    return bool(survey.before.harmed or (reporting.strict and survey.before.prompt_differs))
 
 
 def print_patch(
@@ -163,7 +163,7 @@ def print_patch(
     if form == "json":
         results = _complain_of_failures(outcomes)
     else:
-        results = list(_print_apart(outcomes, _ALONE[alone]) if alone else _print_each(outcomes))
+        results = list(_print_text_alone(outcomes, _ALONE[alone]) if alone else _print_each(outcomes))
     changed = any(isinstance(each, Patched) and each.result.changed for each in results)
     code = max(exit_code(results), FINDINGS if unchanged and changed else CLEAN)
     if form == "json":
@@ -224,10 +224,10 @@ def print_show(showing: Showing | Failed, form: Format) -> int:
 def print_rules(code: str | None, form: Format) -> int:
     """Print the page of one rule, or the table of all."""
     from template_fix.options import UnknownCodeError
-    from template_fix.report.pages import page, page_lines, pages, table_lines
+    from template_fix.report.pages import load_page, load_pages, page_lines, table_lines
 
     try:
-        found = [page(code)] if code else pages()
+        found = [load_page(code)] if code else load_pages()
     except UnknownCodeError as error:
         complain(str(error))
         return FAILED
@@ -279,7 +279,9 @@ def _print_each(outcomes: Iterable[AnyOutcome], *, quiet: bool = False, verbose:
         yield outcome
 
 
-def _print_apart(outcomes: Iterable[Patched | Failed], text_of: Callable[[Patched], str]) -> Iterator[Patched | Failed]:
+def _print_text_alone(
+    outcomes: Iterable[Patched | Failed], text_of: Callable[[Patched], str]
+) -> Iterator[Patched | Failed]:
     """Print a text of each outcome, such as its diff, alone on stdout, and what came of it on stderr."""
     put, width = printer(sys.stderr), width_of(sys.stderr)
     for outcome in outcomes:
@@ -321,10 +323,10 @@ def _print_outcomes(command: str, outcomes: Sequence[Outcome], code: int) -> Non
 def _print_sarif(outcomes: list[Report | Failed]) -> None:
     import json
 
-    from template_fix.report.pages import pages
+    from template_fix.report.pages import load_pages
     from template_fix.report.sarif import sarif_log
 
-    print(json.dumps(scrub_all(sarif_log(outcomes, pages())), indent=2))
+    print(json.dumps(scrub_all(sarif_log(outcomes, load_pages())), indent=2))
 
 
 def _print_json(command: str, content: JsonObject) -> None:

@@ -52,7 +52,7 @@ def progress() -> Iterator[Callable[[Batch], None] | None]:
         yield on_batch
 
 
-def tell_each(names: Sequence[str], call: Callable[[str], Value], *, silent: bool) -> Iterator[Value]:
+def show_progress(names: Sequence[str], call: Callable[[str], Value], *, silent: bool) -> Iterator[Value]:
     """Yield what a call makes of each name, and tell on stderr which of how many it is at.
 
     Only where that is a terminal, and where the work is ``silent`` there: nothing else shows how far it is.

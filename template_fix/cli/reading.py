@@ -11,33 +11,38 @@ import click
 from template_fix.cli.options import (
     EXIT_CODES,
     FILLED,
-    Models,
+    ModelArguments,
     check_options,
     checked,
-    manner,
     page,
     report_format,
+    reporting,
     revision,
     tokens,
 )
-from template_fix.cli.row_options import Data, Shows, data_options, show_options
-from template_fix.cli.settings import Configured
+from template_fix.cli.row_options import DataOptions, ShowOptions, data_options, show_options
+from template_fix.cli.settings import ConfiguredCommand
 
 if TYPE_CHECKING:
-    from template_fix.cli.output import Format, Manner
+    from template_fix.cli.output import Format, Reporting
     from template_fix.data.check import DataReport
     from template_fix.options import Options
 
 
-@click.command(cls=Configured, epilog=EXIT_CODES)
+@click.command(cls=ConfiguredCommand, epilog=EXIT_CODES)
 @checked
 @revision
 @tokens
 @check_options
-@manner
+@reporting
 @data_options
 def check(
-    models: Models, revision: str | None, tokens: str | None, options: Options, manner: Manner, rows: Data
+    models: ModelArguments,
+    revision: str | None,
+    tokens: str | None,
+    options: Options,
+    reporting: Reporting,
+    rows: DataOptions,
 ) -> int:
     """Say what is wrong with models, and change nothing.
 
@@ -58,7 +63,7 @@ def check(
     from template_fix.results import Failed
 
     if rows.config is not None:
-        return _check_run(rows.config, models, options, manner, rows)
+        return _check_run(rows.config, models, options, reporting, rows)
     if not rows.data and rows.needs_data:
         raise click.UsageError(
             "--column, --subset, --limit, --sample, --transformers, --rows, --rewrite, --processes and --exact go with "
@@ -68,30 +73,30 @@ def check(
         raise click.UsageError("Name a MODEL, a list of models (--from), or whose models (--org).")
     found = run.try_one(", ".join(models.lists + models.owners), lambda: find_models(*models))
     if isinstance(found, Failed):
-        return output.print_check([found], manner)
+        return output.print_check([found], reporting)
     if not rows.data:
-        from template_fix.cli.progress import tell_each
+        from template_fix.cli.progress import show_progress
         from template_fix.disk.baseline import Baseline, read_baseline
         from template_fix.rules import READABLE_RULES, codes
 
         call = partial(api.check, options=options, revision=revision, tokens=tokens)
-        path = manner.baseline
+        path = reporting.baseline
         known = run.try_one(path, lambda: read_baseline(path, codes(READABLE_RULES))) if path else Baseline({})
         if isinstance(known, Failed):
-            return output.print_check([known], manner._replace(new_baseline=None))
-        silent = manner.statistics or manner.form in ("json", "sarif")
-        outcomes = tell_each(found, lambda name: run.try_one(name, partial(call, name)), silent=silent)
-        return output.print_check(map(known.without_known, outcomes) if path else outcomes, manner)
-    if manner.baseline or manner.new_baseline:
+            return output.print_check([known], reporting._replace(new_baseline=None))
+        silent = reporting.statistics or reporting.form in ("json", "sarif")
+        outcomes = show_progress(found, lambda name: run.try_one(name, partial(call, name)), silent=silent)
+        return output.print_check(map(known.without_known, outcomes) if path else outcomes, reporting)
+    if reporting.baseline or reporting.new_baseline:
         raise click.UsageError("--baseline and --write-baseline are for models, and not for --data")
     if tokens is not None:
         raise click.UsageError("--tokens lends to a template that is checked by itself, and goes without --data")
-    if len(found) > 1 or manner.form not in ("text", "concise", "json"):
+    if len(found) > 1 or reporting.form not in ("text", "concise", "json"):
         raise click.UsageError("--data takes one MODEL, and reports as text, concise or json")
-    return output.print_data(run.try_one(found[0], lambda: _check_rows(found[0], revision, options, rows)), manner)
+    return output.print_data(run.try_one(found[0], lambda: _check_rows(found[0], revision, options, rows)), reporting)
 
 
-def _check_rows(model: str, revision: str | None, options: Options, rows: Data) -> DataReport:
+def _check_rows(model: str, revision: str | None, options: Options, rows: DataOptions) -> DataReport:
     from template_fix import api
     from template_fix.cli.progress import progress
     from template_fix.data.check import DataWish
@@ -104,15 +109,15 @@ def _check_rows(model: str, revision: str | None, options: Options, rows: Data) 
         return api.check_data(model, source, options, revision=revision, wish=wish, on_batch=on_batch)
 
 
-def _check_run(file: str, models: Models, options: Options, manner: Manner, rows: Data) -> int:
+def _check_run(file: str, models: ModelArguments, options: Options, reporting: Reporting, rows: DataOptions) -> int:
     """Check what a trainer's file names; a MODEL stands for the one in it."""
     given = click.get_current_context().get_parameter_source("columns")
     named = rows.columns and given is click.core.ParameterSource.COMMANDLINE  # a project's columns are of other data
     if rows.data or named or rows.subset or len(models.named) > 1 or models.lists or models.owners:
         raise click.UsageError("--config names the data and its columns, and takes one MODEL at most")
-    if rows.listing or rows.rewrite or manner.form not in ("text", "json"):
+    if rows.listing or rows.rewrite or reporting.form not in ("text", "json"):
         raise click.UsageError("--config reports as text or json; --rows and --rewrite go with --data")
-    if manner.baseline or manner.new_baseline:
+    if reporting.baseline or reporting.new_baseline:
         raise click.UsageError("--baseline and --write-baseline are for models, and not for --config")
     from template_fix import api
     from template_fix.cli import output, run
@@ -127,7 +132,7 @@ def _check_run(file: str, models: Models, options: Options, manner: Manner, rows
             model, counts = next(iter(models.named), None), (rows.limit, rows.sample)
             return api.check_run(read_config(file), options, model=model, wish=wish, rows=counts, on_batch=on_batch)
 
-    return output.print_run(run.try_one(file, look), manner)
+    return output.print_run(run.try_one(file, look), reporting)
 
 
 def _count_processors() -> int:
@@ -183,36 +188,36 @@ def explain(code: str | None, form: Format) -> int:
 @tokens
 @show_options
 @report_format("text", "json")
-def show(model: str, revision: str | None, tokens: str | None, wish: Shows, form: Format) -> int:
+def show(model: str, revision: str | None, tokens: str | None, wanted: ShowOptions, form: Format) -> int:
     """Render a conversation, with what is dropped struck out.
 
     It is a built-in one, or that of a file (--messages), or a row of training data, as check --data takes it (--data,
     with --row 7 for the one that a check tells of as rows.jsonl:7). --mask shows its tokens, and which of them are
     trained on with assistant_only_loss; --engine what another engine prints.
     """
-    if wish.messages and wish.data:
+    if wanted.messages and wanted.data:
         raise click.UsageError("--messages and --data both name a conversation; one is shown")
-    if not wish.data and wish.needs_data:
+    if not wanted.data and wanted.needs_data:
         raise click.UsageError("--row, --column, --split and --subset go with --data")
     from template_fix import api
     from template_fix.cli import output, run
     from template_fix.data.sources import Source
 
     source = None
-    if wish.data:
-        source = Source((wish.data,), wish.split or "train", wish.subset, columns=tuple(wish.columns.values()))
+    if wanted.data:
+        source = Source((wanted.data,), wanted.split or "train", wanted.subset, columns=tuple(wanted.columns.values()))
     call = partial(
         api.show,
-        messages=wish.messages,
-        tags=wish.tags,
-        variant=wish.variant,
+        messages=wanted.messages,
+        tags=wanted.tags,
+        variant=wanted.variant,
         revision=revision,
         source=source,
-        row=wish.row or 1,
-        columns=wish.columns,
-        flags=dict(wish.flags),
-        engine=wish.engine,
-        mask=wish.mask,
+        row=wanted.row or 1,
+        columns=wanted.columns,
+        flags=dict(wanted.flags),
+        engine=wanted.engine,
+        mask=wanted.mask,
         tokens=tokens,
     )
     return output.print_show(next(run.try_each([model], call)), form)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from template_fix.cli.options import FILLED, gather, pairs, set_flags
+from template_fix.cli.options import FILLED, check_tag_pairs, gather_options, set_flags
 
 if TYPE_CHECKING:
     from template_fix.report.showing.engines import Engine
 
 
-def _columns(_: click.Context, __: click.Parameter, given: Sequence[str]) -> dict[str, str]:
+def _parse_columns(_: click.Context, __: click.Parameter, given: Sequence[str]) -> dict[str, str]:
     from template_fix.conversations.rows import NAMEABLE
 
     named = dict(each.partition("=")[::2] for each in given)
@@ -23,7 +23,7 @@ def _columns(_: click.Context, __: click.Parameter, given: Sequence[str]) -> dic
 
 
 _column = click.option(
-    "--column", "columns", multiple=True, callback=_columns, metavar="WHAT=NAME", help="Its columns."
+    "--column", "columns", multiple=True, callback=_parse_columns, metavar="WHAT=NAME", help="Its columns."
 )
 _subset = click.option("--subset", metavar="NAME", help="The subset (configuration) of a data set on the Hub.")
 _DATA = (
@@ -57,7 +57,7 @@ _DATA = (
 )
 
 
-class Data(NamedTuple):
+class DataOptions(NamedTuple):
     """Which training data to look at, and how much of it."""
 
     config: str | None
@@ -90,7 +90,7 @@ class Data(NamedTuple):
         return 4 if self.transformers == "4.57" else 5
 
 
-class Shows(NamedTuple):
+class ShowOptions(NamedTuple):
     """What to show, and how."""
 
     messages: str | None
@@ -121,14 +121,14 @@ _SHOW = (
     click.option("--split", type=FILLED, help="The split of a data set on the Hub.  [default: train]"),
     _subset,
     click.option("--variant", metavar="NAME", help="The template of this name, such as tool_use."),
-    click.option("--tag", "tags", nargs=2, callback=pairs, metavar="OPEN CLOSE", help="The reasoning tags."),
+    click.option("--tag", "tags", nargs=2, callback=check_tag_pairs, metavar="OPEN CLOSE", help="The reasoning tags."),
     set_flags,
     click.option(
         "--engine", type=click.Choice(["minijinja", "transformers.js"]), help="Render in this engine, if it is there."
     ),
     click.option("--mask", is_flag=True, help="Show the tokens, and which of them assistant_only_loss trains on."),
 )
-# Which training data to look at, as one `Data` value.
-data_options = gather("rows", Data, *_DATA)
-# What to show, as one `Shows` value.
-show_options = gather("wish", Shows, *_SHOW)
+# Which training data to look at, as one `DataOptions` value.
+data_options = gather_options("rows", DataOptions, *_DATA)
+# What to show, as one `ShowOptions` value.
+show_options = gather_options("wanted", ShowOptions, *_SHOW)

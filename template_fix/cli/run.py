@@ -29,11 +29,11 @@ def try_one(model: str, call: Callable[[], Value]) -> Value | Failed:
     except UserError as error:
         return Failed(model, str(error))
     except ChildError as error:
-        message = f"{model}: template-fix itself failed on this {_fault(str(error))}; please report it"
+        message = f"{model}: template-fix itself failed on this {_describe_fault(str(error))}; please report it"
         return Failed(model, one_line(message))
 
 
-def _fault(trace: str) -> str:
+def _describe_fault(trace: str) -> str:
     """Return what went wrong in a child process, and where, of the traceback that its error holds."""
     places = list(re.finditer(r'^  File "(?:.*[\\/])?(.+?)", line (\d+)', trace, re.MULTILINE))
     error = places and re.search(r"^([\w.]+)(.*)", trace[places[-1].end() :], re.MULTILINE)
@@ -45,10 +45,10 @@ def exit_code(outcomes: Iterable[Outcome], *, strict: bool = False) -> int:
 
     It is 1 as well where what was asked for was not done: generation markers that a template could not be given.
     """
-    return max((_code(outcome, strict) for outcome in outcomes), default=CLEAN)
+    return max((_exit_code_of(outcome, strict) for outcome in outcomes), default=CLEAN)
 
 
-def _code(outcome: Outcome, strict: bool) -> int:
+def _exit_code_of(outcome: Outcome, strict: bool) -> int:
     if isinstance(outcome, Failed):
         return FAILED
     from template_fix.rules import READABLE_RULES, codes

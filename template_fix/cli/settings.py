@@ -37,7 +37,7 @@ _SETTINGS = {
 }
 
 
-class Configured(click.Command):
+class ConfiguredCommand(click.Command):
     """A command whose options have the defaults that the project has settled."""
 
     def make_context(
@@ -52,7 +52,7 @@ class Configured(click.Command):
         except click.BadParameter as error:
             name = error.param.name if error.param else None
             if error.ctx and name and error.ctx.get_parameter_source(name) is click.core.ParameterSource.DEFAULT_MAP:
-                raise _error(path, error.message) from None
+                raise _usage_error(path, error.message) from None
             raise
 
 
@@ -68,7 +68,7 @@ def find_settings(folder: Path) -> Path | None:
         if (
             os.path.isfile(path)
             and not any(os.path.lexists(each / name) for name in EDITABLE)
-            and _settled(path) is not None
+            and _read_table(path) is not None
         ):
             return path
         if os.path.lexists(each / ".git"):
@@ -79,12 +79,12 @@ def find_settings(folder: Path) -> Path | None:
 def read_settings(path: Path) -> dict[str, object]:
     """Return the defaults of parameters that a file settles; raises UsageError, which names the file and the key."""
     defaults = {}
-    for key, value in (_settled(path) or {}).items():
+    for key, value in (_read_table(path) or {}).items():
         if key not in _SETTINGS:
-            raise _error(path, f"no setting is called {key}; there are {', '.join(_SETTINGS)}")
+            raise _usage_error(path, f"no setting is called {key}; there are {', '.join(_SETTINGS)}")
         parameter, form = _SETTINGS[key]
         if not _has_form(value, form):
-            raise _error(path, f"{key} should be {form}")
+            raise _usage_error(path, f"{key} should be {form}")
         given = list(value) if form == _REASONED else value
         if form == _TABLE:
             given = [f"{name}={part if isinstance(part, str) else json.dumps(part)}" for name, part in value.items()]
@@ -98,11 +98,11 @@ def settings_lines() -> list[str]:
     if path is None:
         return [f"no {FILE} here or above has [{TABLE}]"]
     read_settings(path)
-    settled = (_settled(path) or {}).items()
+    settled = (_read_table(path) or {}).items()
     return [f"{path}: [{TABLE}]", *(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in settled)]
 
 
-def _settled(path: Path) -> Mapping[str, Any] | None:
+def _read_table(path: Path) -> Mapping[str, Any] | None:
     from template_fix.jinja.tables import parse_toml
 
     try:
@@ -110,7 +110,7 @@ def _settled(path: Path) -> Mapping[str, Any] | None:
             content = file.read(_LARGEST)
         table: Any = parse_toml(content.decode()) if TABLE.encode() in content else {}
     except (OSError, ValueError) as error:
-        raise _error(path, f"can't be read: {error}") from None
+        raise _usage_error(path, f"can't be read: {error}") from None
     for name in TABLE.split("."):
         table = table.get(name) if isinstance(table, dict) else None
     return table if isinstance(table, dict) else None
@@ -129,5 +129,5 @@ def _has_form(value: object, form: str) -> bool:
     return all(isinstance(part, str) for part in parts)
 
 
-def _error(path: Path, message: str) -> click.UsageError:
+def _usage_error(path: Path, message: str) -> click.UsageError:
     return click.UsageError(one_line(f"{path}: [{TABLE}]: {message}"))

@@ -19,7 +19,7 @@ from template_fix.cli.options import (
     revision,
     tokens,
 )
-from template_fix.cli.settings import Configured
+from template_fix.cli.settings import ConfiguredCommand
 from template_fix.text.display import one_line
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from template_fix.share.push import Pushed
 
 
-@click.command(cls=Configured, epilog=EXIT_CODES)
+@click.command(cls=ConfiguredCommand, epilog=EXIT_CODES)
 @models
 @revision
 @tokens
@@ -74,7 +74,7 @@ def patch(
     return print_patch(run.try_each(models, call), form, alone=diff or piped, unchanged=dry, page=page)
 
 
-@click.command(cls=Configured, epilog=EXIT_CODES)
+@click.command(cls=ConfiguredCommand, epilog=EXIT_CODES)
 @push_options
 @report_format("text", "json")
 def push(request: PushRequest, dry_run: bool, yes: bool, form: Format) -> int:

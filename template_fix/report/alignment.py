@@ -30,7 +30,7 @@ class Run(NamedTuple):
     text: str
 
 
-def put_on_words(text: str, disguise: Disguise) -> str:
+def disguise_words(text: str, disguise: Disguise) -> str:
     """Return a text with each word and sign in disguise; spaces and tags stay."""
     return "".join(token if _SPACE_OR_TAG.match(token) else disguise.put_on(token) for token in _tokens(text))
 
@@ -46,15 +46,15 @@ def align(
     """
     left = [(number, token) for number, text in enumerate(said) for token in _tokens(text)]
     right = _tokens(printed)
-    pairs = _without_chance(_matches([token for _, token in left], right), left)
-    bounds = _bounds(left, right, pairs, endings)
+    pairs = _drop_chance_matches(_matches([token for _, token in left], right), left)
+    bounds = _region_bounds(left, right, pairs, endings)
     regions: list[list[Run]] = []
     for number in range(len(said)):
         own = [(i, j) for i, j in pairs if left[i][0] == number]
         start = sum(owner < number for owner, _ in left)
         words = [token for owner, token in left if owner == number]
         runs = _runs(words, right, [(i - start, j) for i, j in own], bounds[number], bounds[number + 1])
-        regions.append(list(_merged(runs, reveal)))
+        regions.append(list(_merge_runs(runs, reveal)))
     return regions
 
 
@@ -69,26 +69,26 @@ def _runs(
     runs: list[Run] = []
     i, j = 0, start
     for m, n in pairs:
-        runs += _printed(right[j:n]) + _dropped(words[i:m]) + [Run("kept", words[m])]
+        runs += _template_runs(right[j:n]) + _dropped_runs(words[i:m]) + [Run("kept", words[m])]
         i, j = m + 1, n + 1
-    rest = _dropped(words[i:]), _printed(right[j:end])
+    rest = _dropped_runs(words[i:]), _template_runs(right[j:end])
     return runs + (rest[0] + rest[1] if pairs else rest[1] + rest[0])
 
 
-def _printed(tokens: Sequence[str]) -> list[Run]:
+def _template_runs(tokens: Sequence[str]) -> list[Run]:
     return [Run("template", token) for token in tokens]
 
 
-def _dropped(tokens: Sequence[str]) -> list[Run]:
+def _dropped_runs(tokens: Sequence[str]) -> list[Run]:
     return [Run("dropped", token) for token in tokens] if "".join(tokens).strip() else []
 
 
-def _merged(runs: Sequence[Run], reveal: Callable[[str], str]) -> Iterator[Run]:
+def _merge_runs(runs: Sequence[Run], reveal: Callable[[str], str]) -> Iterator[Run]:
     for kind, group in groupby(runs, key=lambda run: run.kind):
         yield Run(kind, reveal("".join(run.text for run in group)))
 
 
-def _bounds(
+def _region_bounds(
     left: Sequence[tuple[int, str]], right: Sequence[str], pairs: Sequence[tuple[int, int]], endings: Sequence[str]
 ) -> list[int]:
     """Return where in ``right`` each text's region starts, and where the last one ends."""
@@ -99,19 +99,19 @@ def _bounds(
         if number in last:
             i, j = last[number]
             following = min((place for owner, place in first.items() if owner > number), default=len(right))
-            bounds.append(j + 1 + _shared(right[j + 1 : following], _after_last(left[i][1], endings[number])))
+            bounds.append(j + 1 + _common_length(right[j + 1 : following], _tokens_after(left[i][1], endings[number])))
         else:
             bounds.append(bounds[-1])
     return [*bounds, len(right)]
 
 
-def _after_last(token: str, text: str) -> list[str]:
+def _tokens_after(token: str, text: str) -> list[str]:
     """Return the tokens of ``text`` that follow the last ``token`` in it."""
     _, found, after = text.rpartition(token)
     return _tokens(after) if found else []
 
 
-def _shared(left: Sequence[str], right: Sequence[str]) -> int:
+def _common_length(left: Sequence[str], right: Sequence[str]) -> int:
     """Return how many tokens the two begin with alike."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False)))
 
@@ -133,16 +133,16 @@ def _matches(left: Sequence[str], right: Sequence[str]) -> list[tuple[int, int]]
 
 def _anchors(left: Sequence[str], right: Sequence[str]) -> list[tuple[int, int]]:
     """Return the longest ascending chain of tokens that occur exactly once on either side."""
-    places = _unique(right)
-    return _ascending([(i, places[token]) for token, i in _unique(left).items() if token in places])
+    places = _unique_places(right)
+    return _longest_ascending([(i, places[token]) for token, i in _unique_places(left).items() if token in places])
 
 
-def _unique(tokens: Sequence[str]) -> dict[str, int]:
+def _unique_places(tokens: Sequence[str]) -> dict[str, int]:
     counts = Counter(tokens)
     return {token: index for index, token in enumerate(tokens) if counts[token] == 1}
 
 
-def _ascending(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def _longest_ascending(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Return the longest chain of pairs whose second numbers ascend; the first ones do already."""
     ends: list[int] = []
     tips: list[int] = []
@@ -159,7 +159,7 @@ def _ascending(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return chain[::-1]
 
 
-def _without_chance(pairs: list[tuple[int, int]], left: Sequence[tuple[int, str]]) -> list[tuple[int, int]]:
+def _drop_chance_matches(pairs: list[tuple[int, int]], left: Sequence[tuple[int, str]]) -> list[tuple[int, int]]:
     """Leave out matched spaces and punctuation that touch no matched word or tag: they match by chance."""
     kept: list[tuple[int, int]] = []
     for _, group in groupby(pairs, key=lambda pair: (pair[1] - pair[0], left[pair[0]][0])):

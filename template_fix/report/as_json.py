@@ -31,7 +31,7 @@ def document(command: str, content: Mapping[str, object]) -> str:
 
 def outcomes_json(outcomes: Sequence[Outcome], exit_code: int) -> dict[str, object]:
     """Return what ``check`` and ``patch`` answer: an entry for each model, in the order they were given."""
-    return {"exit_code": exit_code, "models": [_outcome(outcome) for outcome in outcomes]}
+    return {"exit_code": exit_code, "models": [_outcome_json(outcome) for outcome in outcomes]}
 
 
 def report_json(report: Report) -> dict[str, object]:
@@ -40,12 +40,12 @@ def report_json(report: Report) -> dict[str, object]:
     values = asdict(replace(report, findings=(), known=(), templates=templates))
     for template in values["templates"]:
         del template["source"]
-    found = {name: [_finding(each) for each in getattr(report, name)] for name in ("findings", "known")}
+    found = {name: [_finding_json(each) for each in getattr(report, name)] for name in ("findings", "known")}
     return {**values, **found, "unjudged": list(report.unjudged)}
 
 
-def _finding(finding: Finding) -> dict[str, object]:
-    evidence = tuple(map(_bounded, finding.evidence))
+def _finding_json(finding: Finding) -> dict[str, object]:
+    evidence = tuple(map(_shorten_evidence, finding.evidence))
     shown = replace(
         finding,
         message=cut(finding.message, _LONGEST),
@@ -57,24 +57,28 @@ def _finding(finding: Finding) -> dict[str, object]:
 
 def evidence_json(evidence: Evidence) -> dict[str, object]:
     """Return one experiment."""
-    return asdict(_bounded(evidence))
+    return asdict(_shorten_evidence(evidence))
 
 
-def _bounded(evidence: Evidence) -> Evidence:
+def _shorten_evidence(evidence: Evidence) -> Evidence:
     """Return an experiment with its texts around what they lose, and as many losses as fit into them."""
-    lost, stray = _fitting(evidence.lost), _fitting(evidence.stray)
+    lost, stray = _fit(evidence.lost), _fit(evidence.stray)
     return replace(
-        evidence, given=_around(evidence.given, lost), printed=_around(evidence.printed, stray), lost=lost, stray=stray
+        evidence,
+        given=_cut_around(evidence.given, lost),
+        printed=_cut_around(evidence.printed, stray),
+        lost=lost,
+        stray=stray,
     )
 
 
-def _fitting(parts: Sequence[str]) -> tuple[str, ...]:
+def _fit(parts: Sequence[str]) -> tuple[str, ...]:
     ends = accumulate(map(len, parts))
     fitting = tuple(part for part, end in zip(parts, ends, strict=True) if end <= _LONGEST)
     return fitting or tuple(cut(part, _LONGEST) for part in parts[:1])
 
 
-def _around(text: str, parts: Sequence[str]) -> str:
+def _cut_around(text: str, parts: Sequence[str]) -> str:
     """Return ``text``, of a longer one what stands around the first of ``parts``."""
     if len(text) <= _LONGEST:
         return text
@@ -89,11 +93,11 @@ def showing_json(showing: Showing) -> dict[str, object]:
         "template": showing.template,
         "variant": showing.variant,
         "conversations": [shown_json(shown) for shown in showing.shown],
-        "tags": [_tag(tag) for tag in showing.tags],
+        "tags": [_tag_json(tag) for tag in showing.tags],
         "note": showing.note,
         "engine": showing.engine,
         "otherwise": list(showing.otherwise),
-        "masks": [_mask(masked) for masked in showing.masks],
+        "masks": [_mask_json(masked) for masked in showing.masks],
         "mask_note": showing.mask_note,
     }
 
@@ -104,25 +108,25 @@ def shown_json(shown: Shown) -> dict[str, object]:
     return {"title": shown.title, "failure": shown.failure, "turns": turns}
 
 
-def _mask(masked: Masked) -> dict[str, object]:
+def _mask_json(masked: Masked) -> dict[str, object]:
     """Return the tokens of one conversation."""
     return {"tokenized": masked.tokenized, "tokens": [token._asdict() for token in masked.tokens]}
 
 
-def _tag(tag: TagTokens) -> dict[str, object]:
+def _tag_json(tag: TagTokens) -> dict[str, object]:
     tokens = [{"id": number, "token": token} for number, token in tag.tokens]
     return {"tag": tag.tag, "tokens": tokens, "special": tag.special}
 
 
-def _outcome(outcome: Outcome) -> dict[str, object]:
+def _outcome_json(outcome: Outcome) -> dict[str, object]:
     if isinstance(outcome, Failed):
         return {"model": outcome.model, "error": outcome.message}
     if isinstance(outcome, Patched):
-        return _patched(outcome)
+        return _patched_json(outcome)
     return report_json(outcome)
 
 
-def _patched(patched: Patched) -> dict[str, object]:
+def _patched_json(patched: Patched) -> dict[str, object]:
     result = patched.result
     return {
         "model": result.before.model,
@@ -142,17 +146,17 @@ def repaired_json(result: PatchResult) -> dict[str, object]:
         "asked": dict(result.asked),
         "elsewhere": None if result.elsewhere is None else asdict(result.elsewhere),
         "served": None if result.served is None else evidence_json(result.served),
-        "kept": [_repair(repair) for repair in result.kept],
-        "refused": [_refusal(refusal) for refusal in result.refused],
+        "kept": [_repair_json(repair) for repair in result.kept],
+        "refused": [_refusal_json(refusal) for refusal in result.refused],
         "diff": raw_diff(result),
     }
 
 
-def _refusal(refusal: Refusal) -> dict[str, object]:
-    return {**_repair(refusal.repair), "reason": refusal.reason}
+def _refusal_json(refusal: Refusal) -> dict[str, object]:
+    return {**_repair_json(refusal.repair), "reason": refusal.reason}
 
 
-def _repair(repair: Repair) -> dict[str, object]:
+def _repair_json(repair: Repair) -> dict[str, object]:
     return {
         "codes": list(repair.codes),
         "title": repair.title,

@@ -13,11 +13,11 @@ from template_fix.conversations.tags import USUAL
 from template_fix.report.findings import (
     by_gravity,
     count,
-    explain,
+    count_levels,
+    explain_command,
     finding_lines,
     next_command,
     output_for,
-    tally,
     verdict,
 )
 from template_fix.report.terminal import WIDEST, Line, Piece, line
@@ -38,7 +38,7 @@ def check_lines(report: Report, width: int = WIDEST, *, verbose: bool = False, a
     """
     yield verdict_line(report)
     for template in report.templates:
-        yield from _template(template, verbose)
+        yield from _template_lines(template, verbose)
     versions = dict.fromkeys(sentence for template in report.templates for sentence in template.versions)
     if versions:
         yield line(Piece(f"{'; '.join(versions)}. {_VERSIONS}", "dim"), indent=2, hang=2)
@@ -81,9 +81,9 @@ def verdict_line(report: Report) -> Line:
     return line(Piece(short(report.model), "title"), ": ", *verdict(report))
 
 
-def _template(template: TemplateSummary, verbose: bool) -> Iterator[Line]:
+def _template_lines(template: TemplateSummary, verbose: bool) -> Iterator[Line]:
     name = f"{short(template.variant)} template in {short(template.file)}"
-    yield line(Piece(f"{name}: {_learned(template)}", "dim"), indent=2, hang=2)
+    yield line(Piece(f"{name}: {_describe_template(template)}", "dim"), indent=2, hang=2)
     shown = len(template.refused) if verbose else _REASONS if template.mostly_refused else 0
     for refused in template.refused[:shown]:
         yield line(Piece(f"refused {len(refused.conversations)}: ", "dim"), cut(refused.reason), indent=4, hang=4)
@@ -94,7 +94,7 @@ def _template(template: TemplateSummary, verbose: bool) -> Iterator[Line]:
         yield line(Piece(f"and for {more}; -v lists all", "dim"), indent=4)
 
 
-def _learned(template: TemplateSummary) -> str:
+def _describe_template(template: TemplateSummary) -> str:
     if not template.probes:
         return "could not be tried"
     tags = ", ".join(f"{short(opening)} … {short(closing)}" for opening, closing in template.tags)
@@ -117,7 +117,7 @@ def _next_after_check(report: Report) -> Iterator[Line]:
         opening, closing = map(shlex.quote, USUAL)
         yield next_command("Next", f"check {name} --tag {opening} {closing}", "judges it with these tags, or others.")
     if report.findings:
-        yield explain(report.findings)
+        yield explain_command(report.findings)
 
 
 def concise_lines(outcome: Report | Failed) -> Iterator[str]:
@@ -127,7 +127,7 @@ def concise_lines(outcome: Report | Failed) -> Iterator[str]:
     for finding in by_gravity(outcome.findings):
         place = finding.place
         numbers = (place.line, place.column) if place else ()
-        where = ":".join(str(part) for part in (_path(outcome, finding), *numbers) if part is not None)
+        where = ":".join(str(part) for part in (_file_path(outcome, finding), *numbers) if part is not None)
         yield one_line(f"{where}: {finding.code} {finding.level.value} {cut(finding.message)}")
     for why in outcome.unjudged:
         yield one_line(f"{outcome.model}: not judged: {cut(why)}")
@@ -139,7 +139,7 @@ def workflow_commands(outcome: Report | Failed) -> Iterator[str]:
     Their form: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands.
     """
     if isinstance(outcome, Failed):
-        yield _command("error", {"title": "template-fix"}, outcome.message)
+        yield _workflow_command("error", {"title": "template-fix"}, outcome.message)
         return
     for finding in by_gravity(outcome.findings):
         place = finding.place
@@ -147,17 +147,17 @@ def workflow_commands(outcome: Report | Failed) -> Iterator[str]:
         at = {"line": place.line, "col": place.column} if place and not whole else {}
         level = "notice" if finding.level is Level.NOTE else finding.level.value
         fix = f" Fix: {cut(finding.fix)}" if finding.fix else ""
-        properties = {"file": outcome.model if whole else _path(outcome, finding), **at, "title": finding.code}
-        yield _command(level, properties, f"{cut(finding.message)}{fix}")
+        properties = {"file": outcome.model if whole else _file_path(outcome, finding), **at, "title": finding.code}
+        yield _workflow_command(level, properties, f"{cut(finding.message)}{fix}")
     for why in outcome.unjudged:
-        yield _command("warning", {"title": "not judged"}, f"{outcome.model}: {cut(why)}")
+        yield _workflow_command("warning", {"title": "not judged"}, f"{outcome.model}: {cut(why)}")
 
 
-def _path(report: Report, finding: Finding) -> str:
+def _file_path(report: Report, finding: Finding) -> str:
     return (folder_of(report.model) / finding.place.file).as_posix() if finding.place else report.model
 
 
-def _command(name: str, properties: dict[str, str | int | None], message: str) -> str:
+def _workflow_command(name: str, properties: dict[str, str | int | None], message: str) -> str:
     """Return a workflow command; what would end a part of it is escaped."""
 
     def escaped(text: str, more: str) -> str:
@@ -170,7 +170,7 @@ def _command(name: str, properties: dict[str, str | int | None], message: str) -
 def summary_lines(outcomes: Sequence[Report | Failed]) -> Iterator[Line]:
     """Yield what many checks came to: how many models are how, and how often each code was found, and in how many."""
     reports = [outcome for outcome in outcomes if isinstance(outcome, Report)]
-    how = Counter(_state(outcome) for outcome in outcomes)
+    how = Counter(_state_of(outcome) for outcome in outcomes)
     parts = [f"{how[state]} {state}" for state in _STATES if how[state]]
     yield line(Piece(count(len(outcomes), "model"), "title"), f": {', '.join(parts)}")
     found = [(finding, number) for number, report in enumerate(reports) for finding in report.findings]
@@ -178,14 +178,18 @@ def summary_lines(outcomes: Sequence[Report | Failed]) -> Iterator[Line]:
         here = [(finding, number) for finding, number in found if finding.code == code]
         models = count(len({number for _, number in here}), "model")
         yield line(
-            f"{code}: ", *tally(each for each, _ in here), f" in {models}: {rule_of(code).summary}", indent=2, hang=4
+            f"{code}: ",
+            *count_levels(each for each, _ in here),
+            f" in {models}: {rule_of(code).summary}",
+            indent=2,
+            hang=4,
         )
 
 
 _STATES = ("with errors", "with warnings", "with notes", "with nothing wrong", "not judged", "not read")
 
 
-def _state(outcome: Report | Failed) -> str:
+def _state_of(outcome: Report | Failed) -> str:
     if isinstance(outcome, Failed):
         return "not read"
     levels = {finding.level for finding in outcome.findings}

@@ -19,7 +19,10 @@ _MOST = 20
 def comparison_lines(compared: Comparison) -> Iterator[Line]:
     """Yield what two models do otherwise: what is wrong with them, what is printed otherwise, then the tokens."""
     yield line(
-        Piece(f"{_named(compared.base)} and {_named(compared.tuned)}", "title"), ": ", _outcome(compared), hang=2
+        Piece(f"{_describe_model(compared.base)} and {_describe_model(compared.tuned)}", "title"),
+        ": ",
+        _verdict(compared),
+        hang=2,
     )
     for label, report in zip(LABELS, (compared.base, compared.tuned), strict=True):
         yield line(f"{label}: ", *verdict(report), indent=2, hang=4)
@@ -30,7 +33,7 @@ def comparison_lines(compared: Comparison) -> Iterator[Line]:
             yield line(f"{fate} ", name, f": {cut(finding.message)}", Piece(place, "dim"), hang=2)
     for template in compared.templates:
         yield line("")
-        yield from _template(template)
+        yield from _template_lines(template)
     if compared.tokens or compared.parts:
         yield line("")
     if compared.parts:
@@ -42,7 +45,7 @@ def comparison_lines(compared: Comparison) -> Iterator[Line]:
         yield line(f"and {count(len(compared.tokens) - _MOST, 'more token')}; --format json lists all")
 
 
-def _outcome(compared: Comparison) -> Piece:
+def _verdict(compared: Comparison) -> Piece:
     if compared.differs:
         return Piece("they differ", "warning")
     if compared.unknown:
@@ -50,11 +53,11 @@ def _outcome(compared: Comparison) -> Piece:
     return Piece("no difference was found", "good")
 
 
-def _named(report: Report) -> str:
+def _describe_model(report: Report) -> str:
     return short(report.model) + (f" at {report.revision[:8]}" if report.revision else "")
 
 
-def _template(template: TemplateComparison) -> Iterator[Line]:
+def _template_lines(template: TemplateComparison) -> Iterator[Line]:
     name = Piece(f"{short(template.variant)} template: ", "title")
     if template.failure:
         yield line(name, cut(template.failure), hang=2)

@@ -33,60 +33,65 @@ def survey_lines(survey: Survey) -> Iterator[Line]:
     """Yield what is said of a data set."""
     tally = survey.before
     version = f", rendered as transformers {_VERSIONS[survey.release]} does" if tally.rendered else ""
-    yield line(Piece(short(", ".join(survey.names)), "title"), f": {_rows(tally.rows)}{version}", hang=2)
+    yield line(Piece(short(", ".join(survey.names)), "title"), f": {_count_rows(tally.rows)}{version}", hang=2)
     yield from _kept_lines(tally)
     for each in tally.troubles:
         yield line("")
-        yield from _trouble(each)
+        yield from _trouble_lines(each)
     if tally.worst:
         yield line("")
         yield line(Piece("Most is lost in", "title"))
     for found in tally.worst:
-        yield from _worst(found)
+        yield from _worst_lines(found)
     if tally.reasoning_rows_lost and (survey.after is None or survey.after.reasoning_rows_lost):
         yield line("next: ", _PLACE, indent=2, hang=2)
     if survey.after is not None and survey.after.rows:
         yield line("")
-        yield from _after(survey.after)
+        yield from _after_lines(survey.after)
     if survey.rewritten:
         yield line("")
-        yield _rewritten(survey.rewritten)
+        yield _rewritten_line(survey.rewritten)
 
 
 def _kept_lines(tally: Tally) -> Iterator[Line]:
     """Yield what is kept and lost, in rows and characters."""
     if tally.judged:
-        yield _kept(
+        yield _kept_line(
             "reasoning", tally.reasoning_rows, tally.reasoning_rows_lost, tally.reasoning, tally.reasoning_lost, tally
         )
-        yield _kept("answers", tally.answer_rows, tally.answer_rows_lost, tally.answer, tally.answer_lost, tally)
+        yield _kept_line("answers", tally.answer_rows, tally.answer_rows_lost, tally.answer, tally.answer_lost, tally)
     elif tally.rows:
         why = "has a turn of the model" if tally.rendered else "was rendered"
         yield line(f"reasoning and answers: not judged, as no row {why}", indent=2)
     if tally.prompt_differs:
-        rows = Piece(_rows(tally.prompt_differs), "warning")
+        rows = Piece(_count_rows(tally.prompt_differs), "warning")
         yield line(rows, " not beginning with the generation prompt", indent=2)
 
 
-def _kept(what: str, rows: int, lost: int, size: int, gone: int, tally: Tally) -> Line:
+def _kept_line(what: str, rows: int, lost: int, size: int, gone: int, tally: Tally) -> Line:
     if not rows and what == "answers" and (unclosed := tally.having("unclosed")):
-        return line(f"{what}: none, as {_rows(unclosed)} never {_verb('close', unclosed)} the reasoning", indent=2)
+        return line(
+            f"{what}: none, as {_count_rows(unclosed)} never {_conjugate('close', unclosed)} the reasoning", indent=2
+        )
     if not rows:
         whole = tally.judged == tally.rows and not tally.having("column_unread")
         return line(
-            f"{what}: no row has any" if whole else f"{what}: none in the turns of {_rows(tally.judged)}", indent=2
+            f"{what}: no row has any" if whole else f"{what}: none in the turns of {_count_rows(tally.judged)}",
+            indent=2,
         )
     if lost:
         share = f"{gone:,} of {size:,} characters"
-        return line(f"{what}: ", Piece(f"{lost:,} of {_rows(rows)}", "error"), f" lose some, {share}", indent=2, hang=2)
-    some = f"{_rows(rows)} that {_verb('have', rows)} some"
+        return line(
+            f"{what}: ", Piece(f"{lost:,} of {_count_rows(rows)}", "error"), f" lose some, {share}", indent=2, hang=2
+        )
+    some = f"{_count_rows(rows)} that {_conjugate('have', rows)} some"
     if what == "reasoning" and (wrong := tally.having("reasoning_as_text")):
-        plain = Piece(f"printed as plain text in {_rows(wrong)}", "error")
+        plain = Piece(f"printed as plain text in {_count_rows(wrong)}", "error")
         return line(f"{what}: ", plain, f", of {some}", indent=2, hang=2)
     return line(f"{what}: ", Piece("all kept", "good"), f", in {some}", indent=2)
 
 
-def _verb(verb: str, number: int) -> str:
+def _conjugate(verb: str, number: int) -> str:
     """Return a verb for so many rows."""
     return verb if number != 1 else _ONE.get(verb, f"{verb}s")
 
@@ -95,11 +100,11 @@ def _headline(each: Counted, indent: int = 0) -> Line:
     """Return the sentence on all rows with a kind of trouble."""
     kind = KINDS[each.kind]
     verb, _, rest = kind.says.partition(" ")
-    rows = Piece(_rows(each.rows), "title" if not indent else _STYLES[kind.level])
-    return line(rows, f" {_verb(verb, each.rows)} {rest}", indent=indent, hang=2)
+    rows = Piece(_count_rows(each.rows), "title" if not indent else _STYLES[kind.level])
+    return line(rows, f" {_conjugate(verb, each.rows)} {rest}", indent=indent, hang=2)
 
 
-def _trouble(each: Counted) -> Iterator[Line]:
+def _trouble_lines(each: Counted) -> Iterator[Line]:
     """Show the rows with a kind of trouble, those first of which most show the same, and say what to do."""
     yield _headline(each)
     examples = sorted((example for example in each.examples if example.file), key=lambda example: -example.rows)
@@ -154,11 +159,11 @@ def _counted_json(each: Counted) -> JsonObject:
     return {**summary, "fix": kind.do or None, "examples": examples}
 
 
-def _rows(number: int) -> str:
+def _count_rows(number: int) -> str:
     return f"{number:,} row" if number == 1 else f"{number:,} rows"
 
 
-def _worst(found: Found) -> Iterator[Line]:
+def _worst_lines(found: Found) -> Iterator[Line]:
     verdict = found.verdict
     lost = [
         f"{part:,} of {whole:,} characters of {what}"
@@ -173,20 +178,22 @@ def _worst(found: Found) -> Iterator[Line]:
     yield line(*shorten_pieces([Piece(verdict.cut, "lost")]), indent=4)
 
 
-def _rewritten(counts: Rewritten) -> Line:
+def _rewritten_line(counts: Rewritten) -> Line:
     """Say how many rows were rewritten; each of them was rendered, and shows its reasoning as such."""
-    rest = [f"; {_rows(counts.repaired)} of these for the repaired template: patch first"] if counts.repaired else []
-    rest += [f"; {_rows(counts.left)} left unchanged, as no form shows the reasoning"] if counts.left else []
-    rest += [f"; {_rows(counts.unread)} can't be read"] if counts.unread else []
-    return line(Piece("Rewritten", "title"), f": {counts.rewritten:,} of {_rows(counts.rows)}", *rest, hang=2)
+    rest = (
+        [f"; {_count_rows(counts.repaired)} of these for the repaired template: patch first"] if counts.repaired else []
+    )
+    rest += [f"; {_count_rows(counts.left)} left unchanged, as no form shows the reasoning"] if counts.left else []
+    rest += [f"; {_count_rows(counts.unread)} can't be read"] if counts.unread else []
+    return line(Piece("Rewritten", "title"), f": {counts.rewritten:,} of {_count_rows(counts.rows)}", *rest, hang=2)
 
 
-def _after(after: Tally) -> Iterator[Line]:
+def _after_lines(after: Tally) -> Iterator[Line]:
     """Say what is left of the trouble once the templates are repaired."""
-    yield line(Piece("With the repaired template", "title"), f", of the {_rows(after.rows)} in trouble:", hang=2)
+    yield line(Piece("With the repaired template", "title"), f", of the {_count_rows(after.rows)} in trouble:", hang=2)
     yield from _kept_lines(after)
     for each in after.troubles:
-        yield from _trouble(each) if each.kind == "failed" else [_headline(each, indent=2)]
+        yield from _trouble_lines(each) if each.kind == "failed" else [_headline(each, indent=2)]
 
 
 def concise_survey_lines(survey: Survey) -> Iterator[str]:
@@ -198,5 +205,5 @@ def concise_survey_lines(survey: Survey) -> Iterator[str]:
     for each in tally.troubles:
         kind, first = KINDS[each.kind], next(iter(each.examples))
         verb, _, rest = kind.says.partition(" ")
-        told = f"{_rows(each.rows)} {_verb(verb, each.rows)} {rest}"
+        told = f"{_count_rows(each.rows)} {_conjugate(verb, each.rows)} {rest}"
         yield one_line(f"{first.file}:{first.number}: {each.kind} {kind.level} {told}: {cut(first.shown)}")

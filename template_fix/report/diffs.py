@@ -38,11 +38,11 @@ def _file_diffs(before: Checkpoint, after: Checkpoint) -> Iterator[str]:
 
 def _without_templates(checkpoint: Checkpoint, file: str) -> str:
     text = checkpoint.files[file]
-    for copy in sorted((each for each in checkpoint.templates if each.file == file), key=_start, reverse=True):
+    for copy in sorted((each for each in checkpoint.templates if each.file == file), key=_literal_start, reverse=True):
         if copy.literal is not None:
             text = f'{text[: copy.literal.span.start]}"…"{text[copy.literal.span.end :]}'
     return text
 
 
-def _start(copy: TemplateCopy) -> int:
+def _literal_start(copy: TemplateCopy) -> int:
     return copy.literal.span.start if copy.literal else 0

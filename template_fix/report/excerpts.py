@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from template_fix.report.terminal import Line, Piece, Style, cells, conceal, count_fitting, line
+from template_fix.report.terminal import Line, Piece, Style, cell_width, count_fitting, line, mask_pieces
 from template_fix.results import Evidence, Place
 from template_fix.text.display import ELLIPSIS, cut, make_presentable, mask_secrets, short
 from template_fix.text.edits import Edit, position
@@ -22,15 +22,15 @@ def source_lines(place: Place, room: int) -> list[Line]:
     if place.source is None or column is None:
         return []
     start = min(column - 1, len(place.source))
-    before, fault, after = _cut(place.source, start, min(start + max(place.width, 1), len(place.source)), room)
-    carets = "^" * max(cells(fault), 1)
+    before, fault, after = _cut_around(place.source, start, min(start + max(place.width, 1), len(place.source)), room)
+    carets = "^" * max(cell_width(fault), 1)
     return [
         line(Piece("| ", "dim"), before, Piece(fault, "title"), after, indent=2, fixed=True),
-        line(Piece("| ", "dim"), " " * cells(before), Piece(carets, "error"), indent=2, fixed=True),
+        line(Piece("| ", "dim"), " " * cell_width(before), Piece(carets, "error"), indent=2, fixed=True),
     ]
 
 
-def _cut(source: str, start: int, end: int, room: int) -> tuple[str, str, str]:
+def _cut_around(source: str, start: int, end: int, room: int) -> tuple[str, str, str]:
     """Return what of ``source`` stands before, in and after ``[start:end]``, together at most ``room`` columns wide."""
     end = min(end, start + _WINDOW)
     first, last = max(0, start - _WINDOW), end + _WINDOW
@@ -40,8 +40,8 @@ def _cut(source: str, start: int, end: int, room: int) -> tuple[str, str, str]:
         for part in (text[: start - first].lstrip(), text[start - first : end - first], text[end - first :])
     )
     fault = _head(fault, room)
-    spare = room - max(cells(fault), 1)
-    left = min(cells(before), max(spare // 2, spare - cells(after)))
+    spare = room - max(cell_width(fault), 1)
+    left = min(cell_width(before), max(spare // 2, spare - cell_width(after)))
     return _tail(before, left), fault, _head(after, spare - left)
 
 
@@ -73,7 +73,7 @@ def evidence_lines(evidence: Evidence, indent: int) -> Iterator[Line]:
 
 def edit_line(file: str, text: str, edit: Edit, indent: int) -> Line:
     """Return what an edit does to its line of ``text``, that of ``file``: what it takes away and what it puts there."""
-    start, end, new = _core(text, edit)
+    start, end, new = _trim_edit(text, edit)
     first = max(0, start - _WINDOW)
     around = mask_secrets(text[first : end + _WINDOW])
     before = around[: start - first].rpartition("\n")[2].lstrip()
@@ -88,7 +88,7 @@ def edit_line(file: str, text: str, edit: Edit, indent: int) -> Line:
     return line(*(piece for piece in pieces if piece.text), indent=indent, hang=2)
 
 
-def _core(text: str, edit: Edit) -> tuple[int, int, str]:
+def _trim_edit(text: str, edit: Edit) -> tuple[int, int, str]:
     """Return the edit without the old text where it only adds to that on one side."""
     (start, end), new, old = edit.span, edit.text, edit.span.of(text)
     if new.endswith(old):
@@ -111,7 +111,7 @@ def shorten_pieces(pieces: Sequence[Piece]) -> list[Piece]:
     """Return ``pieces`` made presentable, those without a style cut where they are far from one that has a style."""
     if len(pieces) > 2 * _PIECES:
         pieces = [*pieces[:_PIECES], Piece(f" {ELLIPSIS} "), *pieces[-_PIECES:]]
-    pieces = conceal([Piece(cut(piece.text, _WINDOW), piece.style) for piece in pieces])
+    pieces = mask_pieces([Piece(cut(piece.text, _WINDOW), piece.style) for piece in pieces])
     last = len(pieces) - 1
     return [
         Piece(

@@ -55,14 +55,14 @@ def patch_lines(
     model that didn't go there, ``copied`` those that did unchanged.
     """
     model, after = result.before.model, result.after.findings
-    yield line(Piece(short(model), "title"), ": ", *_outcome(result, written))
+    yield line(Piece(short(model), "title"), ": ", *_verdict_pieces(result, written))
     for repair in result.kept:
-        yield from _kept(repair, result)
+        yield from _kept_lines(repair, result)
     for refusal in result.refused:
-        yield from _refused(refusal)
-    yield from _served(result)
-    yield from _elsewhere(result)
-    yield from _trained(result)
+        yield from _refused_lines(refusal)
+    yield from _serving_lines(result)
+    yield from _engine_lines(result)
+    yield from _training_lines(result)
     if after:
         yield line("")
         yield line(Piece("Remains", "title"))
@@ -73,7 +73,7 @@ def patch_lines(
     if result.kept:
         yield from proof_lines(result)
     if after:
-        yield explain(after)
+        yield explain_command(after)
     yield from _next_after_patch(result, written, left, copied)
 
 
@@ -91,7 +91,7 @@ def by_gravity(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: _ORDER.index(finding.level))
 
 
-def tally(findings: Iterable[Finding]) -> list[Piece]:
+def count_levels(findings: Iterable[Finding]) -> list[Piece]:
     """Return how many findings there are of each level: ``2 errors, 1 note``."""
     counts = Counter(finding.level for finding in findings)
     pieces: list[Piece] = []
@@ -105,10 +105,15 @@ def verdict(report: Report) -> list[Piece]:
     """Return what a check came to; nothing is called right that was not tried."""
     unjudged = " and ".join(report.unjudged)
     if not unjudged:
-        return [Piece("nothing new", "good")] if report.known and not report.findings else tally(report.findings)
+        return [Piece("nothing new", "good")] if report.known and not report.findings else count_levels(report.findings)
     if not report.findings:
         return [Piece("not judged", "warning"), Piece(f": {unjudged}")]
-    return [*tally(report.findings), Piece("; the rest "), Piece("not judged", "warning"), Piece(f": {unjudged}")]
+    return [
+        *count_levels(report.findings),
+        Piece("; the rest "),
+        Piece("not judged", "warning"),
+        Piece(f": {unjudged}"),
+    ]
 
 
 def count(number: int, noun: str) -> str:
@@ -139,7 +144,7 @@ def finding_lines(finding: Finding, width: int = WIDEST, *, brief: bool = False)
         yield line(Piece("fix: ", "good"), cut(finding.fix), indent=2, hang=5)
 
 
-def explain(findings: Iterable[Finding]) -> Line:
+def explain_command(findings: Iterable[Finding]) -> Line:
     """Return where to read on."""
     return next_command("More", f"explain {min(finding.code for finding in findings)}", "tells what a code means.")
 
@@ -156,13 +161,13 @@ def output_for(report: Report) -> str:
     return " --output DIR" if report.revision else ""
 
 
-def _outcome(result: PatchResult, written: str | None) -> list[Piece]:
+def _verdict_pieces(result: PatchResult, written: str | None) -> list[Piece]:
     """Return what came of a patch; what was asked for and not done comes first."""
     unmarked = [Piece("not marked", "error"), Piece("; ")] if result.unmarked else []
-    return [*unmarked, *_repaired(result, written)]
+    return [*unmarked, *_result_pieces(result, written)]
 
 
-def _repaired(result: PatchResult, written: str | None) -> list[Piece]:
+def _result_pieces(result: PatchResult, written: str | None) -> list[Piece]:
     if not result.kept:
         copied = f", copied to {written} as it is" if written not in (None, result.before.model) else ""
         return [
@@ -209,14 +214,14 @@ def describe_elsewhere(
         )
 
 
-def _elsewhere(result: PatchResult) -> Iterator[Line]:
+def _engine_lines(result: PatchResult) -> Iterator[Line]:
     text = " ".join(describe_elsewhere(result))
     if text:
         yield line("")
         yield line(Piece("Engines: ", "title"), text, hang=2)
 
 
-def _served(result: PatchResult) -> Iterator[Line]:
+def _serving_lines(result: PatchResult) -> Iterator[Line]:
     """Yield what changes for those who serve the model."""
     if result.served is not None:
         yield line("")
@@ -225,20 +230,22 @@ def _served(result: PatchResult) -> Iterator[Line]:
         yield from evidence_lines(result.served, 2)
 
 
-def _trained(result: PatchResult) -> Iterator[Line]:
+def _training_lines(result: PatchResult) -> Iterator[Line]:
     """Yield what changes, with a template's text, for those whose trainer knew it by that."""
     if not is_gguf(Path(result.before.model)) and result.changes(Target.TEMPLATE, Target.MARKERS):
         yield line("")
         yield line(Piece("Training: ", "title"), BY_TEXT, hang=2)
 
 
-def _kept(repair: Repair, result: PatchResult) -> Iterator[Line]:
+def _kept_lines(repair: Repair, result: PatchResult) -> Iterator[Line]:
     yield line("")
     yield line(Piece("Repaired: ", "good"), cut(repair.title), hang=2)
     yield line(cut(repair.why), indent=2)
     files = ", ".join(dict.fromkeys(file for file, _ in repair.edits))
     where = [f"in {short(files)}"] if files else []  # none where all of it is in what other repairs wrote
-    yield line(Piece("; ".join([*where, _origin(repair), *_effects(repair, result)]), "dim"), indent=2)
+    yield line(
+        Piece("; ".join([*where, _describe_origin(repair), *_describe_effects(repair, result)]), "dim"), indent=2
+    )
     for file, edit in repair.edits[:_EDITS]:
         if file in result.changed:
             yield edit_line(file, result.changed[file][0], edit, 4)
@@ -246,7 +253,7 @@ def _kept(repair: Repair, result: PatchResult) -> Iterator[Line]:
         yield line(f"and {count(len(repair.edits) - _EDITS, 'more edit')}", indent=4)
 
 
-def _effects(repair: Repair, result: PatchResult) -> Iterator[str]:
+def _describe_effects(repair: Repair, result: PatchResult) -> Iterator[str]:
     remaining = {finding.code for finding in result.after.findings}
     for effect, remains in (("resolves", False), ("lessens", True)):
         codes = [code for code in repair.codes if (code in remaining) is remains]
@@ -254,15 +261,15 @@ def _effects(repair: Repair, result: PatchResult) -> Iterator[str]:
             yield f"{effect} {', '.join(codes)}"
 
 
-def _refused(refusal: Refusal) -> Iterator[Line]:
+def _refused_lines(refusal: Refusal) -> Iterator[Line]:
     repair = refusal.repair
     yield line("")
     yield line(Piece("Refused: ", "warning"), cut(repair.title), hang=2)
     yield line(cut(refusal.reason), indent=2)
-    yield line(Piece(f"{_origin(repair)} for {', '.join(repair.codes)}", "dim"), indent=2)
+    yield line(Piece(f"{_describe_origin(repair)} for {', '.join(repair.codes)}", "dim"), indent=2)
 
 
-def _origin(repair: Repair) -> str:
+def _describe_origin(repair: Repair) -> str:
     return f"proposed by {short(repair.source)}"
 
 
@@ -273,7 +280,7 @@ def proof_lines(result: PatchResult) -> Iterator[Line]:
         asked = ", ".join(f"{name}={str(value).lower()}" for name, value in result.asked)
         yield line(f"The template does what it used to until it is asked; what follows was checked with {asked}.")
     compared = (*verdict(result.before), Piece("; after: "), *verdict(result.after))
-    yield line("Proof: before: ", *compared, f"; {_rendered(result)}.", hang=7)
+    yield line("Proof: before: ", *compared, f"; {_describe_rendered(result)}.", hang=7)
     tests, exercised = (sum(getattr(t, name) for t in result.before.templates) for name in ("tests", "exercised"))
     if tests:
         yield line(f"The conversations took {exercised} of the template's {count(tests, 'test')} both ways.", hang=7)
@@ -282,7 +289,7 @@ def proof_lines(result: PatchResult) -> Iterator[Line]:
         yield line(f"Gone: {', '.join(gone)}.", hang=6)
 
 
-def _rendered(result: PatchResult) -> str:
+def _describe_rendered(result: PatchResult) -> str:
     before, after = (sum(t.accepted for t in report.templates) for report in (result.before, result.after))
     if before == after:
         return f"{count(before, 'probe conversation')} rendered before and after"
@@ -298,7 +305,7 @@ def _next_after_patch(
         yield line(f"{short(model)} was left as it is.")
         for title, names in (("Copied unchanged", copied), ("Not copied", left)):
             if names:
-                yield line(f"{title}: {_some(names)}.", hang=2)
+                yield line(f"{title}: {_list_some(names)}.", hang=2)
     if result.changed and result.before.revision:
         yield next_command("Next", f"push {name} --to {name} --create-pr", "offers the repair to its maintainers.")
     elif result.changed and written is None:
@@ -307,6 +314,6 @@ def _next_after_patch(
         yield next_command("Undo", f"undo {name}", "restores the former bytes.")
 
 
-def _some(names: Sequence[str], most: int = 8) -> str:
+def _list_some(names: Sequence[str], most: int = 8) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(map(short, names[:most])) + more

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from template_fix.options import UnknownCodeError, unknown
+from template_fix.options import UnknownCodeError, describe_unknown_code
 from template_fix.report.terminal import Line, Piece, Style, line
 
 _FORMED = re.compile(r" |\||[*-] |\d+\.|```")
@@ -23,18 +23,18 @@ class Page(NamedTuple):
     page: str
 
 
-def pages() -> list[Page]:
+def load_pages() -> list[Page]:
     """Return the pages of all rules, in the order of their codes."""
     from template_fix.rules import RULES
 
     return [Page(rule.code, rule.level.value, rule.summary, inspect.cleandoc(rule.page)) for rule in RULES]
 
 
-def page(code: str) -> Page:
+def load_page(code: str) -> Page:
     """Return the page of one rule; raises UnknownCodeError."""
-    found = {page.code: page for page in pages()}
+    found = {page.code: page for page in load_pages()}
     if code.upper() not in found:
-        raise UnknownCodeError(unknown(code))
+        raise UnknownCodeError(describe_unknown_code(code))
     return found[code.upper()]
 
 

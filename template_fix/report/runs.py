@@ -18,11 +18,11 @@ def run_lines(found: RunReport, report: Iterable[Line]) -> Iterator[Line]:
     """Yield what a run's file was understood as, then the ``report`` on its template, and each data set."""
     config = found.config
     yield line(Piece(short(config.file), "title"), f": a run of {config.trainer}")
-    own = "the model's own" if config.template is None else _named(config.template)
+    own = "the model's own" if config.template is None else _describe_template(config.template)
     yield line(f"template: {own}", indent=2, hang=2)
     for data in config.data:
         columns = ", ".join(f"{what}={name}" for what, name in data.columns.items())
-        of_its_own = f", with a template of its own: {_named(data.template)}" if data.template else ""
+        of_its_own = f", with a template of its own: {_describe_template(data.template)}" if data.template else ""
         names = ", ".join(map(short, data.source.names))
         yield line(f"data: {names}{f' ({columns})' if columns else ''}{of_its_own}", indent=2, hang=2)
     yield line(f"trained on: {config.trained}", indent=2, hang=2)
@@ -44,7 +44,7 @@ def run_lines(found: RunReport, report: Iterable[Line]) -> Iterator[Line]:
         yield line("The file names no data that is rendered with a chat template.")
 
 
-def _named(template: str) -> str:
+def _describe_template(template: str) -> str:
     """Return a template's name, or for one that stands in the file itself that it does."""
     return "in the file itself" if _is_inside(template) else short(template)
 

@@ -50,7 +50,7 @@ def _invocation(failures: Sequence[Failed]) -> dict[str, object]:
 
 def _result(model: str, finding: Finding, numbers: dict[str, int]) -> dict[str, object]:
     text = f"{cut(finding.message)} Fix: {cut(finding.fix)}" if finding.fix else cut(finding.message)
-    shown = [_shown(evidence) for evidence in finding.evidence[:_SHOWN]]
+    shown = [_evidence_text(evidence) for evidence in finding.evidence[:_SHOWN]]
     result: dict[str, object] = {
         "ruleId": finding.code,
         "level": finding.level.value,
@@ -61,7 +61,7 @@ def _result(model: str, finding: Finding, numbers: dict[str, int]) -> dict[str, 
     return {**result, "ruleIndex": numbers[finding.code]} if finding.code in numbers else result
 
 
-def _shown(evidence: Evidence) -> str:
+def _evidence_text(evidence: Evidence) -> str:
     """Return an experiment in lines: what was tried, and what shows it."""
     texts = zip(evidence.labels, (evidence.given, evidence.printed), strict=True)
     lost = f"\nlost: {cut(' … '.join(evidence.lost))}" if evidence.lost else ""

@@ -58,7 +58,7 @@ def line(*parts: str | Piece, indent: int = 0, hang: int = 0, fixed: bool = Fals
     return Line(tuple(Piece(part) if isinstance(part, str) else part for part in parts), indent, hang, fixed)
 
 
-def cells(text: str) -> int:
+def cell_width(text: str) -> int:
     """Return how many columns of a terminal ``text`` takes."""
     if text.isascii():
         return len(text)
@@ -80,10 +80,10 @@ def _mark(piece: Piece) -> Piece:
 def _make_harmless(line: Line) -> Iterator[Piece]:
     """Return the pieces of a line without secrets and with nothing that acts on a terminal."""
     pieces = line.pieces if line.fixed else [Piece(cut(text, _LONGEST), style) for text, style in line.pieces]
-    return (Piece(make_presentable(text), style) for text, style in conceal(pieces))
+    return (Piece(make_presentable(text), style) for text, style in mask_pieces(pieces))
 
 
-def conceal(pieces: Sequence[Piece]) -> Sequence[Piece]:
+def mask_pieces(pieces: Sequence[Piece]) -> Sequence[Piece]:
     """Return pieces of one text with asterisks in place of secrets, where one goes from one piece into the next."""
     whole, single = (
         mask_secrets("".join(piece.text for piece in pieces)),
@@ -102,22 +102,22 @@ def wrap(line: Line, width: int) -> Iterator[list[Piece]]:
     """
     row, used, start = [Piece(" " * line.indent)], line.indent, line.indent
     for piece in _make_harmless(line):
-        for atom in _atoms(piece, width - line.indent - line.hang):
-            if not line.fixed and used > start and used + cells(atom.text.rstrip()) > width:
+        for atom in _split_words(piece, width - line.indent - line.hang):
+            if not line.fixed and used > start and used + cell_width(atom.text.rstrip()) > width:
                 yield _trim(row)
                 start = used = line.indent + line.hang
                 row, atom = [Piece(" " * start)], Piece(atom.text.lstrip(), atom.style)
             row.append(atom)
-            used += cells(atom.text)
+            used += cell_width(atom.text)
     yield _trim(row)
 
 
-def _atoms(piece: Piece, room: int) -> Iterator[Piece]:
+def _split_words(piece: Piece, room: int) -> Iterator[Piece]:
     """Yield the words of a piece, each with the spaces after it; a word wider than ``room`` comes in parts."""
     for word in re.findall(r" *[^ ]+ *| +", piece.text):
         start = used = 0
         for index, char in enumerate(word.rstrip()):
-            used += (wide := cells(char))
+            used += (wide := cell_width(char))
             if used > room and index > start:
                 yield Piece(word[start:index], piece.style)
                 start, used = index, wide
@@ -128,7 +128,7 @@ def count_fitting(text: str, room: int) -> int:
     """Return how many of the first characters of ``text`` fit into ``room`` columns."""
     used = 0
     for index, char in enumerate(text):
-        used += cells(char)
+        used += cell_width(char)
         if used > room:
             return index
     return len(text)

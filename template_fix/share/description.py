@@ -26,7 +26,7 @@ from template_fix.report.findings import (
 from template_fix.report.showing.rendering import Shown
 from template_fix.report.showing.show import Showing, show
 from template_fix.results import Evidence, Finding, PatchResult, Target
-from template_fix.share.markdown import code, fenced, prose
+from template_fix.share.markdown import code_block, code_span, escape_prose
 from template_fix.text.edits import differing_spans
 from template_fix.version import version
 
@@ -46,52 +46,54 @@ def describe(repo: str, result: PatchResult, default: str, before: Checkpoint, a
     ``default`` is what the repaired template does without being asked: ``preserve`` or ``original``.
     """
     asked = "".join(f" --set {name}={str(value).lower()}" for name, value in result.asked)
-    again = fenced(f"pip install template-fix\ntemplate-fix check {repo} --revision refs/pr/NUMBER{asked}", "sh")
+    again = code_block(f"pip install template-fix\ntemplate-fix check {repo} --revision refs/pr/NUMBER{asked}", "sh")
     sections = {
-        **_findings(result, before, after),
-        "What changes": changes(result),
-        "How it was verified": f"{_proof(result)}\n\nTo see for yourself, with this pull request's number:\n\n{again}",
-        "How to get the old behaviour back": way_back(result, default),
+        **_finding_sections(result, before, after),
+        "What changes": describe_changes(result),
+        "How it was verified": f"{_describe_proof(result)}\n\nCheck it, with this pull request's number:\n\n{again}",
+        "How to get the old behaviour back": describe_way_back(result, default),
     }
     files = sorted(result.changed)
     more = f" and {len(files) - _FILES} more" if len(files) > _FILES else ""
     opening = (
-        f"{code(repo)} loses what is listed here, as running its template and its tokenizer shows. This repairs it "
-        f"with the smallest edits that provably work, in {', '.join(map(code, files[:_FILES]))}{more}; no other byte "
-        "is touched."
+        f"{code_span(repo)} loses what is listed here; running its template and its tokenizer shows it. This repairs "
+        f"it with the smallest edits that are proved to work, in {', '.join(map(code_span, files[:_FILES]))}{more}; no "
+        "other byte is changed."
     )
     return _document(opening, sections)
 
 
-def card(repo: str, base: str | None, result: PatchResult, default: str, before: Checkpoint, after: Checkpoint) -> str:
+def model_card(
+    repo: str, base: str | None, result: PatchResult, default: str, before: Checkpoint, after: Checkpoint
+) -> str:
     """Return the text of the model card of ``repo``; ``base`` names the model that was repaired, where it is known.
 
     ``default`` is as in `describe`.
     """
-    model = code(base) if base else "a model"
-    commit = f" at commit {code(before.revision)}" if before.revision else ""
+    model = code_span(base) if base else "a model"
+    commit = f" at commit {code_span(before.revision)}" if before.revision else ""
     opening = (
         f"The tokenizer of {model}{commit}, with a chat template and tokens that keep its reasoning. There are no "
         "weights here."
     )
     use = f'from transformers import AutoTokenizer\n\ntokenizer = AutoTokenizer.from_pretrained("{repo}")'
-    sections = {"How to use it": fenced(use, "python")}
+    sections = {"How to use it": code_block(use, "python")}
     if result.kept:
         sections |= {
-            **_findings(result, before, after),
-            "What changed": changes(result),
-            "How to get the old behaviour back": way_back(result, default),
+            **_finding_sections(result, before, after),
+            "What changed": describe_changes(result),
+            "How to get the old behaviour back": describe_way_back(result, default),
         }
-    sections["How it was verified"] = _proof(result)
-    return _document(f"# {prose(repo.rpartition('/')[2])}\n\n{opening}", sections)
+    sections["How it was verified"] = _describe_proof(result)
+    return _document(f"# {escape_prose(repo.rpartition('/')[2])}\n\n{opening}", sections)
 
 
-def _findings(result: PatchResult, before: Checkpoint, after: Checkpoint) -> dict[str, str]:
+def _finding_sections(result: PatchResult, before: Checkpoint, after: Checkpoint) -> dict[str, str]:
     return {
-        "What was wrong": _wrong(result),
+        "What was wrong": _describe_findings(result),
         "Whom it concerns": describe_concerned(result),
-        "In other engines": " ".join(describe_elsewhere(result, prose, code)),
-        "Before and after": evidence(result, before, after),
+        "In other engines": " ".join(describe_elsewhere(result, escape_prose, code_span)),
+        "Before and after": describe_evidence(result, before, after),
     }
 
 
@@ -104,39 +106,43 @@ def _document(opening: str, sections: Mapping[str, str]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _wrong(result: PatchResult) -> str:
+def _describe_findings(result: PatchResult) -> str:
     """Return what was found wrong and is so no longer, and what remains."""
     left = by_gravity(result.after.findings)
-    remains = set(map(_same, left))
-    gone = [finding for finding in by_gravity(result.before.findings) if _same(finding) not in remains]
-    parts = [_items(map(_item, gone)), "What remains:" if gone and left else "", _items(map(_item, left))]
+    remains = set(map(_identity, left))
+    gone = [finding for finding in by_gravity(result.before.findings) if _identity(finding) not in remains]
+    parts = [
+        _bullets(map(_describe_finding, gone)),
+        "What remains:" if gone and left else "",
+        _bullets(map(_describe_finding, left)),
+    ]
     return "\n\n".join(filter(None, parts))
 
 
-def _same(finding: Finding) -> tuple[object, ...]:
+def _identity(finding: Finding) -> tuple[object, ...]:
     """Return what tells a finding from others, before and after edits that move its place."""
     place = finding.place
     return finding.code, finding.message, place and (place.file, place.template)
 
 
-def _items(texts: Iterable[str]) -> str:
+def _bullets(texts: Iterable[str]) -> str:
     """Return a list of the first of ``texts``, and how many there are beyond them."""
     items = [f"- {item}" for item in texts]
-    first = _first(items, _LIST)
+    first = _take_fitting(items, _LIST)
     return "\n".join([*first, *([f"- and {len(items) - len(first)} more"] if len(first) < len(items) else [])])
 
 
-def _first(texts: Sequence[str], room: int) -> Sequence[str]:
+def _take_fitting(texts: Sequence[str], room: int) -> Sequence[str]:
     """Return the first of ``texts``, and those that fit into ``room`` characters with it."""
     return texts[: max(1, sum(end <= room for end in accumulate(map(len, texts))))]
 
 
-def _item(finding: Finding) -> str:
-    place = f" ({code(describe_place(finding.place))})" if finding.place else ""
-    return f"{finding.level.value} {finding.code}: {prose(finding.message)}{place}"
+def _describe_finding(finding: Finding) -> str:
+    place = f" ({code_span(describe_place(finding.place))})" if finding.place else ""
+    return f"{finding.level.value} {finding.code}: {escape_prose(finding.message)}{place}"
 
 
-def evidence(result: PatchResult, before: Checkpoint, after: Checkpoint) -> str:
+def describe_evidence(result: PatchResult, before: Checkpoint, after: Checkpoint) -> str:
     """Return the same conversation before and after, and what decoding keeps; without these, what the rules saw."""
     try:
         one, other = show(before), show(after, flags=dict(result.asked))
@@ -144,7 +150,7 @@ def evidence(result: PatchResult, before: Checkpoint, after: Checkpoint) -> str:
         parts = [*renderings, *_decodings(one, other)]
     except (CheckpointError, RenderError):
         parts = []
-    return "\n\n".join(_first(parts or list(_seen(result)), _SHOWN))
+    return "\n\n".join(_take_fitting(parts or list(_describe_experiments(result)), _SHOWN))
 
 
 def _unusual(result: PatchResult, before: Checkpoint, after: Checkpoint) -> Iterator[str]:
@@ -156,7 +162,7 @@ def _unusual(result: PatchResult, before: Checkpoint, after: Checkpoint) -> Iter
 def _renderings(before: Showing, after: Showing) -> Iterator[str]:
     for one, other in zip(before.shown, after.shown, strict=True):
         if rows := list(difflib.unified_diff(_rows(one), _rows(other), lineterm="", n=99))[3:]:
-            yield "{}:\n\n{}".format(prose(one.title), fenced("\n".join(rows), "diff"))
+            yield "{}:\n\n{}".format(escape_prose(one.title), code_block("\n".join(rows), "diff"))
 
 
 def _rows(shown: Shown) -> list[str]:
@@ -171,30 +177,32 @@ def _decodings(before: Showing, after: Showing) -> Iterator[str]:
     changed = [tag for tag in after.tags if special.get(tag.tag, tag.special) != tag.special]
     if changed:
         fate = {True: "dropped", False: "kept"}
-        rows = (f"{code(tag.tag)}: {fate[special[tag.tag]]} before, {fate[tag.special]} after" for tag in changed)
-        yield f"`decode(…, skip_special_tokens=True)`:\n\n{_items(rows)}"
+        rows = (f"{code_span(tag.tag)}: {fate[special[tag.tag]]} before, {fate[tag.special]} after" for tag in changed)
+        yield f"`decode(…, skip_special_tokens=True)`:\n\n{_bullets(rows)}"
 
 
-def _seen(result: PatchResult) -> Iterator[str]:
-    left = set(map(_same, result.after.findings))
-    seen = [each for finding in result.before.findings if _same(finding) not in left for each in finding.evidence]
-    yield from map(_example, seen[:_EXAMPLES])
+def _describe_experiments(result: PatchResult) -> Iterator[str]:
+    left = set(map(_identity, result.after.findings))
+    seen = [each for finding in result.before.findings if _identity(finding) not in left for each in finding.evidence]
+    yield from map(_describe_experiment, seen[:_EXAMPLES])
 
 
-def _example(evidence: Evidence) -> str:
+def _describe_experiment(evidence: Evidence) -> str:
     texts = zip(evidence.labels, (evidence.given, evidence.printed), strict=True)
     shown = "\n\n".join(f"{label}:\n{text}" for label, text in texts if text)
-    return f"{prose(evidence.subject)}:\n\n{fenced(shown)}"
+    return f"{escape_prose(evidence.subject)}:\n\n{code_block(shown)}"
 
 
-def changes(result: PatchResult) -> str:
+def describe_changes(result: PatchResult) -> str:
     """Return what each repair does, and the diff, with templates as their own text wherever they are stored."""
-    made = _items(dict.fromkeys(f"{prose(repair.title)}: {prose(repair.why)}" for repair in result.kept))
-    diff = changed_rows(readable_diff(result))
-    return f"{made}\n\n{fenced(diff, 'diff', rest='the commit shows the rest')}"
+    made = _bullets(
+        dict.fromkeys(f"{escape_prose(repair.title)}: {escape_prose(repair.why)}" for repair in result.kept)
+    )
+    diff = shorten_rows(readable_diff(result))
+    return f"{made}\n\n{code_block(diff, 'diff', rest='the commit shows the rest')}"
 
 
-def changed_rows(diff: str) -> str:
+def shorten_rows(diff: str) -> str:
     """Return a diff with long rows cut around what differs: a template on one line would show its beginning twice."""
     rows = diff.split("\n")
     gone = [at for at, row in enumerate(rows) if row.startswith("-")]
@@ -216,7 +224,7 @@ def _part(row: str, start: int, end: int) -> str:
     return f"{row[0]}{'… ' if first > 1 else ''}{row[first:last]}{' …' if last < len(row) else ''}"
 
 
-def _proof(result: PatchResult) -> str:
+def _describe_proof(result: PatchResult) -> str:
     """Return how the repair was verified."""
     checks = "\n".join("".join(piece.text for piece in line.pieces) for line in proof_lines(result))
     parts = [f"template-fix {version()} ran the files as they were and as they are repaired.", checks]
@@ -228,14 +236,14 @@ def _proof(result: PatchResult) -> str:
     return "\n\n".join([*parts, "No token's id changes, and only the bytes of the edits do."])
 
 
-def way_back(result: PatchResult, default: str) -> str:
+def describe_way_back(result: PatchResult, default: str) -> str:
     """Return how to get what the files did before; ``default`` is what the template does without being asked."""
     if not has_switch(result):
         return "Revert the commit; no token's id changes either way."
     if default == "original":
         return "The template prints what the original prints until `preserve_thinking=True` is passed."
     call = "tokenizer.apply_chat_template(messages, preserve_thinking=False)"
-    return f"{fenced(call, 'python')}\n\nprints, byte for byte, what the original prints."
+    return f"{code_block(call, 'python')}\n\nprints, byte for byte, what the original prints."
 
 
 def has_switch(result: PatchResult) -> bool:
@@ -249,20 +257,20 @@ def describe_concerned(result: PatchResult) -> str:
         return ""
     parts = [whom_it_concerns(result)]
     if result.served is not None:
-        rows = ("\n".join(f"{sign}{row}" for row in text.split("\n")) for sign, text in _signed(result.served))
-        parts += [f"{CHANGED}: {prose(result.served.subject)}.", fenced(_NEWLINE.join(rows), "diff")]
+        rows = ("\n".join(f"{sign}{row}" for row in text.split("\n")) for sign, text in _signed_texts(result.served))
+        parts += [f"{CHANGED}: {escape_prose(result.served.subject)}.", code_block(_NEWLINE.join(rows), "diff")]
     elif result.asked:
         # Without a switch that has to be asked for, that none was found may only mean that the time was over.
         parts.append(UNCHANGED)
     return "\n\n".join(filter(None, parts))
 
 
-def _signed(evidence: Evidence) -> Iterator[tuple[str, str]]:
+def _signed_texts(evidence: Evidence) -> Iterator[tuple[str, str]]:
     yield "-", evidence.given.removesuffix("\n")
     yield "+", evidence.printed.removesuffix("\n")
 
 
-def summary(result: PatchResult) -> str:
+def describe_in_one_line(result: PatchResult) -> str:
     """Return what the repair is, in one line."""
     tokens = result.changes(Target.TOKENS)
     if result.asked and has_switch(result):

@@ -15,13 +15,13 @@ _ACTS = re.compile(r"[\\`*\[\]~|$#!]|(?<![^\W_])_|_(?![^\W_])|^[-+=]")
 _NUMBERED = re.compile(r"^(\d+)([.)])")
 
 
-def prose(text: str) -> str:
+def escape_prose(text: str) -> str:
     """Return ``text`` as words of a paragraph, on one line and not too long."""
     escaped = _ACTS.sub(r"\\\g<0>", _LINKS.sub(_JOINER, one_line(text)))
     return html.escape(_NUMBERED.sub(r"\1\\\2", escaped), quote=False)
 
 
-def code(text: str) -> str:
+def code_span(text: str) -> str:
     """Return ``text`` as a code span, on one line and not too long."""
     shown = one_line(text) or " "
     fence = "`" * (_longest_run(shown) + 1)
@@ -29,7 +29,7 @@ def code(text: str) -> str:
     return f"{fence}{padding}{shown}{padding}{fence}"
 
 
-def fenced(text: str, language: str = "", rest: str = "") -> str:
+def code_block(text: str, language: str = "", rest: str = "") -> str:
     """Return ``text`` as a block of code; of a long one the beginning, and then ``rest``, which says where it goes on.
 
     Its rows are cut too, and their tabs stay.

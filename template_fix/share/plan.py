@@ -23,8 +23,8 @@ from template_fix.hub.origin import Origin, find_origin
 from template_fix.hub.tokenizer_files import CARD, is_tokenizer_file
 from template_fix.options import Options
 from template_fix.results import Level, PatchResult
-from template_fix.share.description import card, describe, summary
-from template_fix.share.markdown import code
+from template_fix.share.description import describe, describe_in_one_line, model_card
+from template_fix.share.markdown import code_span
 from template_fix.text.display import one_line
 
 _LONGEST_TITLE = 200
@@ -156,7 +156,7 @@ def _plan_repair(request: PushRequest, model: Model, origin: Origin | None, targ
         target.branch,
         checked,
         repair.changed,
-        _title(request, summary(repair.result)),
+        _title(request, describe_in_one_line(repair.result)),
         describe(remote.repo, repair.result, default, repair.base, repair.repaired) if repair.changed else "",
         repair.result,
         create_pr=request.create_pr,
@@ -176,7 +176,7 @@ def _plan_copy(request: PushRequest, model: Model, origin: Origin | None, target
     there = target.remote.files if target.remote else {}
     files = {**read_tokenizer_files(base), **repair.changed}
     if CARD not in there:
-        files[CARD] = _card(request, origin, repair).encode()
+        files[CARD] = _model_card(request, origin, repair).encode()
     if origin and not repair.changed:
         files = {}
     same = {file for file, content in files.items() if file in there and there[file].holds(content)}
@@ -187,8 +187,8 @@ def _plan_copy(request: PushRequest, model: Model, origin: Origin | None, target
         target.branch,
         target.remote.commit if target.remote else None,
         sent,
-        _title(request, summary(repair.result) if repair.changed else "Add the tokenizer"),
-        f"Made with template-fix from {code(origin.repo)} at {code(origin.commit)}."
+        _title(request, describe_in_one_line(repair.result) if repair.changed else "Add the tokenizer"),
+        f"Made with template-fix from {code_span(origin.repo)} at {code_span(origin.commit)}."
         if origin
         else "Checked with template-fix.",
         repair.result,
@@ -203,9 +203,9 @@ def _title(request: PushRequest, otherwise: str) -> str:
     return one_line(request.message or otherwise, _LONGEST_TITLE)
 
 
-def _card(request: PushRequest, origin: Origin | None, repair: _Repair) -> str:
+def _model_card(request: PushRequest, origin: Origin | None, repair: _Repair) -> str:
     base = origin.repo if origin else None
-    text = card(request.to, base, repair.result, request.options.default, repair.base, repair.repaired)
+    text = model_card(request.to, base, repair.result, request.options.default, repair.base, repair.repaired)
     return client.format_card(
         text, **({"base_model": base} if base else {}), library_name="transformers", tags=["template-fix"]
     )

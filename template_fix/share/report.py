@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from template_fix.hub.tokenizer_files import CARD
 from template_fix.report.diffs import raw_diff
-from template_fix.report.findings import count, tally
+from template_fix.report.findings import count, count_levels
 from template_fix.report.terminal import Line, Piece, line
 from template_fix.share.plan import Plan
 from template_fix.share.push import Pushed
@@ -20,13 +20,13 @@ def push_lines(pushed: Pushed) -> Iterator[Line]:
     if pushed.state == "planned":
         yield from summary_lines(plan)
         if plan.files:
-            yield from _texts(plan)
+            yield from _text_sections(plan)
         yield line("")
         yield line("Nothing was sent.")
         return
     yield line(Piece(short(plan.repo), "title"), ": ", *_outcome(pushed), hang=2)
     if pushed.state == "pushed":
-        yield from _files(plan)
+        yield from _file_lines(plan)
         yield line("commit: ", Piece(str(pushed.url), "code"), indent=2, fixed=True)
     if pushed.pull_request:
         yield line("pull request: ", Piece(pushed.pull_request, "code"), indent=2, fixed=True)
@@ -35,7 +35,7 @@ def push_lines(pushed: Pushed) -> Iterator[Line]:
 def _outcome(pushed: Pushed) -> list[Piece]:
     plan = pushed.plan
     if pushed.state == "pushed":
-        return [Piece(f"{_deed(plan)[1]} with {count(len(plan.files), 'file')}", "good")]
+        return [Piece(f"{_describe_action(plan)[1]} with {count(len(plan.files), 'file')}", "good")]
     if pushed.state == "declined":
         return [Piece("nothing was sent")]
     if pushed.pull_request:
@@ -45,7 +45,7 @@ def _outcome(pushed: Pushed) -> list[Piece]:
     return [Piece("holds all of it already; nothing was sent", "good")]
 
 
-def _deed(plan: Plan) -> tuple[str, str]:
+def _describe_action(plan: Plan) -> tuple[str, str]:
     """Return what a push does, as what is to come and as done."""
     if plan.create_pr:
         return f"open a pull request on {short(plan.branch)}", "pull request opened"
@@ -60,22 +60,22 @@ def _deed(plan: Plan) -> tuple[str, str]:
 def summary_lines(plan: Plan) -> Iterator[Line]:
     """Yield in short what would be sent, and what the repair is worth."""
     at = f", on top of {plan.parent}" if plan.parent else ""
-    does = f"would {_deed(plan)[0]}{at}" if plan.files else "there is nothing to send"
+    does = f"would {_describe_action(plan)[0]}{at}" if plan.files else "there is nothing to send"
     yield line(Piece(short(plan.repo), "title"), f": {does}", hang=2)
-    yield from _files(plan)
+    yield from _file_lines(plan)
     before, after = plan.result.before.findings, plan.result.after.findings
-    yield line("before: ", *tally(before), "; after: ", *tally(after), indent=2)
+    yield line("before: ", *count_levels(before), "; after: ", *count_levels(after), indent=2)
 
 
-def _texts(plan: Plan) -> Iterator[Line]:
-    yield from _text("Message", plan.message)
-    yield from _text("Description", plan.description)
-    yield from _text("Diff", raw_diff(plan.result))
+def _text_sections(plan: Plan) -> Iterator[Line]:
+    yield from _text_lines("Message", plan.message)
+    yield from _text_lines("Description", plan.description)
+    yield from _text_lines("Diff", raw_diff(plan.result))
     if CARD in plan.files:
-        yield from _text(CARD, plan.files[CARD].decode())
+        yield from _text_lines(CARD, plan.files[CARD].decode())
 
 
-def _files(plan: Plan) -> Iterator[Line]:
+def _file_lines(plan: Plan) -> Iterator[Line]:
     for name, content in sorted(plan.files.items()):
         other = ", in place of another" if name in plan.replaces else ""
         yield line(short(name), Piece(f" {len(content):,} bytes{other}", "dim"), indent=2)
@@ -83,7 +83,7 @@ def _files(plan: Plan) -> Iterator[Line]:
         yield line(short(name), Piece(" is there already", "dim"), indent=2)
 
 
-def _text(title: str, text: str) -> Iterator[Line]:
+def _text_lines(title: str, text: str) -> Iterator[Line]:
     if text:
         yield line("")
         yield line(Piece(title, "title"))

@@ -18,10 +18,10 @@ except ModuleNotFoundError as error:
 from template_fix.conversations.rows import BrokenRow, Row, row_of
 from template_fix.data.row_check import plain
 from template_fix.data.texts import Pairs
-from template_fix.training.answers import Said, shares
-from template_fix.training.in_memory import PreflightError, first_of_all
+from template_fix.training.answers import Answer, answer_shares
+from template_fix.training.in_memory import PreflightError, first_message
 from template_fix.training.labels import Labels, Trained, compare_labels, label_lines
-from template_fix.training.preflight import Mode, PreflightWarning, plain_text, tags_of, tell
+from template_fix.training.preflight import Mode, PreflightWarning, plain_text, raise_or_warn, tags_of
 
 _log = logging.getLogger(__name__)
 
@@ -84,19 +84,19 @@ class PreflightCallback(TrainerCallback):
         if self.labels is not None or train_dataloader is None:
             return
         tokenizer = self._tokenizer(given)
-        trained = list(islice(_trained(train_dataloader, self.rows), self.rows))
+        trained = list(islice(_collated_rows(train_dataloader, self.rows), self.rows))
         raw = self._raw()
         self.labels = compare_labels(
             trained,
             raw,
             self._tags_of(given),
-            _ends(tokenizer, given.get("model")),
+            _end_ids(tokenizer, given.get("model")),
             tokenizer.decode,
             lambda text: str(tokenizer.decode(tokenizer.encode(text, add_special_tokens=False))),
         )
         message = plain_text(label_lines(self.labels))
-        if wrong := first_of_all(f"{message}\n{_NEXT}" if trained and self.labels.wrong else ""):
-            tell(wrong, self.mode)
+        if wrong := first_message(f"{message}\n{_NEXT}" if trained and self.labels.wrong else ""):
+            raise_or_warn(wrong, self.mode)
         elif not trained and state.is_world_process_zero:
             warnings.warn("the batches hold no labels, so nothing is known of them", PreflightWarning, stacklevel=2)
         elif state.is_world_process_zero:
@@ -115,14 +115,14 @@ class PreflightCallback(TrainerCallback):
             return {}
         tokenizer, tags = self._tokenizer(given), self._tags_of(given)
         said = [self._answer(given["model"], tokenizer, each) for each in self.prompts]
-        measured = {f"{prefix}{name}": share for name, share in shares(said, tags).items()}
+        measured = {f"{prefix}{name}": share for name, share in answer_shares(said, tags).items()}
         if self.log is not None:
             self.log(dict(measured))
         else:
             state.log_history.append({**measured, "epoch": state.epoch, "step": state.global_step})
         return measured
 
-    def _answer(self, model: Any, tokenizer: Tokenizer, prompt: Any) -> Said:
+    def _answer(self, model: Any, tokenizer: Tokenizer, prompt: Any) -> Answer:
         """Return what a model says to a prompt, as it is served: greedily, and decoded without special tokens."""
         import torch
 
@@ -145,7 +145,7 @@ class PreflightCallback(TrainerCallback):
                 )
         finally:
             model.train(training)
-        return Said(text, tokenizer.decode(generated[0, ids.shape[1] :], skip_special_tokens=True))
+        return Answer(text, tokenizer.decode(generated[0, ids.shape[1] :], skip_special_tokens=True))
 
     def _tokenizer(self, given: Mapping[str, object]) -> Tokenizer:
         found = self.tokenizer or given.get("processing_class") or given.get("tokenizer")
@@ -162,9 +162,9 @@ class PreflightCallback(TrainerCallback):
 _NEXT = "Next: preflight(tokenizer, fix=True) in the script repairs the tokenizer; template-fix check MODEL says more."
 
 
-def _trained(dataloader: Any, rows: int) -> Iterator[Trained]:
+def _collated_rows(dataloader: Any, rows: int) -> Iterator[Trained]:
     """Yield the first rows as the trainer collates them, without starting its loader: no random state is touched."""
-    taken = _first(dataloader.dataset, rows)
+    taken = _first_rows(dataloader.dataset, rows)
     size = dataloader.batch_size or 1
     while examples := list(islice(taken, size)):
         batch = dataloader.collate_fn(examples)
@@ -174,14 +174,14 @@ def _trained(dataloader: Any, rows: int) -> Iterator[Trained]:
             yield Trained(ids, labels)
 
 
-def _first(dataset: Any, rows: int) -> Iterator[Any]:
+def _first_rows(dataset: Any, rows: int) -> Iterator[Any]:
     """Return the first rows of a data set, whether it has lengths or can only be iterated."""
     if hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__"):
         return (dataset[at] for at in range(min(rows, len(dataset))))
     return islice(iter(dataset), rows)
 
 
-def _ends(tokenizer: Tokenizer, model: object) -> set[int]:
+def _end_ids(tokenizer: Tokenizer, model: object) -> set[int]:
     """Return the ids that end a turn: what generation stops at."""
     config = getattr(model, "generation_config", None)
     stops = getattr(config, "eos_token_id", None)

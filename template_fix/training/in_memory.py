@@ -57,7 +57,7 @@ def repair_tokenizer(tokenizer: Tokenizer, folder: Path, checkpoint: Checkpoint,
     """Repair the object and return the codes of what was wrong."""
     result = patch(checkpoint, options)
     after = checkpoint.after(result.changed)
-    dropped = {finding.code for finding in dropped_here(tokenizer, result.before)}
+    dropped = {finding.code for finding in find_dropped_tags(tokenizer, result.before)}
     if dropped or result.changes(Target.TOKENS):
         for name, (_, text) in result.changed.items():
             (folder / name).write_bytes(text.encode())
@@ -71,18 +71,22 @@ def repair_tokenizer(tokenizer: Tokenizer, folder: Path, checkpoint: Checkpoint,
 def _set_templates(tokenizer: Tokenizer, before: Checkpoint, repaired: Checkpoint) -> None:
     """Put repaired templates in the place of those that they were made of, on a processor and on its tokenizer."""
     pairs = zip(before.templates, repaired.templates, strict=True)
-    after = {_lf(old.source): _lf(new.source) for old, new in pairs if old.source != new.source}
+    after = {
+        _normalise_newlines(old.source): _normalise_newlines(new.source)
+        for old, new in pairs
+        if old.source != new.source
+    }
     if after:
         keep_parsing(tokenizer, tokenizer_of(tokenizer))
     for owner in {id(each): each for each in (tokenizer, tokenizer_of(tokenizer))}.values():
         template = owner.chat_template
         if isinstance(template, dict):
-            owner.chat_template = {name: after.get(_lf(text), text) for name, text in template.items()}
+            owner.chat_template = {name: after.get(_normalise_newlines(text), text) for name, text in template.items()}
         elif isinstance(template, str):
-            owner.chat_template = after.get(_lf(template), template)
+            owner.chat_template = after.get(_normalise_newlines(template), template)
 
 
-def _lf(template: str) -> str:
+def _normalise_newlines(template: str) -> str:
     """Return a template as it is whether or not its file was written with this platform's ends of line."""
     return template.replace("\r\n", "\n")
 
@@ -93,19 +97,19 @@ def _set_tokens(tokenizer: Tokenizer, folder: Path, repaired: Checkpoint) -> Non
     The backend keeps whatever was once special in a set that can't be taken back, so it is built anew, from its own
     text with the flags changed. The lists beside it are those that its class reads from the repaired files.
     """
-    before = _encoded(tokenizer)
+    before = _encode_sample(tokenizer)
     kept = dict(tokenizer.__dict__)
     fresh = type(tokenizer).from_pretrained(folder)
     tokenizer.__dict__.update({name: vars(fresh)[name] for name in _TOKEN_STATE if name in vars(fresh)})
     tokenizer.init_kwargs = {
-        **{name: value for name, value in kept.get("init_kwargs", {}).items() if not _is_of_tokens(name)},
-        **{name: value for name, value in fresh.init_kwargs.items() if _is_of_tokens(name)},
+        **{name: value for name, value in kept.get("init_kwargs", {}).items() if not _is_token_setting(name)},
+        **{name: value for name, value in fresh.init_kwargs.items() if _is_token_setting(name)},
     }
     if "_tokenizer" in kept:
         from tokenizers import Tokenizer
 
         tokenizer._tokenizer = Tokenizer.from_str(repaired.files["tokenizer.json"])
-    if _encoded(tokenizer) != before:
+    if _encode_sample(tokenizer) != before:
         tokenizer.__dict__.update(kept)
         raise PreflightError(
             "the special flags of this tokenizer can't be changed in memory without changing how it encodes; "
@@ -113,17 +117,17 @@ def _set_tokens(tokenizer: Tokenizer, folder: Path, repaired: Checkpoint) -> Non
         )
 
 
-def _is_of_tokens(name: str) -> bool:
+def _is_token_setting(name: str) -> bool:
     return name.endswith(("_token", "special_tokens")) or name == "added_tokens_decoder"
 
 
-def _encoded(tokenizer: Tokenizer) -> tuple[object, ...]:
+def _encode_sample(tokenizer: Tokenizer) -> tuple[object, ...]:
     """Return how a tokenizer encodes a text with all of its added tokens, and how large it is."""
     text = " so it is:\n".join(sorted(tokenizer.get_added_vocab()))
     return len(tokenizer), tuple(tokenizer.encode(text, add_special_tokens=False)), tuple(tokenizer.encode("so it is"))
 
 
-def dropped_here(tokenizer: Tokenizer, report: Report) -> Iterator[Finding]:
+def find_dropped_tags(tokenizer: Tokenizer, report: Report) -> Iterator[Finding]:
     """Yield a finding for tags that this object skips in decoding although what it saves doesn't say so."""
     if any(finding.code == tf301_special_tag.CODE for finding in report.findings):
         return
@@ -145,7 +149,7 @@ def dropped_here(tokenizer: Tokenizer, report: Report) -> Iterator[Finding]:
 def keeps_ends(tokenizer: Tokenizer, collator: Any) -> bool:
     """Whether a collator leaves the label of the padding token where it stands in the middle of a row."""
     end = tokenizer_of(tokenizer).pad_token_id
-    ids = [*_ids(tokenizer), end, *_ids(tokenizer)]
+    ids = [*_sample_ids(tokenizer), end, *_sample_ids(tokenizer)]
     row = {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": list(ids)}
     for names in (("input_ids", "attention_mask", "labels"), ("input_ids", "attention_mask")):
         try:
@@ -156,7 +160,7 @@ def keeps_ends(tokenizer: Tokenizer, collator: Any) -> bool:
     return False
 
 
-def _ids(tokenizer: Tokenizer) -> list[int]:
+def _sample_ids(tokenizer: Tokenizer) -> list[int]:
     """Return the ids of a short text without special tokens."""
     ids: list[int] = tokenizer_of(tokenizer).encode("so it is", add_special_tokens=False)
     return ids
@@ -168,7 +172,7 @@ def first_rank() -> bool:
     return distributed.get_rank() == 0 if distributed else os.environ.get("RANK", "0") == "0"
 
 
-def first_of_all(message: str) -> str:
+def first_message(message: str) -> str:
     """Return what the first of the processes that train together has to say, of those that have anything.
 
     Each of them has to call it, since it waits for all.

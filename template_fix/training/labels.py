@@ -68,12 +68,15 @@ def compare_labels(
     text is after encoding and decoding.
     """
     learned = [[label for label in each.labels if label != IGNORED] for each in trained]
-    texts = [(_bare(decode(each.ids)), _bare(decode(some))) for each, some in zip(trained, learned, strict=True)]
+    texts = [
+        (_strip_space(decode(each.ids)), _strip_space(decode(some)))
+        for each, some in zip(trained, learned, strict=True)
+    ]
     fates = [
         fate
         for row in raw
         for turn in turns(row)
-        for fate in _fates(row, turn, texts, tags, lambda text: _bare(through(text)))
+        for fate in _fates(row, turn, texts, tags, lambda text: _strip_space(through(text)))
     ]
     return Labels(
         rows=len(trained),
@@ -83,7 +86,7 @@ def compare_labels(
     )
 
 
-def _bare(text: str) -> str:
+def _strip_space(text: str) -> str:
     return "".join(text.split())
 
 
@@ -95,22 +98,22 @@ def _fates(
     question = bare(asked[-1]) if asked else ""
     there = [pair for pair in texts if question and question in pair[0]]
     for reasoning in reasoning_of(row.messages[turn], tags) if there else ():
-        forms = _forms(reasoning, tags, bare)
+        forms = _search_forms(reasoning, tags, bare)
         answers = [bare(answer) for answer in answers_of(row.messages[turn], tags)]
-        if _among(forms, (learned for _, learned in there)):
+        if _contains_any(forms, (learned for _, learned in there)):
             yield "reached"
-        elif _among(forms, (given for given, _ in there)):
+        elif _contains_any(forms, (given for given, _ in there)):
             yield "masked"
         else:
-            yield "cut" if not answers or _among(answers, (given for given, _ in there)) else "truncated"
+            yield "cut" if not answers or _contains_any(answers, (given for given, _ in there)) else "truncated"
 
 
-def _forms(reasoning: str, tags: Pairs, bare: Callable[[str], str]) -> list[str]:
+def _search_forms(reasoning: str, tags: Pairs, bare: Callable[[str], str]) -> list[str]:
     text = bare(reasoning)
     return [text] if len(text) >= _TELLING else [bare(f"{start}{reasoning}{end}") for start, end in tags]
 
 
-def _among(parts: Sequence[str], texts: Iterable[str]) -> bool:
+def _contains_any(parts: Sequence[str], texts: Iterable[str]) -> bool:
     return any(part in text for text in texts for part in parts)
 
 

@@ -31,7 +31,7 @@ from template_fix.tokens.reasoning_tokens import listed, vocabulary_tags
 from template_fix.training.answer_parsing import Tokenizer
 from template_fix.training.in_memory import (
     PreflightError,
-    dropped_here,
+    find_dropped_tags,
     first_rank,
     keeps_ends,
     repair_tokenizer,
@@ -146,8 +146,8 @@ def preflight(
         with save_temporarily(tokenizer) as (_, checkpoint):
             pass
     report = check(checkpoint, options)
-    found_here = (*report.findings, *dropped_here(tokenizer, report))
-    report = replace(report, findings=tuple(_in_memory(each, tokenizer, collator) for each in found_here))
+    found_here = (*report.findings, *find_dropped_tags(tokenizer, report))
+    report = replace(report, findings=tuple(_as_in_memory(each, tokenizer, collator) for each in found_here))
     survey, now, untried = None, None, ""
     try:
         now = None if dataset is None else _row_check(tokenizer, checkpoint, options, columns)
@@ -159,10 +159,10 @@ def preflight(
         batches = (batch for name, rows in _splits(dataset) for batch in _batches(name, rows, limit))
         survey = replace(surveyed(now, batches), names=tuple(name for name, _ in _splits(dataset)))
     found = Preflight(report, survey, mended, now)
-    counts = bool(untried) or _counts(found, mark)
+    counts = bool(untried) or _is_serious(found, mark)
     if counts or _may_concern(found):
-        lines = _result_lines(found, fix, untried, _next(checkpoint, found, fix, options))
-        tell(plain_text(lines), mode if counts else "warn")
+        lines = _result_lines(found, fix, untried, _next_step(checkpoint, found, fix, options))
+        raise_or_warn(plain_text(lines), mode if counts else "warn")
     return found
 
 
@@ -185,7 +185,7 @@ def _row_check(
     now = row_check_of(checkpoint, options, columns)
     seen = checkpoint.seen[_PROCESSOR] if tokenizer is not tokenizer_of(tokenizer) else checkpoint.seen[TRANSFORMERS]
     templates = tuple((variant, copy.source) for variant, copy in seen.items()) or now.templates
-    return replace(now, templates=templates, release=_release(tokenizer))
+    return replace(now, templates=templates, release=_find_release(tokenizer))
 
 
 def _splits(dataset: object) -> list[tuple[str, Any]]:
@@ -193,7 +193,7 @@ def _splits(dataset: object) -> list[tuple[str, Any]]:
     return [(str(name), rows) for name, rows in splits.items()]
 
 
-def _release(tokenizer: Tokenizer) -> int:
+def _find_release(tokenizer: Tokenizer) -> int:
     """Return 5 where a message's reasoning is passed to templates under all of its names, as from 5.21 on, else 4."""
     printed = tokenizer_of(tokenizer).apply_chat_template(
         [{"role": "user", "content": "", "reasoning": "passed"}],
@@ -213,7 +213,7 @@ def _batches(name: str, rows: Iterable[object], limit: int | None) -> Iterator[B
         start += len(part)
 
 
-def _counts(found: Preflight, mark: bool) -> bool:
+def _is_serious(found: Preflight, mark: bool) -> bool:
     errors = [finding for finding in found.report.findings if finding.level is Level.ERROR]
     if mark and any(finding.code in _MARKERS for finding in found.report.findings):
         return True
@@ -227,7 +227,7 @@ def _may_concern(found: Preflight) -> bool:
     return found.survey is None and any(finding.level is Level.ERROR for finding in found.report.findings)
 
 
-def _in_memory(finding: Finding, tokenizer: Tokenizer, collator: Any) -> Finding:
+def _as_in_memory(finding: Finding, tokenizer: Tokenizer, collator: Any) -> Finding:
     """Return a finding as one of the object, which has no files: they were written to be looked at, and are gone."""
     place, level = finding.place, finding.level
     if finding.code == tf504_padding_is_the_end.CODE and collator is not None and keeps_ends(tokenizer, collator):
@@ -245,24 +245,24 @@ def _in_memory(finding: Finding, tokenizer: Tokenizer, collator: Any) -> Finding
     )
 
 
-def _next(checkpoint: Checkpoint, found: Preflight, fix: bool, options: Options) -> str:
+def _next_step(checkpoint: Checkpoint, found: Preflight, fix: bool, options: Options) -> str:
     """Return what to do next; it names a repair only where one has been made, in memory, and proved."""
     done = f"Repaired: {', '.join(found.repaired) or 'nothing'}." if fix else ""
-    mended = () if fix else _mended(checkpoint, options)
+    mended = () if fix else _repairable_codes(checkpoint, options)
     if mended:
         return (
             f"Next: preflight(tokenizer, fix=True) repairs {listed(mended)} in memory, template-fix patch in its files."
         )
     tags = (*vocabulary_tags(checkpoint), USUAL)[0]
     known = options.tags or any(template.reasoning for template in found.report.templates)
-    mended = () if known else _mended(checkpoint, replace(options, tags=(tags,)))
+    mended = () if known else _repairable_codes(checkpoint, replace(options, tags=(tags,)))
     if mended:
         call = f"preflight(tokenizer, fix=True, options=Options(tags=({tags},)))"
         return f"{done} Next: {call} repairs {listed(mended)}, with these tags or others.".strip()
     return f"{done} No edit was found that mends {'the rest' if fix else 'it'}; change the rows.".strip()
 
 
-def _mended(checkpoint: Checkpoint, options: Options) -> tuple[str, ...]:
+def _repairable_codes(checkpoint: Checkpoint, options: Options) -> tuple[str, ...]:
     return tuple(sorted({code for repair in patch(checkpoint, options).kept for code in repair.codes}))
 
 
@@ -273,7 +273,7 @@ def _result_lines(found: Preflight, fix: bool, untried: str, following: str) -> 
         yield from finding_lines(finding, brief=True)
     if found.survey is not None:
         yield line("")
-        yield from map(_in_python, survey_lines(found.survey))
+        yield from map(_with_python_calls, survey_lines(found.survey))
     if untried:
         yield line("")
         yield line(untried)
@@ -281,7 +281,7 @@ def _result_lines(found: Preflight, fix: bool, untried: str, following: str) -> 
     yield line(following)
 
 
-def _in_python(shell_line: Line) -> Line:
+def _with_python_calls(shell_line: Line) -> Line:
     """Return a line with calls in the place of options of the command line."""
     pieces = []
     for piece in shell_line.pieces:
@@ -292,7 +292,7 @@ def _in_python(shell_line: Line) -> Line:
     return shell_line._replace(pieces=tuple(pieces))
 
 
-def tell(message: str, mode: Mode) -> None:
+def raise_or_warn(message: str, mode: Mode) -> None:
     """Raise or warn; of several processes only the first says all, and each raises, so that none waits for another."""
     if mode == "raise":
         summary = message.partition("\n")[0]

@@ -14,7 +14,7 @@ from samples import CLEAN, FOUND, LEFT, PATCHED, UNTOUCHED, UNTRIED
 
 from template_fix.cli.main import main
 from template_fix.engine.patch import Options
-from template_fix.report.terminal import cells
+from template_fix.report.terminal import cell_width
 from template_fix.results import Level, PatchResult, Refusal, Repair, Report, Target
 from template_fix.rules import Rule
 
@@ -435,7 +435,7 @@ def test_every_model_of_the_corpus_is_told_in_lines_that_fit(shared, tmp_path, c
         str(tmp_path / "vibethinker" / "tokenizer.json")
     ]
     told = [line.replace(str(tmp_path), "") for line in err.splitlines()]
-    assert [line for line in told if cells(line) > 100 and "template-fix" not in line] == []
+    assert [line for line in told if cell_width(line) > 100 and "template-fix" not in line] == []
     assert all(row[0] in "-+@ \\" for row in out.splitlines())
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from template_fix.conversations.disguise import Disguise
-from template_fix.report.alignment import Run, align, put_on_words
+from template_fix.report.alignment import Run, align, disguise_words
 
 PARTS = [*"ab, .\n日é", "<think>", "</think>", "[THINK]", "the ", "user"]
 TEXT = st.lists(st.sampled_from(PARTS), max_size=25).map("".join)
@@ -62,7 +62,7 @@ def test_punctuation_that_matches_by_chance_is_not_kept():
 
 def test_a_disguise_tells_equal_words_apart():
     disguise = Disguise()
-    named = put_on_words("<think>the user</think> the user", disguise)
+    named = disguise_words("<think>the user</think> the user", disguise)
     first, second = named.split("</think>")
     regions = align([named], f"user:{second}", [named], disguise.take_off)
     assert first.removeprefix("<think>") not in second
@@ -73,7 +73,7 @@ def test_a_disguise_tells_equal_words_apart():
 @given(TEXT)
 def test_a_disguise_comes_off(text):
     disguise = Disguise()
-    assert disguise.take_off(put_on_words(text, disguise)) == text
+    assert disguise.take_off(disguise_words(text, disguise)) == text
 
 
 @given(st.lists(TEXT, min_size=1, max_size=4), TEXT)
@@ -89,7 +89,7 @@ def test_runs_hold_all_that_is_printed_and_all_that_is_said(said, printed):
 @given(st.lists(TEXT.map("first {} last".format), min_size=1, max_size=4))
 def test_nothing_is_dropped_when_everything_is_printed_in_disguise(said):
     disguise = Disguise()
-    named = [put_on_words(text, disguise) for text in said]
+    named = [disguise_words(text, disguise) for text in said]
     endings = ["".join(f"<s>{text}</s>" for text in named[: number + 1]) for number in range(len(named))]
     regions = align(named, endings[-1], endings, disguise.take_off)
     assert [run for region in regions for run in region if run.kind == "dropped"] == []

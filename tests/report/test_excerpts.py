@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from template_fix.report.excerpts import edit_line, evidence_lines, highlight, shorten_pieces, source_lines
-from template_fix.report.terminal import Piece, add_marks, cells, wrap
+from template_fix.report.terminal import Piece, add_marks, cell_width, wrap
 from template_fix.results import Evidence, Place
 from template_fix.text.edits import Edit, Span
 
@@ -66,7 +66,7 @@ def test_a_place_without_a_source_line_shows_none():
 )
 def test_an_excerpt_never_leaves_its_room(source, start, width, room):
     for row in excerpt(source, start + 1, width, room):
-        assert cells(row) <= room + 4
+        assert cell_width(row) <= room + 4
 
 
 SET = "{% set x = 1 %}\n  {% set content = content.split(t)[-1] %}\n"

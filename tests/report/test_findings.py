@@ -7,7 +7,7 @@ from samples import CLEAN, CONTROL, DROPPED, FOUND, LEFT, PATCHED, PREFILLED, SP
 
 from template_fix.report.checks import check_lines
 from template_fix.report.findings import describe_place, finding_lines, patch_lines
-from template_fix.report.terminal import add_marks, cells, wrap
+from template_fix.report.terminal import add_marks, cell_width, wrap
 from template_fix.results import Evidence, Finding, Level, NotRendered, Place, Report, Target, TemplateSummary
 
 
@@ -218,4 +218,4 @@ def test_text_from_a_file_cannot_steer_the_terminal():
 def test_nothing_is_wider_than_the_screen(width):
     items = [*check_lines(FOUND, width), *patch_lines(PATCHED, "models/r1", (), width)]
     rows = [row for row in drawn(items, width).split("\n") if "template-fix" not in row]
-    assert all(cells(row) <= width for row in rows)
+    assert all(cell_width(row) <= width for row in rows)

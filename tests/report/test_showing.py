@@ -10,7 +10,7 @@ from template_fix.jinja.renderer import RenderError
 from template_fix.report.alignment import Run
 from template_fix.report.showing.lines import shown_lines, token_lines
 from template_fix.report.showing.rendering import Shown, Turn, render_all
-from template_fix.report.showing.show import TagTokens, tag_tokens
+from template_fix.report.showing.show import TagTokens, find_tag_tokens
 from template_fix.report.terminal import add_marks, wrap
 
 WHOLE = """\
@@ -149,7 +149,7 @@ def test_tags_of_ones_own_come_before_those_of_the_template():
 
 @pytest.mark.parametrize("special", [True, False])
 def test_a_tag_that_is_special_does_not_survive_decoding(special):
-    tag, other = tag_tokens(tokenizer(special), ["<t>", "t>"])
+    tag, other = find_tag_tokens(tokenizer(special), ["<t>", "t>"])
     assert tag == TagTokens("<t>", ((3, "<t>"),), special)
     assert other == TagTokens("t>", ((1, "t"), (2, ">")), False)
 
@@ -165,4 +165,4 @@ def test_tokens_are_drawn_with_their_ids():
 
 def test_a_tokenizer_that_does_not_load_is_one_line():
     with pytest.raises(ValueError, match="tokenizers can't read it"):
-        tag_tokens('{"version": "1.0"}', ["<t>"])
+        find_tag_tokens('{"version": "1.0"}', ["<t>"])

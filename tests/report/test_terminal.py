@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from template_fix.report.terminal import Piece, add_marks, cells, line, printer, wants_colour, wrap
+from template_fix.report.terminal import Piece, add_marks, cell_width, line, printer, wants_colour, wrap
 
 
 class Terminal(io.StringIO):
@@ -37,14 +37,14 @@ def test_a_word_wider_than_the_line_is_cut():
 
 def test_wide_characters_count_twice():
     assert texts(line("日本語日本語"), 8) == ["日本語日", "本語"]
-    assert cells("a日e\u0301") == 4
+    assert cell_width("a日e\u0301") == 4
 
 
 @given(st.lists(st.text(st.sampled_from("ab 日\u0301<"), max_size=30), max_size=4), st.integers(8, 30))
 def test_wrapping_loses_nothing_but_spaces_and_keeps_the_width(parts, width):
     rows = texts(line(*parts, indent=1, hang=2), width)
     assert "".join(rows).replace(" ", "") == "".join(parts).replace(" ", "")
-    assert all(cells(row) <= width for row in rows)
+    assert all(cell_width(row) <= width for row in rows)
 
 
 def test_marks_stand_for_colour():

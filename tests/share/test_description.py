@@ -15,7 +15,7 @@ from template_fix.cli.demo import model_files
 from template_fix.engine.patch import patch
 from template_fix.results import Evidence, Finding, Level, PatchResult, Place
 from template_fix.share import description
-from template_fix.share.description import card, describe
+from template_fix.share.description import describe, model_card
 from template_fix.text.edits import unified_diff
 
 FILE = "chat_template.jinja"
@@ -29,7 +29,7 @@ def repaired(texts: dict[str, str]) -> tuple[PatchResult, Checkpoint, Checkpoint
 
 
 def test_the_same_conversation_is_shown_before_and_after():
-    told = description.evidence(*repaired({FILE: source("strip")}))
+    told = description.describe_evidence(*repaired({FILE: source("strip")}))
     assert told.count("```diff\n") == 2
     assert "\n+Each spider has eight legs, so three times eight.\n" in told
     assert "reasoning inline, between &lt;think&gt; and &lt;/think&gt;:" in told
@@ -69,38 +69,38 @@ def test_what_only_other_conversations_show_is_shown_in_them(turn, title, kept):
         "{% set content = '<think>\\n' ~ m.reasoning_content ~ '\\n</think>\\n\\n' ~ content %}"
         "{% endif %}"
     )
-    told = description.evidence(*repaired({FILE: chat(field + turn)}))
+    told = description.describe_evidence(*repaired({FILE: chat(field + turn)}))
     assert told.startswith(f"{title}:\n\n```diff\n")
     assert any(kept in row for row in told.splitlines() if row.startswith("+"))
 
 
 def test_what_the_built_in_conversations_do_not_show_is_shown_as_the_rules_saw_it():
     texts = {FILE: source("safe"), "additional_chat_templates/tool_use.jinja": source("ignores_field")}
-    told = description.evidence(*repaired(texts))
+    told = description.describe_evidence(*repaired(texts))
     assert "```diff" not in told
     assert "in:\n" in told and "out:\n" in told
 
 
 def test_a_template_inside_a_config_is_diffed_as_its_own_text():
     config = json.dumps({"chat_template": source("ignores_field"), "model_max_length": 1}, indent=2)
-    told = description.changes(repaired({"tokenizer_config.json": config})[0])
+    told = description.describe_changes(repaired({"tokenizer_config.json": config})[0])
     assert "--- a/tokenizer_config.json, its default template\n" in told
     assert "+++ b/tokenizer_config.json\n" not in told
 
 
 def test_a_fence_is_longer_than_any_in_the_text():
-    told = description.changes(repaired({FILE: "{# ````` #}" + source("ignores_field")})[0])
+    told = description.describe_changes(repaired({FILE: "{# ````` #}" + source("ignores_field")})[0])
     assert "\n``````diff\n" in told and told.endswith("\n``````")
 
 
 def test_characters_that_would_hide_or_move_are_spelled():
-    told = description.changes(repaired({FILE: "{# \x1b[31m\u202e\t #}" + source("ignores_field")})[0])
+    told = description.describe_changes(repaired({FILE: "{# \x1b[31m\u202e\t #}" + source("ignores_field")})[0])
     assert "\x1b" not in told and "\u202e" not in told and "\\x1b[31m\\u202e\t" in told
 
 
 def test_a_file_on_one_long_line_is_cut():
     compact = json.dumps(json.loads(model_files()["tokenizer.json"]))
-    told = description.changes(repaired({"tokenizer.json": compact})[0])
+    told = description.describe_changes(repaired({"tokenizer.json": compact})[0])
     assert max(map(len, told.splitlines())) < 500
 
 
@@ -124,7 +124,7 @@ def test_the_way_back_is_told_where_there_is_one(name, switch):
     ids=["a template", "tokens"],
 )
 def test_the_summary_names_what_is_repaired(texts, summary):
-    assert description.summary(repaired(texts)[0]) == summary
+    assert description.describe_in_one_line(repaired(texts)[0]) == summary
 
 
 EVIL = "# x\n- <img src=x> [a](http://b.example) ![a](b) | `c` ``d`` @octocat #1 www.e.example\x1b[2J\n```\n* z\n==="
@@ -162,7 +162,7 @@ def test_what_strangers_wrote_does_nothing_on_the_hub(kind: str, size: int) -> N
     told = (
         describe(text, result, "preserve", before, after)
         if kind == "offer"
-        else card(f"me/{text}", text, result, "preserve", before, after)
+        else model_card(f"me/{text}", text, result, "preserve", before, after)
     )
     assert len(told) < 65_536
     assert TOKEN not in told and "\x1b" not in told
@@ -177,7 +177,7 @@ def test_what_strangers_wrote_does_nothing_on_the_hub(kind: str, size: int) -> N
 
 
 def test_an_experiment_of_the_rules_stays_in_its_block() -> None:
-    told = "\n\n".join(description._seen(hostile(f"{EVIL}{'`' * 300} {TOKEN}")[0]))
+    told = "\n\n".join(description._describe_experiments(hostile(f"{EVIL}{'`' * 300} {TOKEN}")[0]))
     assert TOKEN not in told and "\x1b" not in told
     assert len(told) < 20_000
 
@@ -186,7 +186,7 @@ def test_an_experiment_of_the_rules_stays_in_its_block() -> None:
 def test_a_change_in_a_long_row_is_shown_on_either_side(length: int) -> None:
     before = "{{ 1 }}" * length + "{{ content.split('</think>')[-1] }}" + "{{ 2 }}" * length
     after = before.replace("{{ content.", "{{ content if keep else content.")
-    told = description.changed_rows(unified_diff(before, after, "t")).split("\n")
+    told = description.shorten_rows(unified_diff(before, after, "t")).split("\n")
     rows = [row for row in told if row.startswith(("+", "-")) and not row.startswith(("+++", "---"))]
     assert len(rows) == 2 and "content if keep else content.split" in rows[1] and "keep" not in rows[0]
     assert all(len(row) < 400 for row in rows)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from template_fix.training.answers import Said, shares
+from template_fix.training.answers import Answer, answer_shares
 
 TAGS = (("[THINK]", "[/THINK]"), ("<think>", "</think>"))
 
@@ -20,10 +20,10 @@ TAGS = (("[THINK]", "[/THINK]"), ("<think>", "</think>"))
     ],
 )
 def test_a_block_is_opened_closed_and_filled(prompt: str, text: str, told: tuple[int, ...]) -> None:
-    assert tuple(shares([Said(prompt, text)], TAGS).values()) == told
+    assert tuple(answer_shares([Answer(prompt, text)], TAGS).values()) == told
 
 
 def test_shares_are_of_all_answers() -> None:
-    found = shares([Said("", "<think>a</think>"), Said("", "b")], TAGS)
+    found = answer_shares([Answer("", "<think>a</think>"), Answer("", "b")], TAGS)
     assert found == {"reasoning_opened": 0.5, "reasoning_closed": 0.5, "reasoning_nonempty": 0.5}
-    assert shares([], TAGS) == {}
+    assert answer_shares([], TAGS) == {}

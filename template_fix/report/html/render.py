@@ -16,7 +16,16 @@ from template_fix.data.tally import Tally
 from template_fix.data.troubles.kinds import KINDS
 from template_fix.engine.compare import LABELS, Comparison
 from template_fix.report.findings import count, verdict
-from template_fix.report.html.views import Experiment, Found, Model, compared, experiment, model, pieces_of, text_of
+from template_fix.report.html.views import (
+    Experiment,
+    Found,
+    Model,
+    safe_pieces,
+    safe_text,
+    view_comparison,
+    view_experiment,
+    view_model,
+)
 from template_fix.report.terminal import Piece
 from template_fix.results import Failed, Outcome, Patched
 from template_fix.version import version
@@ -47,7 +56,7 @@ class Section(NamedTuple):
 def render_outcomes(outcomes: Sequence[Outcome]) -> str:
     """Return the page of a check or a patch of models."""
     what = "patch" if any(isinstance(each, Patched) for each in outcomes) else "check"
-    return _page(f"template-fix {what}", count(len(outcomes), "model"), [model(each) for each in outcomes])
+    return _render_page(f"template-fix {what}", count(len(outcomes), "model"), [view_model(each) for each in outcomes])
 
 
 def render_data(found: DataReport | Failed) -> str:
@@ -55,8 +64,10 @@ def render_data(found: DataReport | Failed) -> str:
     if isinstance(found, Failed):
         return render_outcomes([found])
     names = ", ".join(found.survey.names)
-    told = f"{text_of(names)}: {count(found.survey.before.rows, 'row')}"
-    return _page("template-fix check --data", told, [model(found.report)], list(_survey(found.survey)))
+    told = f"{safe_text(names)}: {count(found.survey.before.rows, 'row')}"
+    return _render_page(
+        "template-fix check --data", told, [view_model(found.report)], list(_survey_sections(found.survey))
+    )
 
 
 def render_run(found: RunReport | Failed) -> str:
@@ -66,11 +77,11 @@ def render_run(found: RunReport | Failed) -> str:
     config = found.config
     told = [f"Trained on: {config.trained}.", *(f"Not understood: {each}." for each in config.unread)]
     told += [f"Not read: {why}." for why in found.untold]
-    sections = [Section(f"A run of {config.trainer}", [pieces_of([Piece(each)]) for each in told])]
+    sections = [Section(f"A run of {config.trainer}", [safe_pieces([Piece(each)]) for each in told])]
     for survey in found.surveys:
-        named = text_of(", ".join(survey.names))
-        sections += [each._replace(title=f"{named}: {each.title}") for each in _survey(survey)]
-    return _page("template-fix check --config", text_of(config.file), [model(found.report)], sections)
+        named = safe_text(", ".join(survey.names))
+        sections += [each._replace(title=f"{named}: {each.title}") for each in _survey_sections(survey)]
+    return _render_page("template-fix check --config", safe_text(config.file), [view_model(found.report)], sections)
 
 
 def render_comparison(both: Comparison | Failed) -> str:
@@ -78,27 +89,27 @@ def render_comparison(both: Comparison | Failed) -> str:
     if isinstance(both, Failed):
         return render_outcomes([both])
     verdicts = [
-        pieces_of([Piece(f"{label}: {report.model}: ", "title"), *verdict(report)])
+        safe_pieces([Piece(f"{label}: {report.model}: ", "title"), *verdict(report)])
         for label, report in zip(LABELS, (both.base, both.tuned), strict=True)
     ]
-    sections = [Section("The two models", verdicts, findings=compared(both))]
+    sections = [Section("The two models", verdicts, findings=view_comparison(both))]
     for each in both.templates:
         told = each.failure or f"{each.otherwise:,} of {each.tried:,} conversations are printed otherwise"
-        shown = [experiment(evidence) for evidence in each.shown]
-        sections.append(Section(f"{text_of(each.variant)} template", [pieces_of([Piece(told)])], experiments=shown))
+        shown = [view_experiment(evidence) for evidence in each.shown]
+        sections.append(Section(f"{safe_text(each.variant)} template", [safe_pieces([Piece(told)])], experiments=shown))
     if both.tokens:
-        rows = [[pieces_of([Piece(cell)]) for cell in change] for change in both.tokens]
+        rows = [[safe_pieces([Piece(cell)]) for cell in change] for change in both.tokens]
         sections.append(Section("Tokens", columns=("token", *LABELS), rows=rows))
     if both.parts:
         sections.append(Section("tokenizer.json", [[Piece(f"They differ in {', '.join(both.parts)}.")]]))
-    return _page("template-fix compare", "what two models do otherwise", [], sections)
+    return _render_page("template-fix compare", "what two models do otherwise", [], sections)
 
 
-def _survey(survey: Survey) -> Iterator[Section]:
+def _survey_sections(survey: Survey) -> Iterator[Section]:
     yield Section("What is lost of the data", bars=_bars(survey.before))
     if survey.before.worst:
         names = ("row", "message", "characters lost", "what is lost")
-        yield Section("The rows that lose most", columns=names, rows=list(map(_worst, survey.before.worst)))
+        yield Section("The rows that lose most", columns=names, rows=list(map(_worst_row, survey.before.worst)))
     if survey.after is not None and survey.after.rows:
         yield Section("What the repaired template loses of these rows", bars=_bars(survey.after))
 
@@ -124,14 +135,14 @@ def _percent(part: int, whole: int) -> float:
     return round(100 * part / whole, 1) if whole else 0.0
 
 
-def _worst(row: DataRow) -> list[list[Piece]]:
+def _worst_row(row: DataRow) -> list[list[Piece]]:
     verdict = row.verdict
     lost = f"{verdict.reasoning_lost + verdict.answer_lost:,}"
     cells = (f"{row.file}:{row.number}", f"{verdict.cut_from}", lost)
-    return [*(pieces_of([Piece(cell)]) for cell in cells), pieces_of([Piece(verdict.cut, "lost")])]
+    return [*(safe_pieces([Piece(cell)]) for cell in cells), safe_pieces([Piece(verdict.cut, "lost")])]
 
 
-def _page(title: str, told: str, models: Sequence[Model], sections: Sequence[Section] = ()) -> str:
+def _render_page(title: str, told: str, models: Sequence[Model], sections: Sequence[Section] = ()) -> str:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 

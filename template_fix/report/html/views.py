@@ -13,8 +13,8 @@ from template_fix.engine.compare import Comparison
 from template_fix.report.diffs import readable_diff
 from template_fix.report.excerpts import highlight
 from template_fix.report.findings import by_gravity, describe_place, proof_lines, verdict
-from template_fix.report.pages import page
-from template_fix.report.terminal import Line, Piece, Style, conceal
+from template_fix.report.pages import load_page
+from template_fix.report.terminal import Line, Piece, Style, mask_pieces
 from template_fix.results import Evidence, Failed, Finding, Outcome, Patched, Place, Report
 from template_fix.text.display import cut, make_presentable
 
@@ -73,53 +73,55 @@ class Model(NamedTuple):
     templates: Sequence[tuple[str, list[Row]]] = ()
 
 
-def harmless(text: str) -> str:
+def make_harmless(text: str) -> str:
     """Return a text with its line ends, and every other invisible character spelled out; of a long one, both ends."""
     return "\n".join(make_presentable(row) for row in cut(text, _LONGEST).replace("\r\n", "\n").split("\n"))
 
 
-def pieces_of(pieces: Iterable[Piece]) -> list[Piece]:
+def safe_pieces(pieces: Iterable[Piece]) -> list[Piece]:
     """Return pieces of one text harmless and without secrets."""
-    return [Piece(harmless(piece.text), piece.style) for piece in conceal(list(pieces)) if piece.text]
+    return [Piece(make_harmless(piece.text), piece.style) for piece in mask_pieces(list(pieces)) if piece.text]
 
 
-def text_of(text: str) -> str:
+def safe_text(text: str) -> str:
     """Return one text harmless and without secrets."""
-    return "".join(piece.text for piece in pieces_of([Piece(text)]))
+    return "".join(piece.text for piece in safe_pieces([Piece(text)]))
 
 
-def of_line(line: Line) -> list[Piece]:
+def line_pieces(line: Line) -> list[Piece]:
     """Return a line of a report in pieces."""
-    return pieces_of(line.pieces)
+    return safe_pieces(line.pieces)
 
 
-def experiment(evidence: Evidence) -> Experiment:
+def view_experiment(evidence: Evidence) -> Experiment:
     """Return an experiment with what was lost and what is stray in styles of their own."""
     sides: tuple[tuple[str, str, tuple[str, ...], Style], ...] = (
         (evidence.labels[0], evidence.given, evidence.lost, "lost"),
         (evidence.labels[1], evidence.printed, evidence.stray, "stray"),
     )
-    texts = ((text_of(label), pieces_of(highlight(text, parts, style))) for label, text, parts, style in sides if text)
-    return Experiment(text_of(evidence.subject), tuple(texts))
+    texts = (
+        (safe_text(label), safe_pieces(highlight(text, parts, style))) for label, text, parts, style in sides if text
+    )
+    return Experiment(safe_text(evidence.subject), tuple(texts))
 
 
-def found(finding: Finding, sources: Mapping[tuple[str, str], str], fate: str = "") -> Found:
+def view_finding(finding: Finding, sources: Mapping[tuple[str, str], str], fate: str = "") -> Found:
     """Return a finding with the lines of its template around the place."""
     place = finding.place
     return Found(
         finding.code,
         finding.level.value,
-        text_of(finding.message),
-        text_of(describe_place(place)) if place else "",
-        text_of(finding.fix or ""),
-        page(finding.code).page,
-        [experiment(each) for each in finding.evidence],
-        _around(place, sources) if place else [],
+        safe_text(finding.message),
+        safe_text(describe_place(place)) if place else "",
+        safe_text(finding.fix or ""),
+        load_page(finding.code).page,
+        [view_experiment(each) for each in finding.evidence],
+        _rows_around(place, sources) if place else [],
         fate,
     )
 
 
-def _around(place: Place, sources: Mapping[tuple[str, str], str]) -> list[Row]:
+def _rows_around(place: Place, sources: Mapping[tuple[str, str], str]) -> list[Row]:
     source = sources.get((place.file, place.template or ""))
     if source is None or place.template_line is None:
         return []
@@ -131,21 +133,21 @@ def _rows(source: str, places: Iterable[Place]) -> Iterator[Row]:
     for number, text in enumerate(source.split("\n"), 1):
         place = at_fault.get(number)
         if place is None or place.template_column is None:
-            yield Row(number, pieces_of([Piece(text)]), False)
+            yield Row(number, safe_pieces([Piece(text)]), False)
             continue
         start = place.template_column - 1
         end = start + max(place.width, 1)
         parts = Piece(text[:start]), Piece(text[start:end], "error"), Piece(text[end:])
-        yield Row(number, pieces_of(parts), True)
+        yield Row(number, safe_pieces(parts), True)
 
 
-def model(outcome: Outcome) -> Model:
+def view_model(outcome: Outcome) -> Model:
     """Return what is shown of a check or a patch."""
     if isinstance(outcome, Failed):
-        return Model(text_of(outcome.model), [Piece("not read", "error")], text_of(outcome.message))
+        return Model(safe_text(outcome.model), [Piece("not read", "error")], safe_text(outcome.message))
     if isinstance(outcome, Patched):
-        return _patched(outcome)
-    return _checked(outcome)
+        return _view_patched(outcome)
+    return _view_checked(outcome)
 
 
 def sources_of(report: Report) -> dict[tuple[str, str], str]:
@@ -153,42 +155,44 @@ def sources_of(report: Report) -> dict[tuple[str, str], str]:
     return {(each.file, each.variant): each.source for each in report.templates if each.source}
 
 
-def _checked(report: Report) -> Model:
+def _view_checked(report: Report) -> Model:
     sources = sources_of(report)
     places: dict[tuple[str, str | None], list[Place]] = {}
     for place in filter(None, (each.place for each in report.findings)):
         places.setdefault((place.file, place.template), []).append(place)
     templates = [
-        (text_of(f"{variant} template in {file}"), _whole(source, places.get((file, variant), [])))
+        (safe_text(f"{variant} template in {file}"), _all_rows(source, places.get((file, variant), [])))
         for (file, variant), source in sources.items()
     ]
-    findings = [found(each, sources) for each in by_gravity(report.findings)]
-    return Model(text_of(report.model), pieces_of(verdict(report)), findings=findings, templates=templates)
+    findings = [view_finding(each, sources) for each in by_gravity(report.findings)]
+    return Model(safe_text(report.model), safe_pieces(verdict(report)), findings=findings, templates=templates)
 
 
-def _whole(source: str, places: Iterable[Place]) -> list[Row]:
+def _all_rows(source: str, places: Iterable[Place]) -> list[Row]:
     rows = [row for row, _ in zip(_rows(source, places), range(_MOST_LINES), strict=False)]
     left = source.count("\n") + 1 - len(rows)
     return [*rows, Row(len(rows) + 1, [Piece(f"… and {left:,} more lines", "dim")], False)] if left else rows
 
 
-def _patched(patched: Patched) -> Model:
+def _view_patched(patched: Patched) -> Model:
     result = patched.result
-    after = _checked(result.after)
+    after = _view_checked(result.after)
     left, sources = {finding.code for finding in result.after.findings}, sources_of(result.before)
-    gone = [found(each, sources, "gone") for each in by_gravity(result.before.findings) if each.code not in left]
-    repairs = [Repaired(text_of(each.title), text_of(each.why), ", ".join(each.codes), False) for each in result.kept]
+    gone = [view_finding(each, sources, "gone") for each in by_gravity(result.before.findings) if each.code not in left]
+    repairs = [
+        Repaired(safe_text(each.title), safe_text(each.why), ", ".join(each.codes), False) for each in result.kept
+    ]
     repairs += [
-        Repaired(text_of(each.repair.title), text_of(each.reason), ", ".join(each.repair.codes), True)
+        Repaired(safe_text(each.repair.title), safe_text(each.reason), ", ".join(each.repair.codes), True)
         for each in result.refused
     ]
     return Model(
         after.name,
-        pieces_of([*verdict(result.before), Piece("; after: "), *verdict(result.after)]),
+        safe_pieces([*verdict(result.before), Piece("; after: "), *verdict(result.after)]),
         findings=[*gone, *(each._replace(fate="left") for each in after.findings)],
         repairs=repairs,
         diff=_diff_rows(readable_diff(result)),
-        proof=[of_line(each) for each in proof_lines(result)] if result.kept else [],
+        proof=[line_pieces(each) for each in proof_lines(result)] if result.kept else [],
         templates=after.templates,
     )
 
@@ -198,11 +202,11 @@ _KINDS = {"+": "added", "-": "taken", "@": "hunk"}
 
 def _diff_rows(diff: str) -> list[tuple[str, str]]:
     rows = diff.removesuffix("\n").split("\n") if diff else []
-    return [("hunk" if row.startswith(("+++", "---")) else _KINDS.get(row[:1], ""), text_of(row)) for row in rows]
+    return [("hunk" if row.startswith(("+++", "---")) else _KINDS.get(row[:1], ""), safe_text(row)) for row in rows]
 
 
-def compared(both: Comparison) -> list[Found]:
+def view_comparison(both: Comparison) -> list[Found]:
     """Return the findings in two models, each with what became of it."""
     base, tuned = sources_of(both.base), sources_of(both.tuned)
     fates = (("added", both.added, tuned), ("inherited", both.inherited, tuned), ("repaired", both.repaired, base))
-    return [found(each, sources, fate) for fate, some, sources in fates for each in by_gravity(some)]
+    return [view_finding(each, sources, fate) for fate, some, sources in fates for each in by_gravity(some)]

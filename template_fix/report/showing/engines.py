@@ -14,7 +14,7 @@ from template_fix.bounds.limits import LimitExceeded, run_bounded
 from template_fix.conversations.builtin import Conversation
 from template_fix.jinja.renderer import Failure
 from template_fix.repair.minijinja import Minijinja, Refusal, installed_version
-from template_fix.report.showing.rendering import SECONDS, Shown, requests_of, show_printed
+from template_fix.report.showing.rendering import SECONDS, Shown, list_renderings, show_rendering
 from template_fix.text.display import UserError, one_line
 
 Engine = Literal["minijinja", "transformers.js"]
@@ -38,7 +38,7 @@ class EngineError(UserError):
     """Another engine isn't here, or doesn't answer; the message is one line that says what to do."""
 
 
-def show_in(
+def render_in_engine(
     engine: Engine, source: str, variables: Mapping[str, object], conversations: Sequence[Conversation]
 ) -> tuple[str, list[Shown]]:
     """Return the engine with its version, and what it prints of conversations. Raises EngineError."""
@@ -48,23 +48,27 @@ def show_in(
             raise EngineError("minijinja isn't installed: pip install 'template-fix[engines]'")
         try:
             return f"{engine} {version}", run_bounded(
-                _in_minijinja, source, variables, conversations, computing=SECONDS
+                _render_in_minijinja, source, variables, conversations, computing=SECONDS
             )
         except LimitExceeded as error:
             raise EngineError(f"minijinja was stopped: it {error}") from None
     package = _find_package()
     version = json.loads((package / "package.json").read_text(encoding="utf-8"))["version"]
-    return f"{engine} ({_PACKAGE} {version})", [_in_node(package, source, variables, each) for each in conversations]
+    return f"{engine} ({_PACKAGE} {version})", [
+        _render_in_node(package, source, variables, each) for each in conversations
+    ]
 
 
-def _in_minijinja(source: str, variables: Mapping[str, object], conversations: Sequence[Conversation]) -> list[Shown]:
+def _render_in_minijinja(
+    source: str, variables: Mapping[str, object], conversations: Sequence[Conversation]
+) -> list[Shown]:
     engine = Minijinja(source, variables)
 
     def render(*given: Any, **flags: Any) -> str | Failure:
         printed = engine.render(*given, **flags)
         return Failure(printed.reason) if isinstance(printed, Refusal) else printed
 
-    return [show_printed(render, each) for each in conversations]
+    return [show_rendering(render, each) for each in conversations]
 
 
 def _find_package() -> Path:
@@ -78,9 +82,9 @@ def _find_package() -> Path:
     return package
 
 
-def _in_node(package: Path, source: str, variables: Mapping[str, object], conversation: Conversation) -> Shown:
+def _render_in_node(package: Path, source: str, variables: Mapping[str, object], conversation: Conversation) -> Shown:
     given = {"tools": conversation.tools, "add_generation_prompt": False, **variables, **conversation.flags}
-    requests = [{**given, "messages": messages} for messages in requests_of(conversation)]
+    requests = [{**given, "messages": messages} for messages in list_renderings(conversation)]
     try:
         told = subprocess.run(
             ["node", f"--max-old-space-size={_MEGABYTES}", "--input-type=module", "--eval", _PROGRAM],
@@ -98,12 +102,12 @@ def _in_node(package: Path, source: str, variables: Mapping[str, object], conver
     if len(told) > _LARGEST:
         raise EngineError(f"node printed more than {_LARGEST >> 20} MB")
     try:
-        return run_bounded(_replayed, told, conversation, computing=SECONDS)
+        return run_bounded(_replay, told, conversation, computing=SECONDS)
     except LimitExceeded as error:
         raise EngineError(f"what node printed can't be shown: it {error}") from None
 
 
-def _replayed(told: bytes, conversation: Conversation) -> Shown:
+def _replay(told: bytes, conversation: Conversation) -> Shown:
     """Return what comes of renderings that were made, in the order in which they are asked for."""
     answers = (Failure(one_line(each["error"], 500)) if "error" in each else each["text"] for each in json.loads(told))
-    return show_printed(lambda *_, **__: next(answers), conversation)
+    return show_rendering(lambda *_, **__: next(answers), conversation)

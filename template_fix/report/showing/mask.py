@@ -49,7 +49,7 @@ def mask_all(
 
     ``tokenizer`` is the text of a tokenizer.json. Raises RenderError, and CheckpointError for a tokenizer.
     """
-    marked, note = _marked(source, variables, tags)
+    marked, note = _add_markers(source, variables, tags)
     if marked is None:
         return (), note
     try:
@@ -61,7 +61,7 @@ def mask_all(
     return tuple(masks), note
 
 
-def _marked(source: str, variables: Mapping[str, object], tags: tuple[str, str] | None) -> tuple[str | None, str]:
+def _add_markers(source: str, variables: Mapping[str, object], tags: tuple[str, str] | None) -> tuple[str | None, str]:
     """Return a template with generation markers and whose they are; None and the reason where it can have none."""
     try:
         made = run_bounded(markers, source, Setting(tuple(variables.items()), tags), computing=PATCH_SECONDS)

@@ -13,7 +13,7 @@ from template_fix.conversations.disguise import Disguise
 from template_fix.conversations.tags import USUAL
 from template_fix.jinja.renderer import REASONING_FIELDS, Failure, Message, Renderer, RenderError, prepare_messages
 from template_fix.jinja.templates import Template
-from template_fix.report.alignment import Run, align, put_on_words
+from template_fix.report.alignment import Run, align, disguise_words
 
 # Computing time for a conversation.
 SECONDS = 8.0
@@ -79,16 +79,16 @@ def _render_here(
     renderer = Renderer(source, variables)
     found = discover(renderer, Template(source).tree, tags)
     own = (found.open, found.close) if found else None
-    return own, [show_printed(renderer, each) for each in conversations or built_in(own or other)]
+    return own, [show_rendering(renderer, each) for each in conversations or built_in(own or other)]
 
 
-def show_printed(render: Render, conversation: Conversation) -> Shown:
-    """Return what ``render`` prints of a conversation, put beside what was said. Works as `requests_of` says."""
-    first, second, disguise = _both(conversation)
-    plain = _print(render, first, conversation)
+def show_rendering(render: Render, conversation: Conversation) -> Shown:
+    """Return what ``render`` prints of a conversation, put beside what was said. Works as `list_renderings` says."""
+    first, second, disguise = _with_disguise(conversation)
+    plain = _render_with_endings(render, first, conversation)
     if isinstance(plain, Failure):
         return Shown(conversation.title, failure=plain.reason)
-    named = _print(render, second, conversation)
+    named = _render_with_endings(render, second, conversation)
     # A template that treats some words differently prints another text: then the words themselves must do.
     if isinstance(named, _Printed) and disguise.fits(named.text, plain.text):
         said = [_text_of(message) for message in second]
@@ -99,19 +99,19 @@ def show_printed(render: Render, conversation: Conversation) -> Shown:
     return Shown(conversation.title, tuple(Turn(role, tuple(runs)) for role, runs in zip(roles, regions, strict=True)))
 
 
-def requests_of(conversation: Conversation) -> list[list[dict[str, object]]]:
-    """Return the messages of each rendering that `show_printed` asks for, in its order.
+def list_renderings(conversation: Conversation) -> list[list[dict[str, object]]]:
+    """Return the messages of each rendering that `show_rendering` asks for, in its order.
 
     It asks for the conversation and for its beginnings, and then for the same with its words in disguise, unless the
     first is refused.
     """
-    return [ready for messages in _both(conversation)[:2] for ready in _renderings(messages)]
+    return [ready for messages in _with_disguise(conversation)[:2] for ready in _renderings(messages)]
 
 
-def _both(conversation: Conversation) -> tuple[Sequence[Message], Sequence[Message], Disguise]:
+def _with_disguise(conversation: Conversation) -> tuple[Sequence[Message], Sequence[Message], Disguise]:
     """Return the messages of a conversation, and the same with their words in disguise."""
     disguise = Disguise()
-    disguised = [_with_texts(each, lambda text: put_on_words(text, disguise)) for each in conversation.messages]
+    disguised = [_with_texts(each, lambda text: disguise_words(text, disguise)) for each in conversation.messages]
     return conversation.messages, disguised, disguise
 
 
@@ -120,7 +120,7 @@ def _renderings(messages: Sequence[Message]) -> list[list[dict[str, object]]]:
     return [ready, *(ready[: number + 1] for number in range(len(ready)))]
 
 
-def _print(render: Render, messages: Sequence[Message], conversation: Conversation) -> _Printed | Failure:
+def _render_with_endings(render: Render, messages: Sequence[Message], conversation: Conversation) -> _Printed | Failure:
     whole, *beginnings = _renderings(messages)
     text = render(whole, conversation.tools, **conversation.flags)
     if isinstance(text, Failure):
@@ -144,17 +144,19 @@ def _text_of(message: Message) -> str:
 def _with_texts(message: Message, change: Callable[[str], str]) -> dict[str, object]:
     """Return the message with ``change`` made to each text in it, called in the order in which templates print them."""
     fields = [name for name in REASONING_FIELDS if message.get(name) is not None][:1]
-    changed = {name: _change(message[name], change) for name in (*fields, "content", "tool_calls") if name in message}
+    changed = {
+        name: _map_texts(message[name], change) for name in (*fields, "content", "tool_calls") if name in message
+    }
     rest = {name: value for name, value in message.items() if name not in REASONING_FIELDS}
     return {**rest, **changed}
 
 
-def _change(value: object, change: Callable[[str], str], key: str = "") -> object:
+def _map_texts(value: object, change: Callable[[str], str], key: str = "") -> object:
     if isinstance(value, str):
         # What kind of block or call it is, and which call an answer belongs to, is structure and not text.
         return value if key in ("type", "id") else change(value)
     if isinstance(value, list):
-        return [_change(item, change) for item in value]
+        return [_map_texts(item, change) for item in value]
     if isinstance(value, dict):
-        return {name: _change(item, change, name) for name, item in value.items()}
+        return {name: _map_texts(item, change, name) for name, item in value.items()}
     return value

@@ -14,7 +14,7 @@ from template_fix.conversations.builtin import Conversation, built_in
 from template_fix.conversations.tags import USUAL
 from template_fix.engine.patch import special_tokens
 from template_fix.jinja.renderer import RenderError
-from template_fix.report.showing.engines import Engine, show_in
+from template_fix.report.showing.engines import Engine, render_in_engine
 from template_fix.report.showing.mask import Masked, mask_all
 from template_fix.report.showing.rendering import SECONDS, Shown, render_all
 from template_fix.tokens.reasoning_tokens import listed, recorded_tags
@@ -71,14 +71,14 @@ def show(
     CheckpointError where there is no such template, RenderError as `render_all` does, with the file's name, and
     EngineError.
     """
-    copy, variables = _copy(checkpoint, variant), {**special_tokens(checkpoint), **(flags or {})}
+    copy, variables = _find_copy(checkpoint, variant), {**special_tokens(checkpoint), **(flags or {})}
     recorded = recorded_tags(checkpoint, (tags,) if tags else ())
     try:
         found, shown = render_all(copy.source, variables, conversations, tags, (*recorded, USUAL))
         made = Showing(checkpoint.name, copy.file, tuple(shown), variant=copy.variant)
         rows = conversations or built_in(found or (*recorded, USUAL)[0])
         if engine is not None:
-            made = _in_engine(made, engine, copy.source, variables, rows)
+            made = _show_in_engine(made, engine, copy.source, variables, rows)
         if mask:
             tokenizer = checkpoint.files.get(TOKENIZER)
             masks, why = mask_all(copy.source, variables, rows, tags, tokenizer, megabytes=_WHOLE_TOKENIZER)
@@ -90,17 +90,17 @@ def show(
     return replace(made, tags=tokens, note=note)
 
 
-def _in_engine(
+def _show_in_engine(
     made: Showing, engine: Engine, source: str, variables: Mapping[str, object], rows: Sequence[Conversation]
 ) -> Showing:
     """Return what another engine makes of the same conversations."""
-    version, shown = show_in(engine, source, variables, rows)
+    version, shown = render_in_engine(engine, source, variables, rows)
     pairs = zip(made.shown, shown, strict=True)
     otherwise = tuple(other.title for one, other in pairs if (one.text, one.failure) != (other.text, other.failure))
     return replace(made, shown=tuple(shown), engine=version, otherwise=otherwise)
 
 
-def _copy(checkpoint: Checkpoint, variant: str | None) -> TemplateCopy:
+def _find_copy(checkpoint: Checkpoint, variant: str | None) -> TemplateCopy:
     copies = checkpoint.templates
     if not copies:
         raise CheckpointError(f"{checkpoint.name}: no chat template here; template-fix explain TF101 says more")
@@ -119,7 +119,7 @@ def _tokens_of(checkpoint: Checkpoint, tags: Sequence[str]) -> tuple[tuple[TagTo
         return (), f"there is no {TOKENIZER} here, so how the tags become tokens can't be shown"
     try:
         tokens = run_bounded(
-            tag_tokens, checkpoint.files[TOKENIZER], tags, computing=SECONDS, megabytes=_WHOLE_TOKENIZER
+            find_tag_tokens, checkpoint.files[TOKENIZER], tags, computing=SECONDS, megabytes=_WHOLE_TOKENIZER
         )
         return tuple(tokens), None
     except CheckpointError as error:
@@ -128,7 +128,7 @@ def _tokens_of(checkpoint: Checkpoint, tags: Sequence[str]) -> tuple[tuple[TagTo
         return (), f"{TOKENIZER}: was stopped: to load it {error}"
 
 
-def tag_tokens(tokenizer: str, tags: Sequence[str]) -> list[TagTokens]:
+def find_tag_tokens(tokenizer: str, tags: Sequence[str]) -> list[TagTokens]:
     """Return how the text of a tokenizer.json reads each tag. Use it inside `limits.run_bounded`.
 
     Raises CheckpointError where the tokenizers library can't read it.
