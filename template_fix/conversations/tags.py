@@ -14,8 +14,11 @@ from dataclasses import dataclass
 _TAG = re.compile(r"[^\ud800-\udfff]{1,100}")
 # Words by which vendors name reasoning; a tag whose name holds one of them delimits it.
 REASONING = re.compile(r"think|thought|reason|analysis|inner|rationale|scratchpad|reflection|channel", re.IGNORECASE)
-# What models use as markup: <x>, </x>, <|x|>, <|x>, <x|>, [X], [/X], ◁x▷, and the fullwidth bars of DeepSeek.
-MARKUP = re.compile(r"<[|｜]?/?[\w:.▁ -]{1,40}[|｜]?>|\[/?[A-Z][A-Z_]{1,30}\]|◁/?\w{1,40}▷")
+# What models use as markup: <x>, </x>, <|x|>, <|x>, <x|>, <<x>>, [[x]], [X], [/X], ◁x▷, and DeepSeek's wide bars.
+MARKUP = re.compile(
+    r"<<[\w:./ -]{1,40}>>|\[\[[\w:./ -]{1,40}\]\]"
+    r"|<[|｜]?/?[\w:.▁ -]{1,40}[|｜]?>|\[/?[A-Z][A-Z_]{1,30}\]|◁/?\w{1,40}▷"
+)
 # A tag may be made of several: a mark, the name of what it opens or closes, and a mark (<|open|>think<|sep|>).
 NAMED = re.compile(rf"(?:{MARKUP.pattern})(?P<name>[\w -]{{1,40}})(?:{MARKUP.pattern})")
 

@@ -185,8 +185,9 @@ def _final(
 def _spreads_empty_block(before: Examination, after: Examination) -> bool:
     """Whether blocks that stood in front of some answer without reasoning come to stand in front of others."""
     plain = [probe for probe in before.probes.values() if probe.form == "plain"]
-    close = before.tags.close
-    return any(0 < str(before.text(probe)).count(close) < str(after.text(probe)).count(close) for probe in plain)
+    # A tag that ends other things too, such as <|end|>, tells of no block.
+    mark = before.tags.close if before.tags.paired else before.tags.open
+    return any(0 < str(before.text(probe)).count(mark) < str(after.text(probe)).count(mark) for probe in plain)
 
 
 class _Result(NamedTuple):

@@ -241,6 +241,19 @@ FAMILIES = {
         "{%- endfor %}\n"
         "{%- if add_generation_prompt %}{{- '<|model|>' }}{%- endif %}"
     ),
+    "channels in doubled brackets, whose prompt stops inside of one": (
+        "{%- for m in messages -%}\n"
+        "{%- if m.role == 'assistant' -%}\n"
+        "  {%- if m.thinking and (m.tool_calls or loop.last) -%}<<bot:notes>>{{ m.thinking }}<<over>>{%- endif -%}\n"
+        "  {%- if m.tool_calls -%}\n"
+        "    {%- for c in m.tool_calls -%}<<bot:call>>{{ c.function.arguments | tojson }}<<called>>{%- endfor -%}\n"
+        "  {%- else -%}<<bot:reply>>{{ m.content }}<<over>>\n"
+        "  {%- endif -%}\n"
+        "{%- else -%}<<{{ m.role }}>>{{ m.content }}<<over>>\n"
+        "{%- endif -%}\n"
+        "{%- endfor -%}\n"
+        "{%- if add_generation_prompt -%}<<bot:{%- endif -%}"
+    ),
 }
 
 
@@ -251,6 +264,11 @@ def test_a_family_of_its_own_is_repaired_whole(text: str) -> None:
     after = study(mended).examined
     assert count_wrong(after)[0] == 0
     assert not any(part.kind == "reasoning" for seen in after if after.owed(seen.probe) for part in seen.lost)
+
+
+def test_where_a_block_ends_as_everything_else_no_empty_one_is_told_of() -> None:
+    result = patched(FAMILIES["channels in doubled brackets, whose prompt stops inside of one"])
+    assert [repair for repair in result.kept if "empty block" in repair.why] == []
 
 
 @pytest.mark.slow
