@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from template_fix.conversations.disguise import Disguise, spell
 from template_fix.conversations.rows import ROLES, Row
-from template_fix.data.shapes.operations import drop_repeats, join, length, make_finder, recorded
-from template_fix.data.texts import Pairs, Text, mapped, spans
+from template_fix.data.shapes.operations import always_holds, drop_repeats, join, length, make_finder, recorded
+from template_fix.data.texts import Pairs, Text, find, mapped, spans
 from template_fix.data.troubles.calls import troubles_of_calls
 from template_fix.data.troubles.kinds import KINDS, Trouble
 from template_fix.data.troubles.reasoning import troubles_of_reasoning
@@ -25,7 +25,7 @@ from template_fix.jinja.renderer import Message
 
 # Shorter texts are found in others by chance.
 _TELLING = 16
-# After so many places that begin like a text and go on otherwise, it is looked for by a search that none can slow down.
+# After so many places that hold a word within another, all words are looked at.
 _PATIENCE = 16
 _WORD = re.compile(r"\w+")
 # So many words are looked for one by one.
@@ -147,25 +147,27 @@ def _blocks(content: list[Any]) -> Iterator[str]:
 
 
 def _plain(view: View, printed: str) -> bool:
-    """Whether every text of the turns is printed as it stands, as often as the row has it, and by chance of none."""
+    """Whether every text of the turns, or every stretch of them, is printed as it stands."""
     stripped = (text.strip() for fields in view.fields.values() for text, _ in fields)
     whole = drop_repeats(text for text in stripped if text)
-    if any(length(text) < _TELLING or view.template.has(text) for text in whole):
+    return _all_printed(view, printed, whole) or _all_printed(view, printed, [each.text for each in view.texts])
+
+
+def _all_printed(view: View, printed: str, texts: Sequence[str]) -> bool:
+    """Whether texts are all printed as often as the row has them, and none of them by chance."""
+    if any(length(text) < _TELLING or view.template.has(text) for text in texts):
         return False
-    return all(_count(printed, text) >= _count(view.said, text) for text in whole)
+    for text in texts:
+        said = _count(view.said, text)
+        if not (always_holds(printed, text) and said == 1) and _count(printed, text) < said:
+            return False
+    return True
 
 
 @recorded
 def _count(where: str, text: str) -> int:
-    """Return ``where.count(text)``, which looks at each letter of a text before it searches: long ones fit but once."""
-    if 2 * len(text) <= len(where):
-        return where.count(text)
-    at = where.find(head := text[:_TELLING])
-    for _ in range(_PATIENCE):
-        if at < 0 or where.startswith(text, at):
-            return int(at >= 0)
-        at = where.find(head, at + 1)
-    return where.count(text)
+    """Return ``where.count(text)``: long texts fit but once."""
+    return where.count(text) if 2 * len(text) <= len(where) else int(find(where, text) >= 0)
 
 
 def _losses(view: View, texts: Sequence[Text], printed: str) -> list[int]:

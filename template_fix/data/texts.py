@@ -19,6 +19,9 @@ Field = tuple[str, bool]
 _ANGULAR, _OTHER = re.compile(r"<[^\s<>]{1,60}>"), re.compile(r"\[/?[A-Z_]{2,30}\]|◁/?\w{1,30}▷")
 # So many are looked at one by one: a pattern goes through all letters between them.
 _FEW = 16
+# By so many letters a text is looked for; after so many places that begin like it and go on otherwise, by a search that
+# none can slow down.
+_HEAD, _PATIENCE = 16, 16
 # Where text stands within what is called as reasoning is, in a list of details or an object.
 _TEXT_KEYS = frozenset({"text", "content", "summary", "thinking", "reasoning"})
 # These are no fields of reasoning, whatever lies in them.
@@ -184,21 +187,37 @@ def _marks_of(text: str) -> list[tuple[str, int, int]]:
 
 
 def _angular(text: str) -> list[tuple[str, int, int]]:
-    if text.count("<") > _FEW:
-        return [(mark.group(), mark.start(), mark.end()) for mark in _ANGULAR.finditer(text)]
     found, at = list[tuple[str, int, int]](), text.find("<")
-    while at >= 0:
+    for _ in range(_FEW):
+        if at < 0:
+            return found
         end = at + 1
         if mark := _ANGULAR.match(text, at):
             end = mark.end()
             found.append((mark.group(), at, end))
         at = text.find("<", end)
-    return found
+    rest = _ANGULAR.finditer(text, at) if at >= 0 else ()
+    return [*found, *((mark.group(), mark.start(), mark.end()) for mark in rest)]
+
+
+def find(where: str, text: str, start: int = 0) -> int:
+    """Return ``where.find(text, start)``, which looks at each letter of a text before it searches."""
+    at = where.find(head := text[:_HEAD], start)
+    for _ in range(_PATIENCE):
+        if at < 0 or where.startswith(text, at):
+            return at
+        at = where.find(head, at + 1)
+    return where.find(text, at) if at >= 0 else at
 
 
 def count_mark(text: str, mark: str) -> int:
     """Return ``text.count(mark)``, for a mark that looks like markup by what is known of the text's markup."""
-    return sum(each == mark for each, _, _ in marks_of(text)) if _ANGULAR.fullmatch(mark) else text.count(mark)
+    return sum(each == mark for each, _, _ in marks_of(text)) if is_mark(mark) else text.count(mark)
+
+
+def is_mark(text: str) -> bool:
+    """Whether a text is found by `marks_of` wherever it stands in another."""
+    return bool(_ANGULAR.fullmatch(text))
 
 
 def _in_order(marks: Iterable[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
@@ -207,4 +226,10 @@ def _in_order(marks: Iterable[tuple[str, int, int]]) -> list[tuple[str, int, int
 
 @recorded
 def _placed(text: str, tags: Sequence[str]) -> list[tuple[str, int, int]]:
-    return [(tag, mark.start(), mark.end()) for tag in tags for mark in re.finditer(re.escape(tag), text)]
+    found: list[tuple[str, int, int]] = []
+    for tag in tags:
+        at = text.find(tag) if tag[0] in text else -1
+        while at >= 0:
+            found.append((tag, at, at + len(tag)))
+            at = text.find(tag, at + len(tag))
+    return found

@@ -33,6 +33,16 @@ def is_recording() -> bool:
     return bool(_runs)
 
 
+def is_fixed(value: Any) -> bool:
+    """Whether a recording is under way in which a value is the same for all rows."""
+    return bool(_runs) and not holds_placeholder(value)
+
+
+def always_holds(whole: str, part: str) -> bool:
+    """Whether a recording is under way that knows a text to hold another in each row."""
+    return bool(_runs) and isinstance(whole, Placeholder) and whole.run.always_holds(whole, part)
+
+
 def length(text: str) -> int:
     """Return ``len(text)``."""
     if not _runs or not isinstance(text, Placeholder):
@@ -61,8 +71,11 @@ def join(between: str, texts: Iterable[str]) -> str:
             merged[-1] += each
         elif between or type(each) is not str or each:
             merged.append(each)
+    if len(merged) == 1:
+        return cast(str, merged[0])
     form = f"{{}}.join(({', '.join(['{}'] * len(merged))},))"
-    return cast(str, _runs[-1].step(form, between, *merged, value=lambda: between.join(map(value_of, merged))))
+    made = _runs[-1].step(form, between, *merged, value=lambda: between.join(map(value_of, merged)))
+    return cast(str, _runs[-1].note_holds(made, *merged))
 
 
 def drop_repeats(values: Iterable[T]) -> list[T]:

@@ -21,6 +21,11 @@ def _passes_for(kind: type) -> Any:
     return property(lambda self: kind)
 
 
+# The methods that give a part of a text.
+_STRIPS = frozenset({"strip", "lstrip", "rstrip"})
+_PARTS = _STRIPS | {"removeprefix", "removesuffix"}
+
+
 class _Number(Placeholder):
     """A number of a row. It can be compared, and printed by itself or in JSON."""
 
@@ -51,6 +56,8 @@ class _Integer(Placeholder):
         return self._computed("+", other, lambda one, two: one + two)
 
     def __radd__(self, other: Any) -> Any:
+        if type(other) is int and not other:
+            return self
         return self._computed("+", other, lambda one, two: one + two, swapped=True)
 
     def __sub__(self, other: Any) -> Any:
@@ -118,7 +125,11 @@ def _method(name: str, *, splits: bool = False) -> Callable[..., Any]:
             raise Unmodelled(f"an operand of {name}")
         form = f"{{}}.{name}({', '.join(['{}'] * len(operands))})"
         if not splits:
-            return self.run.step(form, self, *operands, value=lambda: plain(self.value, *map(value_of, operands)))
+            made = self.run.step(form, self, *operands, value=lambda: plain(self.value, *map(value_of, operands)))
+            if name not in _PARTS:
+                return made
+            blank = name in _STRIPS and all(type(each) is str and not each.strip() for each in operands)
+            return self.run.note_part(made, self, stripped=blank, bare=name == "strip" and not operands)
         return self.run.step(form, self, *operands, value=lambda: _Split(plain(self.value, *operands)))
 
     return method
@@ -168,11 +179,14 @@ class _Text(_Sequence):
     def _added(self, one: Any, two: Any) -> Any:
         if not {type(one), type(two)} <= {str, _Text}:
             raise Unmodelled("a text and something else")
-        return self.run.step("({} + {})", one, two, value=lambda: value_of(one) + value_of(two))
+        made = self.run.step("({} + {})", one, two, value=lambda: value_of(one) + value_of(two))
+        return self.run.note_holds(made, one, two)
 
     def __contains__(self, other: Any) -> bool:
         if type(other) not in (str, _Text):
             raise Unmodelled("something in a text that is none")
+        if self.run.always_holds(self, other):
+            return True
         return cast(bool, self.run.step("({} in {})", other, self, value=lambda: value_of(other) in self.value))
 
     def __getitem__(self, key: Any) -> Any:
@@ -183,7 +197,8 @@ class _Text(_Sequence):
             raise Unmodelled("a slice of another kind")
         start, stop = ("" if each is None else "{}" for each in (key.start, key.stop))
         plain = slice(value_of(key.start), value_of(key.stop))
-        return self.run.step(f"{{}}[{start}:{stop}]", self, *ends, value=lambda: self.value[plain])
+        made = self.run.step(f"{{}}[{start}:{stop}]", self, *ends, value=lambda: self.value[plain])
+        return self.run.note_part(made, self)
 
 
 _KINDS: dict[Any, type[Placeholder]] = {

@@ -49,7 +49,7 @@ class Placeholder:
         raise AttributeError(name)
 
     def __bool__(self) -> bool:
-        return cast(bool, self.run.step("bool({})", self, value=lambda: bool(self.value)))
+        return cast(bool, self.run.step("({})", self, value=lambda: bool(self.value)))
 
     def __eq__(self, other: object) -> bool:
         return self._compared("==", other)
@@ -93,13 +93,13 @@ def _remade(kind: type, items: list[Any]) -> Any:
 
 
 class _Step(NamedTuple):
-    """One step of a program: the name that it gives a value, "" for a condition, what it says, and the names in it.
+    """One step of a program: the name that it gives a value, its line, and the names in it.
 
-    A condition is what must be false.
+    A condition gives none. Nor does what unpacks a value, which is a condition as well: of how much there is.
     """
 
-    name: str
-    says: str
+    gives: str
+    line: str
     uses: tuple[str, ...]
 
 
@@ -112,7 +112,13 @@ class Recording:
         self._constants: dict[str, Any] = {}
         self._names: dict[int, str] = {}
         self._known: dict[str, Any] = {}
-        self._leaves = 0
+        self._leaves = self._items = 0
+        # The texts that a text holds, and those that hold it, by names: what is known of every row.
+        self._inside: dict[str, set[str]] = {}
+        self._around: dict[str, str] = {}
+        # What texts were before white space at their ends was lost, and those that have none any more.
+        self._cores: dict[str, str] = {}
+        self._bare: set[str] = set()
 
     @property
     def steps(self) -> int:
@@ -134,13 +140,44 @@ class Recording:
         lines = [f" return {self._told(result, uses)}"]
         wanted = set(uses)
         for step in reversed(self._steps):
-            if not step.name or step.name in wanted:
+            if not step.gives or step.gives in wanted:
                 wanted.update(step.uses)
-                lines.append(f" {step.name} = {step.says}" if step.name else f" if {step.says}: return None")
+                lines.append(f" {step.line}")
         lines.append(f" [{', '.join(f't{number}' for number in range(self._leaves))}] = leaves")
         space = dict(self._constants)
         exec("\n".join(["def run(leaves):", *reversed(lines)]), space)
         return cast("Callable[[list[Any]], Any]", space["run"])
+
+    def note_holds(self, made: Any, *parts: Any) -> Any:
+        """Note that a text holds others, since it is made of them, and return it."""
+        if isinstance(made, Placeholder):
+            inside = self._inside.setdefault(made.name, {made.name})
+            for each in parts:
+                if isinstance(each, Placeholder):
+                    inside |= self._inside.get(each.name, {each.name})
+        return made
+
+    def note_part(self, made: Any, whole: Placeholder, *, stripped: bool = False, bare: bool = False) -> Any:
+        """Note that a text is a part of another, and return it.
+
+        It may have lost nothing but white space at its ends (``stripped``), and all of that (``bare``).
+        """
+        if isinstance(made, Placeholder):
+            self._around[made.name] = whole.name
+            if stripped:
+                self._cores[made.name] = self._cores.get(whole.name, whole.name)
+            if bare:
+                self._bare.add(made.name)
+        return made
+
+    def always_holds(self, whole: Placeholder, part: Any) -> bool:
+        """Whether a text holds another in each row, by what was noted."""
+        name = part.name if isinstance(part, Placeholder) else None
+        inside = self._inside.get(whole.name, {whole.name})
+        cores = {self._cores.get(each, each) for each in inside}
+        while name and not (name in inside or (name in self._bare and self._cores[name] in cores)):
+            name = self._around.get(name)
+        return name is not None
 
     def step(self, form: str, *operands: Any, value: Callable[[], Any]) -> Any:
         """Note an operation, which is its ``form`` with the operands put in, and return what it gives.
@@ -155,31 +192,45 @@ class Recording:
                 found = value()
             except Exception as error:
                 raise Unmodelled(f"it raises {type(error).__name__}") from None
-            self._known[says] = self._noted(says, found, tuple(uses), 0)
+            self._known[says] = self._noted(says, found, tuple(uses))
         return self._known[says]
 
-    def _noted(self, says: str, value: Any, uses: tuple[str, ...], depth: int) -> Any:
+    def _noted(self, says: str, value: Any, uses: tuple[str, ...]) -> Any:
         kind = type(value)
         if kind is bool:
-            self._add("", f"not {says}" if value else says, uses)
+            self._add("", f"if not {says}: return None" if value else f"if {says}: return None", uses)
             return value
         if value is None:
-            self._add("", f"{says} is not None", uses)
+            self._add("", f"if {says} is not None: return None", uses)
             return None
-        name = self._add(f"r{len(self._steps)}", says, uses)
-        if kind in self._kinds:
-            return self._kinds[kind](self, name, value)
-        if isinstance(value, (list, tuple)) and len(value) <= _MOST_ITEMS and depth < _DEEPEST:
-            self._add("", f"len({name}) != {len(value)}", (name,))
-            noted = [self._noted(f"{name}[{at}]", each, (name,), depth + 1) for at, each in enumerate(value)]
-            return _remade(kind, noted)
-        raise Unmodelled(f"a value of type {kind.__name__}")
+        if kind not in self._kinds and isinstance(value, (list, tuple)):
+            target, note = self._unpacked(value, 0)
+            self._add("", f"{target} = {says}", uses)
+            return note()
+        if kind not in self._kinds:
+            raise Unmodelled(f"a value of type {kind.__name__}")
+        if says in uses:  # it is unpacked already
+            return self._kinds[kind](self, says, value)
+        name = f"r{len(self._steps)}"
+        self._add(name, f"{name} = {says}", uses)
+        return self._kinds[kind](self, name, value)
 
-    def _add(self, name: str, says: str, uses: tuple[str, ...]) -> str:
+    def _unpacked(self, value: Any, depth: int) -> tuple[str, Callable[[], Any]]:
+        """Return the names that a value is unpacked to, and what notes its items once that is done."""
+        if type(value) in self._kinds or not isinstance(value, (list, tuple)):
+            self._items += 1
+            name = f"i{self._items}"
+            return name, lambda: self._noted(name, value, (name,))
+        if len(value) > _MOST_ITEMS or depth > _DEEPEST:
+            raise Unmodelled("a list that is too long or deep")
+        parts = [self._unpacked(each, depth + 1) for each in value]
+        names = ", ".join(name for name, _ in parts)
+        return f"[{names}]", lambda: _remade(type(value), [note() for _, note in parts])
+
+    def _add(self, gives: str, line: str, uses: tuple[str, ...]) -> None:
         if len(self._steps) >= _MOST_STEPS:
             raise Unmodelled("too many steps")
-        self._steps.append(_Step(name, says, uses))
-        return name
+        self._steps.append(_Step(gives, line, uses))
 
     def _told(self, value: Any, uses: list[str]) -> str:
         """Return a value, which may hold placeholders, as programs say it; ``uses`` gets the names that it needs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, NoReturn, cast
 
 from jinja2 import Environment, pass_eval_context
@@ -44,7 +45,14 @@ def _listed(function: Any) -> Callable[..., Any]:
 @recorded
 def _json(value: Any, *settings: Any) -> str:
     ensure_ascii, indent, separators, sort_keys = settings
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+    return _encoder(ensure_ascii, indent, separators, sort_keys).encode(value)
+
+
+@lru_cache(maxsize=16)
+def _encoder(
+    ensure_ascii: bool, indent: int | None, separators: tuple[str, str] | None, sort_keys: bool
+) -> json.JSONEncoder:
+    return json.JSONEncoder(ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
 def _tojson(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from template_fix.data.shapes.operations import drop_repeats, join, length, recorded
+from template_fix.data.shapes.operations import drop_repeats, is_fixed, join, length, recorded
 from template_fix.data.troubles.kinds import Trouble
 from template_fix.data.troubles.view import View
 from template_fix.jinja.renderer import REASONING_FIELDS, Message
@@ -84,7 +84,8 @@ def troubles_of_calls(view: View, printed: str) -> Iterator[Trouble]:
         yield from _old_calls(view, printed, names)
     if rich:
         yield from _versions(view, printed)
-    if (rich or view.row.tools) and ("null" in printed or "None" in printed):
+    # Where nothing of them differs from row to row, keys without a value are found faster than what is printed of them.
+    if (rich or view.row.tools) and (is_fixed(view.row.tools) or _prints_null(printed)):
         yield from _nulls(view, printed)
 
 
@@ -163,8 +164,12 @@ def _nulls(view: View, printed: str) -> Iterator[Trouble]:
         {key: filled(each, declared) if key == "tool_calls" else each for key, each in message.items()}
         for message in view.row.messages
     ]
-    if found and view.render(full, filled(view.row.tools, declared)) != printed:
+    if found and _prints_null(printed) and view.render(full, filled(view.row.tools, declared)) != printed:
         yield Trouble("nulls", found[0][0], f"{found[0][1]} is null")
+
+
+def _prints_null(printed: str) -> bool:
+    return "null" in printed or "None" in printed
 
 
 @recorded

@@ -10,7 +10,7 @@ from typing import cast
 from template_fix.conversations.rows import ROLES, names_reasoning
 from template_fix.conversations.tags import closings, pairs
 from template_fix.data.shapes.operations import drop_repeats, join, recorded, require
-from template_fix.data.texts import Pairs, Text, count_mark, fields_of, marks_of
+from template_fix.data.texts import Pairs, Text, count_mark, fields_of, find, is_mark, marks_of
 from template_fix.data.troubles.kinds import Trouble
 from template_fix.data.troubles.view import View
 
@@ -104,12 +104,12 @@ def _named(marks: tuple[str, ...]) -> list[tuple[str, str]]:
 @recorded
 def between(start: str, text: str, end: str, printed: str) -> bool:
     """Whether a text is printed between two tags, with nothing but white space beside it."""
-    at = printed.find(text)
+    at = find(printed, text)
     while at >= 0:
         behind = printed[at + len(text) : at + len(text) + len(end) + 20].lstrip()
         if behind.startswith(end) and printed[max(0, at - len(start) - 20) : at].rstrip().endswith(start):
             return True
-        at = printed.find(text, at + 1)
+        at = find(printed, text, at + 1)
     return False
 
 
@@ -132,10 +132,21 @@ def _says(view: View, text: str) -> int:
 def _unclosed(view: View, printed: str, number: int) -> Iterator[Trouble]:
     """Find blocks that a turn opens and doesn't close by the tag that belongs to it."""
     for text, _ in view.fields[number]:
+        if _is_one_block(text, (*view.template.own, *view.template.tags)):
+            continue
         for opening, at, near in open_blocks(text, (*view.template.own, *view.template.tags)):
             if text[at:].strip() in printed:
                 what = {"": "is never closed", opening: "is opened again"}.get(near, f"is closed by {near}")
                 yield Trouble("unclosed", number + 1, join("", [f"{opening} {what}: ", text[at : at + _SHOWN]]))
+
+
+def _is_one_block(text: str, tags: Pairs) -> bool:
+    """Whether a text has one block, with which it begins, and no other markup."""
+    marks = tuple(mark for mark, _, _ in marks_of(text))
+    if marks not in tags or not text.startswith(marks[0]):
+        return False
+    others = [pair[0] for pair in tags if pair != marks]
+    return not any(each in marks or (not is_mark(each) and each in text) for each in others)
 
 
 def open_blocks(text: str, tags: Pairs) -> list[tuple[str, int, str]]:
@@ -148,7 +159,8 @@ def open_blocks(text: str, tags: Pairs) -> list[tuple[str, int, str]]:
 
 @recorded
 def _open_blocks(text: str, tags: Pairs) -> list[tuple[str, int, str]]:
-    return list(_each_open_block(text, tags))
+    there = any(first in text for first in {"<", *(opening[:1] for opening, _ in tags)})
+    return list(_each_open_block(text, tags)) if there else []
 
 
 def _each_open_block(text: str, tags: Pairs) -> Iterator[tuple[str, int, str]]:

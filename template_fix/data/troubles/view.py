@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from copy import copy
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from template_fix.conversations.rows import Row
@@ -84,7 +84,15 @@ class RowTemplate:
 
 @recorded
 def _stands_in(source: str, pieces: frozenset[str], text: str) -> bool:
-    return (not pieces or len(text) < _PIECE or text[:_PIECE] in pieces) and text in source
+    if len(text) < _PIECE:
+        return _holds(source, text)
+    return (not pieces or text[:_PIECE] in pieces) and text in source
+
+
+@lru_cache(maxsize=1024)
+def _holds(source: str, text: str) -> bool:
+    """Whether a source holds a text that is short, such as the name of a tool, and comes often."""
+    return text in source
 
 
 class View:
