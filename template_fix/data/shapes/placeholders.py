@@ -128,8 +128,10 @@ def _method(name: str, *, splits: bool = False) -> Callable[..., Any]:
             made = self.run.step(form, self, *operands, value=lambda: plain(self.value, *map(value_of, operands)))
             if name not in _PARTS:
                 return made
-            blank = name in _STRIPS and all(type(each) is str and not each.strip() for each in operands)
-            return self.run.note_part(made, self, stripped=blank, bare=name == "strip" and not operands)
+            all_space = all(each is None for each in operands)
+            space = all_space or all(type(each) is str and not each.strip() for each in operands)
+            bare = name == "strip" and all_space
+            return self.run.note_part(made, self, stripped=name in _STRIPS and space, bare=bare)
         return self.run.step(form, self, *operands, value=lambda: _Split(plain(self.value, *operands)))
 
     return method
