@@ -52,7 +52,7 @@ def wanted_masks(template: Template, examined: Examination, arguments: type, end
     if SWITCH in undeclared(template.source):
         off = (probe for probe in examined.probes.values() if not probe.flags and not probe.legacy)
         more += (replace(probe, flags=((SWITCH, False),), ordinary=False) for probe in off)
-    return Mask(examined.enlarged(more), tuple(ends))
+    return Mask(examined, tuple(ends)).enlarged(more)
 
 
 def _prints_calls(examined: Examination, probe: Probe) -> bool:

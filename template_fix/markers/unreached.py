@@ -80,8 +80,8 @@ def enlarge_to_reach(traced: Traced, arguments: type) -> Traced:
 
 def _enlarged(traced: Traced, probes: Iterable[Probe]) -> Traced:
     """Return a traced template with those conversations, too, that reach something."""
-    more = list(_reaching(traced, probes))
-    return replace(traced, mask=Mask(traced.mask.examined.enlarged(more), traced.mask.ends)) if more else traced
+    more = list(_reaching(traced, traced.mask.as_taken(probes)))
+    return replace(traced, mask=traced.mask.enlarged(more)) if more else traced
 
 
 def _reaching(traced: Traced, probes: Iterable[Probe]) -> Iterator[Probe]:

@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import groupby, pairwise
 
 from template_fix.contract.examination import Examination, Observation
-from template_fix.conversations.probe import CALLS, Key, Probe
+from template_fix.conversations.probe import CALLS, Key, Probe, as_lists
 from template_fix.conversations.tags import closings
 from template_fix.jinja.renderer import REASONING_FIELDS, Failure
 from template_fix.text.edits import Span, common_prefix
@@ -36,6 +36,15 @@ class Mask:
 
     examined: Examination
     ends: tuple[str, ...] = ()
+
+    def enlarged(self, probes: Iterable[Probe]) -> Mask:
+        """Return the masks over a larger battery."""
+        return replace(self, examined=self.examined.enlarged(self.as_taken(probes)))
+
+    def as_taken(self, probes: Iterable[Probe]) -> Iterable[Probe]:
+        """Return conversations in the form in which the template takes contents."""
+        listed = any(each.listed for each in self.examined.probes.values())
+        return [as_lists(each) if listed and not each.text_lists else each for each in probes]
 
     def of(self, probe: Probe) -> tuple[Span, ...] | None:
         """Return what the model has to write of a conversation, turn by turn.

@@ -227,6 +227,87 @@ def test_what_nobody_reaches_inside_of_a_turn_is_marked_and_named(turn: str, nam
     assert_right(turns(turn), made.source)
 
 
+def test_a_template_that_takes_lists_of_text_blocks_alone_is_marked() -> None:
+    template = (
+        LOOP + "{{ '<|' + m.role + '|>\\n' }}{% for b in m.content or [] %}{{ b.text }}{% endfor %}"
+        "{% for c in m.tool_calls or [] %}{{ c.function.arguments | tojson }}{% endfor %}<|e|>"
+        + END.replace("<|a|>", "<|assistant|>")
+    )
+    assert_right(template, marked(template).source)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        pytest.param(
+            "{% macro turn(who, text, last) %}[{{ who }}]\n{{ text }}<|e|>{{ '' if last else '\n' }}{% endmacro %}"
+            + LOOP
+            + "{% if m.role == 'assistant' %}{% set text = m.content or '' %}{% for c in m.tool_calls or [] %}"
+            "{% set text = text ~ '<c>' ~ (c.function | tojson) ~ '</c>' %}{% endfor %}"
+            "{{ turn('bot', '<think>' ~ m.reasoning_content ~ '</think>' ~ text if m.reasoning_content else text,"
+            " loop.last) }}{% else %}{{ turn('human', m.content, loop.last) }}{% endif %}{% endfor %}"
+            "{% if add_generation_prompt %}\n[bot]\n{% endif %}",
+            id="turns are printed by a macro, and their end hangs on the last one",
+        ),
+        pytest.param(
+            "{% macro calls(all) %}{% for c in all %}<c>{{ c.function.name ~ (c.function.arguments | tojson) }}</c>"
+            "{% endfor %}{% endmacro %}"
+            + LOOP
+            + "{% if m.role == 'end' %}{% break %}{% endif %}"
+            "{% if m.role == 'system' and not loop.first %}{% continue %}{% endif %}"
+            "<|{{ {'user': 'U', 'assistant': 'A'}.get(m.role, 'X') }}|>"
+            "{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}"
+            "{{ m.content or '' }}{{ calls(m.tool_calls) if m.tool_calls else '' }}<|e|>{% endfor %}"
+            "{% if add_generation_prompt %}<|A|>{% endif %}",
+            id="a table of headers behind a break, and calls by a macro",
+        ),
+        pytest.param(
+            "{% set names = {'user': 'Person', 'assistant': 'Helper', 'system': 'Rules', 'tool': 'Output'} %}"
+            + LOOP
+            + "{% if loop.first %}{{ names[m.role] ~ ': ' }}{% endif %}"
+            "{% if m.role == 'assistant' and m.reasoning_content %}{{ '<think>' ~ m.reasoning_content ~ '</think>' }}"
+            "{% endif %}{{ m.content or '' }}{% for c in m.tool_calls or [] %}"
+            "{{ '|' ~ c.function.name ~ '|' ~ (c.function.arguments | tojson) }}{% endfor %}<|e|>"
+            "{% if loop.nextitem is defined %}{{ '\n' ~ names[loop.nextitem.role] ~ ': ' }}"
+            "{% elif add_generation_prompt %}{{ '\nHelper: ' }}{% endif %}{% endfor %}",
+            id="the header of the next turn stands behind each one",
+        ),
+        pytest.param(
+            "{% for m in messages if m.role == 'system' %}=S=\n{{ m.content }}\n{% endfor %}"
+            "{% for m in messages if m.role != 'system' %}{% if m.role != 'assistant' %}=U=\n{{ m.content }}{% else %}"
+            "=M={% if m.reasoning_content %}\n(( {{ m.reasoning_content }} )){% endif %}"
+            "{% if m.content %}\n{{ m.content }}{% endif %}{% for c in m.tool_calls or [] %}"
+            "\nCALL {{ c.function.name }} {{ c.function.arguments | tojson }}{% endfor %}\n<|e|>"
+            "{% endif %}\n{% endfor %}"
+            "{% if add_generation_prompt %}=M=\n{% endif %}",
+            id="two loops",
+        ),
+        pytest.param(
+            "{% for m in messages %}\n  {% if m.role == 'assistant' %}\n    <a>\n    {% if m.reasoning_content %}\n"
+            "      <think>{{ m.reasoning_content }}</think>\n    {% endif %}\n    {{ m.content }}\n"
+            "    {% for c in m.tool_calls or [] %}\n      <c>{{ c.function.arguments | tojson }}</c>\n    {% endfor %}"
+            "\n    <|e|>\n  {% else %}\n    <{{ m.role }}>\n    {{ m.content }}\n    </{{ m.role }}>\n  {% endif %}\n"
+            "{% endfor %}\n{% if add_generation_prompt %}\n    <a>\n{% endif %}\n",
+            id="indentation that is printed, too",
+        ),
+        pytest.param(
+            "{% set head = {'assistant': '⟪m⟫', 'user': '⟪u⟫', 'system': '⟪s⟫'} %}"
+            + LOOP
+            + "{% if m.role == 'tool' %}{% if loop.previtem.role != 'tool' %}{{ head['user'] ~ '\n' }}{% endif %}"
+            "{{ '<r>' ~ m.content ~ '</r>' }}{% if not loop.nextitem or loop.nextitem.role != 'tool' %}{{ '<|e|>\n' }}"
+            "{% endif %}{% else %}{{ head[m.role] ~ '\n' }}"
+            "{% if m.reasoning_content %}{{ '<think>' ~ m.reasoning_content ~ '</think>' }}{% endif %}"
+            "{{ m.content or '' }}{% for c in m.tool_calls or [] %}{{ '\n' ~ (c.function | tojson) }}{% endfor %}"
+            "{{ '<|e|>\n' }}{% endif %}{% endfor %}"
+            "{% if add_generation_prompt %}{{ head['assistant'] ~ '\n' }}{% endif %}",
+            id="results grouped in a turn of the user's",
+        ),
+    ],
+)
+def test_unusual_templates_are_marked(template: str) -> None:
+    assert_right(template, marked(template).source)
+
+
 def test_what_may_be_another_message_is_refused_by_name() -> None:
     turn = (
         "{{ '<|a|>\\n' + (m.content or '') }}"
