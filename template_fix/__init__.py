@@ -2,8 +2,8 @@
 
     from template_fix import check, patch, push
 
-Each does what the command of its name does, and returns a value or raises a `UserError`, whose message is one line.
-Whatever else can be raised is here by its name, too.
+Each function does the same as the command with its name. It returns a value, or raises a `UserError`, whose message is
+one line. All other errors that can be raised are exported here, too.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name when it is asked for: the command line is to answer before all of it would be there."""
+    """Import a public name on first use: importing all of them would delay the command line."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

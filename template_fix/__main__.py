@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-# Python puts the working directory in front of its path, which may be a model's: from here on, no module is taken from
-# it. This one already was, where there is a template_fix in it; SECURITY.md tells how to rule that out as well.
+# Python puts the working directory first on its path. It may be a model's directory, so no module is imported from it
+# from here on. This package itself may have been, if the directory has a template_fix: SECURITY.md says how to avoid
+# it.
 if not getattr(sys.flags, "safe_path", False) and sys.path and sys.path[0] in ("", os.getcwd()):
     del sys.path[0]
 

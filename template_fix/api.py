@@ -1,4 +1,4 @@
-"""The library: one function for each command, which returns a value or raises an error of one line."""
+"""The library: one function for each command; it returns a value, or raises an error whose message is one line."""
 
 from __future__ import annotations
 
@@ -37,11 +37,13 @@ def check(
     revision: str | None = None,
     tokens: str | None = None,
 ) -> Report:
-    """Return what is wrong with a model: the path of a directory, or a repository on the Hub at ``revision``.
+    """Check a model and return a Report with its findings; nothing is changed.
 
-    ``tokens`` names another one, whose tokenizer is lent to a template by itself: what is wrong with that is its own.
+    ``model`` is the path of a directory, of a template's own file or of a GGUF file, or a repository on the Hub, at the
+    branch, tag or commit ``revision`` (by default its main branch). ``tokens`` names another model whose tokenizer is
+    used with a template that has none; findings about that tokenizer are left out.
 
-    Raises CheckpointError where its files can't be read, and HubError where the Hub doesn't hand them out.
+    Raises CheckpointError if the files can't be read, and HubError if they can't be fetched.
     """
     from template_fix.engine.patch import check as check_one
 
@@ -49,7 +51,7 @@ def check(
 
 
 def _limit_to_template(options: Options | None, tokens: str | None) -> Options | None:
-    """Return options that look at a template alone where it was lent a tokenizer."""
+    """Return options without the rules on tokens and files if the tokenizer is a lent one."""
     if tokens is None:
         return options
     from template_fix.rules import AGREEMENT_RULES, TOKEN_RULES, codes
@@ -65,9 +67,9 @@ def compare(
     *,
     revisions: tuple[str | None, str | None] = (None, None),
 ) -> Comparison:
-    """Return what two models do otherwise, each named as in `check`: conversations, tokens, and what is wrong.
+    """Compare two models, named as in `check`: rendered conversations, tokens, and findings. Nothing is changed.
 
-    ``revisions`` are those of repositories on the Hub. Raises as `check` does.
+    ``revisions`` are the revisions of ``base`` and of ``tuned`` on the Hub. Raises as `check` does.
     """
     from template_fix.engine.compare import compare as compare_both
 
@@ -83,13 +85,15 @@ def row_check(
     revision: str | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> RowCheck:
-    """Return the check of a model's training rows: a function from a batch of columns to a batch of columns.
+    """Return a function that checks training rows: it takes a batch of columns and returns a batch of new columns.
 
-    ``dataset.map(row_check("MODEL"), batched=True)`` runs it, and Ray's ``map_batches``. What it adds is described at
-    `losses.Verdict`. ``columns`` tells which column holds what (``{"messages": "dialog"}``) where they go by other
-    names than ``messages``, ``conversations``, ``prompt``, ``completion``, ``tools`` and ``chat_template_kwargs``.
+    Use it as ``dataset.map(row_check("MODEL"), batched=True)``, or with Ray's ``map_batches``. A batch maps column
+    names to lists or arrays of equal length. The new columns have one value for each row; `losses.Verdict` describes
+    them. ``columns`` maps a column's meaning to its name in the data, such as ``{"messages": "dialog"}``; it is needed
+    if the names aren't ``messages``, ``conversations``, ``prompt``, ``completion``, ``tools`` and
+    ``chat_template_kwargs``.
 
-    Raises as `check` does, and CheckpointError where there is no template to render rows with.
+    Raises as `check` does, and CheckpointError if the model has no chat template.
     """
     from template_fix.data.check import row_check_of
 
@@ -105,9 +109,9 @@ def check_data(
     wish: DataWish | None = None,
     on_batch: Callable[[Batch], None] | None = None,
 ) -> DataReport:
-    """Return what is wrong with a model and what it loses of training data.
+    """Check a model and its training data: what its template loses of the rows, as it is and repaired.
 
-    ``on_batch`` is called with each batch of rows that is done. Raises as `row_check` does, and DataError where the
+    ``on_batch`` is called with each batch of rows when it is done. Raises as `row_check` does, and DataError if the
     data can't be read.
     """
     from template_fix.data.check import check_data as check_one
@@ -125,9 +129,9 @@ def check_run(
     rows: tuple[int | None, int | None] = (None, None),
     on_batch: Callable[[Batch], None] | None = None,
 ) -> RunReport:
-    """Return what a training run would lose, as its trainer's file (`runs.config.read_config`) tells of it.
+    """Check what a training run would lose; ``config`` is its trainer's file, read by `runs.config.read_config`.
 
-    ``model`` is looked at in place of the one that the file names; ``rows`` are how many of each data set are taken
+    ``model`` replaces the model that the file names. ``rows`` are two limits for each data set: how many rows are taken
     from the beginning, and how many at random. Raises as `check_data` does.
     """
     from template_fix.data.runs.check import check_run as check_one
@@ -138,7 +142,7 @@ def check_run(
 
 
 def _find_template(named: str) -> tuple[str, str]:
-    """Return the template that a trainer's file names: its text itself, a file's, or another model's."""
+    """Return the file name and text of the template in a trainer's file: a text, a path, or another model's name."""
     if "{%" in named or "{{" in named:
         return JINJA, named
     copy = open_model(named).checkpoint.copy_for(TRANSFORMERS)
@@ -156,12 +160,12 @@ def patch(
     write: bool = True,
     tokens: str | None = None,
 ) -> Patched:
-    """Repair a model: in place, or into the directory ``output``, or in memory alone where ``write`` is false.
+    """Repair a model: in place, into the directory ``output``, or only in memory if ``write`` is false.
 
-    A template that stdin holds (``-``) has no place: it is repaired in memory, and counts as written. The repair of a
-    GGUF file is a new file, ``output``.
+    ``model``, ``revision`` and ``tokens`` are as in `check`. A template from stdin (``-``) is repaired in memory, and
+    its text is in the result. For a GGUF file, ``output`` is the name of a new file.
 
-    Raises CheckpointError and HubError as `check` does, and WriteError where the files can't be written.
+    Raises CheckpointError and HubError as `check` does, and WriteError if the files can't be written.
     """
     options, model = _limit_to_template(options, tokens) or Options(), os.fspath(model)
     if output == "":
@@ -219,7 +223,7 @@ def _patch_in_place(model: str, revision: str | None, options: Options, tokens: 
         )
     if is_gguf(Path(model)):
         raise CheckpointError(f"{model}: a GGUF file isn't patched in place; name a copy with --output NEW{SUFFIX}")
-    # What a killed run has decided must be finished before the files are read.
+    # If a run was killed while it moved files, that must be completed before the files are read.
     folder = folder_of(model)
     if model:
         recover(folder)
@@ -229,9 +233,9 @@ def _patch_in_place(model: str, revision: str | None, options: Options, tokens: 
 
 
 def undo(directory: str) -> tuple[str, ...]:
-    """Take the last patch of a directory, or of a template file, back and return the files restored.
+    """Undo the last patch of a directory or of a template's own file; return the names of the restored files.
 
-    Raises WriteError where that can't be done.
+    Raises WriteError if there is nothing to undo, or a file was changed since.
     """
     from template_fix.disk.replace import undo as undo_one
 
@@ -254,13 +258,14 @@ def show(
     mask: bool = False,
     tokens: str | None = None,
 ) -> Showing:
-    """Return what a model's template makes of the conversation in the file ``messages``, or of the built-in one.
+    """Render a conversation with a model's template: the one in the file ``messages``, or the built-in ones.
 
-    It may be a row of training data as well, of ``source`` the one with the number ``row``, with ``columns`` as in
-    `row_check`. ``variant`` names the template, ``flags`` are variables of it. ``engine`` is another one to render
-    with; with ``mask`` come the tokens, and which of them are trained on. Raises as `check` does, ConversationError for
-    a file that holds no conversation, DataError for data, RenderError for a template that can't be run, and EngineError
-    for an engine that isn't there.
+    With ``source`` it is row number ``row`` (from 1) of training data, with ``columns`` as in `row_check`. ``variant``
+    names the template, ``tags`` are its reasoning tags, ``flags`` are template variables. ``engine`` renders in place
+    of transformers. With ``mask`` the result has the tokens, and which of them are trained on.
+
+    Raises as `check` does, ConversationError if the file holds no conversation, DataError if the row can't be read,
+    RenderError if the template can't be run, and EngineError if the engine isn't installed.
     """
     from template_fix.conversations.builtin import read_conversation
     from template_fix.report.showing.show import show as show_one
@@ -288,14 +293,15 @@ def push(
     dry_run: bool = False,
     confirm: Callable[[Plan, str], bool] | None = None,
 ) -> Pushed:
-    """Share a repaired tokenizer: as a commit or a pull request on its own model, or as a repository of one's own.
+    """Share a repaired tokenizer on the Hub: as a commit or pull request on its own model, or as a new repository.
 
-    ``source`` is a patched directory, or a repository, which is checked and repaired on the way. ``confirm`` is asked,
-    with the reason, before anything is written to a repository that isn't the user's own, or that holds another
-    tokenizer; without it, nobody is. A ``dry_run`` writes nothing and needs no token.
+    ``source`` is a patched directory, or a repository at ``revision``, which is checked and repaired first. ``to`` is
+    the repository to write to. ``confirm`` is called with the plan and the reason before anything is written to a
+    repository that isn't the user's own, or that holds another tokenizer; if it returns false, nothing is sent. Without
+    ``confirm`` nobody is asked. A ``dry_run`` writes nothing and needs no token.
 
-    Raises PushError where it should not be pushed, Moved where the repository has changed meanwhile, HubError where
-    the Hub doesn't do it, and CheckpointError where the files can't be read.
+    Raises PushError if it should not be pushed, Moved if the repository has changed meanwhile, HubError if a request
+    to the Hub fails, and CheckpointError if the files can't be read.
     """
     from template_fix.share.plan import PushRequest
     from template_fix.share.push import push as push_one

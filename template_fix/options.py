@@ -1,4 +1,4 @@
-"""What the user asked for."""
+"""The user's options for a check or a patch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Flags = tuple[tuple[str, object], ...]
 
 
 class UnknownCodeError(UserError, ValueError):
-    """No rule has this code; the message names those that are near."""
+    """No rule has this code; the message names similar codes."""
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,14 @@ class Options:
     """What to look for and how to repair it.
 
     ``select`` and ``ignore`` take a code or the beginning of one (``"TF301"``, ``"TF2"``), or several; none selected
-    means all, and UnknownCodeError is raised for a code that no rule has. ``default`` is what an absent
-    ``preserve_thinking`` shall mean: ``preserve`` or ``original``. ``tags`` override the reasoning tags that are found;
-    ValueError is raised for a pair that can't be told apart from other text. ``mark`` asks for generation markers,
-    which are never put in otherwise, ``engines`` for what other engines make of a template. ``flags`` are template
-    variables that the training, or whoever serves the model, is going to pass: all is judged with them.
-    ``plain`` are other tokens that decoding shall keep, such as ``<answer>``, each with the tag that closes it.
-    ``comments``: what a template's own comments ignore is a note; a template may be a stranger's, so none counts else.
-    ``cache``: what a former run found out about the same template need not be found out again.
+    means all, and UnknownCodeError is raised for a code that no rule has. ``default`` is what a repaired template does
+    if ``preserve_thinking`` isn't passed: ``preserve`` or ``original``. ``tags`` replace the reasoning tags that are
+    found; ValueError is raised for an empty tag, and if both are equal. ``mark`` inserts generation markers.
+    ``engines`` tries the template in other engines. ``flags`` are template variables that the training or the server
+    will pass: the template is judged with them. ``plain`` are other tokens that decoding should keep, such as
+    ``<answer>``, each with its closing tag. ``comments`` accepts the template's own comments: findings that they ignore
+    become notes. It is off by default, since a stranger may have written the template. ``cache`` uses the results of
+    earlier runs for the same template.
     """
 
     select: str | Iterable[str] = frozenset()
@@ -59,9 +59,9 @@ class Options:
 
 
 def parse_codes(given: str | Iterable[str]) -> frozenset[str]:
-    """Return codes and beginnings of codes as the rules write them; raises UnknownCodeError.
+    """Return codes, or beginnings of codes, in capital letters. Raises UnknownCodeError if no rule has one.
 
-    Each text may name several, with commas between them.
+    Each text may hold several codes with commas between them.
     """
     texts = [given] if isinstance(given, str) else given
     wanted = frozenset(code.strip().upper() for text in texts for code in text.split(",") if code.strip())
@@ -72,12 +72,12 @@ def parse_codes(given: str | Iterable[str]) -> frozenset[str]:
 
 
 def rule_codes() -> list[str]:
-    """Return the codes of all rules, by the names of their files: no rule has to be imported for that."""
+    """Return the codes of all rules. They are read from file names, so that no rule has to be imported."""
     return sorted(path.name[:5].upper() for path in Path(__file__).parent.glob("rules/*/tf[0-9]*_*.py"))
 
 
 def describe_unknown_code(code: str) -> str:
-    """Return what to say of a code that no rule has."""
+    """Return the message for a code that no rule has."""
     from difflib import get_close_matches
 
     near = get_close_matches(code.upper(), rule_codes(), n=3, cutoff=0.5)
@@ -86,13 +86,13 @@ def describe_unknown_code(code: str) -> str:
 
 
 def default_for_push(create_pr: bool) -> str:
-    """Return what an absent ``preserve_thinking`` means in a repair that is shared: maintainers keep their prompts."""
+    """Return the default of ``preserve_thinking`` for a push: a pull request must not change the prompts of users."""
     return "original" if create_pr else "preserve"
 
 
 def check_tags(opening: str, closing: str) -> None:
-    """Raise ValueError where two texts can't be a pair of reasoning tags."""
+    """Raise ValueError if two texts can't be a pair of reasoning tags."""
     if not opening.strip() or not closing.strip():
-        raise ValueError("a reasoning tag is a text that isn't empty nor white space alone")
+        raise ValueError("a reasoning tag must not be empty or only white space")
     if opening == closing:
-        raise ValueError(f"the tag that closes reasoning has to differ from {opening}, which opens it")
+        raise ValueError(f"the closing tag must differ from the opening tag {opening}")

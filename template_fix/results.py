@@ -1,4 +1,4 @@
-"""What a check and a patch come to: findings, repairs and reports, plain values that can be told in any format."""
+"""The results of a check and a patch: findings, repairs and reports, as plain values for any output format."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from template_fix.text.display import cut
 from template_fix.text.edits import Edit, Span, differing_spans
 from template_fix.text.html import escape_text, tag_parts
 
-# How much of a text is shown in a notebook.
+# The most characters of a text that a notebook shows.
 _SHOWN = 4_000
-# How far in front of what differs a text is shown, at most.
+# The most characters that are shown in front of a difference.
 _BESIDE = 200
 
 
@@ -28,7 +28,7 @@ class Level(str, Enum):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a finding is.
+    """The place of a finding.
 
     ``file`` is relative to the model directory, ``line`` and ``column`` count from 1 in that file. For a template,
     ``template`` names the variant (``default``, ``tool_use``, …), ``template_line`` and ``template_column`` count in
@@ -51,7 +51,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Evidence:
-    """One experiment: what went in, what came out, and what of it was lost.
+    """One experiment: the input, the output, and what was lost between them.
 
     ``subject`` says in a few words what was tried, ``given`` is the input as text, ``printed`` the output, ``lost``
     the parts of ``given`` that are missing from ``printed``, ``stray`` the parts of ``printed`` that shouldn't be.
@@ -67,7 +67,7 @@ class Evidence:
 
 
 def compare_texts(subject: str, one: str, other: str, labels: tuple[str, str]) -> Evidence:
-    """Return the experiment that gave two texts, with the part in which they differ as what is lost, and stray."""
+    """Return an experiment that compares two outputs; where they differ, ``one`` has ``lost``, ``other`` ``stray``."""
     lost, stray = (
         _differing_part(text, span) for text, span in zip((one, other), differing_spans(one, other), strict=True)
     )
@@ -75,7 +75,7 @@ def compare_texts(subject: str, one: str, other: str, labels: tuple[str, str]) -
 
 
 def _differing_part(text: str, span: Span) -> tuple[str, ...]:
-    """Return a part of a text, from so far in front of it that it stands nowhere before; nothing of an empty one."""
+    """Return the text of ``span``, with text in front of it until it is unique in ``text``; () for an empty span."""
     if span.start == span.end:
         return ()
     starts = range(span.start, max(span.start - _BESIDE, -1), -1)
@@ -87,9 +87,9 @@ def _differing_part(text: str, span: Span) -> tuple[str, ...]:
 class Finding:
     """One thing that is wrong, as a rule reports it.
 
-    ``message`` is one sentence that a stranger understands, ``fix`` one sentence on what to do about it, or None
-    where nothing can be done by an edit. ``patch_with`` are the options with which ``patch`` looks for a repair of it,
-    "" where it needs none, None where it doesn't.
+    ``message`` is one sentence for readers who don't know this program. ``fix`` is one sentence on what to do, or None
+    if no edit helps. ``patch_with`` are the options that ``patch`` needs to look for a repair, "" if it needs none, and
+    None if it never looks for one.
     """
 
     code: str
@@ -102,7 +102,7 @@ class Finding:
 
     @property
     def fingerprint(self) -> str:
-        """What stays the same of a finding where lines move: its code, its file and template, and the line at fault."""
+        """A digest of code, file, template and the text of the line at fault; it stays the same if lines move."""
         place = self.place or Place("")
         said = (self.code, place.file, place.template or "", (place.source or "").strip())
         return sha256("\0".join(said).encode("utf-8", "surrogatepass")).hexdigest()[:20]
@@ -110,7 +110,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class NotRendered:
-    """A template's reason for refusing conversations, and those, in words."""
+    """A template's reason for refusing conversations, and descriptions of these conversations."""
 
     reason: str
     conversations: tuple[str, ...]
@@ -126,15 +126,14 @@ class Unevaluated:
 
 @dataclass(frozen=True)
 class TemplateSummary:
-    """What was learned about one chat template.
+    """Facts about one chat template.
 
-    ``tags`` are its reasoning delimiters, as pairs of opening and closing text; ``reasoning`` tells whether the
-    template has any notion of reasoning; of ``probes`` conversations it rendered ``accepted``, and ``refused``
-    has the others by the reason. Where a repair was looked for, its conversations took ``exercised``
-    of the template's ``tests`` both ways. ``versions`` says, a sentence each, what one of transformers 4.57 and 5 loses
-    that the other prints. ``forms`` are those that the template refuses as a whole, such as a system prompt, and
-    ``fitting`` of its conversations are of none of these. ``unevaluated`` are the rules that could not be asked.
-    ``source`` is its text.
+    ``tags`` are its reasoning tags, as pairs of opening and closing text; ``reasoning`` says whether the template knows
+    reasoning at all. Of ``probes`` conversations it rendered ``accepted``, and ``refused`` has the others by reason. If
+    a repair was looked for, the conversations took ``exercised`` of the template's ``tests`` both ways. ``versions``
+    are sentences on what one of transformers 4.57 and 5 loses and the other prints. ``forms`` are the forms of
+    conversations that the template refuses as a whole, such as a system prompt; ``fitting`` conversations have none of
+    these. ``unevaluated`` are the rules that could not be applied. ``source`` is its text.
     """
 
     file: str = ""
@@ -154,20 +153,20 @@ class TemplateSummary:
 
     @property
     def unjudged(self) -> str:
-        """Why nothing can be said of the template's reasoning, "" where it was tried."""
+        """Why the template's reasoning could not be judged, "" if it was."""
         if self.probes and not self.reasoning:
             return "no reasoning tags were found in the template"
         return "the template refuses most of the conversations" if self.mostly_refused else ""
 
     @property
     def mostly_refused(self) -> bool:
-        """Whether more conversations were refused than rendered, without those of a form that is refused as a whole."""
+        """Whether more conversations were refused than rendered; forms that are refused as a whole don't count."""
         return self.accepted * 2 < (self.fitting or self.probes)
 
 
 @dataclass(frozen=True)
 class Report:
-    """What ``check`` has to say of one model; ``findings`` are in the order of their codes and places.
+    """The result of ``check`` for one model; ``findings`` are in the order of their codes and places.
 
     ``revision`` is the commit that was looked at where the model lies on the Hub, None where it is a directory.
     ``known`` are findings that a baseline has, and that count no more. ``unevaluated`` are the rules on files and
@@ -183,12 +182,12 @@ class Report:
 
     @property
     def unjudged(self) -> tuple[str, ...]:
-        """Why there is no verdict on the reasoning of templates: without a trial nothing is right or wrong."""
+        """Why the reasoning of some templates could not be judged."""
         return tuple(dict.fromkeys(filter(None, (template.unjudged for template in self.templates))))
 
     @property
     def verdict(self) -> str:
-        """What it comes to: ``2 errors, 1 note``."""
+        """The verdict in words, such as ``2 errors, 1 note``."""
         counts = [(sum(finding.level is level for finding in self.findings), level.value) for level in Level]
         parts = [f"{number} {noun}{'s' * (number != 1)}" for number, noun in counts if number]
         nothing = "nothing new" if self.known else "nothing wrong"
@@ -203,7 +202,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Failed:
-    """A model that could not be worked on, and why, in one line."""
+    """A model that could not be checked or patched, and why, in one line."""
 
     model: str
     message: str
@@ -222,9 +221,9 @@ class Target(str, Enum):
 class Repair:
     """Edits that belong together and are kept or refused as one.
 
-    ``codes`` are what it resolves; of a repair that was refused, what it was meant to resolve. ``edits`` pairs each
-    edit with the file it is made in, ``title`` says what is done in a few words, ``why`` what that brings, ``source``
-    what proposed it (``patch split-last``, ``token flags``, …), ``target`` what is changed.
+    ``codes`` are the findings that it resolves, or was meant to resolve if it was refused. ``edits`` pairs each edit
+    with its file. ``title`` says in a few words what is done, ``why`` what was wrong, ``source`` what proposed it
+    (``patch split-last``, ``token flags``, …), ``target`` what is changed.
     """
 
     codes: tuple[str, ...]
@@ -237,7 +236,7 @@ class Repair:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A repair that the judge turned down, and the reason, in one sentence."""
+    """A repair that was refused, and the reason, in one sentence."""
 
     repair: Repair
     reason: str
@@ -245,11 +244,11 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """What repaired templates are to other engines, and to programs that read templates as text.
+    """How repaired templates work in other engines, and for programs that read templates as text.
 
-    ``engines`` maps each engine of the table to the constructs of these templates that it runs otherwise than
-    transformers: where there are none, the repair takes effect there. ``unread`` says what was read before and no
-    longer is. ``leaks`` shows a conversation that goes wrong from now on where loops leak, see `leak`.
+    ``engines`` maps each engine of the table to the constructs of these templates that it runs differently from
+    transformers; if there are none, the repair takes effect there. ``unread`` are sentences on what such programs found
+    in the text before and no longer find. ``leaks`` shows a conversation that goes wrong in engines with leaking loops.
     """
 
     engines: Mapping[str, tuple[str, ...]]
@@ -259,11 +258,11 @@ class Elsewhere:
 
 @dataclass(frozen=True)
 class PatchResult:
-    """What ``patch`` did to one model, in memory: nothing is written yet.
+    """The result of ``patch`` for one model, in memory: nothing is written yet.
 
-    ``changed`` maps each changed file to its text before and after. ``asked`` are the template variables that ``after``
-    was checked with, where the repaired template does what it used to until it is asked. ``served`` shows what changes
-    for those who pass none, see `serving.changed_prompt`, ``elsewhere`` what the repair is outside of transformers.
+    ``changed`` maps each changed file to its text before and after. ``asked`` are the template variables with which
+    ``after`` was checked, if the repaired template behaves like the original unless they are passed. ``served`` shows
+    what changes for callers who pass none, see `serving.changed_prompt`. ``elsewhere`` is on other engines.
     """
 
     before: Report
@@ -277,7 +276,7 @@ class PatchResult:
 
     @property
     def unmarked(self) -> bool:
-        """Whether generation markers were asked for, and a template could not be given any."""
+        """Whether generation markers were requested, and some template could not get any."""
         return any(refusal.repair.target is Target.MARKERS for refusal in self.refused)
 
     def __repr__(self) -> str:
@@ -288,17 +287,17 @@ class PatchResult:
         return _findings_html(repr(self).strip("<>"), self.after.findings)
 
     def changes(self, *targets: Target) -> bool:
-        """Whether a repair that stands changes one of these."""
+        """Whether any repair that was made changes one of these targets."""
         return any(repair.target in targets for repair in self.kept)
 
 
 @dataclass(frozen=True)
 class Patched:
-    """What became of a model's patch.
+    """The result of ``patch`` for one model, and what was written.
 
-    ``written`` is the directory that it was written to, None where nothing was to be written. Where that isn't the
-    model's own, ``left`` are the files that stayed behind, ``copied`` those that went along unchanged. ``text`` is what
-    becomes of a template that came from stdin.
+    ``written`` is the directory that was written to, None if nothing was to be written. If it is another directory than
+    the model's, ``copied`` are the files that were copied unchanged, ``left`` those that were not copied. ``text`` is
+    the repaired text of a template from stdin.
     """
 
     result: PatchResult
@@ -316,7 +315,7 @@ class Patched:
 
 
 def _findings_html(title: str, findings: Iterable[Finding]) -> str:
-    """Return findings as a table, each with its experiments, for notebooks."""
+    """Return an HTML table of findings, each with its experiments, for notebooks."""
     rows = "".join(
         f"<tr><td>{finding.level.value}</td><td>{finding.code}</td>"
         f"<td>{escape_text(finding.message)}{''.join(map(_experiment_html, finding.evidence))}</td>"
@@ -327,7 +326,7 @@ def _findings_html(title: str, findings: Iterable[Finding]) -> str:
 
 
 def _experiment_html(evidence: Evidence) -> str:
-    """Return an experiment that can be opened: what was lost is struck out, and what is stray is marked."""
+    """Return an experiment as a foldable HTML element: lost text is struck out, stray text is marked."""
     sides = (
         (evidence.labels[0], evidence.given, evidence.lost, "del"),
         (evidence.labels[1], evidence.printed, evidence.stray, "mark"),

@@ -7,7 +7,7 @@ from functools import cache
 
 @cache
 def version() -> str:
-    """Return the installed version, ``unknown`` where the package runs without being installed."""
+    """Return the installed version, or ``unknown`` if the package isn't installed."""
     from importlib.metadata import PackageNotFoundError
     from importlib.metadata import version as installed
 

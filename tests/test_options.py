@@ -11,11 +11,11 @@ from template_fix.options import Options, UnknownCodeError, rule_codes
 from template_fix.rules import RULES
 
 NO_TAGS = [
-    pytest.param("", "</a>", "a reasoning tag is a text", id="no opening tag"),
-    pytest.param("<a>", "", "a reasoning tag is a text", id="no closing tag"),
-    pytest.param(" \n\t", "</a>", "a reasoning tag is a text", id="an opening tag of white space"),
-    pytest.param("<a>", "\u3000", "a reasoning tag is a text", id="a closing tag of wide space"),
-    pytest.param("<a>", "<a>", "the tag that closes reasoning has to differ from <a>", id="the same tag twice"),
+    pytest.param("", "</a>", "a reasoning tag must not be empty", id="no opening tag"),
+    pytest.param("<a>", "", "a reasoning tag must not be empty", id="no closing tag"),
+    pytest.param(" \n\t", "</a>", "a reasoning tag must not be empty", id="an opening tag of white space"),
+    pytest.param("<a>", "\u3000", "a reasoning tag must not be empty", id="a closing tag of wide space"),
+    pytest.param("<a>", "<a>", "the closing tag must differ from the opening tag <a>", id="the same tag twice"),
 ]
 
 

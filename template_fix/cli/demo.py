@@ -1,4 +1,4 @@
-"""`template-fix demo`: a broken model is written, checked, patched and checked again, and a training row shown."""
+"""`template-fix demo`: writes a broken model, checks it, patches it and checks it again, and shows a training row."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ ROW: tuple[JsonObject, ...] = (
 def model_files() -> dict[str, str]:
     """Return the texts of a small broken model by their file names.
 
-    Its template cuts the reasoning out of every turn, and every file says that its reasoning tags are special, as it is
-    in DeepSeek-R1-Distill. Each word of ROW is one token.
+    As in DeepSeek-R1-Distill, its template cuts the reasoning out of every turn, and its files mark the reasoning tags
+    as special tokens.
     """
     folder = files("template_fix.cli").joinpath("demo_model")
     return {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir()}
@@ -46,9 +46,9 @@ def model_files() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Row:
-    """What becomes of the training row: its rendering and the tokens of that, and what decoding leaves of a reply.
+    """The training row as it is rendered, its tokens, and a decoded reply of the model.
 
-    ``reply`` are the tokens of what the model answers, each with whether ``skip_special_tokens=True`` drops it.
+    ``reply`` are the tokens of the reply, each with whether ``skip_special_tokens=True`` drops it.
     """
 
     shown: Shown
@@ -57,13 +57,13 @@ class Row:
 
     @property
     def decoded(self) -> str:
-        """What is left of the reply."""
+        """The decoded reply, without the tokens that are dropped."""
         return "".join(token for token, dropped in self.reply if not dropped)
 
 
 @dataclass(frozen=True)
 class Demo:
-    """All that the demo has to show."""
+    """The results of all steps of the demo."""
 
     directory: str
     before: Report
@@ -74,7 +74,7 @@ class Demo:
 
 
 def make_demo(directory: str | None) -> Demo | Failed:
-    """Write the demo's model to ``directory``, by default a temporary one, and return what happens to it."""
+    """Write the demo's model to ``directory``, by default a temporary one, run all steps and return the results."""
     try:
         path = str(_write_model(directory))
     except (WriteError, OSError) as error:
@@ -91,7 +91,7 @@ def make_demo(directory: str | None) -> Demo | Failed:
 def _write_model(directory: str | None) -> Path:
     path = Path(tempfile.mkdtemp(prefix="template-fix-demo-") if directory is None else directory)
     if path.is_dir() and any(path.iterdir()):
-        raise WriteError(f"{path}: is not empty; name a new directory")
+        raise WriteError(f"{path}: is not empty; name a new or an empty directory")
     write_elsewhere(path, model_files())
     return path
 
@@ -110,13 +110,13 @@ def _render_row(path: str) -> Row:
 
 
 def demo_lines(demo: Demo, width: int = WIDEST) -> Iterator[Line]:
-    """Yield the demo as a story in six steps."""
+    """Yield the lines of the demo, in six steps."""
     name = shlex.quote(demo.directory)
     yield from _step_lines(1, "A small model that fails as DeepSeek-R1-Distill does", f"ls {name}")
     yield line(", ".join(sorted(model_files())), indent=2)
     yield from _step_lines(2, "What is wrong with it", f"template-fix check {name}")
     yield from check_lines(demo.before, width)
-    yield from _step_lines(3, "A training row as this model renders it: what is marked never reaches the loss")
+    yield from _step_lines(3, "A training row as this model renders it: the marked text is lost, and never trained on")
     yield from _row_lines(demo.row_before)
     yield from _step_lines(4, "The repair", f"template-fix patch {name}")
     yield from patch_lines(demo.patched.result, demo.patched.written, width=width)
@@ -135,10 +135,10 @@ def demo_lines(demo: Demo, width: int = WIDEST) -> Iterator[Line]:
 
 
 _TRY = (
-    ("show {}", "render other conversations, with --messages FILE your own"),
-    ("undo {}", "take the repair back"),
-    ("explain", "list all that is looked for"),
-    ("check MODEL", "look at a directory of yours; nothing in it is changed"),
+    ("show {}", "render more conversations; --messages FILE renders yours"),
+    ("undo {}", "undo the repair"),
+    ("explain", "list all rules"),
+    ("check MODEL", "check a model of yours; nothing in it is changed"),
 )
 
 
@@ -165,7 +165,7 @@ def print_demo(demo: Demo | Failed, form: Format) -> int:
 
 
 def demo_json(demo: Demo) -> JsonObject:
-    """Return what ``demo`` answers in JSON."""
+    """Return the JSON answer of ``demo``."""
     from template_fix.report.as_json import report_json, shown_json
 
     return {

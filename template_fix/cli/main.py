@@ -1,4 +1,4 @@
-"""The command line: options in, one call, its outcome printed, the exit code out."""
+"""The command line: it reads options, calls one function, prints the result and returns the exit code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLEAN, FAILED, INTERRUPTED, PIPE_CLOSED = 0, 2, 130, 141
 
 
 class Commands(click.Group):
-    """The commands; a reader who closes the pipe early ends them without a word."""
+    """The group of all commands. If the reader of the output closes the pipe early, a command ends silently."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Return the exit code of the command that was called."""
@@ -32,7 +32,7 @@ class Commands(click.Group):
 
 
 def _silence_stdout(code: int) -> int:
-    """Let what is still in the buffer of stdout go nowhere, so that Python doesn't stumble over it at exit."""
+    """Discard what is still in the buffer of stdout: Python would fail to write it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
 
@@ -61,23 +61,23 @@ def _print_settings(ctx: click.Context, _: click.Parameter, wanted: bool) -> Non
     is_flag=True,
     expose_value=False,
     callback=_print_settings,
-    help="Show what pyproject.toml settles.",
+    help="Show the settings in pyproject.toml.",
 )
 def cli() -> None:
     """Find and repair chat templates and tokenizers that lose the reasoning of reasoning models.
 
-    A MODEL is a directory with tokenizer files, a template in a file of its own (*.jinja), a GGUF file, or a repository
-    on the Hugging Face Hub, such as org/model. Begin with `template-fix demo`.
+    A MODEL is a directory with tokenizer files, a template in its own file (*.jinja), a GGUF file, or a repository on
+    the Hugging Face Hub, such as org/model. Begin with `template-fix demo`.
     """
 
 
 @cli.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> int:
-    """Print what lets a shell complete commands and options.
+    """Print a script with which a shell completes commands and options.
 
-    For bash, put `eval "$(template-fix completion bash)"` into ~/.bashrc, for zsh the same with zsh into ~/.zshrc; for
-    fish, write it to ~/.config/fish/completions/template-fix.fish.
+    For bash, add `eval "$(template-fix completion bash)"` to ~/.bashrc. For zsh, add the same with zsh to ~/.zshrc. For
+    fish, save the output in ~/.config/fish/completions/template-fix.fish.
     """
     from click.shell_completion import get_completion_class
 
@@ -96,7 +96,7 @@ for _command in (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line on ``arguments``, by default the process's own, and return the exit code."""
-    # A failure is one line: huggingface_hub says more to those who ask for it, and draws its bars on terminals alone.
+    # A failure is one line, so huggingface_hub prints errors only, and progress bars only on a terminal.
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -106,8 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(cli.main(arguments, prog_name="template-fix", standalone_mode=False) or CLEAN)
     except click.ClickException as error:
-        if not isinstance(error, _HELP):  # whose message is the help, and no argument is quoted in it
-            vars(error).update(message=one_line(error.message))  # click declares it to be final
+        if not isinstance(error, _HELP):  # its message is the help text, which quotes no argument
+            vars(error).update(message=one_line(error.message))  # click declares the attribute as final
         error.show()
         return FAILED
     except click.Abort:

@@ -1,4 +1,4 @@
-"""Which models to look at: those that are named, those in lists, and all of a user or an organisation."""
+"""Finds the models to check: those named, those in lists, and all of a user or organisation."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _LARGEST = 1 << 20
 
 
 def find_models(named: Sequence[str], lists: Sequence[str], owners: Sequence[str]) -> list[str]:
-    """Return the names of models, each once: the named, those in the files ``lists``, and all that ``owners`` have.
+    """Return the names of models, each once: ``named``, those in the files ``lists``, and all models of ``owners``.
 
-    Raises UserError where a list can't be read, the Hub doesn't answer, or there is no model at all.
+    Raises UserError if a list can't be read, a request to the Hub fails, or there is no model at all.
     """
     found = [*named, *(name for each in lists for name in _read_list(each))]
     if owners:
@@ -28,7 +28,7 @@ def find_models(named: Sequence[str], lists: Sequence[str], owners: Sequence[str
 
 
 def _read_list(path: str) -> list[str]:
-    """Return the models in a file, one a line; ``-`` is stdin. What follows a ``#`` is a remark."""
+    """Return the models in a file, one per line; ``-`` is stdin. A comment begins with ``#``."""
     try:
         with nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb") as file:
             content = file.read(_LARGEST + 1)
@@ -39,5 +39,5 @@ def _read_list(path: str) -> list[str]:
     try:
         rows = content.decode().split("\n")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: isn't text in UTF-8 (byte {error.start}); write a model a line") from None
+        raise UserError(f"{path}: isn't text in UTF-8 (byte {error.start}); write one model per line") from None
     return [name for row in rows if (name := row.partition("#")[0].strip())]

@@ -1,4 +1,4 @@
-"""The options that commands share, and what they are gathered into."""
+"""The options that commands share, and the values into which they are gathered."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def _parse_codes(_: click.Context, __: click.Parameter, given: Sequence[str]) ->
 
 
 def report_format(*choices: str) -> Callable[[Command], Command]:
-    """Give a command the choice of how to report."""
+    """Return a decorator that adds the option --format with these choices."""
     return click.option(
-        "--format", "form", type=click.Choice(choices), default="text", show_default=True, help="How to report."
+        "--format", "form", type=click.Choice(choices), default="text", show_default=True, help="The output format."
     )
 
 
 class _Filled(click.types.StringParamType):
-    """A text that isn't empty: an unset variable in a script shall not stand for the working directory."""
+    """A text that isn't empty: an unset variable in a script must not stand for the working directory."""
 
     name = "text"
 
@@ -46,7 +46,7 @@ class _Filled(click.types.StringParamType):
         return super().convert(value, param, ctx) or self.fail("is empty; is a variable unset?", param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Let the shell complete it as a path, which most of these are."""
+        """Let the shell complete it as a path, since most of these arguments are paths."""
         from click.shell_completion import CompletionItem
 
         return [CompletionItem(incomplete, type="file")]
@@ -55,17 +55,17 @@ class _Filled(click.types.StringParamType):
 FILLED = _Filled()
 EXIT_CODES = """\b
 Exit codes:
-  0  nothing is wrong, or nothing is left that counts
-  1  errors were found or remain (check --strict: warnings too), or a template
-     could not be given markers (patch --mark)
-  2  the work could not be done: bad usage, files that can't be read or written,
-     a template that doesn't parse or run, a Hub that doesn't do what is asked,
-     a push that is refused or declined
+  0  no errors were found, or none remain
+  1  errors were found or remain (check --strict: warnings count too), or a
+     template could not get markers (patch --mark)
+  2  the command failed: wrong usage, files that can't be read or written,
+     a template that doesn't parse or run, a failed request to the Hub,
+     a push that was refused or declined
 """
 
 
 def check_tag_pairs(_: click.Context, param: click.Parameter, given: Any) -> object:
-    """Return pairs of reasoning tags, or one, as they were given; refuse what can be none."""
+    """Return pairs of reasoning tags unchanged; raise BadParameter if one can't be a pair of tags."""
     from template_fix.options import check_tags
 
     try:
@@ -80,12 +80,7 @@ models = click.argument("models", metavar="MODEL...", nargs=-1, required=True, t
 _CHECKED = (
     click.argument("named", metavar="MODEL...", nargs=-1, type=FILLED),
     click.option(
-        "--from",
-        "lists",
-        multiple=True,
-        type=FILLED,
-        metavar="FILE",
-        help="The models in FILE, one a line.",
+        "--from", "lists", multiple=True, type=FILLED, metavar="FILE", help="Check all models in FILE, one per line."
     ),
     click.option(
         "--org",
@@ -93,7 +88,7 @@ _CHECKED = (
         multiple=True,
         type=FILLED,
         metavar="NAME",
-        help="All models that a user or an organisation has on the Hub.",
+        help="Check all models of a user or organisation on the Hub.",
     ),
 )
 tags = click.option(
@@ -103,7 +98,7 @@ tags = click.option(
     multiple=True,
     callback=check_tag_pairs,
     metavar="OPEN CLOSE",
-    help="The reasoning tags, in place of those found in the template.",
+    help="Use these reasoning tags, not those found in the template.",
 )
 
 
@@ -119,7 +114,7 @@ select = click.option(
     callback=_parse_codes,
     shell_complete=_complete_codes,
     metavar="CODES",
-    help="Only these rules: TF201, or TF2 for all of TF2xx.",
+    help="Apply only these rules: TF201, or TF2 for all of TF2xx.",
 )
 ignore = click.option(
     "--ignore",
@@ -127,51 +122,54 @@ ignore = click.option(
     callback=_parse_codes,
     shell_complete=_complete_codes,
     metavar="CODES",
-    help="All rules but these.",
+    help="Don't apply these rules.",
 )
 
 
 _PUSH = (
     click.argument("source", type=FILLED),
     click.option(
-        "--to",
-        type=FILLED,
-        metavar="REPO",
-        required=True,
-        help="The repository, as user/name; one that isn't there is made.",
+        "--to", type=FILLED, metavar="REPO", required=True, help="The repository, as user/name; it is made if needed."
     ),
     click.option("--create-pr", is_flag=True, help="Open a pull request instead of committing to REPO."),
     click.option(
         "--branch",
         type=FILLED,
         metavar="B",
-        help="The branch to commit to, or to open a pull request on.  [default: main]",
+        help="The branch to commit to, or the base of the pull request.  [default: main]",
     ),
-    click.option("--private", is_flag=True, help="Make the repository a private one."),
-    click.option("--message", metavar="M", help="The commit's message and the pull request's title."),
+    click.option("--private", is_flag=True, help="Make a new repository private."),
+    click.option("--message", metavar="M", help="The commit message, and the title of the pull request."),
     click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing."),
-    click.option("--yes", is_flag=True, help="Don't ask before writing to what isn't yours, or over other files."),
-    click.option("--allow-errors", is_flag=True, help="Push although errors remain that could not be repaired."),
+    click.option(
+        "--yes", is_flag=True, help="Don't ask before writing to another user's repository or over other files."
+    ),
+    click.option("--allow-errors", is_flag=True, help="Push even if errors remain that could not be repaired."),
 )
 
 
 class ModelArguments(NamedTuple):
-    """Which models to check: those named, those in lists, and all of users or organisations."""
+    """Which models to check: those named, those in lists, and all of users or organisations.
+
+    ``revision`` is that of repositories on the Hub, ``tokens`` a model whose tokenizer is lent to a template.
+    """
 
     named: tuple[str, ...]
     lists: tuple[str, ...]
     owners: tuple[str, ...]
+    revision: str | None
+    tokens: str | None
 
 
 def _check_page_name(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
-    """Return the name of a page to write; refuse one that it can't have before any work is done."""
+    """Return the path of a page to write; raise BadParameter if it can't be written, before any work is done."""
     if given is not None:
         _refuse_name(given)
     return given
 
 
 def _check_baseline_name(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
-    """Return the name of a baseline to write; refuse one that it can't have before any work is done."""
+    """Return the path of a baseline to write; raise BadParameter if it can't be written, before any work is done."""
     if given is not None:
         from template_fix.disk.baseline import MARK
 
@@ -195,28 +193,26 @@ page = click.option(
     type=FILLED,
     callback=_check_page_name,
     metavar="FILE",
-    help="Write what comes of it to FILE as well, a page for browsers.",
+    help="Also write the results to FILE, as a page for browsers.",
 )
 tokens = click.option(
-    "--tokens", type=FILLED, metavar="MODEL", help="Lend a template by itself the tokenizer of MODEL."
+    "--tokens", type=FILLED, metavar="MODEL", help="Use the tokenizer of MODEL with a template that has none."
 )
 revision = click.option(
     "--revision", type=FILLED, metavar="REV", help="The branch, tag or commit of a repository on the Hub."
 )
 mark = click.option(
-    "--mark", is_flag=True, help="Put in generation markers, too, for training with assistant_only_loss."
+    "--mark", is_flag=True, help="Also insert generation markers, for training with assistant_only_loss."
 )
 engines = click.option(
-    "--engines", is_flag=True, help="Say what other engines make of the templates, too: minijinja, if it is installed."
+    "--engines", is_flag=True, help="Also try the templates in other engines: minijinja, if installed."
 )
 comments = click.option(
-    "--comments", is_flag=True, help="Let a template's own comments ignore findings: for templates of yours."
+    "--comments", is_flag=True, help="Follow comments in the template that ignore findings; for your own templates."
 )
-cache = click.option(
-    "--cache/--no-cache", default=True, help="Believe what a former run found out about the same template, or don't."
-)
+cache = click.option("--cache/--no-cache", default=True, help="Use results of earlier runs for the same template.")
 _DEFAULT_HELP = (
-    "What a repaired template does where preserve_thinking isn't passed: keep reasoning, or do what it used to."
+    "What a repaired template does if preserve_thinking isn't passed: keep reasoning, or print what the original does."
 )
 _DEFAULTS = click.Choice(["preserve", "original"])
 # What every rendering is given.
@@ -224,7 +220,7 @@ _OWN = ("messages", "tools", "documents", "add_generation_prompt")
 
 
 def _parse_flags(_: click.Context, __: click.Parameter, given: Sequence[str]) -> Flags:
-    """Return template variables that are given as NAME=VALUE, with the value in JSON or as a text."""
+    """Return the template variables in arguments NAME=VALUE; the value is JSON or a text."""
     from template_fix.conversations.builtin import flag
 
     if wrong := [each for each in given if not each.partition("=")[0].isidentifier()]:
@@ -245,7 +241,7 @@ _plain = click.option(
     multiple=True,
     type=FILLED,
     metavar="TOKEN",
-    help="A token that decoding shall keep, too, such as '<answer>', with its closing tag.",
+    help="Another token that decoding should keep, such as '<answer>' with its closing tag.",
 )
 set_flags = click.option(
     "--set",
@@ -281,7 +277,10 @@ def _make_request(**given: Any) -> PushRequest:
 def gather_options(
     name: str, make: Callable[..., object], *options: Callable[[object], Any], apart: Sequence[str] = ()
 ) -> Callable[[Command], Command]:
-    """Give a command options, and what ``make`` makes of their values under a name; ``apart`` are passed on."""
+    """Return a decorator that adds options to a command and passes their values as one argument, ``name``.
+
+    ``make`` builds the argument from the values by their names; the options named in ``apart`` are passed separately.
+    """
     fields = {_parameter_name(option) for option in options}.difference(apart)
 
     def decorate(command: Command) -> Command:
@@ -303,7 +302,7 @@ def _parameter_name(option: Callable[[object], Any]) -> str:
 
 
 # Which models to check.
-checked = gather_options("models", ModelArguments, *_CHECKED)
+checked = gather_options("models", ModelArguments, *_CHECKED, revision, tokens)
 # What to check, as one `Options` value.
 check_options = gather_options(
     "options", _make_options, select, ignore, tags, _plain, set_flags, engines, comments, cache
@@ -312,22 +311,20 @@ check_options = gather_options(
 reporting = gather_options(
     "reporting",
     _make_reporting,
-    click.option("--strict", is_flag=True, help="Let warnings count as well as errors."),
-    click.option("--exit-zero", is_flag=True, help="Let no finding count: the exit code is 0 where all was checked."),
-    click.option(
-        "-v", "--verbose", is_flag=True, help="List the conversations that a template refuses, with its reasons."
-    ),
-    click.option("-q", "--quiet", is_flag=True, help="Print the verdict on each model alone."),
-    click.option("--statistics", is_flag=True, help="Print how often each code was found, and nothing else."),
+    click.option("--strict", is_flag=True, help="Warnings count like errors."),
+    click.option("--exit-zero", is_flag=True, help="Exit with 0 if all models were checked, whatever was found."),
+    click.option("-v", "--verbose", is_flag=True, help="List the conversations that a template refuses, and why."),
+    click.option("-q", "--quiet", is_flag=True, help="Print only the verdict on each model."),
+    click.option("--statistics", is_flag=True, help="Print only how often each code was found."),
     page,
-    click.option("--baseline", type=FILLED, metavar="FILE", help="Put aside what FILE knows: new findings count."),
+    click.option("--baseline", type=FILLED, metavar="FILE", help="Count only findings that are not in FILE."),
     click.option(
         "--write-baseline",
         "new_baseline",
         type=FILLED,
         callback=_check_baseline_name,
         metavar="FILE",
-        help="Write all findings to FILE, for --baseline; none of them counts.",
+        help="Write all findings to FILE, for --baseline, and exit with 0.",
     ),
     report_format("text", "concise", "github", "json", "sarif"),
 )

@@ -1,4 +1,4 @@
-"""Prints what came of a command: outcomes in, text or JSON or SARIF out, and the exit code back."""
+"""Prints the results of commands as text, JSON or SARIF, and returns the exit code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Value = TypeVar("Value")
 AnyOutcome = TypeVar("AnyOutcome", bound=Outcome)
 
 
-# What can stand alone on stdout after a patch: its diff, as git takes it or easier to read, or a template from stdin.
+# What ``patch`` can print alone on stdout: a readable diff, a diff for git, or the repaired template from stdin.
 Alone = Literal["diff", "raw", "template"]
 _ALONE: dict[Alone, Callable[[Patched], str]] = {
     "diff": lambda patched: readable_diff(patched.result),
@@ -41,7 +41,7 @@ _ALONE: dict[Alone, Callable[[Patched], str]] = {
 
 
 class Reporting(NamedTuple):
-    """How ``check`` reports, and whether its findings count in the exit code."""
+    """How ``check`` prints its results, and which findings count for the exit code."""
 
     form: Format = "text"
     strict: bool = False
@@ -54,13 +54,13 @@ class Reporting(NamedTuple):
     new_baseline: str | None = None
 
     def exit_code(self, outcomes: Iterable[Outcome], more: int = CLEAN) -> int:
-        """Return the exit code of outcomes, or ``more`` where that is higher; see `run.exit_code`."""
+        """Return the exit code of outcomes (see `run.exit_code`), or ``more`` if that is higher."""
         code = max(exit_code(outcomes, strict=self.strict), more)
         return CLEAN if self.exit_zero and code == FINDINGS else code
 
 
 def print_check(outcomes: Iterable[Report | Failed], reporting: Reporting) -> int:
-    """Print the reports of ``check``, in text each as soon as it is there and then what all came to."""
+    """Print the reports of ``check``: as text, each as soon as it is ready, then a summary. Return the exit code."""
     seen = list(_print_reports(outcomes, reporting))
     code = reporting.exit_code(seen)
     if reporting.form == "json":
@@ -98,7 +98,7 @@ def _print_single_lines(
 
 
 def print_data(outcome: DataReport | Failed, reporting: Reporting) -> int:
-    """Print the report of ``check`` with training data, whose losses count as findings do."""
+    """Print the report of ``check`` with training data. Rows that lose something count like errors."""
     from template_fix.report.data import concise_survey_lines, survey_json, survey_lines
 
     code = FAILED
@@ -125,7 +125,7 @@ def print_data(outcome: DataReport | Failed, reporting: Reporting) -> int:
 
 
 def print_run(outcome: RunReport | Failed, reporting: Reporting) -> int:
-    """Print what a training run would lose; data that can't be read are 2."""
+    """Print what a training run would lose. The exit code is 2 if some data could not be read."""
     from template_fix.report.runs import run_json, run_lines
 
     code = FAILED
@@ -144,7 +144,7 @@ def print_run(outcome: RunReport | Failed, reporting: Reporting) -> int:
 
 
 def _has_losses(survey: Survey, reporting: Reporting) -> bool:
-    """Whether rows lose something, or with --strict don't begin with their own prompt."""
+    """Whether rows lose something, or, with --strict, don't begin with their own prompt."""
     return bool(survey.before.harmed or (reporting.strict and survey.before.prompt_differs))
 
 
@@ -156,9 +156,9 @@ def print_patch(
     unchanged: bool,
     page: str | None = None,
 ) -> int:
-    """Print the results of ``patch``; in text, what is wanted ``alone`` is on stdout, and the rest on stderr.
+    """Print the results of ``patch``; if a text is wanted ``alone`` on stdout, the rest is printed on stderr.
 
-    Where models are to be ``unchanged``, a change counts in the exit code as an error does.
+    With ``unchanged`` (patch --check), a change counts like an error for the exit code.
     """
     if form == "json":
         results = _complain_of_failures(outcomes)
@@ -172,7 +172,7 @@ def print_patch(
 
 
 def print_comparison(outcome: Comparison | Failed, form: Format, page: str | None = None) -> int:
-    """Print what two models do otherwise; that they do is 1, what both do wrong is none, what isn't known is 2."""
+    """Print the differences of two models and return 0 for none, 1 for some, 2 if something could not be compared."""
     from template_fix.report.comparison import comparison_json, comparison_lines
 
     code = CLEAN
@@ -195,7 +195,7 @@ def print_undo(directory: str, restored: tuple[str, ...] | Failed, form: Format)
 
 
 def print_push(pushed: Pushed | Failed, form: Format) -> int:
-    """Print what became of a push; it has failed where the user declined it."""
+    """Print the result of a push. The exit code is 2 if the user declined it."""
     from template_fix.share.report import push_lines, pushed_json
 
     print_one("push", pushed, form, pushed_json, push_lines)
@@ -205,14 +205,14 @@ def print_push(pushed: Pushed | Failed, form: Format) -> int:
 
 
 def print_plan(plan: Plan) -> None:
-    """Print on stderr, in short, what is about to be sent."""
+    """Print a summary of what is about to be sent, on stderr."""
     from template_fix.share.report import summary_lines
 
     printer(sys.stderr)(summary_lines(plan))
 
 
 def print_show(showing: Showing | Failed, form: Format) -> int:
-    """Print what a template makes of a conversation."""
+    """Print rendered conversations. The exit code is 2 if the template refused all of them."""
     from template_fix.report.as_json import showing_json
     from template_fix.report.showing.lines import showing_lines
 
@@ -243,7 +243,7 @@ def print_one(
     content: Callable[[Value], JsonObject],
     lines: Callable[[Value], Iterable[Line]],
 ) -> None:
-    """Print an outcome in a form: as the ``content`` of a JSON document, or as ``lines``; a failure also on stderr."""
+    """Print an outcome as JSON (``content``) or as text (``lines``); a failure is printed on stderr, too."""
     if isinstance(outcome, Failed):
         complain(outcome.message)
         if form == "json":
@@ -265,7 +265,7 @@ def _outcome_lines(outcome: Report | Patched, width: int, *, quiet: bool, verbos
 
 
 def _print_each(outcomes: Iterable[AnyOutcome], *, quiet: bool = False, verbose: bool = False) -> Iterator[AnyOutcome]:
-    """Print each outcome as soon as it is there, and hand it on."""
+    """Print each outcome as soon as it is ready, and yield it."""
     put, width = printer(sys.stdout), width_of(sys.stdout)
     between: list[Line] = []
     for outcome in outcomes:
@@ -282,7 +282,7 @@ def _print_each(outcomes: Iterable[AnyOutcome], *, quiet: bool = False, verbose:
 def _print_text_alone(
     outcomes: Iterable[Patched | Failed], text_of: Callable[[Patched], str]
 ) -> Iterator[Patched | Failed]:
-    """Print a text of each outcome, such as its diff, alone on stdout, and what came of it on stderr."""
+    """Print one text of each outcome, such as its diff, on stdout, and everything else on stderr."""
     put, width = printer(sys.stderr), width_of(sys.stderr)
     for outcome in outcomes:
         if isinstance(outcome, Failed):
@@ -294,7 +294,7 @@ def _print_text_alone(
 
 
 def _write_exactly(text: str) -> None:
-    """Write text to stdout byte for byte, but harmless where it is a terminal."""
+    """Write text to stdout byte for byte; on a terminal, control characters are escaped."""
     if sys.stdout.isatty():
         text = "".join(f"{make_presentable(row)}\n" for row in text.removesuffix("\n").split("\n")) if text else ""
         sys.stdout.write(text)
@@ -305,7 +305,7 @@ def _write_exactly(text: str) -> None:
 
 
 def _complain_of_failures(outcomes: Iterable[AnyOutcome]) -> list[AnyOutcome]:
-    """Return all outcomes, having complained of those that are failures."""
+    """Print the message of each failure, and return all outcomes."""
     kept = []
     for outcome in outcomes:
         if isinstance(outcome, Failed):

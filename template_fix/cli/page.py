@@ -1,4 +1,4 @@
-"""Leaves what came of a command as a page for browsers, and complaints on stderr."""
+"""Writes the results of a command as a page for browsers, and error messages to stderr."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Value = TypeVar("Value")
 
 
 def complain(message: str) -> None:
-    """Put one line on stderr."""
+    """Print an error message as one line on stderr."""
     print(f"template-fix: {one_line(message)}", file=sys.stderr)
 
 
 def with_page(code: int, page: str | None, render: Callable[[Value], str], outcome: Value) -> int:
-    """Write what came of a command as a page, where one is wanted; the exit code is 2 where that can't be done."""
+    """Write an outcome as a page, if one is wanted, and return the exit code: ``code``, or 2 if writing failed."""
     if page is None:
         return code
     from template_fix.disk.page_file import write_page
@@ -34,7 +34,7 @@ def with_page(code: int, page: str | None, render: Callable[[Value], str], outco
 
 
 def with_file(code: int, write: Callable[[], None]) -> int:
-    """Write a file; the exit code is 2 where that can't be done."""
+    """Call ``write`` and return the exit code: ``code``, or 2 if writing failed."""
     from template_fix.disk.store import WriteError
 
     try:

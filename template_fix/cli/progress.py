@@ -1,4 +1,4 @@
-"""Progress of long work: a bar with an estimate on a terminal, and nothing where nobody watches."""
+"""Shows progress on a terminal; nothing is shown if stderr is no terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CLEAR = "\r\x1b[K"
 
 @contextmanager
 def progress() -> Iterator[Callable[[Batch], None] | None]:
-    """Yield what hears of each batch that is done and draws the bar on stderr, None where that is no terminal."""
+    """Yield a function to call with each batch that is done; it draws a bar on stderr. None if that is no terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -38,7 +38,7 @@ def progress() -> Iterator[Callable[[Batch], None] | None]:
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
-        auto_refresh=False,  # that takes a thread, and beside one each batch would start more slowly
+        auto_refresh=False,  # it would need a thread, and with a second thread each child process starts more slowly
     )
     with bar:
         task = bar.add_task("", total=None, rows=0)
@@ -53,9 +53,9 @@ def progress() -> Iterator[Callable[[Batch], None] | None]:
 
 
 def show_progress(names: Sequence[str], call: Callable[[str], Value], *, silent: bool) -> Iterator[Value]:
-    """Yield what a call makes of each name, and tell on stderr which of how many it is at.
+    """Yield the result of a call for each name; show on stderr which of them is being worked on.
 
-    Only where that is a terminal, and where the work is ``silent`` there: nothing else shows how far it is.
+    It is shown on a terminal only, if there are several names and the work is ``silent``, or prints elsewhere.
     """
     watched = len(names) > 1 and sys.stderr.isatty() and (silent or not sys.stdout.isatty())
     for number, name in enumerate(names, 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -31,33 +32,24 @@ if TYPE_CHECKING:
 
 @click.command(cls=ConfiguredCommand, epilog=EXIT_CODES)
 @checked
-@revision
-@tokens
 @check_options
 @reporting
 @data_options
-def check(
-    models: ModelArguments,
-    revision: str | None,
-    tokens: str | None,
-    options: Options,
-    reporting: Reporting,
-    rows: DataOptions,
-) -> int:
-    """Say what is wrong with models, and change nothing.
+def check(models: ModelArguments, options: Options, reporting: Reporting, rows: DataOptions) -> int:
+    """Report what is wrong with models, and change nothing.
 
-    With --data, say what a model's template loses of training data as well: of JSONL, JSON, Parquet and Arrow files,
-    folders of them, or data sets on the Hub. Rows have their conversation in messages, in conversations, or in prompt
-    and completion, or are preference pairs; --column messages=dialog names another column. --rows OUT.jsonl lists
-    the rows in trouble, and --rewrite OUT.jsonl writes all of them, with reasoning where the template prints it.
+    With --data, also report what a model's template loses of training data: JSONL, JSON, Parquet and Arrow files,
+    folders of them, or data sets on the Hub. A row has its conversation in the column messages, in conversations, in
+    prompt and completion, or as a preference pair; --column messages=dialog names another column. --rows OUT.jsonl
+    lists the rows in trouble. --rewrite OUT.jsonl writes all rows, with their reasoning moved to where the template
+    prints it.
 
-    With --config, all of it is read from a training's own file, an Axolotl or TRL YAML: the model, the template, the
-    data sets with their columns, and what is masked. What isn't understood there is named.
+    With --config, all of this is read from a trainer's configuration file, an Axolotl or TRL YAML: the model, the
+    template, the data sets with their columns, and what is masked. Keys that aren't understood are listed.
 
-    --set preserve_thinking=true judges with what your training passes to the template; rows that bring their own
+    --set preserve_thinking=true passes this variable to the template, as your training does; rows with their own
     chat_template_kwargs keep them.
     """
-    from template_fix import api
     from template_fix.cli import output, run
     from template_fix.cli.models import find_models
     from template_fix.results import Failed
@@ -66,34 +58,54 @@ def check(
         return _check_run(rows.config, models, options, reporting, rows)
     if not rows.data and rows.needs_data:
         raise click.UsageError(
-            "--column, --subset, --limit, --sample, --transformers, --rows, --rewrite, --processes and --exact go with "
+            "--column, --subset, --limit, --sample, --transformers, --rows, --rewrite, --processes and --exact need "
             "--data"
         )
-    if not any(models):
-        raise click.UsageError("Name a MODEL, a list of models (--from), or whose models (--org).")
-    found = run.try_one(", ".join(models.lists + models.owners), lambda: find_models(*models))
+    if not (models.named or models.lists or models.owners):
+        raise click.UsageError("Name a MODEL, a file with a list of models (--from), or an organisation (--org).")
+    names = ", ".join(models.lists + models.owners)
+    found = run.try_one(names, lambda: find_models(models.named, models.lists, models.owners))
     if isinstance(found, Failed):
         return output.print_check([found], reporting)
-    if not rows.data:
-        from template_fix.cli.progress import show_progress
-        from template_fix.disk.baseline import Baseline, read_baseline
-        from template_fix.rules import READABLE_RULES, codes
+    check_found = _check_data if rows.data else _check_models
+    return check_found(found, models, options, reporting, rows)
 
-        call = partial(api.check, options=options, revision=revision, tokens=tokens)
-        path = reporting.baseline
-        known = run.try_one(path, lambda: read_baseline(path, codes(READABLE_RULES))) if path else Baseline({})
-        if isinstance(known, Failed):
-            return output.print_check([known], reporting._replace(new_baseline=None))
-        silent = reporting.statistics or reporting.form in ("json", "sarif")
-        outcomes = show_progress(found, lambda name: run.try_one(name, partial(call, name)), silent=silent)
-        return output.print_check(map(known.without_known, outcomes) if path else outcomes, reporting)
+
+def _check_models(
+    found: Sequence[str], models: ModelArguments, options: Options, reporting: Reporting, rows: DataOptions
+) -> int:
+    """Check each model; findings that the baseline knows don't count."""
+    from template_fix import api
+    from template_fix.cli import output, run
+    from template_fix.cli.progress import show_progress
+    from template_fix.disk.baseline import Baseline, read_baseline
+    from template_fix.results import Failed
+    from template_fix.rules import READABLE_RULES, codes
+
+    call = partial(api.check, options=options, revision=models.revision, tokens=models.tokens)
+    path = reporting.baseline
+    known = run.try_one(path, lambda: read_baseline(path, codes(READABLE_RULES))) if path else Baseline({})
+    if isinstance(known, Failed):
+        return output.print_check([known], reporting._replace(new_baseline=None))
+    silent = reporting.statistics or reporting.form in ("json", "sarif")
+    outcomes = show_progress(found, lambda name: run.try_one(name, partial(call, name)), silent=silent)
+    return output.print_check(map(known.without_known, outcomes) if path else outcomes, reporting)
+
+
+def _check_data(
+    found: Sequence[str], models: ModelArguments, options: Options, reporting: Reporting, rows: DataOptions
+) -> int:
+    """Check one model and its training data."""
+    from template_fix.cli import output, run
+
     if reporting.baseline or reporting.new_baseline:
-        raise click.UsageError("--baseline and --write-baseline are for models, and not for --data")
-    if tokens is not None:
-        raise click.UsageError("--tokens lends to a template that is checked by itself, and goes without --data")
+        raise click.UsageError("--baseline and --write-baseline can't be used with --data")
+    if models.tokens is not None:
+        raise click.UsageError("--tokens can't be used with --data; name the directory of the whole model")
     if len(found) > 1 or reporting.form not in ("text", "concise", "json"):
-        raise click.UsageError("--data takes one MODEL, and reports as text, concise or json")
-    return output.print_data(run.try_one(found[0], lambda: _check_rows(found[0], revision, options, rows)), reporting)
+        raise click.UsageError("--data takes one MODEL, and --format text, concise or json")
+    outcome = run.try_one(found[0], lambda: _check_rows(found[0], models.revision, options, rows))
+    return output.print_data(outcome, reporting)
 
 
 def _check_rows(model: str, revision: str | None, options: Options, rows: DataOptions) -> DataReport:
@@ -110,15 +122,15 @@ def _check_rows(model: str, revision: str | None, options: Options, rows: DataOp
 
 
 def _check_run(file: str, models: ModelArguments, options: Options, reporting: Reporting, rows: DataOptions) -> int:
-    """Check what a trainer's file names; a MODEL stands for the one in it."""
+    """Check what a trainer's configuration file names; a MODEL on the command line replaces the one in the file."""
     given = click.get_current_context().get_parameter_source("columns")
-    named = rows.columns and given is click.core.ParameterSource.COMMANDLINE  # a project's columns are of other data
+    named = rows.columns and given is click.core.ParameterSource.COMMANDLINE  # columns in pyproject.toml are for --data
     if rows.data or named or rows.subset or len(models.named) > 1 or models.lists or models.owners:
-        raise click.UsageError("--config names the data and its columns, and takes one MODEL at most")
+        raise click.UsageError("--config reads the data and its columns from the file, and takes at most one MODEL")
     if rows.listing or rows.rewrite or reporting.form not in ("text", "json"):
-        raise click.UsageError("--config reports as text or json; --rows and --rewrite go with --data")
+        raise click.UsageError("--config takes --format text or json; --rows and --rewrite need --data")
     if reporting.baseline or reporting.new_baseline:
-        raise click.UsageError("--baseline and --write-baseline are for models, and not for --config")
+        raise click.UsageError("--baseline and --write-baseline can't be used with --config")
     from template_fix import api
     from template_fix.cli import output, run
     from template_fix.cli.progress import progress
@@ -148,7 +160,7 @@ def _count_processors() -> int:
     type=FILLED,
     multiple=True,
     metavar="REV",
-    help="The branch, tag or commit of BASE and, once more, that of TUNED.",
+    help="The branch, tag or commit of BASE; given twice, the second is that of TUNED.",
 )
 @check_options
 @page
@@ -156,11 +168,11 @@ def _count_processors() -> int:
 def compare(
     base: str, tuned: str | None, revisions: tuple[str, ...], options: Options, page: str | None, form: Format
 ) -> int:
-    """Say what two models do otherwise: a base and what was made of it.
+    """Report what two models do differently: a base model and one made from it.
 
-    Their templates render the same conversations, and what their files record of tokens is held side by side: what is
-    wrong with both was inherited. Two revisions of one model are compared with --revision twice. The exit code is 0
-    where they do the same, 1 where they differ, 2 where one can't be read or run.
+    Both templates render the same conversations, and the records of tokens in the files are compared. What is wrong
+    with both was inherited. Give --revision twice to compare two revisions of one model. The exit code is 0 if no
+    difference was found, 1 if there is one, and 2 if a model can't be read or its template can't be run.
     """
     if len(revisions) > 2 or (tuned is None and len(revisions) < 2):
         raise click.UsageError("compare takes two models, or one with --revision twice")
@@ -176,7 +188,7 @@ def compare(
 @click.argument("code", required=False)
 @report_format("text", "json")
 def explain(code: str | None, form: Format) -> int:
-    """Print a rule's page, or the table of all rules."""
+    """Explain a rule, or list all rules."""
     from template_fix.cli.output import print_rules
 
     return print_rules(code, form)
@@ -189,16 +201,16 @@ def explain(code: str | None, form: Format) -> int:
 @show_options
 @report_format("text", "json")
 def show(model: str, revision: str | None, tokens: str | None, wanted: ShowOptions, form: Format) -> int:
-    """Render a conversation, with what is dropped struck out.
+    """Render a conversation; text that the template drops is struck out.
 
-    It is a built-in one, or that of a file (--messages), or a row of training data, as check --data takes it (--data,
-    with --row 7 for the one that a check tells of as rows.jsonl:7). --mask shows its tokens, and which of them are
-    trained on with assistant_only_loss; --engine what another engine prints.
+    By default these are built-in conversations. --messages FILE renders yours. --data rows.jsonl --row 7 renders a row
+    of training data: the one that check --data calls rows.jsonl:7. --mask shows the tokens, and which of them are
+    trained on with assistant_only_loss. --engine shows what another engine prints.
     """
     if wanted.messages and wanted.data:
-        raise click.UsageError("--messages and --data both name a conversation; one is shown")
+        raise click.UsageError("--messages and --data both name a conversation; give only one of them")
     if not wanted.data and wanted.needs_data:
-        raise click.UsageError("--row, --column, --split and --subset go with --data")
+        raise click.UsageError("--row, --column, --split and --subset need --data")
     from template_fix import api
     from template_fix.cli import output, run
     from template_fix.data.sources import Source

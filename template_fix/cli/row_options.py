@@ -1,4 +1,4 @@
-"""The options on training data: which rows to look at, and which one to show."""
+"""The options for training data: which rows to check, and which one to show."""
 
 from __future__ import annotations
 
@@ -23,12 +23,17 @@ def _parse_columns(_: click.Context, __: click.Parameter, given: Sequence[str]) 
 
 
 _column = click.option(
-    "--column", "columns", multiple=True, callback=_parse_columns, metavar="WHAT=NAME", help="Its columns."
+    "--column",
+    "columns",
+    multiple=True,
+    callback=_parse_columns,
+    metavar="WHAT=NAME",
+    help="The column that holds the messages, tools and so on.",
 )
 _subset = click.option("--subset", metavar="NAME", help="The subset (configuration) of a data set on the Hub.")
 _DATA = (
-    click.option("--config", type=FILLED, metavar="FILE", help="A training's own file: an Axolotl or TRL YAML."),
-    click.option("--data", multiple=True, type=FILLED, metavar="DATA", help="Training data to render, as told above."),
+    click.option("--config", type=FILLED, metavar="FILE", help="A trainer's configuration: an Axolotl or TRL YAML."),
+    click.option("--data", multiple=True, type=FILLED, metavar="DATA", help="Training data to check; see above."),
     _column,
     click.option("--split", default="train", show_default=True, help="The split of a data set on the Hub."),
     _subset,
@@ -37,28 +42,30 @@ _DATA = (
     click.option(
         "--transformers",
         type=click.Choice(["4.57", "5"]),
-        help="Render as this version does.  [default: 5]",
+        help="Render rows as this version does.  [default: 5]",
     ),
     click.option(
         "--rows",
         "listing",
         type=FILLED,
         metavar="OUT",
-        help="Write a line for each row in trouble to OUT, a new file.",
+        help="Write a line for each row in trouble to the new file OUT.",
     ),
     click.option(
         "--rewrite",
         type=FILLED,
         metavar="OUT",
-        help="Write all rows to OUT, a new file, with reasoning where it is printed as such.",
+        help="Write all rows to the new file OUT, with reasoning where the template prints it.",
     ),
-    click.option("--processes", type=click.IntRange(1), metavar="N", help="How many at once.  [default: one a CPU]"),
-    click.option("--exact", is_flag=True, help="Render each row, also where others of its shape were rendered."),
+    click.option(
+        "--processes", type=click.IntRange(1), metavar="N", help="How many run at once.  [default: one per CPU]"
+    ),
+    click.option("--exact", is_flag=True, help="Render every row by itself, even if a similar row was rendered."),
 )
 
 
 class DataOptions(NamedTuple):
-    """Which training data to look at, and how much of it."""
+    """Which training data to check, and how many rows of it."""
 
     config: str | None
     data: tuple[str, ...]
@@ -75,23 +82,23 @@ class DataOptions(NamedTuple):
 
     @property
     def needs_data(self) -> bool:
-        """Whether anything is asked for that makes no sense without data."""
+        """Whether any option is set that needs --data."""
         some = (self.columns, self.subset, self.limit, self.sample, self.processes, self.exact)
         return any(some) or self.writes
 
     @property
     def writes(self) -> bool:
-        """Whether anything is asked for that is said of rows alone."""
+        """Whether any option is set that concerns rows only."""
         return bool(self.transformers or self.listing or self.rewrite)
 
     @property
     def release(self) -> int:
-        """The version of transformers as which rows are rendered."""
+        """The major version of transformers whose rendering is used, 4 or 5."""
         return 4 if self.transformers == "4.57" else 5
 
 
 class ShowOptions(NamedTuple):
-    """What to show, and how."""
+    """What to render, and how."""
 
     messages: str | None
     data: str | None
@@ -107,7 +114,7 @@ class ShowOptions(NamedTuple):
 
     @property
     def needs_data(self) -> bool:
-        """Whether anything is asked for that makes no sense without data."""
+        """Whether any option is set that needs --data."""
         return bool(self.row or self.columns or self.split or self.subset)
 
 
@@ -115,20 +122,22 @@ _SHOW = (
     click.option(
         "--messages", type=FILLED, metavar="FILE", help="A conversation: JSON, or the first line of a JSONL file."
     ),
-    click.option("--data", type=FILLED, metavar="DATA", help="Training data, to show a row of."),
-    click.option("--row", type=click.IntRange(1), metavar="N", help="The row's number.  [default: 1]"),
+    click.option("--data", type=FILLED, metavar="DATA", help="Training data, to render one of its rows."),
+    click.option("--row", type=click.IntRange(1), metavar="N", help="The number of the row.  [default: 1]"),
     _column,
     click.option("--split", type=FILLED, help="The split of a data set on the Hub.  [default: train]"),
     _subset,
-    click.option("--variant", metavar="NAME", help="The template of this name, such as tool_use."),
+    click.option("--variant", metavar="NAME", help="The name of the template, such as tool_use."),
     click.option("--tag", "tags", nargs=2, callback=check_tag_pairs, metavar="OPEN CLOSE", help="The reasoning tags."),
     set_flags,
     click.option(
-        "--engine", type=click.Choice(["minijinja", "transformers.js"]), help="Render in this engine, if it is there."
+        "--engine",
+        type=click.Choice(["minijinja", "transformers.js"]),
+        help="Render with this engine, if installed.",
     ),
-    click.option("--mask", is_flag=True, help="Show the tokens, and which of them assistant_only_loss trains on."),
+    click.option("--mask", is_flag=True, help="Show the tokens; those that assistant_only_loss trains on are marked."),
 )
-# Which training data to look at, as one `DataOptions` value.
+# Which training data to check, as one `DataOptions` value.
 data_options = gather_options("rows", DataOptions, *_DATA)
-# What to show, as one `ShowOptions` value.
+# What to render, as one `ShowOptions` value.
 show_options = gather_options("wanted", ShowOptions, *_SHOW)

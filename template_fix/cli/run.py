@@ -1,4 +1,4 @@
-"""What the command line makes of a call: its value or the reason why there is none, and the exit code."""
+"""Calls functions for the command line: returns their value or a Failed, and works out the exit code."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ CLEAN, FINDINGS, FAILED = 0, 1, 2
 
 
 def try_each(models: Iterable[str], call: Callable[[str], Value]) -> Iterator[Value | Failed]:
-    """Yield what a call returns for each model, or why it returns nothing."""
+    """Yield the result of a call for each model, or a Failed with the reason."""
     return (try_one(model, partial(call, model)) for model in models)
 
 
 def try_one(model: str, call: Callable[[], Value]) -> Value | Failed:
-    """Return what a call for a model returns, or why it returns nothing: an error of the user's, or a fault of ours."""
+    """Return the result of a call for a model, or a Failed: for an error that the user can fix, or a bug of ours."""
     from template_fix.bounds.limits import ChildError
 
     try:
@@ -34,16 +34,16 @@ def try_one(model: str, call: Callable[[], Value]) -> Value | Failed:
 
 
 def _describe_fault(trace: str) -> str:
-    """Return what went wrong in a child process, and where, of the traceback that its error holds."""
+    """Return the error and its place from the traceback of a child process."""
     places = list(re.finditer(r'^  File "(?:.*[\\/])?(.+?)", line (\d+)', trace, re.MULTILINE))
     error = places and re.search(r"^([\w.]+)(.*)", trace[places[-1].end() :], re.MULTILINE)
     return f"({error[1]} in {places[-1][1]}, line {places[-1][2]}){error[2]}" if error else f"({trace})"
 
 
 def exit_code(outcomes: Iterable[Outcome], *, strict: bool = False) -> int:
-    """Return 2 where a model or a template of it couldn't be tried, else 1 where findings remain that count, else 0.
+    """Return 2 if a model couldn't be read or its template can't be run, else 1 if findings remain that count, else 0.
 
-    It is 1 as well where what was asked for was not done: generation markers that a template could not be given.
+    It is also 1 if generation markers were requested and a template could not get any.
     """
     return max((_exit_code_of(outcome, strict) for outcome in outcomes), default=CLEAN)
 
@@ -54,7 +54,7 @@ def _exit_code_of(outcome: Outcome, strict: bool) -> int:
     from template_fix.rules import READABLE_RULES, codes
 
     findings = (outcome.result.after if isinstance(outcome, Patched) else outcome).findings
-    # A template that doesn't parse or run can't be looked at: nothing else is known of it.
+    # Nothing else is known about a template that doesn't parse or run.
     untried = codes(READABLE_RULES)
     if any(finding.code in untried for finding in findings):
         return FAILED

@@ -1,4 +1,4 @@
-"""What a project has settled for its checks and patches: ``[tool.template-fix]`` in its pyproject.toml."""
+"""A project's settings for checks and patches: ``[tool.template-fix]`` in its pyproject.toml."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LARGEST = 1 << 20
 
 
 class _Setting(NamedTuple):
-    """A setting: the parameter that it gives a default, and the form that its value has in TOML."""
+    """A setting: the parameter whose default it is, and the form of its value in TOML."""
 
     parameter: str
     form: str
@@ -38,12 +38,12 @@ _SETTINGS = {
 
 
 class ConfiguredCommand(click.Command):
-    """A command whose options have the defaults that the project has settled."""
+    """A command whose options take their defaults from the project's settings."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: object
     ) -> click.Context:
-        """Return the context of the command; raises UsageError for settings that can't be read."""
+        """Return the context of the command. Raises UsageError if the settings can't be read."""
         path = find_settings(Path.cwd())
         if path is None:
             return super().make_context(info_name, args, parent, **extra)
@@ -57,9 +57,9 @@ class ConfiguredCommand(click.Command):
 
 
 def find_settings(folder: Path) -> Path | None:
-    """Return the nearest pyproject.toml in a folder or above it with settings in it, no further than its repository.
+    """Return the nearest pyproject.toml with settings, in ``folder`` or above it, up to the top of the repository.
 
-    What lies beside the files of a tokenizer is a model's, and a stranger's: a model doesn't say how it is checked.
+    A file beside tokenizer files is not read: it came with the model, and a stranger must not decide how it is checked.
     """
     from template_fix.checkpoint.checkpoint import EDITABLE
 
@@ -77,14 +77,14 @@ def find_settings(folder: Path) -> Path | None:
 
 
 def read_settings(path: Path) -> dict[str, object]:
-    """Return the defaults of parameters that a file settles; raises UsageError, which names the file and the key."""
+    """Return the defaults of parameters in a file. Raises UsageError that names the file and the key."""
     defaults = {}
     for key, value in (_read_table(path) or {}).items():
         if key not in _SETTINGS:
-            raise _usage_error(path, f"no setting is called {key}; there are {', '.join(_SETTINGS)}")
+            raise _usage_error(path, f"no setting is called {key}; the settings are {', '.join(_SETTINGS)}")
         parameter, form = _SETTINGS[key]
         if not _has_form(value, form):
-            raise _usage_error(path, f"{key} should be {form}")
+            raise _usage_error(path, f"{key} must be {form}")
         given = list(value) if form == _REASONED else value
         if form == _TABLE:
             given = [f"{name}={part if isinstance(part, str) else json.dumps(part)}" for name, part in value.items()]
@@ -93,7 +93,7 @@ def read_settings(path: Path) -> dict[str, object]:
 
 
 def settings_lines() -> list[str]:
-    """Return what is settled for the working directory, and where, in words; raises UsageError as `read_settings`."""
+    """Return the settings for the working directory and their file, as lines. Raises UsageError as `read_settings`."""
     path = find_settings(Path.cwd())
     if path is None:
         return [f"no {FILE} here or above has [{TABLE}]"]

@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 @revision
 @tokens
 @patch_options
-@click.option("--diff", "diff", flag_value="diff", help="Print the changes as a diff, and write nothing.")
-@click.option("--raw-diff", "diff", flag_value="raw", help="The same, of the files as they are, for git apply.")
-@click.option("--check", "dry", is_flag=True, help="Write nothing, and exit with 1 where something would change.")
+@click.option("--diff", "diff", flag_value="diff", help="Print the changes as a diff; write nothing.")
+@click.option("--raw-diff", "diff", flag_value="raw", help="Print a diff of the files for git apply; write nothing.")
+@click.option("--check", "dry", is_flag=True, help="Write nothing, and exit with 1 if something would change.")
 @click.option(
     "--output",
     type=FILLED,
     metavar="DIR",
-    help="Write the repaired tokenizer to DIR, with all files but weights, or a GGUF file to a new one; leave MODEL.",
+    help="Write the repaired model to DIR, without weights, or the GGUF file to a new one; don't change MODEL.",
 )
 @page
 @report_format("text", "json")
@@ -56,15 +56,17 @@ def patch(
     page: str | None,
     form: Format,
 ) -> int:
-    """Repair models in place; what is not proved is not kept.
+    """Repair models in place; only repairs that are proved are made.
 
-    The former files are kept for `template-fix undo`. The exit code goes by the errors that remain. Some engines' Jinja
-    doesn't know generation markers, so they are only put in with --mark.
+    The former files are kept for `template-fix undo`. The exit code depends on the errors that remain. Generation
+    markers are inserted only with --mark, since some engines don't know them.
     """
     if output is not None and (diff or dry or len(models) > 1):
-        raise click.UsageError(f"--output takes {'no --diff and no --check' if diff or dry else 'one MODEL only'}")
+        raise click.UsageError(
+            f"--output can't be used with {'--diff or --check' if diff or dry else 'several models'}"
+        )
     if "-" in models and len(models) > 1:
-        raise click.UsageError("- is a template on stdin, and the only MODEL")
+        raise click.UsageError("- reads a template from stdin, and must be the only MODEL")
     from template_fix import api
     from template_fix.cli import run
     from template_fix.cli.output import print_patch
@@ -78,11 +80,10 @@ def patch(
 @push_options
 @report_format("text", "json")
 def push(request: PushRequest, dry_run: bool, yes: bool, form: Format) -> int:
-    """Share a repaired tokenizer on the Hub: with the model it is of, or as a repository of your own.
+    """Share a repaired tokenizer on the Hub, as a change of its model or as your own repository.
 
-    SOURCE is a patched directory, or a repository on the Hub, which is then checked and patched on the way. What is
-    sent to the model that the repair is of are the changed files alone; a repository of your own gets the whole
-    tokenizer and a model card.
+    SOURCE is a patched directory, or a repository on the Hub, which is checked and patched first. The repository of the
+    repaired model gets only the changed files; any other repository gets the whole tokenizer and a model card.
     """
     from template_fix.cli import output, run
     from template_fix.hub.errors import Moved
@@ -100,12 +101,12 @@ def push(request: PushRequest, dry_run: bool, yes: bool, form: Format) -> int:
 
 
 def _confirm(plan: Plan, doubt: str) -> bool:
-    """Show what is about to be sent and ask; where nobody can answer, refuse."""
+    """Show what is about to be sent and ask the user. Raises PushError if stdin is no terminal."""
     from template_fix.cli.output import print_plan
     from template_fix.share.plan import PushError
 
     if not sys.stdin.isatty():
-        raise PushError(f"{plan.repo}: {doubt}, so this needs --yes; --dry-run shows what would be sent")
+        raise PushError(f"{plan.repo}: {doubt}; confirm it with --yes; --dry-run shows what would be sent")
     print_plan(plan)
     return _ask(f"{plan.repo} {doubt}. Send this? (--dry-run shows all of it)")
 
@@ -118,7 +119,7 @@ def _ask(question: str) -> bool:
 @click.argument("directory", metavar="DIR", type=FILLED)
 @report_format("text", "json")
 def undo(directory: str, form: Format) -> int:
-    """Take the last patch of a directory back."""
+    """Undo the last patch of a directory."""
     from template_fix import api
     from template_fix.cli import output, run
 
@@ -129,9 +130,9 @@ def undo(directory: str, form: Format) -> int:
 @click.argument("directory", metavar="[DIR]", required=False, type=FILLED)
 @report_format("text", "json")
 def demo(directory: str | None, form: Format) -> int:
-    """Check, patch and check again a small broken model.
+    """Check and repair a small broken model, to see how this tool works.
 
-    It is written to DIR, which must be new or empty, or else to a temporary directory, and stays there.
+    The model is written to DIR, which must be new or empty, by default to a temporary directory. It is not deleted.
     """
     from template_fix.cli.demo import make_demo, print_demo
 

@@ -34,7 +34,7 @@ def test_stdin_is_named_twice_and_read_once(monkeypatch):
     "content, message",
     [
         (None, "no such file or directory"),
-        (b"\xff\xfe", "isn't text in UTF-8 (byte 0); write a model a line"),
+        (b"\xff\xfe", "isn't text in UTF-8 (byte 0); write one model per line"),
         (b"a" * 1_100_000, "a list of models has at most 1,048,576 bytes"),
         (b"# nothing\n", "no models here that have a tokenizer"),
     ],

@@ -237,7 +237,7 @@ def test_only_the_files_that_differ_are_sent(hub, repo):
 def test_another_tokenizer_is_not_replaced_without_a_word(hub, repo, monkeypatch, capsys):
     mine = hub.add("me/other", {"tokenizer_config.json": b"{}", "README.md": b"# other\n"})
     assert main(["push", "org/model", "--to", "me/other"]) == 2
-    assert "me/other: holds other files called tokenizer_config.json, so this needs --yes" in capsys.readouterr().err
+    assert "me/other: holds other files called tokenizer_config.json; confirm it with --yes" in capsys.readouterr().err
     assert len(mine.history()) == 1
     assert main(["push", "org/model", "--to", "me/other", "--yes"]) == 0
     assert "tokenizer_config.json 2,238 bytes, in place of another" in capsys.readouterr().out
@@ -440,7 +440,7 @@ def test_nobody_is_asked_about_a_repository_of_one_s_own(hub, repo, monkeypatch)
 def test_a_script_has_to_say_yes(hub, repo, capsys):
     assert main(["push", "org/model", "--to", "org/model", "--create-pr"]) == 2
     assert capsys.readouterr().err == (
-        "template-fix: org/model: isn't yours, so this needs --yes; --dry-run shows what would be sent\n"
+        "template-fix: org/model: isn't yours; confirm it with --yes; --dry-run shows what would be sent\n"
     )
     assert hub.writes() == []
 
