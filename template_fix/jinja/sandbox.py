@@ -16,6 +16,8 @@ from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
+from template_fix.jinja.generator import Generator
+
 _PLAIN = frozenset({str, dict, list, tuple, int, float, bool, NoneType})
 _FORMATS = ("format", "format_map")
 # How an attribute of a type is read: as what it is, as the item of that name, or by jinja2.
@@ -27,6 +29,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     ``plain_calls`` are classes that may be called and don't ask for the context.
     """
+
+    code_generator_class = Generator
 
     def __init__(self, *args: object, plain_calls: Collection[type] = (), **kwargs: object) -> None:
         super().__init__(*args, **kwargs)

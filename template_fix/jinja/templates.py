@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from jinja2 import TemplateSyntaxError, nodes
@@ -46,14 +46,15 @@ class Token(NamedTuple):
     end: int
 
 
-def lex(source: str) -> list[Token]:
+@lru_cache(maxsize=8)
+def lex(source: str) -> tuple[Token, ...]:
     """Return the tokens of a template, whitespace, comments and the text that jinja2 strips included.
 
     The texts of the tokens, joined, are ``source``: what jinja2's lexer drops (whitespace before ``{%-``, carriage
     returns, the last newline) comes back as tokens of the kind ``gap``. Raises ParseError.
     """
     raw = _raw_offsets(source)
-    return [Token(kind, source[raw[start] : raw[end]], raw[start], raw[end]) for kind, start, end in _lex(source)]
+    return tuple(Token(kind, source[raw[start] : raw[end]], raw[start], raw[end]) for kind, start, end in _lex(source))
 
 
 class Template:

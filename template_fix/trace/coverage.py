@@ -11,6 +11,8 @@ from jinja2 import nodes
 
 from template_fix.conversations.probe import Probe
 from template_fix.jinja.queries import names_in, undeclared
+from template_fix.jinja.renderer import Variables
+from template_fix.jinja.templates import Template
 from template_fix.text.edits import Span
 from template_fix.trace.recorder import Trace
 
@@ -57,11 +59,8 @@ class Coverage:
     @cached_property
     def unset(self) -> tuple[str, ...]:
         """Return the variables that were read, and that only a caller who knows the template sets."""
-        template = self.trace.template
         read = {node.name for number in self.empty if isinstance(node := self.trace.values[number].node, nodes.Name)}
-        others = _GIVEN | self.trace.variables.keys() | set(_assigned(template.tree))
-        own = (read & undeclared(template.source)) - others
-        return tuple(sorted(name for name in own if not name.endswith("_token")))
+        return tuple(name for name in own_names(self.trace.template, self.trace.variables) if name in read)
 
     def reaches(self, span: Span) -> bool:
         """Whether an expression was evaluated, or one that it is part of, or that is part of it.
@@ -75,6 +74,12 @@ class Coverage:
     def _spans(self) -> Mapping[int, Span]:
         sites = {**self.trace.values, **self.trace.tests, **self.trace.outputs}
         return {number: site.span for number, site in sites.items()}
+
+
+def own_names(template: Template, variables: Variables) -> tuple[str, ...]:
+    """Return the variables that a template reads, and that only a caller who knows it sets."""
+    others = {*_GIVEN, *variables, *_assigned(template.tree)}
+    return tuple(sorted(name for name in undeclared(template.source) - others if not name.endswith("_token")))
 
 
 def find_reaching(known: Coverage, probes: Iterable[Probe]) -> tuple[list[Probe], Coverage]:

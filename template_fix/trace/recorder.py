@@ -7,7 +7,7 @@ the place of another's. What is printed stays the same as long as it does neithe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,29 +66,18 @@ class Recording:
     _kept: dict[int, object] = field(default_factory=dict)
     _holding: dict[int, tuple[int, bool]] = field(default_factory=dict)
     _last: dict[int, int] = field(default_factory=dict)
+    _asked: dict[int, tuple[bool, object]] = field(default_factory=dict)
     _clock: int = 0
 
-    def __call__(self, value: object, number: int, kind: str) -> object:
-        """Note a value on its way, and return it, or what shall be in its place."""
-        self.reached.add(number)
-        if kind == "test":
-            if number in self.tests:
-                return self.tests[number]
-            self.outcomes.setdefault(number, set()).add(bool(value))
-        elif kind == "output":
-            self.outputs.append((number, str(value)))
-        elif isinstance(value, Undefined):
-            self.empty.add(number)
-        elif self.operands:
-            if number in self.operands:
-                value = self._kept.get(self.operands[number], value)
-            if number in self.operands.values():
-                self._kept[number] = value
-        elif self.wanted:
-            self._follow(number, value)
+    def exchange(self, number: int, value: object) -> object:
+        """Keep the value of an operand, and return what shall be in the place of a value."""
+        if number in self.operands:
+            value = self._kept.get(self.operands[number], value)
+        if number in self.operands.values():
+            self._kept[number] = value
         return value
 
-    def _follow(self, number: int, value: object) -> None:
+    def follow(self, number: int, value: object) -> None:
         """Note where the wanted text goes into an expression and comes out of it no more.
 
         What goes in and what comes out must be both texts, or both lists: a field of a message is not a drop.
@@ -97,21 +86,29 @@ class Recording:
         since = self._last.get(number, 0)
         self._last[number] = self._clock
         text = isinstance(value, str)
-        if holds(value, self.wanted):
+        if self.holds(value):
             self.holders.add(number)
             self._holding[number] = (self._clock, text)
         elif isinstance(value, (str, list, tuple)):
             held = ((each, *self._holding.get(each, (-1, text))) for each in self.values[number].inside)
             self.drops.update((number, each) for each, at, kind in held if at > since and kind is text)
 
+    def holds(self, value: object) -> bool:
+        """Whether a text, or a text in a list or mapping, holds the wanted one.
 
-def holds(value: object, wanted: str) -> bool:
-    """Whether a text, or a text in a list or mapping, holds ``wanted``."""
-    if isinstance(value, str):
-        return wanted in value
-    if isinstance(value, (list, tuple)):
-        return any(holds(each, wanted) for each in value)
-    return isinstance(value, Mapping) and any(holds(each, wanted) for each in value.values())
+        It is asked once of a mapping, such as a message: no template can change it.
+        """
+        if isinstance(value, str):
+            return self.wanted in value
+        if isinstance(value, (list, tuple)):
+            return any(map(self.holds, value))
+        if not isinstance(value, Mapping):
+            return False
+        known = self._asked.get(id(value))
+        if known is None:
+            held = any(map(self.holds, value.values()))
+            known = self._asked[id(value)] = held, value  # that it stays lets nothing else have its identity
+        return known[0]
 
 
 class Trace:
@@ -126,7 +123,7 @@ class Trace:
         instrument = _Instrument(template)
         compiler = environment().overlay()
         # A filter that takes the context is called as it is, and never while jinja2 compiles.
-        compiler.filters = {**compiler.filters, _RECORDER: _record}
+        compiler.filters = {**compiler.filters, **_NOTES}
         try:
             tree = instrument.visit(instrument.tree)
             self._renderer = Renderer(tree, variables, compiler)
@@ -170,8 +167,41 @@ def trace_template(template: Template, variables: Variables) -> Trace | None:
 
 
 @pass_context
-def _record(context: Context, value: object, number: int, kind: str) -> object:
-    return context.parent[_RECORDER](value, number, kind)
+def _note_value(context: Context, value: object, number: int) -> object:
+    """Note a value on its way, and return it, or what shall be in its place."""
+    seen: Recording = context.parent[_RECORDER]
+    seen.reached.add(number)
+    if isinstance(value, Undefined):
+        seen.empty.add(number)
+    elif seen.operands:
+        return seen.exchange(number, value)
+    elif seen.wanted:
+        seen.follow(number, value)
+    return value
+
+
+@pass_context
+def _note_test(context: Context, value: object, number: int) -> object:
+    """Note the outcome of a test, and return its value, or the outcome that it shall have."""
+    seen: Recording = context.parent[_RECORDER]
+    seen.reached.add(number)
+    if number in seen.tests:
+        return seen.tests[number]
+    seen.outcomes.setdefault(number, set()).add(bool(value))
+    return value
+
+
+@pass_context
+def _note_output(context: Context, value: object, number: int) -> object:
+    """Note what is printed."""
+    seen: Recording = context.parent[_RECORDER]
+    seen.reached.add(number)
+    seen.outputs.append((number, str(value)))
+    return value
+
+
+_VALUE, _TEST, _OUTPUT = (f"{_RECORDER}_{kind}" for kind in ("value", "test", "output"))
+_NOTES = {_VALUE: _note_value, _TEST: _note_test, _OUTPUT: _note_output}
 
 
 class _Instrument(NodeTransformer):
@@ -183,10 +213,12 @@ class _Instrument(NodeTransformer):
         self.tests: dict[int, Site] = {}
         self.values: dict[int, Site] = {}
         self.outputs: dict[int, Site] = {}
+        every = tuple(walk(self.tree))
         self.conditions = frozenset(map(id, conditions(self.tree)))
-        self.printed = frozenset(id(each) for node in self.tree.find_all(nodes.Output) for each in node.nodes)
-        self.kept = frozenset(_kept(self.tree))
-        self.numbers = {id(node): number for number, node in enumerate(walk(self.tree))}
+        self.printed = frozenset(id(each) for node in every if isinstance(node, nodes.Output) for each in node.nodes)
+        self.kept = frozenset(_kept(every))
+        self.numbers = {id(node): number for number, node in enumerate(every)}
+        self.ends = _ends(template.tree)
 
     def visit(self, node: nodes.Node, *args: object, **kwargs: object) -> Any:
         number = self.numbers.get(id(node))
@@ -195,28 +227,43 @@ class _Instrument(NodeTransformer):
         if number is None or span is None or not isinstance(node, nodes.Expr) or id(node) in self.kept:
             return super().visit(node, *args, **kwargs)
         value = isinstance(node, _VALUES) and getattr(node, "ctx", "load") == "load"
-        inside = range(number + 1, number + sum(1 for _ in walk(original)))  # numbered in the order of the walk
+        inside = range(number + 1, self.ends[number])  # numbered in the order of the walk
         site = Site(number, original, span, inside)
         made = super().visit(node, *args, **kwargs)
         if value:
             self.values[number] = site
-            made = _recorded(made, number, "value")
+            made = _recorded(made, number, _VALUE)
         if id(node) in self.conditions:
             self.tests[number] = site
-            made = _recorded(made, number, "test")
+            made = _recorded(made, number, _TEST)
         if id(node) in self.printed and not isinstance(node, nodes.TemplateData):
             self.outputs[number] = site
-            made = _recorded(made, number, "output")
+            made = _recorded(made, number, _OUTPUT)
         return made
 
 
-def _recorded(node: nodes.Expr, number: int, kind: str) -> nodes.Expr:
-    return nodes.Filter(node, _RECORDER, [nodes.Const(number), nodes.Const(kind)], [], None, None)
+def _recorded(node: nodes.Expr, number: int, note: str) -> nodes.Expr:
+    return nodes.Filter(node, note, [nodes.Const(number)], [], None, None)
 
 
-def _kept(tree: nodes.Template) -> Iterator[int]:
+def _ends(tree: nodes.Template) -> list[int]:
+    """Return, for each node by its number, the number behind all that is inside of it."""
+    ends: list[int] = []
+
+    def count(node: nodes.Node) -> None:
+        number = len(ends)
+        ends.append(0)
+        for child in node.iter_child_nodes():
+            count(child)
+        ends[number] = len(ends)
+
+    count(tree)
+    return ends
+
+
+def _kept(every: Iterable[nodes.Node]) -> Iterator[int]:
     """Yield the identity of each expression that has to stay what it is: names with a meaning, and called methods."""
-    for node in walk(tree):
+    for node in every:
         if isinstance(node, nodes.Name) and node.name in _RESERVED:
             yield id(node)
         elif isinstance(node, nodes.Call):

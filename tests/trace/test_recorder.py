@@ -12,7 +12,7 @@ from template_fix.conversations.probe import Probe, probe
 from template_fix.conversations.tags import Tags
 from template_fix.jinja.renderer import Failure, Renderer, RenderError
 from template_fix.jinja.templates import ParseError, Template
-from template_fix.trace.recorder import Trace, holds
+from template_fix.trace.recorder import Recording, Trace
 
 THINK = Tags("<think>", "</think>")
 REASONED = probe("ur", THINK)
@@ -273,7 +273,7 @@ def test_what_is_printed_is_seen_piece_by_piece() -> None:
     ],
 )
 def test_a_text_is_held_by_what_it_is_in(value: Any, held: bool) -> None:
-    assert holds(value, "needle") is held
+    assert Recording({}, "needle").holds(value) is held
 
 
 @pytest.mark.slow

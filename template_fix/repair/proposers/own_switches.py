@@ -28,10 +28,14 @@ def proposals(template: Template, keeping: Mapping[str, bool], switch: str) -> I
         yield from _defaults(template, name, value, switch)
 
 
-def own_switches(template: Template, examined: Examination, names: Iterable[str]) -> dict[str, bool]:
+def booleans(template: Template, names: Iterable[str]) -> list[str]:
+    """Return those variables that a template takes for true or false."""
+    return [name for name in names if _is_boolean(template, name)]
+
+
+def own_switches(examined: Examination, names: Iterable[str]) -> dict[str, bool]:
     """Return which of a template's own variables keep reasoning, with the value at which they do."""
-    asked = [name for name in names if _is_boolean(template, name)]
-    return {name: value for name in asked for value in (False, True) if _mends(examined, name, value)}
+    return {name: value for name in names for value in (False, True) if _mends(examined, name, value)}
 
 
 def advice(examined: Examination, keeping: Mapping[str, bool]) -> str:
