@@ -45,9 +45,10 @@ def check(
 
     Raises CheckpointError if the files can't be read, and HubError if they can't be fetched.
     """
-    from template_fix.engine.patch import check as check_one
+    from template_fix.engine.checked import check as check_one
 
-    return check_one(open_model(os.fspath(model), revision, tokens).tried, _limit_to_template(options, tokens))
+    opened = open_model(os.fspath(model), revision, tokens, whole=False)
+    return check_one(opened.tried, _limit_to_template(options, tokens))
 
 
 def _limit_to_template(options: Options | None, tokens: str | None) -> Options | None:

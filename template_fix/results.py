@@ -10,7 +10,6 @@ from hashlib import sha256
 from template_fix.options import Flags
 from template_fix.text.display import cut
 from template_fix.text.edits import Edit, Span, differing_spans
-from template_fix.text.html import escape_text, tag_parts
 
 # The most characters of a text that a notebook shows.
 _SHOWN = 4_000
@@ -316,6 +315,8 @@ class Patched:
 
 def _findings_html(title: str, findings: Iterable[Finding]) -> str:
     """Return an HTML table of findings, each with its experiments, for notebooks."""
+    from template_fix.text.html import escape_text
+
     rows = "".join(
         f"<tr><td>{finding.level.value}</td><td>{finding.code}</td>"
         f"<td>{escape_text(finding.message)}{''.join(map(_experiment_html, finding.evidence))}</td>"
@@ -327,6 +328,8 @@ def _findings_html(title: str, findings: Iterable[Finding]) -> str:
 
 def _experiment_html(evidence: Evidence) -> str:
     """Return an experiment as a foldable HTML element: lost text is struck out, stray text is marked."""
+    from template_fix.text.html import escape_text, tag_parts
+
     sides = (
         (evidence.labels[0], evidence.given, evidence.lost, "del"),
         (evidence.labels[1], evidence.printed, evidence.stray, "mark"),

@@ -40,6 +40,8 @@ _PATIENCE = 10
 _in_child = False
 # Tests and benchmarks set it to work on templates in their own process: they trust these templates.
 trusted = False
+# How many bounded calls of this process were stopped: the result of a call that was isn't final.
+stopped = 0
 # How many more ticks the current step may take, and the whole call; None for no limit.
 _ticks_left: int | None = None
 _all_ticks_left: int | None = None
@@ -104,15 +106,21 @@ def start(
         try:
             answer = wait(deadline)
         except TimeoutError:
-            raise TimeExceeded(f"takes more than {seconds:g} s") from None
+            raise _count_stop(TimeExceeded(f"takes more than {seconds:g} s")) from None
         if answer is None:
-            raise LimitExceeded("takes more time or memory than it may")
+            raise _count_stop(LimitExceeded("takes more time or memory than it may"))
         status, value = pickle.loads(answer)
         if status == "value":
             return value  # type: ignore[no-any-return]
-        raise value
+        raise _count_stop(value)
 
     return result
+
+
+def _count_stop(error: BaseException) -> BaseException:
+    global stopped
+    stopped += isinstance(error, LimitExceeded)
+    return error
 
 
 def run_in_turn(
@@ -159,7 +167,7 @@ def _start_share(
     function: Callable[..., R], arguments: tuple[object, ...], part: float, whole: float
 ) -> Callable[[], tuple[R, float]]:
     def late() -> tuple[R, float]:
-        raise TimeExceeded(f"comes behind others that took all of the {whole:g} s of computing time")
+        raise _count_stop(TimeExceeded(f"comes behind others that took all of the {whole:g} s of computing time"))
 
     if part < _TICK:
         return late

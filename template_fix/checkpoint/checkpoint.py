@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -27,6 +26,7 @@ from template_fix.checkpoint.template_copies import (
     seen,
     stored_copies,
 )
+from template_fix.checkpoint.texts import Texts, decode
 from template_fix.checkpoint.token_records import ADDED, GGUF_TOKENS, MAP, TOKENIZER, TokenRecord, token_records
 from template_fix.results import Place
 from template_fix.text.edits import Edit, Span, line_at, position
@@ -42,9 +42,6 @@ LARGEST = {TOKENIZER: 64 * 2**20}
 LARGEST_OTHER = 16 * 2**20
 LONGEST_LINE = 2000
 MOST_TEMPLATES = 256
-
-_LFS = "version https://git-lfs.github.com/spec/"
-_LINK = re.compile(r"(?:\.\.?/)+[\w./-]+|[\w./-]*/annex/objects/[\w./-]+")
 
 
 @dataclass(frozen=True)
@@ -65,24 +62,27 @@ class Checkpoint:
     _documents: dict[str, Document] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str], name: str | None = None) -> Checkpoint:
+    def read(cls, path: str | os.PathLike[str], name: str | None = None, *, whole: bool = True) -> Checkpoint:
         """Return the checkpoint in the directory ``path``, or that of a GGUF file or of a template alone.
 
         Messages call it ``name``, by default the path itself. Raises CheckpointError where the directory or a file in
-        it can't be read or isn't what it should be.
+        it can't be read or isn't what it should be; where it isn't to be ``whole``, of a directory's files some are
+        looked at by `read_all` alone.
         """
         root, name = Path(path), str(path) if name is None else name
         if is_template_file(root):
             if not os.path.lexists(root):
                 raise CheckpointError(f"{name}: no such file")
-            return cls.of_template(name, root.name, _read(root.parent, root.name, str(root.parent)))
+            where = f"{root.parent}/{root.name}"
+            return cls.of_template(name, root.name, decode(_read(root.parent, root.name, where), where))
         if is_gguf(root):
             checkpoint = cls(name, texts_of(read_gguf(root, name)))
-            checkpoint._read_all()
+            checkpoint.read_all()
             return checkpoint
         present = _listing(root, name)
         wanted = [*(file for file in (*EDITABLE, *CONFIGS) if file in present), *_additional(root, name)]
-        files = {file: _read(root, file, name) for file in wanted}
+        places = {file: f"{name}/{file}" for file in wanted}
+        files = Texts({file: _read(root, file, where) for file, where in places.items()}, places)
         if not any(file in EDITABLE or file.startswith(ADDITIONAL) for file in files):
             templates = sorted(file for file in present if file.endswith(SUFFIXES))
             advice = f"; a template by itself is named with its file: {root / templates[0]}" if templates else ""
@@ -90,14 +90,15 @@ class Checkpoint:
                 f"{name}: no tokenizer files here; expected {CONFIG}, {TOKENIZER} or {JINJA} in this directory{advice}"
             )
         checkpoint = cls(name, files, present.difference(files))
-        checkpoint._read_all()
+        if whole:
+            checkpoint.read_all()
         return checkpoint
 
     @classmethod
     def of_template(cls, name: str, file: str, text: str) -> Checkpoint:
         """Return the checkpoint that has nothing but one template in a file. Raises CheckpointError."""
         checkpoint = cls(name, {file: text})
-        checkpoint._read_all()
+        checkpoint.read_all()
         return checkpoint
 
     @classmethod
@@ -106,11 +107,12 @@ class Checkpoint:
         raw = stream.read(LARGEST_OTHER + 1)
         if len(raw) > LARGEST_OTHER:
             raise CheckpointError(f"{name}: no more than {LARGEST_OTHER // 2**20} MB are read, and there are more")
-        return cls.of_template(name, file, _decoded(raw, name))
+        return cls.of_template(name, file, decode(raw, name))
 
-    def _read_all(self) -> None:
+    def read_all(self) -> None:
+        """Look at all files. Raises CheckpointError where one isn't what it should be."""
         for file in self.files:
-            self.document(file)
+            _ = self.files[file], self.document(file)
         _ = self.templates, self.records
 
     def document(self, file: str) -> Document | None:
@@ -231,16 +233,16 @@ def _additional(root: Path, name: str) -> Iterator[str]:
                 yield ADDITIONAL + file
 
 
-def _read(root: Path, file: str, name: str) -> str:
-    path, where = root / file, f"{name}/{file}"
-    refuse_outside(root, file, name)
+def _read(root: Path, file: str, where: str) -> bytes:
+    path = root / file
+    refuse_outside(root, file, where.removesuffix(f"/{file}"))
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             what = "directory" if stat.S_ISDIR(status.st_mode) else "device or pipe"
             raise CheckpointError(f"{where}: this is a {what}, not a file")
         refuse_large(where, file, status.st_size)
-        return _decoded(path.read_bytes(), where)
+        return path.read_bytes()
     except FileNotFoundError:
         advice = "download the file itself" if path.is_symlink() else "it vanished while it was read"
         raise CheckpointError(f"{where}: the link leads nowhere; {advice}") from None
@@ -256,24 +258,6 @@ def refuse_large(where: str, file: str, size: int) -> None:
             f"{where}: {size / 2**20:,.0f} MB are more than a file of this kind holds; "
             f"at most {largest // 2**20} MB are read"
         )
-
-
-def _decoded(raw: bytes, where: str) -> str:
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise CheckpointError(
-            f"{where}:{line}: this is not UTF-8 (byte 0x{raw[error.start]:02x} at offset {error.start}); "
-            "save the file as UTF-8"
-        ) from None
-    if text.startswith(_LFS):
-        raise CheckpointError(f"{where}: this is a Git LFS pointer, not the file; run git lfs pull in its repository")
-    if len(text) < 500 and _LINK.fullmatch(text.strip()):
-        raise CheckpointError(
-            f"{where}: this is a symbolic link saved as text (it holds only {text.strip()}); download the file itself"
-        )
-    return text
 
 
 def _reason(error: OSError) -> str:

@@ -82,21 +82,27 @@ def stored_copies(files: Mapping[str, str], document: Callable[[str], Document |
 
     ``document`` gives the JSON files. Raises CheckpointError where something else than text stands for a template.
     """
-    return tuple(copy for file in sorted(files) for copy in _copies_in(file, files[file], document))
+    return tuple(copy for file in sorted(files) for copy in _copies_in(file, files, document))
 
 
-def _copies_in(file: str, text: str, document: Callable[[str], Document | None]) -> Iterator[TemplateCopy]:
+def _copies_in(
+    file: str, files: Mapping[str, str], document: Callable[[str], Document | None]
+) -> Iterator[TemplateCopy]:
     if "/" not in file and file.endswith(SUFFIXES):
-        yield TemplateCopy(file, "default", text, "file", text)
+        yield _file(file, "default", files[file])
     elif file.startswith(ADDITIONAL):
-        yield TemplateCopy(file, file[len(ADDITIONAL) :].removesuffix(".jinja"), text, "file", text)
+        yield _file(file, file[len(ADDITIONAL) :].removesuffix(".jinja"), files[file])
     elif is_gguf_template(file):
-        yield TemplateCopy(file, file[len(GGUF_TEMPLATE) + 1 :] or "default", text, "file", text)
+        yield _file(file, file[len(GGUF_TEMPLATE) + 1 :] or "default", files[file])
     elif file in (CONFIG, PROCESSOR, LEGACY):
         json = document(file)
         node = json.get("chat_template") if json else None
         if json and node:
             yield from _copies_at(json, node)
+
+
+def _file(file: str, variant: str, text: str) -> TemplateCopy:
+    return TemplateCopy(file, variant, text, "file", text)
 
 
 def _copies_at(json: Document, node: Node) -> Iterator[TemplateCopy]:

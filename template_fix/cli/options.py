@@ -221,6 +221,8 @@ _OWN = ("messages", "tools", "documents", "add_generation_prompt")
 
 def _parse_flags(_: click.Context, __: click.Parameter, given: Sequence[str]) -> Flags:
     """Return the template variables in arguments NAME=VALUE; the value is JSON or a text."""
+    if not given:
+        return ()
     from template_fix.conversations.builtin import flag
 
     if wrong := [each for each in given if not each.partition("=")[0].isidentifier()]:

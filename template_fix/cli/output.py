@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from template_fix.cli.page import comparison_page, complain, data_page, outcomes_page, run_page, with_file, with_page
 from template_fix.cli.run import CLEAN, FAILED, FINDINGS, exit_code
+from template_fix.options import rule_codes
 from template_fix.report.checks import check_lines, concise_lines, summary_lines, verdict_line, workflow_commands
 from template_fix.report.diffs import raw_diff, readable_diff
 from template_fix.report.findings import patch_lines
@@ -71,9 +72,8 @@ def print_check(outcomes: Iterable[Report | Failed], reporting: Reporting) -> in
         printer(sys.stdout)([*[line("")] * (not reporting.statistics), *summary_lines(seen)])
     if reporting.new_baseline is not None:
         from template_fix.disk.baseline import write_baseline
-        from template_fix.rules import READABLE_RULES, codes
 
-        known = partial(write_baseline, reporting.new_baseline, seen, codes(READABLE_RULES))
+        known = partial(write_baseline, reporting.new_baseline, seen, rule_codes("readable"))
         code = with_file(CLEAN if code == FINDINGS else code, known)
     return with_page(code, reporting.page, outcomes_page, seen)
 

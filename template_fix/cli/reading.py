@@ -79,12 +79,12 @@ def _check_models(
     from template_fix.cli import output, run
     from template_fix.cli.progress import show_progress
     from template_fix.disk.baseline import Baseline, read_baseline
+    from template_fix.options import rule_codes
     from template_fix.results import Failed
-    from template_fix.rules import READABLE_RULES, codes
 
     call = partial(api.check, options=options, revision=models.revision, tokens=models.tokens)
     path = reporting.baseline
-    known = run.try_one(path, lambda: read_baseline(path, codes(READABLE_RULES))) if path else Baseline({})
+    known = run.try_one(path, lambda: read_baseline(path, rule_codes("readable"))) if path else Baseline({})
     if isinstance(known, Failed):
         return output.print_check([known], reporting._replace(new_baseline=None))
     silent = reporting.statistics or reporting.form in ("json", "sarif")

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 
 def _parse_columns(_: click.Context, __: click.Parameter, given: Sequence[str]) -> dict[str, str]:
+    if not given:
+        return {}
     from template_fix.conversations.rows import NAMEABLE
 
     named = dict(each.partition("=")[::2] for each in given)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TypeVar
 
+from template_fix.options import rule_codes
 from template_fix.results import Failed, Finding, Level, Outcome, Patched
 from template_fix.text.display import UserError, one_line
 
@@ -22,13 +23,15 @@ def try_each(models: Iterable[str], call: Callable[[str], Value]) -> Iterator[Va
 
 def try_one(model: str, call: Callable[[], Value]) -> Value | Failed:
     """Return the result of a call for a model, or a Failed: for an error that the user can fix, or a bug of ours."""
-    from template_fix.bounds.limits import ChildError
-
     try:
         return call()
     except UserError as error:
         return Failed(model, str(error))
-    except ChildError as error:
+    except RuntimeError as error:
+        from template_fix.bounds.limits import ChildError
+
+        if not isinstance(error, ChildError):
+            raise
         message = f"{model}: template-fix itself failed on this {_describe_fault(str(error))}; please report it"
         return Failed(model, one_line(message))
 
@@ -51,11 +54,9 @@ def exit_code(outcomes: Iterable[Outcome], *, strict: bool = False) -> int:
 def _exit_code_of(outcome: Outcome, strict: bool) -> int:
     if isinstance(outcome, Failed):
         return FAILED
-    from template_fix.rules import READABLE_RULES, codes
-
     findings = (outcome.result.after if isinstance(outcome, Patched) else outcome).findings
     # Nothing else is known about a template that doesn't parse or run.
-    untried = codes(READABLE_RULES)
+    untried = rule_codes("readable")
     if any(finding.code in untried for finding in findings):
         return FAILED
     unmarked = isinstance(outcome, Patched) and outcome.result.unmarked

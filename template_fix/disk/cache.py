@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import re
 import secrets
 import sys
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from datetime import date
 from functools import cache
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,9 @@ from template_fix.disk.signature import cache_path, is_signed, sign
 
 MOST_ENTRIES, LARGEST = 512, 4 * 2**20
 _SIGNATURE = 64
+_METADATA = re.compile(
+    r"(?:jinja2|markupsafe|tokenizers|transformers)-[^-]+(?:-[^-]+)?\.(?:dist|egg)-info", re.IGNORECASE
+)
 
 
 def entry_name(*known: object) -> str:
@@ -32,14 +37,41 @@ def entry_name(*known: object) -> str:
     return hashlib.sha256(repr((known, _program_versions())).encode(errors="surrogatepass")).hexdigest()
 
 
+def day_for(sources: Iterable[str]) -> date | None:
+    """Return the day where one of these templates may ask for it, and what is found out is true of it alone."""
+    return date.today() if any("now" in source for source in sources) else None
+
+
 @cache
 def _program_versions() -> tuple[object, ...]:
     """Return what identifies this release of the program, local edits included, and this version of Python."""
     patches = find_spec("template_fix.patches")
-    folders = (Path(__file__).parents[1], *map(Path, (patches and patches.submodule_search_locations) or ()))
-    files = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix in {".py", ".toml"})
-    stats = tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files)
-    return stats, sys.version, version("jinja2"), version("markupsafe")
+    folders = (os.path.dirname(os.path.dirname(__file__)), *((patches and patches.submodule_search_locations) or ()))
+    return sorted(stat for folder in folders for stat in _stats(folder)), sys.version, _installed()
+
+
+def _stats(folder: str) -> Iterator[tuple[str, int, int]]:
+    for entry in os.scandir(folder):
+        if entry.is_dir():
+            yield from _stats(entry.path)
+        elif entry.name.endswith((".py", ".toml")):
+            yield entry.path, entry.stat().st_size, entry.stat().st_mtime_ns
+
+
+def _installed() -> list[str]:
+    """Return the names, with their versions, of the packages that have a say in what is found out.
+
+    So the folders of their metadata are called; to ask ``importlib.metadata`` takes longer than all else here.
+    """
+    found = []
+    for folder in filter(None, sys.path):
+        with suppress(OSError):
+            found += sorted(name for name in os.listdir(folder) if _METADATA.match(name))
+    if found:
+        return found
+    from importlib.metadata import version
+
+    return [version("jinja2"), version("markupsafe")]
 
 
 def recall(name: str) -> Any:

@@ -14,7 +14,7 @@ from template_fix.checkpoint.token_records import TOKENIZER
 from template_fix.conversations.battery import battery
 from template_fix.conversations.probe import CALLS, Probe
 from template_fix.conversations.tags import USUAL, Tags
-from template_fix.engine.check import check
+from template_fix.engine.checked import check
 from template_fix.engine.studies import CHECK_SECONDS, special_tokens
 from template_fix.jinja.renderer import Failure, Renderer, RenderError, Variables
 from template_fix.options import Options

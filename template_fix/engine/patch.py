@@ -8,7 +8,8 @@ from dataclasses import replace
 from template_fix.bounds.limits import LimitExceeded, run_in_turn
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.conversations.tags import USUAL
-from template_fix.engine.check import check, check_studied, on_tokens
+from template_fix.engine.check import check_studied, on_tokens
+from template_fix.engine.checked import check
 from template_fix.engine.programs import Program, are_still_alike, programs
 from template_fix.engine.serving import changed_prompt, look_elsewhere
 from template_fix.engine.studies import PATCH_SECONDS, setting_for, special_tokens, study_templates

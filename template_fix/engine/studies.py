@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
 from typing import TypeVar
 
 from template_fix.bounds.limits import LimitExceeded, run_in_turn
@@ -12,7 +11,7 @@ from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.checkpoint.stop_tokens import turn_end_tokens
 from template_fix.checkpoint.token_records import GGUF_TOKENS
 from template_fix.conversations.tags import USUAL
-from template_fix.disk.cache import entry_name, keep, recall
+from template_fix.disk.cache import day_for, entry_name, keep, recall
 from template_fix.engine.forms import not_rendered, refused_forms, version_differences
 from template_fix.engine.ignored import read_ignored
 from template_fix.engine.programs import Program
@@ -139,8 +138,7 @@ def study_name(kind: str, source: str, setting: Setting, options: Options) -> st
     """
     chosen = (sorted(options.select), sorted(options.ignore))
     asked = (*chosen, options.default, options.mark, options.flags, options.comments)
-    today = date.today() if "now" in source else None
-    return entry_name(kind, source, setting, asked if kind != "check" else None, today)
+    return entry_name(kind, source, setting, asked if kind != "check" else None, day_for([source]))
 
 
 def _in_engines(

@@ -13,14 +13,11 @@ from typing import TYPE_CHECKING
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError, folder_of, is_template_file, refuse_large
 from template_fix.checkpoint.gguf import SUFFIX, is_gguf
 from template_fix.disk.store import find_state
-from template_fix.hub.client import looks_like_repo
-from template_fix.hub.companions import Companions, sort_companions
-from template_fix.hub.own_code import find_modules
-from template_fix.hub.page import parse_page
 from template_fix.hub.tokenizer_files import READ, is_read, is_tokenizer_file
 
 if TYPE_CHECKING:
     from template_fix.hub.client import Remote
+    from template_fix.hub.companions import Companions
 
 
 STDIN = "-"
@@ -50,14 +47,19 @@ class Model:
 
 def is_repo(name: str) -> bool:
     """Whether ``name`` is a repository's name or page, and no file or directory has this name."""
-    return looks_like_repo(parse_page(name)[0]) and not os.path.lexists(name)
+    if os.path.lexists(name):
+        return False
+    from template_fix.hub.client import looks_like_repo
+    from template_fix.hub.page import parse_page
+
+    return looks_like_repo(parse_page(name)[0])
 
 
-def open_model(name: str, revision: str | None = None, tokens: str | None = None) -> Model:
+def open_model(name: str, revision: str | None = None, tokens: str | None = None, *, whole: bool = True) -> Model:
     """Return the model with this name: a path, a repository, the address of its page, or ``-`` for stdin.
 
     ``revision`` is a branch, tag or commit of a repository, and overrides the one in an address. ``tokens`` names a
-    model whose tokenizer is lent to a template without one.
+    model whose tokenizer is lent to a template without one. For ``whole``, see `Checkpoint.read`.
 
     Raises CheckpointError if it can't be read, and HubError if it can't be fetched.
     """
@@ -76,11 +78,13 @@ def open_model(name: str, revision: str | None = None, tokens: str | None = None
             )
         folder = folder_of(name)
         store = "" if is_gguf(folder) else _store_state(folder)
-        return Model(replace(Checkpoint.read(name), store=store), folder)
-    name, shown = parse_page(name)
-    revision = revision or shown
+        return Model(replace(Checkpoint.read(name, whole=whole), store=store), folder)
     from template_fix.hub.client import fetch_info
     from template_fix.hub.errors import Absent, Offline, Unreachable
+    from template_fix.hub.page import parse_page
+
+    name, shown = parse_page(name)
+    revision = revision or shown
 
     try:
         return fetch_model(fetch_info(name, revision))
@@ -125,6 +129,8 @@ def find_companions(model: Model) -> Companions:
 
     Of a repository, only known files of a tokenizer are fetched and copied. Raises as `open_model` does.
     """
+    from template_fix.hub.companions import Companions, sort_companions
+
     others = model.checkpoint.others
     if model.remote is None:
         return sort_companions(model.folder, others)
@@ -140,6 +146,9 @@ def read_tokenizer_files(model: Model) -> dict[str, bytes]:
 
 def _read_unread_files(model: Model) -> dict[str, bytes]:
     """Return the files that the tokenizer needs and that weren't read: vocabularies and Python modules."""
+    from template_fix.hub.companions import sort_companions
+    from template_fix.hub.own_code import find_modules
+
     vocabularies = sorted(filter(is_tokenizer_file, model.checkpoint.others))
     _fetch_files(model, vocabularies)
     code = find_modules(model.checkpoint, lambda name: _read_text(model, name))
@@ -147,6 +156,8 @@ def _read_unread_files(model: Model) -> dict[str, bytes]:
 
 
 def _read_text(model: Model, name: str) -> str:
+    from template_fix.hub.companions import sort_companions
+
     _fetch_files(model, [name])
     return sort_companions(model.folder, [name]).copied.get(name, b"").decode(errors="replace")
 

@@ -32,7 +32,7 @@ from template_fix.repair.proposers import Basis, Proposal
 from template_fix.repair.search import Search
 from template_fix.results import Evidence, Level
 from template_fix.text.edits import Span
-from template_fix.trace.coverage import Coverage, find_reaching, own_names
+from template_fix.trace.coverage import Coverage, find_own_names, find_reaching
 from template_fix.trace.recorder import Trace, trace_template
 
 # What the battery is spelled with for a template that has no tags of its own: to it they are text like any other.
@@ -179,7 +179,7 @@ class Study:
         from template_fix.repair.proposers import own_switches
 
         # Which ones conversations reach takes recording all of these, and is asked where it matters alone.
-        asked = own_switches.booleans(self.template, own_names(self.template, self.variables))
+        asked = own_switches.find_booleans(self.template, find_own_names(self.template, self.variables))
         return own_switches.own_switches(self.examined, [each for each in asked if each in self.own_variables])
 
     @cached_property

@@ -22,7 +22,6 @@ from template_fix.report.findings import (
 )
 from template_fix.report.terminal import WIDEST, Line, Piece, line
 from template_fix.results import Failed, Finding, Level, Report, TemplateSummary
-from template_fix.rules import rule_of
 from template_fix.text.display import cut, one_line, short
 from template_fix.tokens.reasoning_tokens import listed
 
@@ -169,6 +168,8 @@ def _workflow_command(name: str, properties: dict[str, str | int | None], messag
 
 def summary_lines(outcomes: Sequence[Report | Failed]) -> Iterator[Line]:
     """Yield what many checks came to: how many models are how, and how often each code was found, and in how many."""
+    from template_fix.rules import rule_of
+
     reports = [outcome for outcome in outcomes if isinstance(outcome, Report)]
     how = Counter(_state_of(outcome) for outcome in outcomes)
     parts = [f"{how[state]} {state}" for state in _STATES if how[state]]

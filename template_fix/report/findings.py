@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from template_fix.checkpoint.gguf import is_gguf
-from template_fix.repair.loop_leaks import LEAKING
 from template_fix.report.excerpts import edit_line, evidence_lines, source_lines
 from template_fix.report.terminal import WIDEST, Line, Piece, line
 from template_fix.results import (
@@ -21,7 +20,6 @@ from template_fix.results import (
     Report,
     Target,
 )
-from template_fix.rules import rule_of
 from template_fix.text.display import cut, short
 
 # Whom losses concern, and what a repair changes for those who pass nothing.
@@ -186,6 +184,8 @@ def _result_pieces(result: PatchResult, written: str | None) -> list[Piece]:
 
 def whom_it_concerns(result: PatchResult) -> str:
     """Return whom the losses concern, where they are such as many vendors want for serving."""
+    from template_fix.rules import rule_of
+
     on_purpose = (rule_of(finding.code).on_purpose for finding in result.before.findings)
     return CONCERNS if any(on_purpose) else ""
 
@@ -209,6 +209,8 @@ def describe_elsewhere(
     yield f"The repair takes effect in {on}{left}: so says the table of constructs that engines know."
     yield from (plain(f"{each}.") for each in result.elsewhere.unread)
     if (leak := result.elsewhere.leaks) is not None:
+        from template_fix.repair.loop_leaks import LEAKING
+
         yield plain(
             f"Where what a loop sets outlives the turn ({LEAKING}), one turn prints what another set: {leak.subject}."
         )

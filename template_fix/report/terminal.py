@@ -85,6 +85,8 @@ def _make_harmless(line: Line) -> Iterator[Piece]:
 
 def mask_pieces(pieces: Sequence[Piece]) -> Sequence[Piece]:
     """Return pieces of one text with asterisks in place of secrets, where one goes from one piece into the next."""
+    if len(pieces) == 1:
+        return pieces
     whole, single = (
         mask_secrets("".join(piece.text for piece in pieces)),
         "".join(mask_secrets(piece.text) for piece in pieces),
@@ -116,7 +118,8 @@ def _split_words(piece: Piece, room: int) -> Iterator[Piece]:
     """Yield the words of a piece, each with the spaces after it; a word wider than ``room`` comes in parts."""
     for word in re.findall(r" *[^ ]+ *| +", piece.text):
         start = used = 0
-        for index, char in enumerate(word.rstrip()):
+        narrow = word.isascii() and len(word.rstrip()) <= room
+        for index, char in enumerate("" if narrow else word.rstrip()):
             used += (wide := cell_width(char))
             if used > room and index > start:
                 yield Piece(word[start:index], piece.style)

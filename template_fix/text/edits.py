@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -79,6 +78,8 @@ def edits_between(before: str, after: str) -> tuple[Edit, ...]:
 
 def _diff_parts(old: Sequence[str], new: Sequence[str]) -> Iterator[Edit]:
     """Yield the edits that turn one text into another; both come in parts, and a part is replaced as a whole."""
+    import difflib
+
     starts = [0, *accumulate(map(len, old))]
     for kind, first, last, begin, end in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if kind != "equal":
@@ -120,15 +121,35 @@ def line_at(text: str, offset: int) -> str:
 
 def unified_diff(before: str, after: str, name: str) -> str:
     """Return a unified diff of one file as ``git apply`` and ``patch -p1`` read it, empty where nothing changed."""
-    old, new = _split_lines(before), _split_lines(after)
+    if before == after:
+        return ""
+    import difflib
+
     # difflib takes minutes for a tokenizer.json of a real size, so equal lines at both ends are left out.
-    head = max(common_prefix(old, new) - _CONTEXT, 0)
-    tail = max(min(common_prefix(old[::-1], new[::-1]), len(old) - head, len(new) - head) - _CONTEXT, 0)
-    lines = difflib.unified_diff(
-        old[head : len(old) - tail], new[head : len(new) - tail], f"a/{name}", f"b/{name}", n=_CONTEXT
-    )
+    start = _find_context_before(before, common_prefix(before, after))
+    behind = _count_behind_context(before, after, _common_suffix(before, after, start))
+    old, new = (_split_lines(text[start : len(text) - behind]) for text in (before, after))
+    head = before.count("\n", 0, start)
+    lines = difflib.unified_diff(old, new, f"a/{name}", f"b/{name}", n=_CONTEXT)
     shifted = (_shift_header(line, head) if line.startswith("@@ ") else line for line in lines)
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in shifted)
+
+
+def _find_context_before(text: str, offset: int) -> int:
+    """Return the offset at which the context of a change at ``offset`` begins."""
+    start = text.rfind("\n", 0, offset) + 1
+    for _ in range(_CONTEXT):
+        start = text.rfind("\n", 0, max(start - 1, 0)) + 1
+    return start
+
+
+def _count_behind_context(one: str, other: str, alike: int) -> int:
+    """Return how many characters follow the context of a change, for texts that end with ``alike`` equal characters."""
+    whole = all(text[len(text) - alike - 1 : len(text) - alike] in ("\n", "") for text in (one, other))
+    offset = len(one) - alike
+    for _ in range(_CONTEXT + (not whole)):
+        offset = one.find("\n", offset) + 1 or len(one)
+    return len(one) - offset
 
 
 def common_prefix(one: Sequence[str], other: Sequence[str]) -> int:
@@ -138,6 +159,18 @@ def common_prefix(one: Sequence[str], other: Sequence[str]) -> int:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if one[low:middle] == other[low:middle] else (low, middle - 1)
     return low
+
+
+def _common_suffix(one: str, other: str, start: int) -> int:
+    """Return the number of characters with which both texts end, behind ``start``; no text is copied whole."""
+    known, size, most = 0, 4096, min(len(one), len(other)) - start
+    while known < most:
+        size = min(size, most - known)
+        a, b = (text[len(text) - known - size : len(text) - known] for text in (one, other))
+        if a != b:
+            return known + common_prefix(a[::-1], b[::-1])
+        known, size = known + size, 2 * size
+    return known
 
 
 def differing_spans(one: str, other: str) -> tuple[Span, Span]:

@@ -60,7 +60,7 @@ class Coverage:
     def unset(self) -> tuple[str, ...]:
         """Return the variables that were read, and that only a caller who knows the template sets."""
         read = {node.name for number in self.empty if isinstance(node := self.trace.values[number].node, nodes.Name)}
-        return tuple(name for name in own_names(self.trace.template, self.trace.variables) if name in read)
+        return tuple(name for name in find_own_names(self.trace.template, self.trace.variables) if name in read)
 
     def reaches(self, span: Span) -> bool:
         """Whether an expression was evaluated, or one that it is part of, or that is part of it.
@@ -76,7 +76,7 @@ class Coverage:
         return {number: site.span for number, site in sites.items()}
 
 
-def own_names(template: Template, variables: Variables) -> tuple[str, ...]:
+def find_own_names(template: Template, variables: Variables) -> tuple[str, ...]:
     """Return the variables that a template reads, and that only a caller who knows it sets."""
     others = {*_GIVEN, *variables, *_assigned(template.tree)}
     return tuple(sorted(name for name in undeclared(template.source) - others if not name.endswith("_token")))

@@ -13,6 +13,7 @@ from shelf import FILE, chat
 from template_fix.bounds.limits import LimitExceeded
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.cli.main import main
+from template_fix.disk import cache
 from template_fix.engine import studies
 from template_fix.engine.patch import check, patch
 from template_fix.options import Options
@@ -97,7 +98,7 @@ def test_a_template_that_asks_for_the_date_is_studied_each_day(
         check(model(DATED))
         check(model(STRIPS))
     assert studied == [DATED, STRIPS]
-    monkeypatch.setattr(studies, "date", Tomorrow)
+    monkeypatch.setattr(cache, "date", Tomorrow)
     check(model(DATED))
     check(model(STRIPS))
     assert studied == [DATED, STRIPS, DATED]

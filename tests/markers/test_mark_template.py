@@ -251,9 +251,7 @@ def test_a_template_that_takes_lists_of_text_blocks_alone_is_marked() -> None:
         ),
         pytest.param(
             "{% macro calls(all) %}{% for c in all %}<c>{{ c.function.name ~ (c.function.arguments | tojson) }}</c>"
-            "{% endfor %}{% endmacro %}"
-            + LOOP
-            + "{% if m.role == 'end' %}{% break %}{% endif %}"
+            "{% endfor %}{% endmacro %}" + LOOP + "{% if m.role == 'end' %}{% break %}{% endif %}"
             "{% if m.role == 'system' and not loop.first %}{% continue %}{% endif %}"
             "<|{{ {'user': 'U', 'assistant': 'A'}.get(m.role, 'X') }}|>"
             "{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}"

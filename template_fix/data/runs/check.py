@@ -12,7 +12,7 @@ from template_fix.data.check import DataWish, check_data
 from template_fix.data.runs.config import RunConfig, RunData
 from template_fix.data.sources import Source
 from template_fix.data.survey import Survey
-from template_fix.engine.check import check
+from template_fix.engine.checked import check
 from template_fix.options import Options
 from template_fix.results import Report
 

@@ -28,7 +28,7 @@ def proposals(template: Template, keeping: Mapping[str, bool], switch: str) -> I
         yield from _defaults(template, name, value, switch)
 
 
-def booleans(template: Template, names: Iterable[str]) -> list[str]:
+def find_booleans(template: Template, names: Iterable[str]) -> list[str]:
     """Return those variables that a template takes for true or false."""
     return [name for name in names if _is_boolean(template, name)]
 
