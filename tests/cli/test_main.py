@@ -51,7 +51,7 @@ def rule(code, level):
 @pytest.fixture
 def engine(monkeypatch):
     engine = Engine()
-    monkeypatch.setattr("template_fix.engine.patch.check", lambda *given: engine.check(*given))
+    monkeypatch.setattr("template_fix.engine.checked.check", lambda *given: engine.check(*given))
     monkeypatch.setattr("template_fix.engine.patch.patch", lambda *given: engine.patch(*given))
     rules = (rule("TF201", Level.ERROR), rule("TF205", Level.WARNING), rule("TF301", Level.ERROR))
     monkeypatch.setattr("template_fix.rules.RULES", rules)
