@@ -19,8 +19,8 @@ from template_fix.repair.search import Choice, broken, count_wrong, loses_blocks
 from template_fix.repair.splice import tidy
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence
-from template_fix.text.edits import Edit, trace_back
-from template_fix.trace.coverage import Coverage
+from template_fix.text.edits import Edit, trace_back, written
+from template_fix.trace.coverage import Coverage, find_unreached
 from template_fix.trace.recorder import trace_template
 
 Checks: TypeAlias = "Mapping[str, Callable[[Study], Iterator[Found]]]"
@@ -66,18 +66,22 @@ def find_repair(
             break
     while best is not None and broken(best.case.itself):
         more = [each for each in _beside(study, best) if _asked_for(each, wanted, alone, options)]
-        better = study.search.best(more, best)
+        more = [each for each in more if _reached(study, each)]
+        grown = study.search.best(more, best)
+        other = study.search.exchanged(more, best) if grown is None or broken(grown.case.itself) else None
+        better = min(filter(None, (other, grown)), key=lambda choice: count_wrong(choice.case.itself), default=None)
         if better is None or better.kept == best.kept:
             break
         best = better
     unmade = Choice((), Verdict(""), study.source, study.case)
     if loses_calls((best or unmade).case.itself):
         calls = [each for each in _calls(study, best or unmade) if _asked_for(each, wanted, alone, options)]
-        best = study.search.best(calls, best) or best
+        best = study.search.best([each for each in calls if _reached(study, each)], best) or best
     best = best and _without_leak(study, best)
+    best, unproved = _proved(study, best)
     kept = tuple(_final(study, found, best, checks)) if best else ()
     left = best is None or broken(best.case.itself)
-    refused = tuple(_refusals(study, proposals, best, wanted)) if left else ()
+    refused = (*((each, _UNREACHED) for each in unproved), *(_refusals(study, proposals, best, wanted) if left else ()))
     return Repaired(kept, refused, not left, study.coverage)
 
 
@@ -159,6 +163,35 @@ def _reached(study: Study, proposal: Proposal) -> bool:
     """Whether conversations reach all that a proposal replaces: what they don't reach, they can't prove."""
     spans = [edit.span for edit in proposal.edits if edit.span.start < edit.span.end]
     return study.coverage is None or all(map(study.coverage.reaches, spans))
+
+
+def _proved(study: Study, best: Choice | None) -> tuple[Choice | None, list[Proposal]]:
+    """Return a choice without the proposals that hold what no conversation reaches, and these."""
+    dropped: list[Proposal] = []
+    while best and (unproved := _unproved(study, best)):
+        dropped += unproved
+        best = study.search.confirmed([each for each in best.kept if each not in unproved])
+    return best, dropped
+
+
+def _unproved(study: Study, best: Choice) -> set[Proposal]:
+    """Return the proposals of a choice of whose text no conversation reaches every part.
+
+    What an edit repeats of the text that it replaces counts for nothing: there the template stays as it is.
+    """
+    trace = trace_template(Template(best.source), study.variables)
+    if trace is None:
+        return set()
+    placed = list(written(study.search.candidates.edits(best.kept)))
+    flags, probes = study.search.candidates.flags[0], study.examined.probes.values()
+    left = find_unreached(trace, [at for _, at in placed], probes, flags)
+    own = {
+        edit
+        for edit, at in placed
+        for span in left
+        if at.start <= span.start < at.end and span.of(best.source) not in edit.span.of(study.source)
+    }
+    return {proposal for proposal in best.kept if own.intersection(proposal.edits)}
 
 
 def _final(

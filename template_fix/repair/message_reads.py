@@ -213,13 +213,14 @@ def message_name(template: Template, at: Span) -> str:
 def first_output(trace: Trace, probe: Probe, message: int, upto: int | None = None, behind: int = 0) -> Site | None:
     """Return the expression that is printed first of a message, in the conversation up to there or to ``upto``.
 
-    Only expressions that stand behind the offset ``behind`` count: those of macros come before what calls them.
+    Only expressions that stand behind the offset ``behind`` count: those of macros come before what calls them. Another
+    loop may print the messages in front of it once the conversation has gone on: what tells is the text.
     """
     before, with_it = (
         [(number, text) for number, text in trace.record(probe, end).outputs if text]
         for end in (message, upto or message + 1)
     )
-    same = next((i for i, (a, b) in enumerate(zip(before, with_it, strict=False)) if a != b), len(before))
+    same = next((i for i, (a, b) in enumerate(zip(before, with_it, strict=False)) if a[1] != b[1]), len(before))
     sites = (trace.outputs[number] for number, _ in with_it[same:])
     return next((site for site in sites if site.span.start >= behind), None)
 

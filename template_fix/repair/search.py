@@ -103,12 +103,29 @@ class Search:
         pair = self._grown(base, moving, 2)
         return pair and self._fullest(pair, hopeful)
 
+    def exchanged(self, proposals: Iterable[Proposal], base: Choice) -> Choice | None:
+        """Return the best choice that has one of these proposals in the place of those of ``base`` that it overlaps.
+
+        None where none mends more.
+        """
+        best, least = base, count_wrong(base.case.itself)
+        for proposal in proposals:
+            kept = [each for each in base.kept if are_apart([each, proposal])]
+            tried = self.tried([*kept, proposal], harmed_first=True) if len(kept) < len(base.kept) else None
+            if tried and not tried.verdict.reason and count_wrong(tried.case.itself) < least:
+                best, least = tried, count_wrong(tried.case.itself)
+        return self._confirmed(self._needed(best)) if best is not base else None
+
+    def confirmed(self, kept: Sequence[Proposal]) -> Choice | None:
+        """Return the choice of these proposals, if it may stand."""
+        tried = self.tried(kept) if kept else None
+        return self._confirmed(tried) if tried and not tried.verdict.reason else None
+
     def with_one_more(self, choice: Choice, proposal: Proposal) -> Choice | None:
         """Return a choice with another proposal that mends nothing in transformers, if that may stand there."""
         self.candidates.offer([proposal])
         kept = [*choice.kept, proposal]
-        tried = self.tried(kept) if are_apart(kept) else None
-        return self._confirmed(tried) if tried and not tried.verdict.reason else None
+        return self.confirmed(kept) if are_apart(kept) else None
 
     def _confirmed(self, choice: Choice) -> Choice | None:
         """Return a choice as it is compiled by itself, if it stands there and renders as the original when off."""
@@ -155,7 +172,11 @@ class Search:
         return best
 
     def _needed(self, choice: Choice) -> Choice:
-        """Return a choice without the proposals, and the single edits of one, that it mends as much without."""
+        """Return a choice without the proposals, and the single edits of one, that it mends as much without.
+
+        What goes may have been all that another was needed for, so they are asked again.
+        """
+        before = choice
         for proposal in choice.kept:
             choice = self._if_as_good(choice, [each for each in choice.kept if each is not proposal])
         for proposal in choice.kept:
@@ -166,7 +187,7 @@ class Search:
                     smaller = self._if_as_good(choice, kept)
                     proposal = fewer if smaller is not choice else proposal
                     choice = smaller
-        return choice
+        return choice if choice is before else self._needed(choice)
 
     def _if_as_good(self, choice: Choice, kept: Sequence[Proposal]) -> Choice:
         """Return the choice of these proposals if it may stand and mends as much as another, else the other."""

@@ -91,17 +91,24 @@ def _split_tags(text: str) -> list[str]:
     return [part for part in re.split(r"(\{[%{#].*?[%}#]\})", text, flags=re.DOTALL) if part]
 
 
-def trace_back(span: Span, edits: Iterable[Edit]) -> Span | None:
-    """Return where ``span`` of the edited text stood in the original, or None if an edit wrote part of it."""
+def written(edits: Iterable[Edit]) -> Iterator[tuple[Edit, Span]]:
+    """Yield each edit, the first in the text first, with where its own text stands in the edited text."""
     shift = 0
     for edit in sorted(set(edits)):
         start = edit.span.start + shift
-        end = start + len(edit.text)
-        if span.end <= start:
-            break
-        if span.start < end:
-            return None
+        yield edit, Span(start, start + len(edit.text))
         shift += len(edit.text) - (edit.span.end - edit.span.start)
+
+
+def trace_back(span: Span, edits: Iterable[Edit]) -> Span | None:
+    """Return where ``span`` of the edited text stood in the original, or None if an edit wrote part of it."""
+    shift = 0
+    for edit, at in written(edits):
+        if span.end <= at.start:
+            break
+        if span.start < at.end:
+            return None
+        shift = at.end - edit.span.end
     return Span(span.start - shift, span.end - shift)
 
 

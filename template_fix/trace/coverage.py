@@ -93,6 +93,23 @@ def find_reaching(known: Coverage, probes: Iterable[Probe]) -> tuple[list[Probe]
     return found, known
 
 
+def find_unreached(trace: Trace, places: Iterable[Span], probes: Iterable[Probe], flags: Variables) -> set[Span]:
+    """Return which expressions and tests in some places of a template no conversation reaches, nor a beginning of one.
+
+    ``flags`` are variables besides the conversations' own.
+    """
+    sites = {**trace.values, **trace.tests, **trace.outputs}
+    asked = list(places)
+    left = {n: each.span for n, each in sites.items() if any(at.start <= each.span.start < at.end for at in asked)}
+    for probe in probes if left else ():
+        for upto, prompt in product((None, *probe.cuts), (False, True)):
+            for number in left.keys() & trace.record(probe, upto, prompt=prompt, flags=flags).reached:
+                del left[number]
+            if not left:
+                return set()
+    return set(left.values())
+
+
 def _assigned(node: nodes.Node, asked: frozenset[str] = frozenset()) -> Iterator[str]:
     """Yield the variables that a template sets, but for those that it sets to a default where nobody else did."""
     if isinstance(node, nodes.If):

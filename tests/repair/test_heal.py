@@ -4,11 +4,18 @@ import pytest
 
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.engine.patch import patch
+from template_fix.options import Options
+from template_fix.repair.heal import Repaired, find_repair
+from template_fix.repair.proposers import Proposal, experiments
+from template_fix.repair.study import Setting, Study
 from template_fix.results import PatchResult
+from template_fix.rules import REPAIRABLE_RULES
+from template_fix.text.edits import Edit, Span
 
 HEAD = "{% for m in messages %}<{{ m.role }}>"
 TAIL = "<end>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
 CUT = "m.content.split('</think>')[-1]"
+CHECKS = {rule.code: rule.check for rule in REPAIRABLE_RULES}
 OTHERS = "{% else %}{{ m.content }}{% endif %}"
 ALWAYS = f"{HEAD}{{% if m.role == 'assistant' %}}{{{{ {CUT} }}}}{OTHERS}{TAIL}"
 EARLIER = f"{HEAD}{{% if m.role == 'assistant' and not loop.last %}}{{{{ {CUT} }}}}{OTHERS}{TAIL}"
@@ -37,3 +44,32 @@ def test_each_of_two_repairs_names_what_would_remain_without_it() -> None:
     codes = {repair.source: repair.codes for repair in patched(ALWAYS).kept}
     # A field that is folded into content which is then cut is ignored still: TF203 takes both.
     assert codes == {"patch split-last": ("TF201", "TF203", "TF206", "TF208"), "field fold": ("TF203",)}
+
+
+def repaired_by(kept: str, monkeypatch: pytest.MonkeyPatch) -> Repaired:
+    """What comes of ``ALWAYS`` where all that is proposed is to print something in the place of what is cut out."""
+    study, at = Study(ALWAYS, Setting()), ALWAYS.index(CUT)
+    span = Span(at, at + len(CUT))
+    edit = Edit(span, f"({kept} if {study.switch} else {CUT})")
+    study.known = (Proposal("TF201", "a test", "keep it", "It is cut out.", span, (edit,)),)
+    for name in ("rewritings", "forcing"):
+        monkeypatch.setattr(experiments, name, lambda basis: iter(()))
+    return find_repair(study, [("TF201", found) for found in CHECKS["TF201"](study)], Options(), CHECKS, ())
+
+
+@pytest.mark.parametrize(
+    "kept, stands",
+    [
+        pytest.param("m.content", True, id="all of it is"),
+        pytest.param("(m.odd if m.kind == 'odd' else m.content)", False, id="an expression isn't"),
+        pytest.param("(m.content if m.role == 'assistant' or m.odd else '')", False, id="a test isn't"),
+    ],
+)
+def test_an_edit_stands_only_where_conversations_evaluate_all_that_it_adds(
+    kept: str, stands: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = repaired_by(kept, monkeypatch)
+    assert bool(result.kept) is stands
+    assert [reason for _, reason in result.refused if "gets there" in reason] == [
+        "no conversation that it was tried on gets there, so nothing proves it"
+    ] * (not stands)

@@ -34,7 +34,10 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
     for (at, kept), code in split.items():
         yield _kept(basis, at, kept, code)
     for (number, fed), code in found.items():
-        yield _kept(basis, trace.values[number].span, trace.values[fed].span.of(trace.template.source), code)
+        kept = trace.values[fed].span.of(trace.template.source)
+        filtered = any(isinstance(site.node, nodes.Filter) and fed == site.number + 1 for site in trace.values.values())
+        # A filter makes a text of a content that is missing.
+        yield _kept(basis, trace.values[number].span, f"({kept} or '')" if filtered else kept, code)
 
 
 def _kept(basis: Basis, at: Span, kept: str, code: str) -> Proposal:

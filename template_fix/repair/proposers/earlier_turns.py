@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 from jinja2 import nodes
 
-from template_fix.contract.examination import Examination, Observation
+from template_fix.contract.examination import Examination, Observation, generation_header
 from template_fix.conversations.probe import Part
-from template_fix.repair.message_reads import access, enclosing_loops, first_output, leftmost
+from template_fix.repair.message_reads import access, enclosing_loops, first_output
 from template_fix.repair.proposers import Basis, Proposal
-from template_fix.repair.splice import literal, put_expression
+from template_fix.repair.turn_form import Form, behind_header, in_header, learn
 from template_fix.text.edits import Edit, common_prefix
 
 
@@ -42,13 +42,19 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
 
 
 def _led(basis: Basis, seen: Observation, part: Part, field: str) -> Iterator[Edit]:
-    template, around = basis.template, _around(basis.examined, seen, part)
-    site = first_output(basis.trace, seen.probe, part.message, len(seen.probe.messages)) if around else None
+    """Yield edits of what is printed first of the turn: in front of it, or behind the header that it begins with."""
+    template, count = basis.template, len(seen.probe.messages)
+    site = first_output(basis.trace, seen.probe, part.message, count)
     loops = list(enclosing_loops(template, site.span)) if site else []
-    if around and site and loops and isinstance(loops[0].target, nodes.Name):
-        span, read = leftmost(template, site), access(template, loops[0].target.name, field)
-        before, behind, text = literal(around[0]), literal(around[1]), span.of(template.source)
-        yield put_expression(span, f"{before} ~ {read} ~ {behind} ~ {text} if {basis.switch} and {read} else {text}")
+    if site and loops and isinstance(loops[0].target, nodes.Name):
+        read = access(template, loops[0].target.name, field)
+        test, around = f"{basis.switch} and {read}", _around(basis.examined, seen, part)
+        if around:
+            yield in_header(template, site, "", Form(field, *around), read, test)
+        elif form := learn(basis, seen, part.message, count).get("reasoning"):
+            header = generation_header(basis.examined, seen.probe, part.message)
+            yield in_header(template, site, header, form, read, test)
+            yield from behind_header(basis, seen, part.message, [(test, form.output(read))], count)
 
 
 def _around(examined: Examination, seen: Observation, part: Part) -> tuple[str, str] | None:

@@ -6,7 +6,6 @@ turn without content.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from jinja2 import nodes
@@ -20,15 +19,14 @@ from template_fix.repair.message_reads import (
     bindings,
     enclosing_loops,
     first_output,
-    leftmost,
     other_key,
     reads,
     rebind,
     with_keys,
 )
 from template_fix.repair.proposers import Basis, Proposal
-from template_fix.repair.splice import literal, put_expression, tag_in_front
-from template_fix.repair.turn_form import behind_header
+from template_fix.repair.splice import put_expression, tag_in_front
+from template_fix.repair.turn_form import Form, behind_header, in_header
 from template_fix.text.edits import Edit, Span
 from template_fix.trace.recorder import Site
 
@@ -66,7 +64,7 @@ def alias(template: Template, binding: Binding, field: str, switch: str) -> Edit
 def _rebound(template: Template, binding: Binding, tags: Tags, switch: str) -> Edit:
     """Return the edit that puts the field in front of the content where the message is bound."""
     content, field = binding.access("content"), binding.access(NAME)
-    whole = f"{_block(field, tags)} ~ ({content} or '')"
+    whole = f"{_form(tags).whole(field)} ~ ({content} or '')"
     test = f"{switch} and {field} and ({content} is string or not {content})"
     return rebind(template, binding, test, with_keys(template, binding, content=whole))
 
@@ -79,10 +77,10 @@ def _folded(template: Template, span: Span, tags: Tags, switch: str, texts_alone
     content = span.of(template.source)
     field = other_key(content, NAME)
     if texts_alone:
-        test, whole = f"{switch} and {field} and {content} is string", f"{_block(field, tags)} ~ {content}"
+        test, whole = f"{switch} and {field} and {content} is string", f"{_form(tags).whole(field)} ~ {content}"
     else:
         test = f"{switch} and {field} and ({content} is string or not {content})"
-        whole = f"{_block(field, tags)} ~ ({content} or '')"
+        whole = f"{_form(tags).whole(field)} ~ ({content} or '')"
     return put_expression(span, f"{whole} if {test} else {content}")
 
 
@@ -93,11 +91,11 @@ def _folded_whole(template: Template, site: Site, tags: Tags, switch: str) -> Ed
     span, content = next(around, site.span), site.span.of(template.source)
     field, whole = other_key(content, NAME), span.of(template.source)
     test = f"{switch} and {field} and ({content} is string or not {content})"
-    return put_expression(span, f"{_block(field, tags)} ~ ({whole}) if {test} else {whole}")
+    return put_expression(span, f"{_form(tags).whole(field)} ~ ({whole}) if {test} else {whole}")
 
 
-def _block(field: str, tags: Tags) -> str:
-    return f"{literal(tags.open + tags.lead)} ~ {field} ~ {literal(tags.trail + tags.close + tags.gap)}"
+def _form(tags: Tags) -> Form:
+    return Form(NAME, tags.open + tags.lead, tags.trail + tags.close + tags.gap)
 
 
 def _openings(basis: Basis) -> Iterator[tuple[Edit, Edit]]:
@@ -111,9 +109,10 @@ def _openings(basis: Basis) -> Iterator[tuple[Edit, Edit]]:
                 if site and loops and isinstance(loops[0].target, nodes.Name):
                     field = access(basis.template, loops[0].target.name, NAME)
                     header = generation_header(basis.examined, seen.probe, part.message)
-                    led = _led(basis, site, header, field, inside=len(loops) > 1)
-                    guarded = f"{basis.switch} and {field}", f"{{{{- {_block(field, basis.tags)} }}}}"
-                    yield led, next(behind_header(basis, seen, part.message, [guarded]), led)
+                    inner = " and loop.first" if len(loops) > 1 else ""
+                    form, test = _form(basis.tags), f"{basis.switch} and {field}"
+                    led = in_header(basis.template, site, header, form, field, test + inner)
+                    yield led, next(behind_header(basis, seen, part.message, [(test, form.output(field))]), led)
 
 
 def _in_front_of_lists(basis: Basis) -> Iterator[Edit]:
@@ -126,24 +125,5 @@ def _in_front_of_lists(basis: Basis) -> Iterator[Edit]:
         if loops and isinstance(loops[0].target, nodes.Name):
             field = access(basis.template, loops[0].target.name, NAME)
             first = " and loop.first" if len(loops) > 1 else ""
-            test, block = f"{basis.switch} and {field}{first}", f"{{{{- {_block(field, basis.tags)} }}}}"
+            test, block = f"{basis.switch} and {field}{first}", _form(basis.tags).output(field)
             yield tag_in_front(basis.template, site.span.start, test, block, "variable_begin")
-
-
-def _led(basis: Basis, site: Site, header: str, field: str, *, inside: bool) -> Edit:
-    """Return the edit that prints the field in front of an output, behind the header that it begins with.
-
-    ``inside`` says that the output stands in another loop, of which only the first iteration counts.
-    """
-    template, tags = basis.template, basis.tags
-    span = leftmost(template, site)
-    text = span.of(template.source)
-    whole = f"{_block(field, tags)} ~ {text}"
-    if text[0] in "'\"" and header and text.count(header) == 1:
-        front, back = text.split(header)
-        blank = re.match(r"(?:\\n|\s)*", back)  # what ends the header stands in front of the block, as in the prompt
-        front, back = (f"{front}{header}{blank.group()}", back[blank.end() :]) if blank else (front + header, back)
-        opening, closing = literal(tags.open + tags.lead)[1:-1], literal(tags.trail + tags.close + tags.gap)[1:-1]
-        whole = f"{front}{opening}{text[-1]} ~ {field} ~ {text[0]}{closing}{back}"
-    inner = " and loop.first" if inside else ""
-    return put_expression(span, f"{whole} if {basis.switch} and {field}{inner} else {text}")
