@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from template_fix.bounds.limits import LimitExceeded, run_in_turn
@@ -12,7 +12,7 @@ from template_fix.engine.check import check_studied, on_tokens
 from template_fix.engine.checked import check
 from template_fix.engine.programs import Program, are_still_alike, programs
 from template_fix.engine.serving import changed_prompt, look_elsewhere
-from template_fix.engine.studies import PATCH_SECONDS, setting_for, special_tokens, study_templates
+from template_fix.engine.studies import PATCH_SECONDS, Studied, setting_for, special_tokens, study_templates
 from template_fix.engine.token_repair import file_repair, flag_repair
 from template_fix.jinja.folding import SWITCH
 from template_fix.options import Options
@@ -77,7 +77,7 @@ def _patched(checkpoint: Checkpoint, options: Options, *, alike: bool) -> PatchR
         # All at once: several templates may stand in one file.
         mended = mended.apply(edit for repair, why in marked if not why for edit in repair.edits)
         kept += [_seen_from_before(repair, made) for repair, why in marked if not why]
-    after = check(mended, options) if kept else before
+    after = _check_again(checkpoint, mended, studied, options) if kept else before
     unproved = _unproved(before, after)
     if unproved:
         refusals = [Refusal(repair, unproved) for repair in kept]
@@ -95,6 +95,17 @@ def _patched(checkpoint: Checkpoint, options: Options, *, alike: bool) -> PatchR
         look_elsewhere(checkpoint, mended, tags or USUAL, special_tokens(checkpoint), dict(asked)) if kept else None
     )
     return PatchResult(before, after, tuple(kept), tuple(refused), changed, asked, served, abroad)
+
+
+def _check_again(
+    checkpoint: Checkpoint, mended: Checkpoint, studied: Mapping[Program, Studied], options: Options
+) -> Report:
+    """Return what is wrong with repaired files: templates that were changed are studied again, others as they were."""
+    alike = setting_for(checkpoint, options) == setting_for(mended, options)
+    known = {program.source: study for program, study in studied.items() if alike}
+    found = programs(mended)
+    new = study_templates(mended, options, [each for each in found if each.source not in known], heal=False)
+    return check_studied(mended, {each: known.get(each.source) or new[each] for each in found}, options).report
 
 
 def _mends(

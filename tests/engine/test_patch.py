@@ -13,7 +13,8 @@ from tiny import dump, tokenizer
 
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.engine.patch import Options, check, patch, special_tokens
-from template_fix.engine.programs import programs
+from template_fix.engine.programs import Program, programs
+from template_fix.engine.studies import Studied, study_templates
 from template_fix.results import Level, PatchResult
 from template_fix.rules import WHOLE_RULES
 
@@ -303,3 +304,18 @@ def test_markers_are_put_right_in_templates_without_reasoning_too() -> None:
     (finding,) = (each for each in run({FILE: source}).before.findings if each.code == "TF502")
     assert finding.patch_with == "--mark"
     assert not run({FILE: source}, Options(mark=True)).after.findings
+
+
+def test_only_templates_that_were_changed_are_studied_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    studied: list[list[str]] = []
+
+    def noted(checkpoint: Checkpoint, options: Options, found: list[Program], *, heal: bool) -> dict[Program, Studied]:
+        studied.append([program.source for program in found])
+        return study_templates(checkpoint, options, found, heal=heal)
+
+    monkeypatch.setattr("template_fix.engine.patch.study_templates", noted)
+    other = MENDED.replace("A:", "B:")
+    files = {FILE: SMALL, "additional_chat_templates/other.jinja": other}
+    result = patch(Checkpoint("model", files), Options(cache=False))
+    assert [*map(sorted, studied)] == [sorted([SMALL, other]), [result.changed[FILE][1]]]
+    assert result.after == replace(check(Checkpoint("model", after(files, result))), templates=result.after.templates)
