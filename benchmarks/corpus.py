@@ -3,6 +3,9 @@
 
     corpus.py [--corpus DIR] [--only FAMILY]... [--first N] [--jobs N] [--json FILE]
 
+What isn't about reasoning (TF209 to TF220) is counted by itself: in how many templates each rule finds more than notes,
+and in how many that is gone where `patch` is asked for it (--select).
+
 DIR holds a directory for each family, with templates in it; by default it is ../shared/corpus/templates beside the
 repository. A template is *defective* where it isn't lossless, well-formed or stable on an ordinary conversation, *fully
 repaired* where none is left on which it isn't. Whether a repair made anything worse is found out anew, without the
@@ -37,11 +40,12 @@ from template_fix.jinja.folding import SWITCH, equal_when_off
 from template_fix.jinja.renderer import Renderer
 from template_fix.options import Options
 from template_fix.repair.study import Setting, Study
-from template_fix.results import PatchResult
-from template_fix.rules import WHOLE_RULES, codes
+from template_fix.results import Level, PatchResult, Report
+from template_fix.rules import WHOLE_RULES, codes, rule_of
 from template_fix.text.edits import common_prefix
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared/corpus/templates"
+WHOLE = codes(WHOLE_RULES)
 PROPERTIES = {"printed": "lossless", "once": "lossless", "well-formed": "well-formed", "alike": "well-formed"}
 # What engines look for in the text of a template; a repair may not take it away.
 SNIFFED = (
@@ -82,7 +86,8 @@ class Row:
     """What came of one template; ``error`` is set, and nothing else, where it couldn't be worked on.
 
     ``silenced`` is the first conversation that used to fail and is now printed with a loss: no harm by the contract,
-    but a loss that nobody is told of any more.
+    but a loss that nobody is told of any more. ``found`` are the codes of rules on the whole template, ``mended`` those
+    of them that are gone where they are selected.
     """
 
     family: str
@@ -93,6 +98,8 @@ class Row:
     changed: bool = False
     worse: tuple[str, ...] = ()
     silenced: str = ""
+    found: tuple[str, ...] = ()
+    mended: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     check_seconds: float = 0.0
     patch_seconds: float = 0.0
@@ -115,15 +122,23 @@ def worked_on(job: tuple[str, str, str]) -> Row:
     family, file, source = job
     checkpoint = Checkpoint(file, {"chat_template.jinja": source})
     try:
-        _, checking = timed(lambda: check(checkpoint, Options(cache=False)))
+        report, checking = timed(lambda: check(checkpoint, Options(cache=False)))
         # What isn't about reasoning has a judge of its own, and changes what is printed whatever is passed.
-        result, patching = timed(lambda: patch(checkpoint, Options(ignore=codes(WHOLE_RULES), cache=False)))
+        result, patching = timed(lambda: patch(checkpoint, Options(ignore=WHOLE, cache=False)))
         patched = result.changed["chat_template.jinja"][1] if result.changed else source
         before, after, worse, silenced = run_bounded(compared, source, patched)
+        found = whole_codes(report)
+        mended = found - whole_codes(patch(checkpoint, Options(select=found, cache=False)).after) if found else found
     except (ChildError, LimitExceeded, ValueError) as error:
         return Row(family, file, " ".join(str(error).split())[-300:])
     times = (round(checking, 3), round(patching, 3))
-    return Row(family, file, "", before, after, patched != source, worse, silenced, reasons(result), *times)
+    whole = tuple(sorted(found)), tuple(sorted(mended))
+    return Row(family, file, "", before, after, patched != source, worse, silenced, *whole, reasons(result), *times)
+
+
+def whole_codes(report: Report) -> frozenset[str]:
+    """Return the codes of findings, notes apart, that the rules on the whole template have."""
+    return frozenset(each.code for each in report.findings if each.level is not Level.NOTE) & WHOLE
 
 
 def timed(work: Callable[[], R]) -> tuple[R, float]:
@@ -278,6 +293,10 @@ COUNTS: dict[str, Callable[[Row], bool]] = {
     "no reasoning, changed": lambda row: row.kind in ("plain", "unread") and row.changed,
     "not worked on": lambda row: bool(row.error),
 }
+for _code in sorted(WHOLE):
+    COUNTS[f"{_code} found"] = lambda row, code=_code: code in row.found  # type: ignore[misc]
+    if rule_of(_code).patch_with is not None:
+        COUNTS[f"{_code} mended"] = lambda row, code=_code: code in row.mended  # type: ignore[misc]
 MUST_BE_NONE = ("made worse", "safe, changed", "no reasoning, changed", "not worked on")
 
 

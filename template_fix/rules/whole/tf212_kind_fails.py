@@ -80,11 +80,15 @@ def _kinds(study: Study) -> Iterator[_Kind]:
 
 
 def why_not(study: Study) -> str:
-    """Return which kinds fail of which nothing can be said, since what they are held against isn't printed, or ""."""
+    """Return which kinds fail of which nothing can be said, since what they are held against isn't printed, or "".
+
+    That a template takes no lists at all is a form of its own.
+    """
     untold = [
         kind.name
         for kind in _kinds(study)
-        if not all(study.prints(each) for each in kind.beside) and all(_fails(study, each) for each in kind.probes)
+        if any(not (each.text_lists or study.prints(each)) for each in kind.beside)
+        and all(_fails(study, each) for each in kind.probes)
     ]
     return f"conversations {listed(untold, 'or')} fail, and nothing like them is printed" if untold else ""
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from template_fix.contract.turn_ends import MARK, UNORDERED, around, turn_ends
+from template_fix.contract.turn_ends import MARK, UNORDERED, TurnEnds, around, turn_ends
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence, Level
 
@@ -51,11 +51,19 @@ def check(study: Study) -> Iterator[Found]:
             (evidence,),
             _FIX,
         )
-    first, last, ends = MARK.findall(header)[-1:], MARK.findall(behind)[-1:], turn_ends(examined)
-    unasked = first == last and bool(first) and ends is not None and first[0] not in (ends.between, ends.last)
-    if unasked:
-        evidence = Evidence(answered.describe(), "", behind, stray=tuple(first))
+    begun = _unasked(header, behind, turn_ends(examined))
+    if begun:
+        evidence = Evidence(answered.describe(), "", behind, stray=(begun,))
         yield Found("the header of another answer is printed without being asked for", None, (evidence,), _FIX)
+
+
+def _unasked(header: str, behind: str, ends: TurnEnds | None) -> str:
+    """Return what begins another answer behind the last one, "" for nothing: the same mark, or the same words."""
+    marks, last = MARK.findall(header)[-1:], MARK.findall(behind)[-1:]
+    if marks:
+        return marks[0] if marks == last and ends and marks[0] not in (ends.between, ends.last) else ""
+    words = header.strip().rpartition("\n")[2]
+    return words if any(map(str.isalnum, words)) and behind.rstrip().endswith(words) else ""
 
 
 def why_not(study: Study) -> str:

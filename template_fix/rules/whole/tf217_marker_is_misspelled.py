@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from html import unescape
 
 from template_fix.contract.turn_ends import UNORDERED, around
 from template_fix.repair import places
@@ -32,7 +33,8 @@ SUMMARY = "a marker is misspelled"
 
 _CLOSING = re.compile(r"</([\w:.-]{2,40})>")
 _BLANK = re.compile(r"<[|｜](?: [\w▁-]+(?: [\w▁-]+)* ?|[\w▁-]+(?: [\w▁-]+)* )[|｜]>")
-_ESCAPED = re.compile(r"&lt;(?:[|｜/][\w▁ -]{1,40}[|｜]?|[\w▁ -]{1,40}[|｜])&gt;")
+_LEFT, _RIGHT = r"(?:&lt;|&#60;|&#x3[cC];)", r"(?:&gt;|&#62;|&#x3[eE];)"
+_ESCAPED = re.compile(rf"{_LEFT}(?:[|｜/][\w▁ -]{{1,40}}[|｜]?|[\w▁ -]{{1,40}}[|｜]){_RIGHT}")
 
 
 def check(study: Study) -> Iterator[Found]:
@@ -70,8 +72,7 @@ def _opened_by_closing(study: Study) -> Iterator[Found]:
 
 
 def _right(marker: str) -> str:
-    plain = marker.replace("&lt;", "<").replace("&gt;", ">")
-    return re.sub(r"(?<=[|｜]) | (?=[|｜])", "", plain)
+    return re.sub(r"(?<=[|｜]) | (?=[|｜])", "", unescape(marker))
 
 
 def why_not(study: Study) -> str:

@@ -27,6 +27,7 @@ from jinja2 import nodes
 
 from template_fix.contract.turn_ends import MARK, NOTHING_PRINTED
 from template_fix.conversations.probe import Probe
+from template_fix.jinja.queries import walk
 from template_fix.repair.study import Found, Study
 from template_fix.results import Level, compare_texts
 
@@ -40,6 +41,7 @@ _MOST = 24
 _SHAPES = ("uau", "uct", "uctua")
 _NAMES = frozenset({"role", "type", "name", "recipient", "channel", "format"})
 _METHODS = {"startswith": "{} at first", "endswith": "at last {}", "find": "Say {} now", "count": "Say {} now"}
+_CONSTANT = (nodes.Const, nodes.Concat, nodes.Add, nodes.List, nodes.Tuple)
 _WORD = re.compile(r"[^\W\d_]{3}")
 
 
@@ -79,10 +81,30 @@ def _asked(study: Study) -> list[_Asked]:
         else:
             continue
         for said, asked in pairs:
-            words = said.value if isinstance(said, nodes.Const) and isinstance(said.value, str) else ""
-            if _is_unexpected(words, study) and _may_be_text(asked):
-                found.setdefault((words, form), _Asked(words, form.format(words), node))
+            for words in _texts(study, said) if _may_be_text(asked) else ():
+                if _is_unexpected(words, study):
+                    found.setdefault((words, form), _Asked(words, form.format(words), node))
     return list(found.values())
+
+
+def _texts(study: Study, said: nodes.Node) -> Iterator[str]:
+    """Yield the texts that an expression may be: written there, put together there, or given to its variable."""
+    if isinstance(said, nodes.Name):
+        for node in study.template.all_nodes:
+            if isinstance(node, nodes.Assign | nodes.For) and getattr(node.target, "name", "") == said.name:
+                yield from _written(node.node if isinstance(node, nodes.Assign) else node.iter)
+    else:
+        yield from _written(said)
+
+
+def _written(node: nodes.Node) -> Iterator[str]:
+    """Yield the texts that constants alone make of an expression: one text, or those of a list."""
+    if isinstance(node, nodes.Expr) and all(isinstance(each, _CONSTANT) for each in (node, *walk(node))):
+        try:
+            value = node.as_const()
+        except nodes.Impossible:
+            return
+        yield from (each for each in (value if isinstance(value, list | tuple) else [value]) if isinstance(each, str))
 
 
 def _may_be_text(node: nodes.Node) -> bool:
