@@ -47,16 +47,40 @@ def test_a_token_that_comes_once_is_no_finding(template: str, processor: dict[st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processor", [PUT, SEVERAL, BEHIND, None])
-def test_transformers_has_it_twice_where_the_rule_says_so(processor: dict[str, Any] | None, tmp_path: Any) -> None:
+@pytest.mark.parametrize(
+    ("template", "processor", "conversation", "text", "other"),
+    [
+        pytest.param(PRINTS, PUT, 1, 2, 1, id="as it is"),
+        pytest.param(PRINTS.removeprefix("{{ bos_token }}"), PUT, 0, 1, 1, id="not printed"),
+        pytest.param(PRINTS, None, 1, 1, 0, id="not added"),
+    ],
+)
+def test_no_edit_leaves_it_once_everywhere(
+    template: str, processor: dict[str, Any] | None, conversation: int, text: int, other: int, tmp_path: Any
+) -> None:
+    tokenizer = loaded(template, processor, tmp_path)
+    messages = [{"role": "user", "content": "a"}]
+    printed = tokenizer.apply_chat_template(messages, tokenize=False)
+    ids = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True)["input_ids"]
+    encoded = ids, tokenizer(printed)["input_ids"], tokenizer("a")["input_ids"]
+    assert [each.count(IDS[BOS]) for each in encoded] == [conversation, text, other]
+
+
+def loaded(template: str, processor: dict[str, Any] | None, folder: Any) -> Any:
+    """The tokenizer as the real transformers loads it."""
     transformers = pytest.importorskip("transformers")
-    told = files(
-        False, config={"bos_token": BOS, "chat_template": PRINTS, "tokenizer_class": "PreTrainedTokenizerFast"}
-    )
+    config = {"bos_token": BOS, "chat_template": template, "tokenizer_class": "PreTrainedTokenizerFast"}
+    told = files(False, config=config)
     told["tokenizer.json"]["post_processor"] = processor
     for file, text in checkpoint(told).files.items():
-        (tmp_path / file).write_text(text, encoding="utf-8")
-    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
+        (folder / file).write_text(text, encoding="utf-8")
+    return transformers.AutoTokenizer.from_pretrained(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processor", [PUT, SEVERAL, BEHIND, None])
+def test_transformers_has_it_twice_where_the_rule_says_so(processor: dict[str, Any] | None, tmp_path: Any) -> None:
+    tokenizer = loaded(PRINTS, processor, tmp_path)
     conversation = [{"role": "user", "content": "a"}]
     text = tokenizer.apply_chat_template(conversation, tokenize=False)
     ids = tokenizer.apply_chat_template(conversation, tokenize=True, return_dict=True)["input_ids"]

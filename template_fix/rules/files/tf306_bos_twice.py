@@ -15,6 +15,11 @@ A template that begins with `{{ bos_token }}`, and a `TemplateProcessing` with `
 
 ## Fix
 Let trainers have the conversations, and not their text; or encode the text with `add_special_tokens=False`.
+
+`patch` has no repair: no edit of the files leaves the token once everywhere. A template that doesn't print it leaves
+`apply_chat_template(tokenize=True)` and servers, which add no special tokens to a conversation, without any. A
+post-processor that doesn't add it leaves all other text, such as prompts that are completed, without any. Each takes it
+from a text that has it once now.
 """
 
 from __future__ import annotations
