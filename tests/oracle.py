@@ -6,6 +6,7 @@ conversation ends earlier, with the generation prompt, and the tokens that end t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from template_fix.conversations.probe import Probe
@@ -89,7 +90,8 @@ def _stops(probe: Probe, text: str, inside: list[bool], stops: Sequence[str]) ->
 
 
 def _in_common(texts: Sequence[str]) -> str:
+    """Return what texts begin with in common, without the half of a token such as ``<|end|>``."""
     shortest = min(texts, key=len)
-    return next(
-        shortest[:end] for end in range(len(shortest), -1, -1) if all(each.startswith(shortest[:end]) for each in texts)
-    )
+    ends = range(len(shortest), -1, -1)
+    common = next(shortest[:end] for end in ends if all(each.startswith(shortest[:end]) for each in texts))
+    return re.sub(r"</?[^<>\s]*$", "", common)
