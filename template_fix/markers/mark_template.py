@@ -151,8 +151,8 @@ def find_wrong_masks(mask: Mask, renderer: Renderer) -> Iterator[WrongMask]:
 
 def _others(seen: Observation) -> Iterator[Span]:
     """Yield where the texts stand that no model wrote."""
-    for part, span in zip(seen.probe.parts, seen.spans, strict=True):
-        if span and (part.kind == "result" or seen.probe.messages[part.message]["role"] != ROLE):
+    for part, span in seen.placed:
+        if part.kind == "result" or seen.probe.messages[part.message]["role"] != ROLE:
             yield span
 
 

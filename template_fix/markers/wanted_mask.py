@@ -13,7 +13,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby, pairwise
 
-from template_fix.contract.examination import Examination, Observation
+from template_fix.contract.examination import (
+    Examination,
+    Observation,
+    behind_texts,
+    generation_prompt,
+    printed_in_front,
+)
 from template_fix.conversations.probe import CALLS, Key, Probe, as_lists
 from template_fix.conversations.tags import closings
 from template_fix.jinja.renderer import REASONING_FIELDS, Failure
@@ -93,7 +99,8 @@ class Mask:
 
     def _turn(self, seen: Observation, turn: int) -> list[Span]:
         """Return what the model writes of a turn, in several spans where the results of its calls come in between."""
-        own, others = _own(seen, turn), _others(seen, turn)
+        own = _own(seen, turn)
+        others = [span for part, span in seen.placed if part.message > turn or part.kind == "result"]
         spans: list[Span] = []
         for _, group in groupby(own, key=lambda span: sum(other.start < span.start for other in others)):
             texts = list(group)
@@ -117,7 +124,7 @@ class Mask:
     def _prompt(self, seen: Observation, turn: int, before: int, first: int) -> int:
         """Return how much of what stands behind the last text before a turn is what the model is prompted with."""
         printed = (seen.text or "")[before:]
-        shorter, asked = (self._behind(seen.probe, turn, prompt) for prompt in (False, True))
+        shorter, asked = (behind_texts(self.examined, seen.probe, turn, prompt) for prompt in (False, True))
         if shorter is None or asked is None or asked == shorter[: len(asked)]:
             return self._through_header(printed[: first - before], shorter or "", self._header)
         kept = common_prefix(shorter, asked)
@@ -137,21 +144,22 @@ class Mask:
 
     def _asked(self, probe: Probe, turn: int, own: str) -> str:
         """Return as much of what a prompt adds as it adds however thinking is set."""
+        flags = tuple(flag for flag in probe.flags if flag[0] != _THINKING)
         for setting in ((), ((_THINKING, True),), ((_THINKING, False),)):
-            other = replace(probe, flags=(*_without(probe, _THINKING), *setting))
-            less, more = (self._behind(other, turn, prompt) for prompt in (False, True))
-            if less is not None and more is not None:
-                own = own[: _whole(own, more[common_prefix(less, more) :])]
+            added = generation_prompt(self.examined, replace(probe, flags=(*flags, *setting)), turn)
+            own = own if added is None else own[: _whole(own, added)]
         return own
+
+    @cached_property
+    def _plain(self) -> Observation | None:
+        """Return a question with a plain answer, where that is printed."""
+        return next((seen for seen in self.examined if seen.probe.shape == "ua" and seen.text is not None), None)
 
     @cached_property
     def _usual(self) -> str:
         """Return what the prompt for a plain answer adds."""
-        plain = next((seen.probe for seen in self.examined if seen.probe.shape == "ua" and seen.text is not None), None)
-        shorter, asked = (self._behind(plain, 1, prompt) if plain else None for prompt in (False, True))
-        if plain is None or shorter is None or asked is None:
-            return ""
-        return self._asked(plain, 1, asked[common_prefix(shorter, asked) :])
+        added = generation_prompt(self.examined, self._plain.probe, 1) if self._plain else ""
+        return self._asked(self._plain.probe, 1, added) if self._plain and added else ""
 
     def _through_header(self, printed: str, shorter: str, header: str) -> int:
         """Return how much of what stands in front of a turn's first text is no part of it: where none is prompted with.
@@ -170,24 +178,12 @@ class Mask:
     @cached_property
     def _header(self) -> str:
         """Return what the template prints in front of a plain answer, up to a reasoning tag."""
-        plain = next((seen for seen in self.examined if seen.probe.shape == "ua" and seen.text is not None), None)
-        own = _placed(plain, 1, 2) if plain else ()
-        if not plain or not plain.text or not own:
+        if not self._plain or not _placed(self._plain, 1, 2):
             return ""
-        before = max((span.end for span in _placed(plain, 0, 1)), default=0)
-        printed, shorter = plain.text[before : own[0].start], self._behind(plain.probe, 1, prompt=False) or ""
+        printed = printed_in_front(self._plain, 1)
+        shorter = behind_texts(self.examined, self._plain.probe, 1, prompt=False) or ""
         header = printed[_whole(shorter, printed) :]
         return min((header.partition(tag)[0] for tag in (self.examined.tags.open, self.examined.tags.close)), key=len)
-
-    def _behind(self, probe: Probe, turn: int, prompt: bool) -> str | None:
-        """Return what stands behind the last text of the messages in front of a turn."""
-        text = self.examined.text(probe, turn, prompt=prompt)
-        if isinstance(text, Failure):
-            return None
-        ends = [
-            text.find(part.text) + len(part.text) for part in probe.parts if part.message < turn and part.text in text
-        ]
-        return text[max(ends, default=0) :]
 
     def _end(self, seen: Observation, turn: int, last: Span) -> int:
         """Return how many characters behind the last text of a turn the model has to write, too."""
@@ -209,7 +205,7 @@ class Mask:
         one, two = plain.get("ua"), plain.get("uaua")
         if not one or not two or not one.text or not two.text or None in (*one.spans, *two.spans):
             return ""
-        shorter, asked = (self._behind(one.probe, 1, prompt) for prompt in (False, True))
+        shorter, asked = (behind_texts(self.examined, one.probe, 1, prompt) for prompt in (False, True))
         spans, longer = _placed(one, 0, 2), _placed(two, 0, 4)
         tail, between = one.text[spans[1].end :], two.text[longer[1].end : longer[2].start]
         always = shorter and shorter == asked and tail.endswith(shorter) and one.text.startswith(shorter, spans[0].end)
@@ -280,31 +276,18 @@ class Mask:
 
 def _placed(seen: Observation, start: int, end: int) -> list[Span]:
     """Return where the printed texts of some messages stand, in their order."""
-    parts = zip(seen.probe.parts, seen.spans, strict=True)
-    return sorted(span for part, span in parts if span and start <= part.message < end)
+    return sorted(span for part, span in seen.placed if start <= part.message < end)
 
 
 def _own(seen: Observation, turn: int) -> list[Span]:
     """Return where the texts stand that a turn's model wrote: not the results that come in the same message."""
-    parts = zip(seen.probe.parts, seen.spans, strict=True)
-    return sorted(span for part, span in parts if span and part.message == turn and part.kind != "result")
-
-
-def _others(seen: Observation, turn: int) -> list[Span]:
-    """Return where the texts stand that come among a turn's and are none of the model's."""
-    parts = zip(seen.probe.parts, seen.spans, strict=True)
-    return sorted(span for part, span in parts if span and (part.message > turn or part.kind == "result"))
+    return sorted(span for part, span in seen.placed if part.message == turn and part.kind != "result")
 
 
 def _silenced(seen: Observation, turn: int) -> bool:
     """Whether of all that a turn says besides its calls nothing is printed."""
-    parts = zip(seen.probe.parts, seen.spans, strict=True)
-    own = [span for part, span in parts if part.message == turn and part.kind not in ("call", "result")]
-    return bool(own) and not any(own)
-
-
-def _without(probe: Probe, name: str) -> Iterable[tuple[str, object]]:
-    return (flag for flag in probe.flags if flag[0] != name)
+    said = [part for part in seen.probe.parts if part.message == turn and part.kind not in ("call", "result")]
+    return bool(said) and not any(part in said for part, _ in seen.placed)
 
 
 def _whole(one: str, other: str) -> int:
