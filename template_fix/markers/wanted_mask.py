@@ -25,8 +25,8 @@ from template_fix.conversations.tags import closings
 from template_fix.jinja.renderer import REASONING_FIELDS, Failure
 from template_fix.text.edits import Span, common_prefix
 
-# What looks like one token of markup: <|im_end|>, </s>, [|endofturn|], [/INST].
-MARKUP = re.compile(r"<[^<>\s]{1,60}>|\[\|[^\[\]]{1,60}\|\]|\[/?[A-Z][A-Z_]{1,30}\]")
+# What looks like one token of markup: <|im_end|>, </s>, <<END>>, [|endofturn|], [/INST].
+MARKUP = re.compile(r"<<[^<>\s]{1,60}>>|<[^<>\s]{1,60}>|\[\|[^\[\]]{1,60}\|\]|\[/?[A-Z][A-Z_]{1,30}\]")
 _ATTRIBUTES = re.compile(r"[=\s][^>]*")
 # White space that nobody meant to print: in front of a turn's text it is the template's.
 _INDENT = re.compile(r"[ \t]{2,}")

@@ -236,6 +236,17 @@ def test_a_template_that_takes_lists_of_text_blocks_alone_is_marked() -> None:
     assert_right(template, marked(template).source)
 
 
+def test_an_end_in_double_brackets_is_marked_whole() -> None:
+    template = (
+        "{% macro say(who, text) %}{{ '<<' ~ who ~ '>>' ~ text ~ '<<end>>' }}{% endmacro %}"
+        + LOOP
+        + "{% if m.role == 'assistant' %}{{ say('ai', m.content or '') }}{% for c in m.tool_calls or [] %}"
+        "{{ say('call', c.function | tojson) }}{% endfor %}{% else %}{{ say(m.role, m.content) }}{% endif %}"
+        "{{ '\\n' if not loop.last }}{% endfor %}{% if add_generation_prompt %}{{ '\\n<<ai>>' }}{% endif %}"
+    )
+    assert_right(template, marked(template).source, ("<<end>>",))
+
+
 @pytest.mark.parametrize(
     "template",
     [
