@@ -201,7 +201,9 @@ def _disguised(number: int, message: Message, letter_of: Callable[[Text], str | 
     return mapped(message, put_on if message["role"] == "assistant" else put_on_all)
 
 
-_spelled = recorded(spell)
+@recorded
+def _spelled(text: str, letter: str) -> str:
+    return spell(text, letter)
 
 
 @recorded

@@ -16,8 +16,9 @@ from typing import Any, Protocol, TypeVar
 from template_fix.bounds.limits import LimitExceeded, TimeExceeded, allow_unbounded_steps, limit_memory, run_bounded
 from template_fix.conversations.rows import Row
 from template_fix.data.losses import Verdict
-from template_fix.data.troubles.view import RowTemplate
-from template_fix.data.verdicts import NOT_TRIED, PATIENCE, STOPPED, verdicts
+from template_fix.data.shapes.shapes import Shapes
+from template_fix.data.troubles.view import RowTemplate, pieces_of
+from template_fix.data.verdicts import NOT_TRIED, PATIENCE, STOPPED, shapes_of, verdicts
 from template_fix.jinja.renderer import RenderError
 from template_fix.options import Flags
 
@@ -74,12 +75,29 @@ class RowCheck:
 
     def verdicts(self, rows: Sequence[Any]) -> list[Verdict]:
         """Return the verdict on each row: a mapping of columns, or its JSON text. Templates run within limits."""
-        parts = in_parts(self.within, rows, lambda part, why: [Verdict(failure=why)] * len(part))
-        return [each for part in parts for each in part]
+        parts = in_parts(self._taught, rows, lambda part, why: ([Verdict(failure=why)] * len(part), b""))
+        for _, learned in parts:
+            self.learn(learned)
+        return [each for part, _ in parts for each in part]
+
+    def _taught(self, rows: Iterable[Any]) -> tuple[list[Verdict], bytes]:
+        return self.within(rows), self.learned()
 
     def within(self, rows: Iterable[Any]) -> list[Verdict]:
         """Return the same inside of `limits.run_bounded`; raises LimitExceeded where a child process dies of a row."""
-        return verdicts(rows, dict(self.columns), self.template, exact=self.exact)
+        shapes = None if self.exact else _shapes(self)
+        if shapes:
+            shapes.start()
+        return verdicts(rows, dict(self.columns), self.template, shapes)
+
+    def learned(self) -> bytes:
+        """Return what was recorded in this process since the last time, for `learn` in the one that began it."""
+        return b"" if self.exact else _shapes(self).learned()
+
+    def learn(self, learned: bytes) -> None:
+        """Take over what a child process has recorded of rows, for others to inherit."""
+        if learned:
+            _shapes(self).learn(learned)
 
     def template(self, row: Row) -> RowTemplate:
         """Return the template that a conversation is rendered with: one for tools, where it has some, or for images."""
@@ -96,9 +114,15 @@ class RowCheck:
         with suppress(RenderError, MemoryError), limit_memory(_WARM_MEGABYTES), allow_unbounded_steps():
             for _, source in self.templates:
                 _template(source, self.variables, self.tags, self.own, self.release)
+                pieces_of(source)
 
 
 _template = lru_cache(maxsize=8)(RowTemplate)
+
+
+@lru_cache(maxsize=8)
+def _shapes(check: RowCheck) -> Shapes[Verdict]:
+    return shapes_of(dict(check.columns), check.template)
 
 
 def in_parts(

@@ -48,11 +48,12 @@ class Survey:
 
 
 class _Part(NamedTuple):
-    """The survey of some rows of one file, with those in trouble."""
+    """The survey of some rows of one file, with those in trouble, and what was recorded of them, now and repaired."""
 
     before: Tally
     after: Tally | None
     found: tuple[Found, ...]
+    learned: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,11 @@ class _Checks:
             hit = [at for at, one in enumerate(verdicts) if not one.broken and (one.prompt_differs or not one.lossless)]
             numbers = [batch.numbers[at] for at in hit]
             after = tallied(batch.file, numbers, self.repaired.within([rows[at] for at in hit]))
-        return self._part(batch, verdicts, after)
+        return self._part(batch, verdicts, after)._replace(learned=tuple(each.learned() for each in self._all))
+
+    @property
+    def _all(self) -> tuple[RowCheck, ...]:
+        return (self.now, self.repaired) if self.repaired else (self.now,)
 
     def _part(self, batch: Batch, verdicts: Sequence[Verdict], after: Tally | None) -> _Part:
         found = found_in(batch.file, batch.numbers, verdicts) if self.listing else ()
@@ -91,9 +96,10 @@ class _Checks:
             except LimitExceeded as error:
                 return _joined(in_parts(self.survey, batch, self.stopped, error))
             if not part.before.stopped:
-                for check in filter(None, (self.now, self.repaired)):
+                for check, learned in zip(self._all, part.learned, strict=True):
+                    check.learn(learned)
                     check.warm()
-            return part
+            return part._replace(learned=())
 
         return result
 

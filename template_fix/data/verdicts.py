@@ -54,16 +54,14 @@ def verdicts(
     values: Iterable[Any],
     columns: Mapping[str, str],
     template_of: Callable[[Row], RowTemplate],
-    *,
-    exact: bool = False,
+    shapes: Shapes[Verdict] | None = None,
 ) -> list[Verdict]:
     """Return the verdict on each row: a mapping of columns, or its JSON text; ``columns`` are as in `rows.rows_of`.
 
-    Where a row is like others in all but its texts, a program tells that was recorded of them, unless it shall be
-    ``exact``: then each row is rendered. Works inside of `limits.run_bounded` alone.
+    Where a row is like others in all but its texts, a program of ``shapes`` tells that was recorded of them; without,
+    each row is rendered. Works inside of `limits.run_bounded` alone.
     """
     verdicts, patience = list[Verdict](), _patience()
-    shapes = None if exact else Shapes(partial(_of_one, columns, template_of), *columns_of(columns))
     for part in _parts(values):
         if any(each.stopped for each in patience):
             shapes = None  # whether a row is tried depends on those before it
@@ -74,6 +72,11 @@ def verdicts(
             each if isinstance(each, Verdict) else reduce(Verdict.joined, islice(judged, len(each))) for each in read
         ]
     return verdicts
+
+
+def shapes_of(columns: Mapping[str, str], template_of: Callable[[Row], RowTemplate]) -> Shapes[Verdict]:
+    """Return what answers for rows of the same shape as others, having seen none yet."""
+    return Shapes(partial(_of_one, columns, template_of), *columns_of(columns))
 
 
 def _of_one(columns: Mapping[str, str], template_of: Callable[[Row], RowTemplate], value: Any) -> Verdict:

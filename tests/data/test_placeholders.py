@@ -186,4 +186,4 @@ def test_what_no_result_needs_is_left_out() -> None:
         text = run.leaf("a")
         text.replace("a", "b" * 1000).upper()
         program = run.program(text + "!")
-    assert program.__code__.co_nlocals <= 3
+    assert program.run.__code__.co_nlocals <= 3

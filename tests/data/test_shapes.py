@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from template_fix.data import row_check
 from template_fix.data import verdicts as verdicts_module
 from template_fix.data.row_check import RowCheck
 from template_fix.data.shapes import shapes as module
@@ -133,6 +134,12 @@ def test_a_verdict_by_a_program_is_that_of_the_row_by_itself(
     assert check(template, release=release).within(rows) == check(template, release=release, exact=True).within(rows)
 
 
+@pytest.fixture(autouse=True)
+def _nothing_known() -> None:
+    """No program is known of a test before."""
+    row_check._shapes.cache_clear()
+
+
 @pytest.fixture
 def answered(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
     """Whether a program answered, row by row."""
@@ -202,6 +209,30 @@ def test_tools_that_are_read_by_a_template_are_told_apart(monkeypatch: pytest.Mo
     rows = [{"messages": turns(number, **inline(number)), "tools": [{"name": f"f{number}"}]} for number in range(90)]
     made = template.replace("READ", reads)
     assert check(made).within(rows) == check(made, exact=True).within(rows)
+
+
+@pytest.mark.parametrize("kind", USUAL)
+def test_programs_that_another_process_has_recorded_answer_for_the_first_row(answered: list[bool], kind: str) -> None:
+    rows = [USUAL[kind](number) for number in range(100, 160)]
+    made, told = check(PARTS), check(PARTS, exact=True).within(rows)
+    made.within(rows)
+    learned = made.learned()
+    row_check._shapes.cache_clear()
+    made.learn(learned)
+    answered.clear()
+    assert made.within(rows) == told
+    assert all(answered) and not made.learned()
+
+
+def test_a_process_takes_over_no_more_programs_than_it_may_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, other = check(PARTS), check(PARTS)
+    for kind in USUAL.values():
+        made.within([kind(number) for number in range(100, 110)])
+    learned = made.learned()
+    row_check._shapes.cache_clear()
+    monkeypatch.setattr(module, "_MOST_STEPS", 1)
+    other.learn(learned)
+    assert learned and not row_check._shapes(other)._known
 
 
 def test_rows_that_are_rendered_exactly_are_answered_by_none(answered: list[bool]) -> None:

@@ -110,6 +110,6 @@ def recorded(function: F) -> F:
         if not _runs or not holds_placeholder(arguments):
             return function(*arguments)
         form = f"{{}}({', '.join(['{}'] * len(arguments))})"
-        return _runs[-1].step(form, function, *arguments, value=lambda: function(*map(value_of, arguments)))
+        return _runs[-1].step(form, call, *arguments, value=lambda: function(*map(value_of, arguments)))
 
     return cast(F, call)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn, cast
 
@@ -103,6 +104,27 @@ class _Step(NamedTuple):
     uses: tuple[str, ...]
 
 
+class Program:
+    """What gives the result for the leaves of another row, None where the run would take another way.
+
+    An exception tells the same. It can be sent to another process.
+    """
+
+    def __init__(self, source: str, constants: Mapping[str, Any]) -> None:
+        self.source, self.constants = source, constants
+        # Of functions that note what they are given where a run is recorded, the plain ones; of long texts, one each.
+        space = {name: getattr(value, "__wrapped__", value) for name, value in constants.items()}
+        space.update((name, sys.intern(value)) for name, value in constants.items() if type(value) is str)
+        exec(source, space)
+        self.run = cast("Callable[[list[Any]], Any]", space["run"])
+
+    def __call__(self, leaves: list[Any]) -> Any:
+        return self.run(leaves)
+
+    def __reduce__(self) -> tuple[type[Program], tuple[str, Mapping[str, Any]]]:
+        return Program, (self.source, self.constants)
+
+
 class Recording:
     """One run, and its program. ``kinds`` are the placeholders of all kinds of values."""
 
@@ -131,10 +153,10 @@ class Recording:
         kind = str if type(value) is str else dict if type(value) is dict else "number"
         return self._kinds[kind](self, f"t{self._leaves - 1}", value)
 
-    def program(self, result: Any) -> Callable[[list[Any]], Any]:
-        """Return what gives the result for the leaves of another row, None where the run would take another way.
+    def program(self, result: Any) -> Program:
+        """Return the program that gives the result for the leaves of another row.
 
-        An exception tells the same. What no condition and no result needs is left out, as no operation fails.
+        What no condition and no result needs is left out, as no operation fails.
         """
         uses: list[str] = []
         lines = [f" return {self._told(result, uses)}"]
@@ -144,9 +166,7 @@ class Recording:
                 wanted.update(step.uses)
                 lines.append(f" {step.line}")
         lines.append(f" [{', '.join(f't{number}' for number in range(self._leaves))}] = leaves")
-        space = dict(self._constants)
-        exec("\n".join(["def run(leaves):", *reversed(lines)]), space)
-        return cast("Callable[[list[Any]], Any]", space["run"])
+        return Program("\n".join(["def run(leaves):", *reversed(lines)]), self._constants)
 
     def note_holds(self, made: Any, *parts: Any) -> Any:
         """Note that a text holds others, since it is made of them, and return it."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import marshal
-from collections.abc import Callable, Collection, Mapping
+import pickle
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from template_fix.bounds.limits import LimitExceeded, step
 from template_fix.data.shapes.operations import recording
-from template_fix.data.shapes.recording import Unmodelled
+from template_fix.data.shapes.recording import Program, Unmodelled
 
 Answer = TypeVar("Answer")
 # Texts under these keys tell what a message is: rows in which they differ are of different shapes.
@@ -37,11 +38,13 @@ class _Unshaped(Exception):
 class _Shape:
     """What is known of the rows of one shape: programs, the one that answered last in front, and how they fared."""
 
-    __slots__ = ("answered", "left", "missed", "programs")
+    __slots__ = ("answered", "left", "missed", "programs", "told")
 
-    def __init__(self) -> None:
-        self.programs: list[Callable[[list[Any]], Any]] = []
-        self.left, self.answered, self.missed = _MOST_PROGRAMS, 0, 1
+    def __init__(self, programs: Iterable[Program] = (), left: int = _MOST_PROGRAMS) -> None:
+        self.programs = list(programs)
+        self.answered, self.missed = 0, 1
+        # How many more programs may be recorded, and how many might when another process was told of this shape.
+        self.left = self.told = left
 
     @property
     def is_worth_a_program(self) -> bool:
@@ -62,13 +65,39 @@ class Shapes(Generic[Answer]):
     def __init__(self, work: Callable[[Any], Answer], read: Collection[str], whole: Collection[str] = ()) -> None:
         self._work, self._read, self._whole = work, frozenset(read), frozenset(whole)
         self._known: dict[Any, _Shape] = {}
-        self._steps = 0
-        self._start(objects=False)
+        self._forget(objects=False)
+        self.start()
 
-    def _start(self, *, objects: bool) -> None:
+    def start(self) -> None:
+        """Begin with other rows, of which nothing is known but the programs that there are."""
+        self._steps = self._tried = self._answered = self._met = 0
+
+    def _forget(self, *, objects: bool) -> None:
         self._objects = objects
-        self._tried = self._answered = self._met = 0
+        self._learned_steps = 0
         self._known.clear()
+
+    def learned(self) -> bytes:
+        """Return what was recorded since the last time, for `learn` in another process; nothing where there is none."""
+        new = [(key, shape) for key, shape in self._known.items() if shape.left != shape.told]
+        for _, shape in new:
+            shape.told = shape.left
+        try:
+            told = pickle.dumps((self._objects, [(key, shape.programs, shape.left) for key, shape in new]))
+        except Exception:  # a constant that can't be sent
+            return b""
+        return told if new else b""
+
+    def learn(self, learned: bytes) -> None:
+        """Take over what a child process has recorded of rows of the same data."""
+        objects, shapes = pickle.loads(learned)
+        if objects and not self._objects:
+            self._forget(objects=True)
+        for key, programs, left in shapes if objects == self._objects else ():
+            steps = sum(each.source.count("\n") for each in programs)
+            if len(self._known) < _MOST_SHAPES and self._learned_steps + steps <= _MOST_STEPS:
+                self._learned_steps += steps
+                self._known[key] = _Shape(programs, left)
 
     @property
     def _brings_little(self) -> bool:
@@ -84,7 +113,8 @@ class Shapes(Generic[Answer]):
         if self._brings_little:
             if self._objects or not self._whole:
                 return None
-            self._start(objects=True)
+            self._forget(objects=True)
+            self.start()
         self._tried += 1
         leaves: list[Any] = []
         try:
@@ -96,7 +126,7 @@ class Shapes(Generic[Answer]):
             self._meet(row, key)
             return None
         for number, program in enumerate(shape.programs):
-            told: Answer | None = _told(shape, program, leaves)
+            told: Answer | None = _told(shape, program.run, leaves)
             if told is not None:
                 shape.answered += 1
                 self._answered += 1
@@ -124,7 +154,7 @@ class Shapes(Generic[Answer]):
                     program = run.program(self._work(self._built(row, run.leaf)))
                 finally:
                     self._steps += run.steps
-            told: Answer | None = _told(shape, program, leaves)
+            told: Answer | None = _told(shape, program.run, leaves)
         except (Unmodelled, Exception):  # whatever goes wrong on the way: the row is looked at without
             shape.left = 0
             return None

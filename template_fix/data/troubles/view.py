@@ -45,16 +45,7 @@ class RowTemplate:
 
     def has(self, text: str) -> bool:
         """Whether a text stands in the source."""
-        return _stands_in(self.source, self._pieces, text)
-
-    @cached_property
-    def _pieces(self) -> frozenset[str]:
-        """All pieces of the source of one length, by which most texts are known not to stand in it; none of a long one.
-
-        To look for a text begins by looking at each of its letters, and goes through all of the source.
-        """
-        ends = range(_PIECE, len(self.source) + 1) if len(self.source) <= _LONGEST_SOURCE else ()
-        return frozenset(self.source[end - _PIECE : end] for end in ends)
+        return _stands_in(self.source, text)
 
     @cached_property
     def recording(self) -> RowTemplate:
@@ -83,10 +74,22 @@ class RowTemplate:
 
 
 @recorded
-def _stands_in(source: str, pieces: frozenset[str], text: str) -> bool:
+def _stands_in(source: str, text: str) -> bool:
     if len(text) < _PIECE:
         return _holds(source, text)
+    pieces = pieces_of(source)
     return (not pieces or text[:_PIECE] in pieces) and text in source
+
+
+@lru_cache(maxsize=8)
+def pieces_of(source: str) -> frozenset[str]:
+    """Return all pieces of a source of one length, by which most texts are known not to stand in it.
+
+    There are none of a long one. To look for a text begins by looking at each of its letters, and goes through all of
+    the source.
+    """
+    ends = range(_PIECE, len(source) + 1) if len(source) <= _LONGEST_SOURCE else ()
+    return frozenset(source[end - _PIECE : end] for end in ends)
 
 
 @lru_cache(maxsize=1024)
