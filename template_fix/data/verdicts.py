@@ -12,8 +12,9 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from template_fix.bounds.limits import LimitExceeded
-from template_fix.conversations.rows import BrokenRow, Row, UnknownLayout, columns_of, parsed, rows_of
+from template_fix.conversations.rows import BrokenRow, Row, UnknownLayout, columns_of, rows_of
 from template_fix.data.losses import Verdict, verdict
+from template_fix.data.row_texts import RowParser
 from template_fix.data.shapes.operations import is_recording
 from template_fix.data.shapes.shapes import Shapes
 from template_fix.data.troubles.failures import explained
@@ -61,11 +62,11 @@ def verdicts(
     Where a row is like others in all but its texts, a program of ``shapes`` tells that was recorded of them; without,
     each row is rendered. Works inside of `limits.run_bounded` alone.
     """
-    verdicts, patience = list[Verdict](), _patience()
+    verdicts, patience, parser = list[Verdict](), _patience(), RowParser(columns_of(columns)[1])
     for part in _parts(values):
         if any(each.stopped for each in patience):
             shapes = None  # whether a row is tried depends on those before it
-        read = [_read(value, columns, shapes) for value in part]
+        read = [_read(value, columns, shapes, parser) for value in part]
         rows = [row for each in read if not isinstance(each, Verdict) for row in each]
         judged = _judged(rows, [template_of(row) for row in rows], patience)
         verdicts += [
@@ -109,12 +110,14 @@ def verdict_on(row: Row, template: RowTemplate) -> Verdict:
     return next(_judged([row], [template], _patience()))
 
 
-def _read(value: object, columns: Mapping[str, str], shapes: Shapes[Verdict] | None) -> list[Row] | Verdict:
+def _read(
+    value: object, columns: Mapping[str, str], shapes: Shapes[Verdict] | None, parser: RowParser
+) -> list[Row] | Verdict:
     """Return the conversations of a row, or the verdict on it where that is known already."""
     try:
         if not isinstance(value, (bytes, str)):
             return (shapes and shapes.answer(value)) or rows_of(value, columns)
-        row = parsed(value)
+        row = parser.parse(value)
         # A program holds all that it makes of a row until its end.
         return (shapes and len(value) <= _BYTES_AT_ONCE and shapes.answer(row)) or rows_of(row, columns)
     except UnknownLayout as error:

@@ -18,6 +18,7 @@ _NAMING, _LONGEST_NAME = frozenset({"role", "from", "type"}), 32
 _MOST_LEAVES, _DEEPEST = 500, 16
 # How many shapes are known, each with how long a key and how many programs.
 _MOST_SHAPES, _LONGEST_KEY, _MOST_PROGRAMS = 256, 1 << 16, 4
+_MOST_DUMPED = 64
 # To record a row takes some fifteen times as long as to look at it: so many rows have come without a program before.
 _WORTH = 12
 # How many steps may be recorded at first, how many more for each row that was answered, and how many in all: what
@@ -65,12 +66,15 @@ class Shapes(Generic[Answer]):
     def __init__(self, work: Callable[[Any], Answer], read: Collection[str], whole: Collection[str] = ()) -> None:
         self._work, self._read, self._whole = work, frozenset(read), frozenset(whole)
         self._known: dict[Any, _Shape] = {}
+        # Values of whole columns, as many rows may have the same one, by their identity.
+        self._dumped: dict[int, tuple[Any, bytes]] = {}
         self._forget(objects=False)
         self.start()
 
     def start(self) -> None:
         """Begin with other rows, of which nothing is known but the programs that there are."""
         self._steps = self._tried = self._answered = self._met = 0
+        self._dumped.clear()
 
     def _forget(self, *, objects: bool) -> None:
         self._objects = objects
@@ -178,12 +182,20 @@ class Shapes(Generic[Answer]):
                     parts += (name, len(value))
                     leaves += value
                 else:
-                    parts += (name, marshal.dumps(value, 2))
+                    parts += (name, self._dump(value))
             elif name in self._read:
                 parts += (name, _part(value, leaves, 0))
         if len(leaves) > _MOST_LEAVES:
             raise _Unshaped
         return tuple(parts)
+
+    def _dump(self, value: Any) -> bytes:
+        """Return a value as bytes that are equal for equal values of equal types."""
+        if id(value) not in self._dumped:
+            if len(self._dumped) >= _MOST_DUMPED:
+                self._dumped.clear()
+            self._dumped[id(value)] = value, marshal.dumps(value, 2)
+        return self._dumped[id(value)][1]
 
     def _built(self, row: dict[str, Any], leaf: Callable[[Any], Any]) -> dict[str, Any]:
         """Return a row with placeholders for what `_key` calls leaves, in the same order."""
