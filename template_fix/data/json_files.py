@@ -6,7 +6,8 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from template_fix.text.json_spans import value_at
 # Lines are held as they are, so that more of them make a batch than of decoded rows.
 _LINES, _BATCH_BYTES = 4 * BATCH, 8 << 20
 _CHUNK = 4 << 20
+# So much of a plain file is looked through at a time, and so many of its lines are read.
+_PART, _AT_ONCE = 1 << 20, 50
+BOM, _SPACE = b"\xef\xbb\xbf", ord(" ")
 # A line is decoded in a process whose memory is bounded, a value of a document in this one, where it can take 25 times
 # as much memory as its text.
 _LONGEST_LINE, _LONGEST_VALUE = 64 << 20, 16 << 20
@@ -45,7 +49,92 @@ def _opened(path: Path) -> io.BufferedReader:
         raise DataError(f"{path}: {error.strerror or error}") from None
 
 
+@dataclass(frozen=True)
+class _Lines:
+    """Lines of a file by their places, read when they are iterated: in the process that checks them."""
+
+    path: Path
+    starts: Sequence[int]
+    ends: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, part: slice) -> _Lines:
+        return _Lines(self.path, self.starts[part], self.ends[part])
+
+    def __iter__(self) -> Iterator[bytes | BrokenRow]:
+        for at in range(0, len(self), _AT_ONCE):
+            yield from self[at : at + _AT_ONCE]._read()
+
+    def _read(self) -> list[bytes] | list[BrokenRow]:
+        first = self.starts[0]
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(first)
+                text = file.read(self.ends[-1] - first)
+        except OSError as error:
+            return [unreadable(error.strerror or str(error))] * len(self)
+        return [text[start - first : end - first] for start, end in zip(self.starts, self.ends, strict=True)]
+
+
 def lines(path: Path) -> Iterator[Batch]:
+    """Read the rows of a file of JSON lines: where it is a plain one, only their places are found here."""
+    return _placed(path) if path.is_file() and not path.name.endswith(".gz") else _decoded(path)
+
+
+def _placed(path: Path) -> Iterator[Batch]:
+    with _opened(path) as file:
+        size = path.stat().st_size or 1
+        number, numbers, starts, ends = 0, list[int](), list[int](), list[int]()
+        why = ""
+        try:
+            for start, end, blank in _each_place(file):
+                if end - start > _LONGEST_LINE:
+                    raise _TooLongError
+                number += 1
+                if blank:
+                    continue
+                numbers.append(number)
+                starts.append(start)
+                ends.append(end)
+                if len(numbers) == _LINES or end - starts[0] >= _BATCH_BYTES:
+                    yield Batch(str(path), numbers, _Lines(path, starts, ends), end / size)
+                    numbers, starts, ends = [], [], []
+        except (OSError, _TooLongError) as error:
+            why = str(error)
+        yield Batch(str(path), numbers, _Lines(path, starts, ends), 1.0)
+        if why:
+            yield Batch(str(path), [number + 1], [unreadable(why)], 1.0)
+
+
+class _TooLongError(Exception):
+    """A line that is too long to be a row."""
+
+    def __init__(self) -> None:
+        super().__init__(f"a line has more than {_LONGEST_LINE >> 20} MB")
+
+
+def _each_place(file: io.BufferedReader) -> Iterator[tuple[int, int, bool]]:
+    """Yield where each line of a file begins and ends, and whether nothing but white space is in it."""
+    part = bytearray(_PART)
+    behind = start = len(BOM) if file.peek(len(BOM)).startswith(BOM) else 0
+    file.seek(start)
+    blank = True
+    while length := file.readinto(part):
+        at = 0
+        while end := part.find(b"\n", at, length) + 1:
+            yield start, behind + end, blank and part[at] <= _SPACE and not part[at:end].strip()
+            start, at, blank = behind + end, end, True
+        blank = blank and not part[at:length].strip()
+        behind += length
+        if behind - start > _LONGEST_LINE:
+            raise _TooLongError
+    if start < behind:
+        yield start, behind, blank
+
+
+def _decoded(path: Path) -> Iterator[Batch]:
     with _opened(path) as raw:
         size = path.stat().st_size or 1
         file = gzip.GzipFile(fileobj=raw) if path.name.endswith(".gz") else raw
@@ -54,7 +143,7 @@ def lines(path: Path) -> Iterator[Batch]:
         held = 0
         for number, line in enumerate(_each_line(file, raw), 1):
             if isinstance(line, bytes):
-                line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+                line = line.removeprefix(BOM) if number == 1 else line
                 if not line.strip():
                     continue
                 held += len(line)
@@ -73,7 +162,7 @@ def _each_line(file: io.BufferedReader | gzip.GzipFile, raw: io.BufferedReader) 
         while line := file.readline(_LONGEST_LINE + 1):
             size += len(line)
             if len(line) > _LONGEST_LINE:
-                yield unreadable(f"a line has more than {_LONGEST_LINE >> 20} MB")
+                yield unreadable(str(_TooLongError()))
                 return
             if size > _BOMB_BYTES and size > _BOMB_RATIO * raw.tell():
                 yield unreadable(f"it is compressed to less than 1/{_BOMB_RATIO}, as no data is")

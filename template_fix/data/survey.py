@@ -69,7 +69,7 @@ class _Checks:
 
     def survey(self, batch: Batch) -> _Part:
         """Return what becomes of one batch. Use it inside `limits.run_bounded`; raises LimitExceeded."""
-        rows = list(batch.rows)
+        rows = batch.rows if self.repaired is None else list(batch.rows)
         verdicts = self.now.within(rows)
         after = None
         if self.repaired is not None:

@@ -177,3 +177,27 @@ def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "a.parquet").touch()
     with pytest.raises(DataError, match=r"pip install 'template-fix\[data\]'"):
         read(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("part", [1, 2, 7, 64, 1000])
+@pytest.mark.parametrize("end", ["", "\n", "\r\n \n"])
+def test_lines_are_the_same_in_whatever_parts_a_file_is_looked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int, end: str
+) -> None:
+    monkeypatch.setattr("template_fix.data.json_files._PART", part)
+    monkeypatch.setattr("template_fix.data.json_files._LINES", 2)
+    text = "\ufeff" + lines([*ROWS, *ROWS]).replace("\n", "\n \t \n\n", 1) + '  {"a": "é\u2028"}' + end
+    (tmp_path / "a.jsonl").write_bytes(text.encode())
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(text.encode()))
+    plain, packed = ([*Source((str(tmp_path / name),)).batches()] for name in ("a.jsonl", "b.jsonl.gz"))
+    assert [row for batch in plain for row in batch.rows] == [row for batch in packed for row in batch.rows]
+    assert [number for batch in plain for number in batch.numbers] == [n for batch in packed for n in batch.numbers]
+    assert [list(batch[:1].rows) for batch in plain] == [list(batch.rows)[:1] for batch in plain]
+
+
+def test_rows_of_a_file_that_is_gone_before_they_are_read_are_broken(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(lines(ROWS), encoding="utf-8")
+    batches = [*Source((str(tmp_path / "a.jsonl"),)).batches()]
+    (tmp_path / "a.jsonl").unlink()
+    rows = [row for batch in batches for row in batch.rows]
+    assert len(rows) == len(ROWS) and all(isinstance(row, BrokenRow) for row in rows)
