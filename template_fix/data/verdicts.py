@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 from template_fix.bounds.limits import LimitExceeded
 from template_fix.conversations.rows import BrokenRow, Row, UnknownLayout, columns_of, rows_of
 from template_fix.data.losses import Verdict, verdict
-from template_fix.data.row_texts import RowParser
 from template_fix.data.shapes.operations import is_recording
+from template_fix.data.shapes.row_texts import RowParser
 from template_fix.data.shapes.shapes import Shapes
 from template_fix.data.troubles.failures import explained
 from template_fix.data.troubles.kinds import Trouble

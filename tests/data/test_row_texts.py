@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from template_fix.conversations.rows import BrokenRow, parsed
-from template_fix.data import row_texts
-from template_fix.data.row_texts import RowParser
+from template_fix.data.shapes import row_texts
+from template_fix.data.shapes.row_texts import RowParser
 
 TOOLS = (
     *('[{"name": "a"}]', '[{"name": "a"}, 1.50]', "[]", '{"b": [NaN, "]"]}', '"[{"', "null", "[1", "[1]2"),
