@@ -234,7 +234,7 @@ def test_columns_can_be_named(told: Any) -> None:
         pytest.param(["cuts", "keeps", "--data", "x"], "--data takes one MODEL", id="two models"),
         pytest.param(["cuts", "--data", "x", "--format", "sarif"], "--format text, concise or json", id="SARIF"),
         pytest.param(["cuts", "--data", "x", "--column", "dialog"], "write WHAT=NAME", id="a column of no kind"),
-        pytest.param(["cuts", "--limit", "5"], "go with --data", id="a part of no data"),
+        pytest.param(["cuts", "--limit", "5"], "need --data", id="a part of no data"),
         pytest.param(["bare", "--data", "one.jsonl"], "bare: no chat template here", id="no template"),
     ],
 )
