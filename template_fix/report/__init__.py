@@ -1,1 +1,1 @@
-"""Tells people and programs what came of a command."""
+"""Reports the results of commands: as text for people, as JSON, SARIF and HTML."""

@@ -1,7 +1,7 @@
-"""Aligning what a conversation says with what a template printed of it: kept, dropped, or the template's own text.
+"""Aligns the texts of a conversation with a rendering: what was kept, what was dropped, what the template added.
 
-Ordinary words repeat, so an alignment of texts guesses. Every word in a disguise of its own tells in the output where
-it came from, and nothing is left to guess.
+Ordinary words occur several times, so aligning them is guessing. If each word is replaced by a unique disguise, the
+output shows where each one came from.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from template_fix.conversations.disguise import LETTERS, Disguise
 _TOKEN = re.compile(rf"({LETTERS})\1*|\s+|<[^\s<>]*>|\[/?[A-Z_]+\]|\w+|.")
 _SPACE_OR_TAG = re.compile(r"\s|[<\[].")
 _TAG_OR_WORD = re.compile(rf"{LETTERS}|\w|[<\[].")
-# Above this product of lengths, exact matching of a stretch without unique words would take seconds.
+# Above this product of two lengths, exact matching of texts without unique words would take seconds.
 _EXACT = 4_000_000
 
 
 class Run(NamedTuple):
-    """A stretch of text: ``kept`` was said and printed, ``dropped`` only said, ``template`` only printed."""
+    """A piece of text, ``kept`` in conversation and output, ``dropped`` from the one, or the ``template``'s own."""
 
     kind: Literal["kept", "dropped", "template"]
     text: str
 
 
 def disguise_words(text: str, disguise: Disguise) -> str:
-    """Return a text with each word and sign in disguise; spaces and tags stay."""
+    """Return a text with each word and sign in disguise; spaces and tags are left as they are."""
     return "".join(token if _SPACE_OR_TAG.match(token) else disguise.put_on(token) for token in _tokens(text))
 
 
 def align(
     said: Sequence[str], printed: str, endings: Sequence[str], reveal: Callable[[str], str] = str
 ) -> list[list[Run]]:
-    """Return for each text of ``said`` the runs that were printed for it, with what was dropped in its place.
+    """Return for each text of ``said`` the runs that were printed for it, and the dropped ones at their places.
 
-    The kept and template runs together are all of ``printed``; the kept and dropped ones of a text are that text, but
-    for mere spaces. ``endings`` is what is printed when the conversation ends with each text: it tells how much of what
-    stands between two texts belongs to the first. ``reveal`` turns the text of runs into what is shown.
+    All kept and template runs together are ``printed``. The kept and dropped runs of a text are that text, apart from
+    white space. ``endings`` has for each text what is printed if the conversation ends with it; this shows how much of
+    the output between two texts belongs to the first. ``reveal`` turns the text of a run into the text to show.
     """
     left = [(number, token) for number, text in enumerate(said) for token in _tokens(text)]
     right = _tokens(printed)
@@ -65,7 +65,7 @@ def _tokens(text: str) -> list[str]:
 def _runs(
     words: Sequence[str], right: Sequence[str], pairs: Sequence[tuple[int, int]], start: int, end: int
 ) -> list[Run]:
-    """Return the runs of one text, token by token; what is dropped at its end comes before the template's closing."""
+    """Return the runs of one text, token by token; text dropped at its end comes before the template's closing text."""
     runs: list[Run] = []
     i, j = 0, start
     for m, n in pairs:
@@ -91,7 +91,7 @@ def _merge_runs(runs: Sequence[Run], reveal: Callable[[str], str]) -> Iterator[R
 def _region_bounds(
     left: Sequence[tuple[int, str]], right: Sequence[str], pairs: Sequence[tuple[int, int]], endings: Sequence[str]
 ) -> list[int]:
-    """Return where in ``right`` each text's region starts, and where the last one ends."""
+    """Return the index in ``right`` where each text's region starts, and where the last one ends."""
     last = {left[i][0]: (i, j) for i, j in pairs}
     first = {left[i][0]: j for i, j in reversed(pairs)}
     bounds = [0]
@@ -112,12 +112,12 @@ def _tokens_after(token: str, text: str) -> list[str]:
 
 
 def _common_length(left: Sequence[str], right: Sequence[str]) -> int:
-    """Return how many tokens the two begin with alike."""
+    """Return with how many equal tokens the two begin."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False)))
 
 
 def _matches(left: Sequence[str], right: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the pairs of equal tokens, ascending: those that are unique on both sides, then what fits between."""
+    """Return the pairs of equal tokens, in ascending order: unique ones first, then matches between those."""
     pairs: list[tuple[int, int]] = []
     i = j = 0
     for m, n in [*_anchors(left, right), (len(left), len(right))]:
@@ -132,7 +132,7 @@ def _matches(left: Sequence[str], right: Sequence[str]) -> list[tuple[int, int]]
 
 
 def _anchors(left: Sequence[str], right: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the longest ascending chain of tokens that occur exactly once on either side."""
+    """Return the longest ascending chain of tokens that occur exactly once on each side."""
     places = _unique_places(right)
     return _longest_ascending([(i, places[token]) for token, i in _unique_places(left).items() if token in places])
 
@@ -143,7 +143,7 @@ def _unique_places(tokens: Sequence[str]) -> dict[str, int]:
 
 
 def _longest_ascending(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the longest chain of pairs whose second numbers ascend; the first ones do already."""
+    """Return the longest chain of pairs with ascending second numbers; the first numbers ascend already."""
     ends: list[int] = []
     tips: list[int] = []
     before: list[int] = []
@@ -160,7 +160,7 @@ def _longest_ascending(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]
 
 
 def _drop_chance_matches(pairs: list[tuple[int, int]], left: Sequence[tuple[int, str]]) -> list[tuple[int, int]]:
-    """Leave out matched spaces and punctuation that touch no matched word or tag: they match by chance."""
+    """Remove matches of spaces and punctuation without a matched word or tag beside them: these match by chance."""
     kept: list[tuple[int, int]] = []
     for _, group in groupby(pairs, key=lambda pair: (pair[1] - pair[0], left[pair[0]][0])):
         run = list(group)

@@ -1,4 +1,4 @@
-"""Reports as JSON, for programs; docs/json.md describes every key. Keys may be added, none changes within a schema."""
+"""Reports as JSON. docs/json.md describes every key; within a schema keys are only added, never changed."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from template_fix.report.showing.show import Showing, TagTokens
 
 SCHEMA = 1
-# How much of a text that shows something is told.
+# The most characters of each text in evidence.
 _LONGEST = 20_000
 
 
 def document(command: str, content: Mapping[str, object]) -> str:
-    """Return the JSON text of one answer of ``command``; it is ASCII, so that no terminal or locale can spoil it."""
+    """Return the JSON text of an answer of ``command``; it is ASCII, so that no terminal or locale can garble it."""
     document = {"schema": SCHEMA, "version": version(), "command": command, **content}
     return json.dumps(scrub_all(document), indent=2)
 
 
 def outcomes_json(outcomes: Sequence[Outcome], exit_code: int) -> dict[str, object]:
-    """Return what ``check`` and ``patch`` answer: an entry for each model, in the order they were given."""
+    """Return the answer of ``check`` and ``patch``: an entry for each model, in the order of the command line."""
     return {"exit_code": exit_code, "models": [_outcome_json(outcome) for outcome in outcomes]}
 
 
 def report_json(report: Report) -> dict[str, object]:
-    """Return the findings and templates of one model, and why there is no verdict on some."""
+    """Return the report on one model."""
     templates = tuple(replace(each, source="") for each in report.templates)
     values = asdict(replace(report, findings=(), known=(), templates=templates))
     for template in values["templates"]:
@@ -61,7 +61,7 @@ def evidence_json(evidence: Evidence) -> dict[str, object]:
 
 
 def _shorten_evidence(evidence: Evidence) -> Evidence:
-    """Return an experiment with its texts around what they lose, and as many losses as fit into them."""
+    """Return an experiment with long texts cut around the lost parts, and as many lost parts as fit."""
     lost, stray = _fit(evidence.lost), _fit(evidence.stray)
     return replace(
         evidence,
@@ -79,7 +79,7 @@ def _fit(parts: Sequence[str]) -> tuple[str, ...]:
 
 
 def _cut_around(text: str, parts: Sequence[str]) -> str:
-    """Return ``text``, of a longer one what stands around the first of ``parts``."""
+    """Return ``text``, or of a long one the part around the first of ``parts``."""
     if len(text) <= _LONGEST:
         return text
     start = max(0, text.find(parts[0]) - _LONGEST // 4) if parts else 0
@@ -87,7 +87,7 @@ def _cut_around(text: str, parts: Sequence[str]) -> str:
 
 
 def showing_json(showing: Showing) -> dict[str, object]:
-    """Return what ``show`` answers: for each conversation its turns in runs of text, and the tags' tokens."""
+    """Return the answer of ``show``: for each conversation its turns as runs of text, and the tokens of the tags."""
     return {
         "model": showing.model,
         "template": showing.template,
@@ -103,7 +103,7 @@ def showing_json(showing: Showing) -> dict[str, object]:
 
 
 def shown_json(shown: Shown) -> dict[str, object]:
-    """Return one conversation; the kept and template runs together are what was rendered."""
+    """Return one conversation; the kept and template runs together are the rendering."""
     turns = [{"role": turn.role, "runs": [run._asdict() for run in turn.runs]} for turn in shown.turns]
     return {"title": shown.title, "failure": shown.failure, "turns": turns}
 
@@ -139,7 +139,7 @@ def _patched_json(patched: Patched) -> dict[str, object]:
 
 
 def repaired_json(result: PatchResult) -> dict[str, object]:
-    """Return what a repair of one model came to."""
+    """Return the results of a repair of one model."""
     return {
         "before": report_json(result.before),
         "after": report_json(result.after),

@@ -1,4 +1,4 @@
-"""What checks came to, as text: the verdict, what was tried, the findings, what to do next, and all in a few lines."""
+"""Reports of checks as text: the verdict, what was tried, the findings, the next commands, and a summary."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from template_fix.results import Failed, Finding, Level, Report, TemplateSummary
 from template_fix.text.display import cut, one_line, short
 from template_fix.tokens.reasoning_tokens import listed
 
-# How many reasons are told for which conversations are refused.
+# How many reasons for refusing conversations are shown.
 _REASONS = 3
 _VERSIONS = "With --data, --transformers 4.57 renders rows as that version does."
 
 
 def check_lines(report: Report, width: int = WIDEST, *, verbose: bool = False, advise: bool = True) -> Iterator[Line]:
-    """Yield what ``check`` says of one model: the gravest findings first, then what to do next.
+    """Yield the report of ``check`` on one model: the gravest findings first, then the next commands.
 
-    A ``verbose`` one lists the conversations that templates refuse. Where ``advise`` is false, no command is named.
+    With ``verbose`` it lists the conversations that templates refuse. Without ``advise`` it names no next command.
     """
     yield verdict_line(report)
     for template in report.templates:
@@ -57,7 +57,7 @@ def check_lines(report: Report, width: int = WIDEST, *, verbose: bool = False, a
 
 
 def _unevaluated(report: Report) -> Iterator[Line]:
-    """Yield the rules of which nothing can be said, by the reason; of templates, each that has any."""
+    """Yield the rules that could not be applied, grouped by reason, and by template if there are several."""
     named = len(report.templates) > 1
     told = [(each, "") for each in report.unevaluated]
     told += [
@@ -70,13 +70,13 @@ def _unevaluated(report: Report) -> Iterator[Line]:
         by_reason.setdefault(f"{each.reason}{where}", []).append(each.code)
     if by_reason:
         yield line("")
-        yield line(Piece("Not evaluated, so nothing is said of it:", "dim"))
+        yield line(Piece("Not evaluated; these rules report nothing:", "dim"))
     for reason, codes in by_reason.items():
         yield line(Piece(f"{', '.join(codes)}: {reason}", "dim"), indent=2, hang=2)
 
 
 def verdict_line(report: Report) -> Line:
-    """Return the verdict on one model, by its name."""
+    """Return the line with a model's name and the verdict."""
     return line(Piece(short(report.model), "title"), ": ", *verdict(report))
 
 
@@ -107,20 +107,18 @@ def _next_after_check(report: Report) -> Iterator[Line]:
     ways = {finding.patch_with for finding in report.findings if finding.patch_with is not None}
     plain = " --mark" * ("--mark" in ways)
     if ways & {"", "--mark"}:
-        yield next_command(
-            "Next", f"patch {name}{plain}{output}", "looks for repairs, and makes those that it can prove."
-        )
+        yield next_command("Next", f"patch {name}{plain}{output}", "makes all repairs that it can prove.")
     for way in sorted(way for way in ways - {"", "--mark"} if way):
-        yield next_command("Next", f"patch {name} {way}{output}", "makes the one that it names, if it can be proved.")
+        yield next_command("Next", f"patch {name} {way}{output}", "makes this repair, if it can be proved.")
     if any(template.probes and not template.reasoning for template in report.templates):
         opening, closing = map(shlex.quote, USUAL)
-        yield next_command("Next", f"check {name} --tag {opening} {closing}", "judges it with these tags, or others.")
+        yield next_command("Next", f"check {name} --tag {opening} {closing}", "judges it with these tags; name yours.")
     if report.findings:
         yield explain_command(report.findings)
 
 
 def concise_lines(outcome: Report | Failed) -> Iterator[str]:
-    """Yield a line for each finding as compilers write it, ``file:line:column: code level message``."""
+    """Yield a line for each finding in the format of compilers, ``file:line:column: code level message``."""
     if isinstance(outcome, Failed):
         return
     for finding in by_gravity(outcome.findings):
@@ -133,7 +131,7 @@ def concise_lines(outcome: Report | Failed) -> Iterator[str]:
 
 
 def workflow_commands(outcome: Report | Failed) -> Iterator[str]:
-    """Yield the findings in a model as workflow commands, which GitHub shows beside the lines at fault.
+    """Yield the findings as workflow commands, which GitHub shows beside the lines at fault.
 
     Their form: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands.
     """
@@ -157,7 +155,7 @@ def _file_path(report: Report, finding: Finding) -> str:
 
 
 def _workflow_command(name: str, properties: dict[str, str | int | None], message: str) -> str:
-    """Return a workflow command; what would end a part of it is escaped."""
+    """Return a workflow command; characters that would end a part of it are escaped."""
 
     def escaped(text: str, more: str) -> str:
         return "".join(f"%{ord(each):02X}" if each in f"%\r\n{more}" else each for each in one_line(text))
@@ -167,7 +165,7 @@ def _workflow_command(name: str, properties: dict[str, str | int | None], messag
 
 
 def summary_lines(outcomes: Sequence[Report | Failed]) -> Iterator[Line]:
-    """Yield what many checks came to: how many models are how, and how often each code was found, and in how many."""
+    """Yield a summary: the number of models by state, then for each code how often and in how many models it is."""
     from template_fix.rules import rule_of
 
     reports = [outcome for outcome in outcomes if isinstance(outcome, Report)]

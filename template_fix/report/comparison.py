@@ -1,4 +1,4 @@
-"""What two models do otherwise, as text for people and as JSON for programs."""
+"""The comparison of two models, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST = 20
 
 
 def comparison_lines(compared: Comparison) -> Iterator[Line]:
-    """Yield what two models do otherwise: what is wrong with them, what is printed otherwise, then the tokens."""
+    """Yield the differences of two models: in findings, in rendered conversations, then in tokens."""
     yield line(
         Piece(f"{_describe_model(compared.base)} and {_describe_model(compared.tuned)}", "title"),
         ": ",
@@ -62,7 +62,7 @@ def _template_lines(template: TemplateComparison) -> Iterator[Line]:
     if template.failure:
         yield line(name, cut(template.failure), hang=2)
         return
-    printed = f"{template.otherwise} of {count(template.tried, 'conversation')} printed otherwise"
+    printed = f"{template.otherwise} of {count(template.tried, 'conversation')} printed differently"
     if template.otherwise:
         yield line(name, Piece(printed, "warning"), hang=2)
     else:
@@ -73,7 +73,7 @@ def _template_lines(template: TemplateComparison) -> Iterator[Line]:
 
 
 def comparison_json(compared: Comparison, exit_code: int) -> JsonObject:
-    """Return what ``compare`` answers."""
+    """Return the answer of ``compare``."""
     named = (("added", compared.added), ("inherited", compared.inherited), ("repaired", compared.repaired))
     return {
         "exit_code": exit_code,

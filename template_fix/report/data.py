@@ -1,4 +1,4 @@
-"""Reports on training data: how much of it a model's templates lose, the worst rows, and what a repair leaves."""
+"""Reports on training data: what a model's templates lose of it, the worst rows, and what a repaired template loses."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from template_fix.text.display import cut, one_line, short
 from template_fix.text.json_nodes import JsonObject
 
 _SHOWN = 3
-# The way on where no repair keeps the reasoning of these rows.
+# The advice if no repair keeps the reasoning of these rows.
 _PLACE = (
     "--rewrite OUT.jsonl gives the rows with their reasoning where this template prints it; "
-    "patch --select TF203 gives a template a place for reasoning that has none"
+    "patch --select TF203 lets a template print reasoning that has no place for it"
 )
 _VERSIONS = {4: "4.57", 5: "5"}
 _STYLES: dict[str, Style] = {"error": "error", "warning": "warning", "note": ""}
-# Verbs for one row that aren't made by a letter.
-_ONE = {"have": "has", "are": "is", "hold": "holds", "aren't": "isn't"}
-# JSON has other keys for these.
+# Verbs whose form for one row isn't just the verb with an s.
+_ONE = {"have": "has", "are": "is", "hold": "holds", "aren't": "isn't", "don't": "doesn't"}
+# In JSON, these kinds are in keys of their own.
 _REASONS = {"why_broken": ("layout", "broken"), "why_failed": ("failed",)}
 _APART = ("broken", "failed")
 
 
 def survey_lines(survey: Survey) -> Iterator[Line]:
-    """Yield what is said of a data set."""
+    """Yield the report on a data set."""
     tally = survey.before
     version = f", rendered as transformers {_VERSIONS[survey.release]} does" if tally.rendered else ""
     yield line(Piece(short(", ".join(survey.names)), "title"), f": {_count_rows(tally.rows)}{version}", hang=2)
@@ -54,7 +54,7 @@ def survey_lines(survey: Survey) -> Iterator[Line]:
 
 
 def _kept_lines(tally: Tally) -> Iterator[Line]:
-    """Yield what is kept and lost, in rows and characters."""
+    """Yield how much is kept and lost, in rows and characters."""
     if tally.judged:
         yield _kept_line(
             "reasoning", tally.reasoning_rows, tally.reasoning_rows_lost, tally.reasoning, tally.reasoning_lost, tally
@@ -65,7 +65,8 @@ def _kept_lines(tally: Tally) -> Iterator[Line]:
         yield line(f"reasoning and answers: not judged, as no row {why}", indent=2)
     if tally.prompt_differs:
         rows = Piece(_count_rows(tally.prompt_differs), "warning")
-        yield line(rows, " not beginning with the generation prompt", indent=2)
+        verb = _conjugate("don't", tally.prompt_differs)
+        yield line(rows, f" that {verb} begin with the generation prompt", indent=2)
 
 
 def _kept_line(what: str, rows: int, lost: int, size: int, gone: int, tally: Tally) -> Line:
@@ -92,12 +93,12 @@ def _kept_line(what: str, rows: int, lost: int, size: int, gone: int, tally: Tal
 
 
 def _conjugate(verb: str, number: int) -> str:
-    """Return a verb for so many rows."""
+    """Return a verb in the form for this number of rows."""
     return verb if number != 1 else _ONE.get(verb, f"{verb}s")
 
 
 def _headline(each: Counted, indent: int = 0) -> Line:
-    """Return the sentence on all rows with a kind of trouble."""
+    """Return the sentence on all rows with one kind of trouble."""
     kind = KINDS[each.kind]
     verb, _, rest = kind.says.partition(" ")
     rows = Piece(_count_rows(each.rows), "title" if not indent else _STYLES[kind.level])
@@ -105,7 +106,7 @@ def _headline(each: Counted, indent: int = 0) -> Line:
 
 
 def _trouble_lines(each: Counted) -> Iterator[Line]:
-    """Show the rows with a kind of trouble, those first of which most show the same, and say what to do."""
+    """Yield examples of rows with one kind of trouble, the most frequent first, and the advice."""
     yield _headline(each)
     examples = sorted((example for example in each.examples if example.file), key=lambda example: -example.rows)
     for example in examples[:_SHOWN]:
@@ -179,17 +180,19 @@ def _worst_lines(found: Found) -> Iterator[Line]:
 
 
 def _rewritten_line(counts: Rewritten) -> Line:
-    """Say how many rows were rewritten; each of them was rendered, and shows its reasoning as such."""
-    rest = (
-        [f"; {_count_rows(counts.repaired)} of these for the repaired template: patch first"] if counts.repaired else []
-    )
-    rest += [f"; {_count_rows(counts.left)} left unchanged, as no form shows the reasoning"] if counts.left else []
-    rest += [f"; {_count_rows(counts.unread)} can't be read"] if counts.unread else []
+    """Return how many rows were rewritten; each was rendered, and its reasoning was printed as reasoning."""
+    rest = []
+    if counts.repaired:
+        rest.append(f"; {_count_rows(counts.repaired)} of these fit only the repaired template: run patch first")
+    if counts.left:
+        rest.append(f"; {_count_rows(counts.left)} left unchanged: in no form is their reasoning printed")
+    if counts.unread:
+        rest.append(f"; {_count_rows(counts.unread)} can't be read")
     return line(Piece("Rewritten", "title"), f": {counts.rewritten:,} of {_count_rows(counts.rows)}", *rest, hang=2)
 
 
 def _after_lines(after: Tally) -> Iterator[Line]:
-    """Say what is left of the trouble once the templates are repaired."""
+    """Yield what the repaired templates still lose of the rows in trouble."""
     yield line(Piece("With the repaired template", "title"), f", of the {_count_rows(after.rows)} in trouble:", hang=2)
     yield from _kept_lines(after)
     for each in after.troubles:
@@ -197,7 +200,7 @@ def _after_lines(after: Tally) -> Iterator[Line]:
 
 
 def concise_survey_lines(survey: Survey) -> Iterator[str]:
-    """Yield a line for each kind of trouble, at the first row that has it, and for the row that loses most."""
+    """Yield a line for the row that loses most, and for each kind of trouble, at the first row that has it."""
     tally = survey.before
     for found in tally.worst[:1]:
         lost = f"{tally.lossy:,} of {count(tally.rendered, 'row')} lose reasoning or answers"

@@ -1,4 +1,4 @@
-"""Changes as unified diffs: of the files as they are, and of the templates in them as their own text."""
+"""Changes as unified diffs: of whole files, and of the templates in them as separate texts."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from template_fix.text.edits import unified_diff
 
 
 def raw_diff(result: PatchResult) -> str:
-    """Return all changes of a patch as one unified diff of the files, as ``git apply`` takes it."""
+    """Return all changes of a patch as one unified diff of the files, for ``git apply``."""
     return "".join(unified_diff(before, after, file) for file, (before, after) in sorted(result.changed.items()))
 
 
 def readable_diff(result: PatchResult) -> str:
-    """Return all changes of a patch, with templates line by line wherever they are stored."""
+    """Return all changes of a patch, with templates line by line, even if they are stored inside of JSON."""
     before, after = (
         Checkpoint(result.before.model, {file: texts[which] for file, texts in result.changed.items()})
         for which in (0, 1)

@@ -1,4 +1,4 @@
-"""Excerpts: the part of a long text that a reader has to see, with what is at fault in it pointed out."""
+"""Excerpts: the important part of a long text, with the fault marked."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from template_fix.results import Evidence, Place
 from template_fix.text.display import ELLIPSIS, cut, make_presentable, mask_secrets, short
 from template_fix.text.edits import Edit, position
 
-# How much of an experiment is shown on either side of a loss, and of the loss itself.
+# The most characters that are shown before, between and after lost parts, and of a lost part.
 _BEFORE, _BETWEEN, _AFTER, _MARKED = 50, 60, 60, 160
 _AROUND, _EDITED = 40, 400
-# How many pieces of an experiment are shown at either end, and how much of a piece is looked at to shorten it.
+# How many pieces of an experiment are shown at either end, and how many characters of a piece are looked at.
 _PIECES, _WINDOW = 12, 2000
 
 
@@ -31,7 +31,7 @@ def source_lines(place: Place, room: int) -> list[Line]:
 
 
 def _cut_around(source: str, start: int, end: int, room: int) -> tuple[str, str, str]:
-    """Return what of ``source`` stands before, in and after ``[start:end]``, together at most ``room`` columns wide."""
+    """Return the parts of ``source`` before, in and after ``[start:end]``, together at most ``room`` columns wide."""
     end = min(end, start + _WINDOW)
     first, last = max(0, start - _WINDOW), end + _WINDOW
     text = mask_secrets(source[first:last].replace("\t", " "))
@@ -46,7 +46,7 @@ def _cut_around(source: str, start: int, end: int, room: int) -> tuple[str, str,
 
 
 def _head(text: str, room: int) -> str:
-    """Return the beginning of ``text``, in at most ``room`` columns, with an ellipsis where something was cut."""
+    """Return the beginning of ``text`` in at most ``room`` columns, with an ellipsis if it was cut."""
     if count_fitting(text, room) == len(text):
         return text
     return text[: count_fitting(text, room - 1)] + ELLIPSIS if room > 0 else ""
@@ -57,7 +57,7 @@ def _tail(text: str, room: int) -> str:
 
 
 def evidence_lines(evidence: Evidence, indent: int) -> Iterator[Line]:
-    """Yield what one experiment shows: its subject, what went in and what came out, shortened around what is lost."""
+    """Yield an experiment: its subject, and input and output shortened around the lost parts."""
     yield line(f"{short(evidence.subject)}:", indent=indent, hang=2)
     given, printed = evidence.labels
     texts: list[tuple[str, str, tuple[str, ...], Style]] = [
@@ -72,7 +72,7 @@ def evidence_lines(evidence: Evidence, indent: int) -> Iterator[Line]:
 
 
 def edit_line(file: str, text: str, edit: Edit, indent: int) -> Line:
-    """Return what an edit does to its line of ``text``, that of ``file``: what it takes away and what it puts there."""
+    """Return a line that shows an edit of ``text``, the text of ``file``: what it removes and what it inserts."""
     start, end, new = _trim_edit(text, edit)
     first = max(0, start - _WINDOW)
     around = mask_secrets(text[first : end + _WINDOW])
@@ -89,7 +89,7 @@ def edit_line(file: str, text: str, edit: Edit, indent: int) -> Line:
 
 
 def _trim_edit(text: str, edit: Edit) -> tuple[int, int, str]:
-    """Return the edit without the old text where it only adds to that on one side."""
+    """Return the edit as an insertion if it only adds text before or after the old text."""
     (start, end), new, old = edit.span, edit.text, edit.span.of(text)
     if new.endswith(old):
         return start, start, new[: len(new) - len(old)]
@@ -97,7 +97,7 @@ def _trim_edit(text: str, edit: Edit) -> tuple[int, int, str]:
 
 
 def highlight(text: str, parts: Sequence[str], style: Style) -> list[Piece]:
-    """Return ``text`` in pieces, those of ``parts`` that it holds in ``style``; they are looked for in order."""
+    """Split ``text`` into pieces; ``parts``, which are searched for in order, get the style ``style``."""
     pieces, done = [], 0
     for part in parts:
         found = text.find(part, done) if part else -1
@@ -108,7 +108,7 @@ def highlight(text: str, parts: Sequence[str], style: Style) -> list[Piece]:
 
 
 def shorten_pieces(pieces: Sequence[Piece]) -> list[Piece]:
-    """Return ``pieces`` made presentable, those without a style cut where they are far from one that has a style."""
+    """Return ``pieces`` safe to show; pieces without a style are cut far away from those with a style."""
     if len(pieces) > 2 * _PIECES:
         pieces = [*pieces[:_PIECES], Piece(f" {ELLIPSIS} "), *pieces[-_PIECES:]]
     pieces = mask_pieces([Piece(cut(piece.text, _WINDOW), piece.style) for piece in pieces])
@@ -122,7 +122,7 @@ def shorten_pieces(pieces: Sequence[Piece]) -> list[Piece]:
 
 
 def _visible_part(text: str) -> str:
-    """Return as much of ``text`` as can be shown of it, made presentable."""
+    """Return the part of ``text`` that can be shown, safe to show."""
     return make_presentable(cut(text, _WINDOW))
 
 

@@ -1,4 +1,4 @@
-"""Reports as text, for people: what is wrong, where, what shows it, and what to do next."""
+"""Findings and repairs as text: what is wrong, where, what shows it, and the next command."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from template_fix.results import (
 )
 from template_fix.text.display import cut, short
 
-# Whom losses concern, and what a repair changes for those who pass nothing.
+# Who is affected by losses, and what a repair changes for callers who don't pass preserve_thinking.
 CONCERNS = (
-    "Many templates leave old reasoning out on purpose, to keep the prompts of a served model short. It is lost to "
-    "those who train on conversations of several turns, distil from them, or do RL."
+    "Many templates leave old reasoning out on purpose, to keep the prompts of a served model short. But then training "
+    "on conversations of several turns, distillation and RL lose it."
 )
-UNCHANGED = "Whoever passes nothing gets what the original prints, in all conversations that were tried."
-CHANGED = "Whoever passes nothing gets another text from now on; the shortest conversation for which that is so"
-# It is so whichever templates the user's TRL knows, which can't be seen from here.
+UNCHANGED = "Without preserve_thinking, it printed the same as the original in all conversations that were tried."
+CHANGED = "Callers who don't pass preserve_thinking get a different text from now on. The shortest such conversation"
+# True for every version of TRL; which templates the user's TRL knows can't be seen from here.
 BY_TEXT = (
-    "TRL knows some templates by their whole text, and no repaired one: assistant_only_loss then asks for generation "
-    "markers (--mark), and GRPO with tools for a response template, which preflight(tokenizer, fix=True) has TRL "
-    "attach first where it knows the original."
+    "TRL recognises some templates by their whole text, but not the repaired one. So assistant_only_loss needs "
+    "generation markers (--mark), and GRPO with tools needs a response template: preflight(tokenizer, fix=True) lets "
+    "TRL attach it before the repair, if TRL recognises the original."
 )
 _ORDER = tuple(Level)
 _EDITS = 3
-_UNMENDED = "no edit that was tried mends it and harms nothing"
+_UNMENDED = "no edit that was tried repairs it without harm"
 
 
 def patch_lines(
@@ -47,10 +47,10 @@ def patch_lines(
     copied: Sequence[str] = (),
     width: int = WIDEST,
 ) -> Iterator[Line]:
-    """Yield what ``patch`` says of one model.
+    """Yield the report of ``patch`` on one model.
 
-    ``written`` is the directory that it wrote to, None where nothing was to be written; ``left`` are the files of the
-    model that didn't go there, ``copied`` those that did unchanged.
+    ``written`` is the directory that was written to, None if nothing was to be written. ``copied`` are the files that
+    were copied there unchanged, ``left`` those that were not copied.
     """
     model, after = result.before.model, result.after.findings
     yield line(Piece(short(model), "title"), ": ", *_verdict_pieces(result, written))
@@ -76,7 +76,7 @@ def patch_lines(
 
 
 def _why_it_remains(finding: Finding, result: PatchResult) -> Iterator[Line]:
-    """Yield the conversation that shows a finding, and why nothing was done about it."""
+    """Yield the conversation that shows a finding, and why it was not repaired."""
     for evidence in finding.evidence[:1]:
         yield line(Piece("in: ", "dim"), short(evidence.subject), indent=2, hang=4)
     if finding.patch_with == "":
@@ -100,7 +100,7 @@ def count_levels(findings: Iterable[Finding]) -> list[Piece]:
 
 
 def verdict(report: Report) -> list[Piece]:
-    """Return what a check came to; nothing is called right that was not tried."""
+    """Return the verdict of a check; what was not tried is never called right."""
     unjudged = " and ".join(report.unjudged)
     if not unjudged:
         return [Piece("nothing new", "good")] if report.known and not report.findings else count_levels(report.findings)
@@ -120,7 +120,7 @@ def count(number: int, noun: str) -> str:
 
 
 def describe_place(place: Place) -> str:
-    """Return a place as editors and people read it: ``file:line:column`` and, inside JSON, the template's own line."""
+    """Return a place as ``file:line:column`` and, for a template inside of JSON, the line in the template."""
     text = ":".join(str(part) for part in (short(place.file), place.line, place.column) if part is not None)
     inner = [f"template {short(place.template)}"] if place.template and place.template != "default" else []
     if place.template_line is not None and (place.template_line, place.template_column) != (place.line, place.column):
@@ -129,7 +129,7 @@ def describe_place(place: Place) -> str:
 
 
 def finding_lines(finding: Finding, width: int = WIDEST, *, brief: bool = False) -> Iterator[Line]:
-    """Yield one finding; a ``brief`` one leaves out the source line and the experiments."""
+    """Yield one finding; with ``brief``, without the source line and the experiments."""
     name = Piece(f"{finding.level.value} {finding.code}:", finding.level.value)
     yield line(name, " ", cut(finding.message), hang=2)
     if finding.place:
@@ -143,24 +143,24 @@ def finding_lines(finding: Finding, width: int = WIDEST, *, brief: bool = False)
 
 
 def explain_command(findings: Iterable[Finding]) -> Line:
-    """Return where to read on."""
-    return next_command("More", f"explain {min(finding.code for finding in findings)}", "tells what a code means.")
+    """Return the command that explains the first of these findings."""
+    return next_command("More", f"explain {min(finding.code for finding in findings)}", "explains this code.")
 
 
 def next_command(label: str, command: str, what: str) -> Line:
-    """Return a command to go on with; it stays on one line, so that it can be copied."""
+    """Return a line with a command to run next; it is never wrapped, so that it can be copied."""
     return line(f"{label}: ", Piece(f"template-fix {command}", "code"), f" {what}", fixed=True)
 
 
 def output_for(report: Report) -> str:
-    """Return the option that ``patch`` needs for what can't be changed in place, "" where it can."""
+    """Return the option that ``patch`` needs if a model can't be changed in place, else ""."""
     if is_gguf(Path(report.model)):
         return " --output NEW.gguf"
     return " --output DIR" if report.revision else ""
 
 
 def _verdict_pieces(result: PatchResult, written: str | None) -> list[Piece]:
-    """Return what came of a patch; what was asked for and not done comes first."""
+    """Return the verdict of a patch; generation markers that could not be inserted come first."""
     unmarked = [Piece("not marked", "error"), Piece("; ")] if result.unmarked else []
     return [*unmarked, *_result_pieces(result, written)]
 
@@ -183,7 +183,7 @@ def _result_pieces(result: PatchResult, written: str | None) -> list[Piece]:
 
 
 def whom_it_concerns(result: PatchResult) -> str:
-    """Return whom the losses concern, where they are such as many vendors want for serving."""
+    """Return who is affected by the losses, if vendors often intend them for serving; else ""."""
     from template_fix.rules import rule_of
 
     on_purpose = (rule_of(finding.code).on_purpose for finding in result.before.findings)
@@ -193,9 +193,9 @@ def whom_it_concerns(result: PatchResult) -> str:
 def describe_elsewhere(
     result: PatchResult, plain: Callable[[str], str] = str, quoted: Callable[[str], str] = "`{}`".format
 ) -> Iterator[str]:
-    """Yield what a repair is in other engines, in one sentence, and what is no longer read in the template's text.
+    """Yield sentences on a repair in other engines, and on what programs no longer find in the template's text.
 
-    ``plain`` and ``quoted`` put sentences and code into the form that they are told in.
+    ``plain`` and ``quoted`` format sentences and code for the output.
     """
     if result.elsewhere is None:
         return
@@ -205,14 +205,14 @@ def describe_elsewhere(
         alike.setdefault(otherwise, []).append(name)
     on = ", ".join(alike.pop(()))
     off = ", ".join(f"{', '.join(names)} ({', '.join(map(quoted, why))})" for why, names in alike.items())
-    left = f"; it is left open in {off}, where what is named of the template runs otherwise" if off else ""
-    yield f"The repair takes effect in {on}{left}: so says the table of constructs that engines know."
+    left = f"; not known for {off}, which run the named parts of the template differently" if off else ""
+    yield f"The repair takes effect in {on}{left} (by the table of constructs that engines know)."
     yield from (plain(f"{each}.") for each in result.elsewhere.unread)
     if (leak := result.elsewhere.leaks) is not None:
         from template_fix.repair.loop_leaks import LEAKING
 
         yield plain(
-            f"Where what a loop sets outlives the turn ({LEAKING}), one turn prints what another set: {leak.subject}."
+            f"If a variable set in a loop outlives its iteration ({LEAKING}), a turn prints another's: {leak.subject}."
         )
 
 
@@ -224,7 +224,7 @@ def _engine_lines(result: PatchResult) -> Iterator[Line]:
 
 
 def _serving_lines(result: PatchResult) -> Iterator[Line]:
-    """Yield what changes for those who serve the model."""
+    """Yield what the repair changes for those who serve the model."""
     if result.served is not None:
         yield line("")
         text = " ".join(filter(None, (whom_it_concerns(result), f"{CHANGED}:")))
@@ -233,7 +233,7 @@ def _serving_lines(result: PatchResult) -> Iterator[Line]:
 
 
 def _training_lines(result: PatchResult) -> Iterator[Line]:
-    """Yield what changes, with a template's text, for those whose trainer knew it by that."""
+    """Yield what changes for trainers that recognise a template by its text."""
     if not is_gguf(Path(result.before.model)) and result.changes(Target.TEMPLATE, Target.MARKERS):
         yield line("")
         yield line(Piece("Training: ", "title"), BY_TEXT, hang=2)
@@ -244,7 +244,7 @@ def _kept_lines(repair: Repair, result: PatchResult) -> Iterator[Line]:
     yield line(Piece("Repaired: ", "good"), cut(repair.title), hang=2)
     yield line(cut(repair.why), indent=2)
     files = ", ".join(dict.fromkeys(file for file, _ in repair.edits))
-    where = [f"in {short(files)}"] if files else []  # none where all of it is in what other repairs wrote
+    where = [f"in {short(files)}"] if files else []  # empty if all edits are inside of text that other repairs wrote
     yield line(
         Piece("; ".join([*where, _describe_origin(repair), *_describe_effects(repair, result)]), "dim"), indent=2
     )
@@ -276,11 +276,11 @@ def _describe_origin(repair: Repair) -> str:
 
 
 def proof_lines(result: PatchResult) -> Iterator[Line]:
-    """Yield what the checks before and after a repair came to."""
+    """Yield the verdicts of the checks before and after a repair."""
     before, after = result.before.findings, result.after.findings
     if result.asked:
         asked = ", ".join(f"{name}={str(value).lower()}" for name, value in result.asked)
-        yield line(f"The template does what it used to until it is asked; what follows was checked with {asked}.")
+        yield line(f"These checks were made with {asked}; without it, the template prints what the original prints.")
     compared = (*verdict(result.before), Piece("; after: "), *verdict(result.after))
     yield line("Proof: before: ", *compared, f"; {_describe_rendered(result)}.", hang=7)
     tests, exercised = (sum(getattr(t, name) for t in result.before.templates) for name in ("tests", "exercised"))
@@ -309,11 +309,11 @@ def _next_after_patch(
             if names:
                 yield line(f"{title}: {_list_some(names)}.", hang=2)
     if result.changed and result.before.revision:
-        yield next_command("Next", f"push {name} --to {name} --create-pr", "offers the repair to its maintainers.")
+        yield next_command("Next", f"push {name} --to {name} --create-pr", "proposes the repair to its maintainers.")
     elif result.changed and written is None:
         yield next_command("Next", f"patch {name}{output_for(result.before)}", "writes these changes.")
     elif result.changed and written == model != "-":
-        yield next_command("Undo", f"undo {name}", "restores the former bytes.")
+        yield next_command("Undo", f"undo {name}", "restores the former files.")
 
 
 def _list_some(names: Sequence[str], most: int = 8) -> str:

@@ -1,4 +1,4 @@
-"""The pages of the rules, for ``explain``, the table of docs/rules.md and SARIF."""
+"""The documentation pages of the rules, for ``explain``, the table in docs/rules.md and SARIF."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STYLES: dict[str, Style] = {"error": "error", "warning": "warning", "note": "no
 
 
 class Page(NamedTuple):
-    """What is to be known of one rule; ``page`` is its documentation."""
+    """One rule's code, level and summary; ``page`` is its documentation."""
 
     code: str
     level: str
@@ -54,7 +54,7 @@ def page_lines(page: Page) -> Iterator[Line]:
 
 
 def _block(block: str) -> Iterator[Line]:
-    """Yield a heading, and what follows it: a paragraph that wraps, or rows that have a form of their own."""
+    """Yield a heading, if there is one, then a paragraph that wraps, or rows that keep their line breaks."""
     rows = block.splitlines()
     if rows and rows[0].startswith("#"):
         yield line(Piece(rows.pop(0).lstrip("# "), "title"))

@@ -1,4 +1,4 @@
-"""A training run, as text for people and as JSON for programs: what its file says, and what it would lose."""
+"""The check of a training run, as text and as JSON: how its configuration was understood, and what it would lose."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from template_fix.text.json_nodes import JsonObject
 
 
 def run_lines(found: RunReport, report: Iterable[Line]) -> Iterator[Line]:
-    """Yield what a run's file was understood as, then the ``report`` on its template, and each data set."""
+    """Yield how a run's configuration was understood, then the ``report`` on its template and on each data set."""
     config = found.config
     yield line(Piece(short(config.file), "title"), f": a run of {config.trainer}")
     own = "the model's own" if config.template is None else _describe_template(config.template)
@@ -32,7 +32,7 @@ def run_lines(found: RunReport, report: Iterable[Line]) -> Iterator[Line]:
     yield from report
     if found.report.findings and config.template and not _is_inside(config.template):
         yield line("")
-        yield next_command("Next", f"patch {shlex.quote(config.template)}", "repairs the template that it trains with.")
+        yield next_command("Next", f"patch {shlex.quote(config.template)}", "repairs the template of this run.")
     for survey in found.surveys:
         yield line("")
         yield from survey_lines(survey)
@@ -45,7 +45,7 @@ def run_lines(found: RunReport, report: Iterable[Line]) -> Iterator[Line]:
 
 
 def _describe_template(template: str) -> str:
-    """Return a template's name, or for one that stands in the file itself that it does."""
+    """Return a template's name, or a few words for a template whose text is in the configuration."""
     return "in the file itself" if _is_inside(template) else short(template)
 
 
@@ -54,7 +54,7 @@ def _is_inside(template: str) -> bool:
 
 
 def run_json(found: RunReport, exit_code: int) -> JsonObject:
-    """Return a run for programs; docs/json.md describes the keys."""
+    """Return the answer for a run; docs/json.md describes the keys."""
     config = found.config
     return {
         "exit_code": exit_code,

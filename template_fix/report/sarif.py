@@ -14,13 +14,13 @@ from template_fix.results import Evidence, Failed, Finding, Place, Report
 from template_fix.text.display import cut
 from template_fix.version import version
 
-# How many experiments are told of a finding.
+# How many experiments of a finding are shown.
 _SHOWN = 2
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
 def sarif_log(outcomes: Sequence[Report | Failed], rules: Sequence[Page]) -> dict[str, object]:
-    """Return a SARIF log with one run over all models and the pages of all rules."""
+    """Return a SARIF log with one run for all models, and the pages of all rules."""
     numbers = {rule.code: index for index, rule in enumerate(rules)}
     driver = {"name": "template-fix", "version": version(), "rules": [_rule(rule) for rule in rules]}
     reports = [outcome for outcome in outcomes if isinstance(outcome, Report)]
@@ -62,14 +62,14 @@ def _result(model: str, finding: Finding, numbers: dict[str, int]) -> dict[str, 
 
 
 def _evidence_text(evidence: Evidence) -> str:
-    """Return an experiment in lines: what was tried, and what shows it."""
+    """Return an experiment as text: what was tried, and what shows it."""
     texts = zip(evidence.labels, (evidence.given, evidence.printed), strict=True)
     lost = f"\nlost: {cut(' … '.join(evidence.lost))}" if evidence.lost else ""
     return cut(evidence.subject) + "".join(f"\n{label}: {cut(text)}" for label, text in texts if text) + lost
 
 
 def _location(model: str, place: Place | None) -> dict[str, object]:
-    whole = place is None or is_gguf(Path(model))  # the metadata of a GGUF file have no lines in it
+    whole = place is None or is_gguf(Path(model))  # the metadata of a GGUF file has no lines
     file = folder_of(model) / place.file if place and not whole else Path(model)
     location: dict[str, object] = {"artifactLocation": {"uri": _uri(file)}}
     if place and not whole and place.line is not None:
@@ -87,5 +87,5 @@ def _region(place: Place) -> dict[str, object]:
 
 
 def _uri(path: PurePath) -> str:
-    """Return a relative path as a relative reference, which readers resolve against the repository, else a file URI."""
+    """Return a relative path as a relative reference, which readers resolve in the repository; else a file URI."""
     return path.as_uri() if path.is_absolute() else quote(os.fsencode(path.as_posix()))

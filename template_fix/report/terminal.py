@@ -1,4 +1,4 @@
-"""Lines made of styled pieces, and the two ways of putting them on a stream: plain, or in colour on a terminal."""
+"""Lines made of styled pieces, and how they are printed: in colour on a terminal, else as plain text."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Style = Literal["", "title", "error", "warning", "note", "good", "dim", "code", 
 
 WIDEST = 100
 NARROWEST = 40
-# How much of a piece is shown in running text; a fixed line is a row of a file, and shown whole.
+# The most characters of a piece; a fixed line is a line of a file, and shown whole.
 _LONGEST = 20_000
 
-# What colour can't say has to be said in characters: the marks are wdiff's.
+# Without colour, these characters mark a style; they are those of wdiff.
 _MARKS: dict[Style, tuple[str, str]] = {"lost": ("[-", "-]"), "stray": ("{+", "+}"), "added": ("{+", "+}")}
 _COLOURS: dict[Style, str] = {
     "title": "bold",
@@ -35,16 +35,16 @@ _COLOURS: dict[Style, str] = {
 
 
 class Piece(NamedTuple):
-    """A stretch of text in one style."""
+    """A piece of text in one style."""
 
     text: str
     style: Style = ""
 
 
 class Line(NamedTuple):
-    """One logical line: ``indent`` columns in, continued ``hang`` further in; a ``fixed`` line isn't wrapped.
+    """One logical line, indented by ``indent`` columns, and by ``hang`` more after a wrap; ``fixed`` lines don't wrap.
 
-    Its pieces may hold anything: `wrap` makes them harmless.
+    Its pieces may hold any text: `wrap` makes them safe to print.
     """
 
     pieces: tuple[Piece, ...]
@@ -59,7 +59,7 @@ def line(*parts: str | Piece, indent: int = 0, hang: int = 0, fixed: bool = Fals
 
 
 def cell_width(text: str) -> int:
-    """Return how many columns of a terminal ``text`` takes."""
+    """Return how many columns ``text`` takes on a terminal."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len
@@ -68,7 +68,7 @@ def cell_width(text: str) -> int:
 
 
 def add_marks(line: Line) -> Line:
-    """Return ``line`` with its lost and stray pieces between marks, for where there is no colour."""
+    """Return ``line`` with marks around its lost, stray and added pieces, for output without colour."""
     return line._replace(pieces=tuple(_mark(piece) for piece in _make_harmless(line)))
 
 
@@ -78,13 +78,13 @@ def _mark(piece: Piece) -> Piece:
 
 
 def _make_harmless(line: Line) -> Iterator[Piece]:
-    """Return the pieces of a line without secrets and with nothing that acts on a terminal."""
+    """Return the pieces of a line without secrets and without characters that act on a terminal."""
     pieces = line.pieces if line.fixed else [Piece(cut(text, _LONGEST), style) for text, style in line.pieces]
     return (Piece(make_presentable(text), style) for text, style in mask_pieces(pieces))
 
 
 def mask_pieces(pieces: Sequence[Piece]) -> Sequence[Piece]:
-    """Return pieces of one text with asterisks in place of secrets, where one goes from one piece into the next."""
+    """Return pieces of one text; if a secret spans several of them, with asterisks for all secrets."""
     if len(pieces) == 1:
         return pieces
     whole, single = (
@@ -98,9 +98,9 @@ def mask_pieces(pieces: Sequence[Piece]) -> Sequence[Piece]:
 
 
 def wrap(line: Line, width: int) -> Iterator[list[Piece]]:
-    """Yield the pieces of each physical line, at most ``width`` columns wide, broken at spaces where there are any.
+    """Yield the pieces of each physical line, at most ``width`` columns wide, broken at spaces if possible.
 
-    Whatever the line was made of, they hold no secret, and no character that acts on a terminal.
+    The pieces hold no secret and no character that acts on a terminal.
     """
     row, used, start = [Piece(" " * line.indent)], line.indent, line.indent
     for piece in _make_harmless(line):
@@ -138,7 +138,7 @@ def count_fitting(text: str, room: int) -> int:
 
 
 def _trim(row: list[Piece]) -> list[Piece]:
-    """Return the row without trailing spaces, neighbours of one style joined."""
+    """Return the row without trailing spaces, and with neighbours of the same style joined."""
     while row and not row[-1].text.strip():
         row.pop()
     joined = [Piece("".join(piece.text for piece in group), style) for style, group in groupby(row, lambda p: p.style)]
@@ -146,7 +146,7 @@ def _trim(row: list[Piece]) -> list[Piece]:
 
 
 def wants_colour(stream: TextIO) -> bool:
-    """Tell whether ``stream`` is a terminal whose user hasn't asked for no colour."""
+    """Whether ``stream`` is a terminal, and the user hasn't turned colour off."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
@@ -157,7 +157,7 @@ def width_of(stream: TextIO) -> int:
 
 
 def printer(stream: TextIO) -> Callable[[Iterable[Line]], None]:
-    """Return what prints lines on ``stream``: in colour where it is a terminal that wants it, else plain."""
+    """Return a function that prints lines on ``stream``: in colour if `wants_colour`, else as plain text."""
     width = width_of(stream)
     draw = _colour_drawer(stream) if wants_colour(stream) else None
 

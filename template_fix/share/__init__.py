@@ -1,1 +1,1 @@
-"""A repair as a pull request, or as a repository of its own."""
+"""Shares a repair on the Hub, as a pull request or as a repository."""

@@ -1,6 +1,6 @@
-"""A repair in Markdown: the description of a pull request, and the model card of a repository of one's own.
+"""Describes a repair in Markdown: for a pull request, and for the model card of a new repository.
 
-Both say what was wrong, what shows it, what changes, how it was verified, and the way back.
+Both say what was wrong, what shows it, what changes, how it was verified, and how to get the old behaviour back.
 """
 
 from __future__ import annotations
@@ -30,20 +30,21 @@ from template_fix.share.markdown import code_block, code_span, escape_prose
 from template_fix.text.edits import differing_spans
 from template_fix.version import version
 
-# Nobody reads more, and the Hub may not take it: of all, of a list, of what shows something, and of one of its texts.
+# The most characters of the whole text, a list, and evidence, and the most rows of one rendering: nobody reads more,
+# and the Hub may refuse it.
 _LONGEST, _LIST, _SHOWN, _ROWS = 64_000, 6_000, 20_000, 2000
 _EXAMPLES = 3
 # How many files are named.
 _FILES = 8
 _NEWLINE = "\n"
-# Longer rows of a diff are shown with so much on either side of what differs.
+# Longer rows of a diff are cut; this many characters on either side of the difference are shown.
 _LONGEST_ROW, _BESIDE = 300, 100
 
 
 def describe(repo: str, result: PatchResult, default: str, before: Checkpoint, after: Checkpoint) -> str:
-    """Return the description of a pull request on ``repo`` that makes ``after`` of ``before``.
+    """Return the description of a pull request on ``repo`` that changes ``before`` to ``after``.
 
-    ``default`` is what the repaired template does without being asked: ``preserve`` or ``original``.
+    ``default`` is what the repaired template does if preserve_thinking isn't passed: ``preserve`` or ``original``.
     """
     asked = "".join(f" --set {name}={str(value).lower()}" for name, value in result.asked)
     again = code_block(f"pip install template-fix\ntemplate-fix check {repo} --revision refs/pr/NUMBER{asked}", "sh")
@@ -66,7 +67,7 @@ def describe(repo: str, result: PatchResult, default: str, before: Checkpoint, a
 def model_card(
     repo: str, base: str | None, result: PatchResult, default: str, before: Checkpoint, after: Checkpoint
 ) -> str:
-    """Return the text of the model card of ``repo``; ``base`` names the model that was repaired, where it is known.
+    """Return the text of the model card of ``repo``; ``base`` is the name of the repaired model, or None.
 
     ``default`` is as in `describe`.
     """
@@ -98,7 +99,7 @@ def _finding_sections(result: PatchResult, before: Checkpoint, after: Checkpoint
 
 
 def _document(opening: str, sections: Mapping[str, str]) -> str:
-    """Return a text with its sections by their titles; those that have nothing to say, or too much, are left out."""
+    """Return a document of titled sections; empty sections, and those that make it too long, are left out."""
     parts = [opening]
     for title, text in sections.items():
         if text and sum(map(len, parts)) + len(text) < _LONGEST:
@@ -107,7 +108,7 @@ def _document(opening: str, sections: Mapping[str, str]) -> str:
 
 
 def _describe_findings(result: PatchResult) -> str:
-    """Return what was found wrong and is so no longer, and what remains."""
+    """Return the lists of findings that are gone and of those that remain."""
     left = by_gravity(result.after.findings)
     remains = set(map(_identity, left))
     gone = [finding for finding in by_gravity(result.before.findings) if _identity(finding) not in remains]
@@ -120,20 +121,20 @@ def _describe_findings(result: PatchResult) -> str:
 
 
 def _identity(finding: Finding) -> tuple[object, ...]:
-    """Return what tells a finding from others, before and after edits that move its place."""
+    """Return what identifies a finding before and after edits that move its place."""
     place = finding.place
     return finding.code, finding.message, place and (place.file, place.template)
 
 
 def _bullets(texts: Iterable[str]) -> str:
-    """Return a list of the first of ``texts``, and how many there are beyond them."""
+    """Return a Markdown list of the first of ``texts``, and the number of the others."""
     items = [f"- {item}" for item in texts]
     first = _take_fitting(items, _LIST)
     return "\n".join([*first, *([f"- and {len(items) - len(first)} more"] if len(first) < len(items) else [])])
 
 
 def _take_fitting(texts: Sequence[str], room: int) -> Sequence[str]:
-    """Return the first of ``texts``, and those that fit into ``room`` characters with it."""
+    """Return as many of ``texts`` as fit into ``room`` characters, but at least the first."""
     return texts[: max(1, sum(end <= room for end in accumulate(map(len, texts))))]
 
 
@@ -143,7 +144,7 @@ def _describe_finding(finding: Finding) -> str:
 
 
 def describe_evidence(result: PatchResult, before: Checkpoint, after: Checkpoint) -> str:
-    """Return the same conversation before and after, and what decoding keeps; without these, what the rules saw."""
+    """Return conversations rendered before and after, and what decoding keeps; else the experiments of findings."""
     try:
         one, other = show(before), show(after, flags=dict(result.asked))
         renderings = list(_renderings(one, other)) or list(_unusual(result, before, after))
@@ -194,7 +195,7 @@ def _describe_experiment(evidence: Evidence) -> str:
 
 
 def describe_changes(result: PatchResult) -> str:
-    """Return what each repair does, and the diff, with templates as their own text wherever they are stored."""
+    """Return what each repair does, and the readable diff."""
     made = _bullets(
         dict.fromkeys(f"{escape_prose(repair.title)}: {escape_prose(repair.why)}" for repair in result.kept)
     )
@@ -203,11 +204,11 @@ def describe_changes(result: PatchResult) -> str:
 
 
 def shorten_rows(diff: str) -> str:
-    """Return a diff with long rows cut around what differs: a template on one line would show its beginning twice."""
+    """Return a diff with long rows cut around the difference: a template may be stored on one line."""
     rows = diff.split("\n")
     gone = [at for at, row in enumerate(rows) if row.startswith("-")]
     for at in gone:
-        # Of a last row without an end of line, a remark stands between the two.
+        # After a last row without an end of line, a remark comes between the two.
         new = at + 2 if rows[at + 1 : at + 2] and rows[at + 1].startswith("\\") else at + 1
         if rows[new : new + 1] and rows[new].startswith("+") and max(len(rows[at]), len(rows[new])) > _LONGEST_ROW:
             rows[at], rows[new] = _around(rows[at], rows[new])
@@ -215,7 +216,7 @@ def shorten_rows(diff: str) -> str:
 
 
 def _around(old: str, new: str) -> tuple[str, str]:
-    one, other = differing_spans(old[1:], new[1:])  # behind the signs
+    one, other = differing_spans(old[1:], new[1:])  # without the signs + and -
     return _part(old, one.start + 1, one.end + 1), _part(new, other.start + 1, other.end + 1)
 
 
@@ -230,29 +231,29 @@ def _describe_proof(result: PatchResult) -> str:
     parts = [f"template-fix {version()} ran the files as they were and as they are repaired.", checks]
     if has_switch(result):
         parts.append(
-            "With the tests that it adds folded away, the repaired template is the original's syntax tree. Where the "
-            "original was right already, it prints the same, and the generation prompt never changes."
+            "If the tests that the repair adds are removed, the syntax tree is the original's. Conversations that the "
+            "original printed correctly are printed the same, and the generation prompt never changes."
         )
     return "\n\n".join([*parts, "No token's id changes, and only the bytes of the edits do."])
 
 
 def describe_way_back(result: PatchResult, default: str) -> str:
-    """Return how to get what the files did before; ``default`` is what the template does without being asked."""
+    """Return how to get the original output; ``default`` is as in `describe`."""
     if not has_switch(result):
         return "Revert the commit; no token's id changes either way."
     if default == "original":
-        return "The template prints what the original prints until `preserve_thinking=True` is passed."
+        return "The template prints what the original prints unless `preserve_thinking=True` is passed."
     call = "tokenizer.apply_chat_template(messages, preserve_thinking=False)"
     return f"{code_block(call, 'python')}\n\nprints, byte for byte, what the original prints."
 
 
 def has_switch(result: PatchResult) -> bool:
-    """Whether the repair put the switch ``preserve_thinking`` into a template."""
+    """Whether the repair added the switch ``preserve_thinking`` to a template."""
     return any("preserve_thinking" in edit.text for repair in result.kept for _, edit in repair.edits)
 
 
 def describe_concerned(result: PatchResult) -> str:
-    """Return whom the losses of a template concern, and what a caller gets from now on who passes nothing."""
+    """Return who is affected by the losses of a template, and what changes for callers who pass no switch."""
     if not has_switch(result):
         return ""
     parts = [whom_it_concerns(result)]
@@ -260,7 +261,7 @@ def describe_concerned(result: PatchResult) -> str:
         rows = ("\n".join(f"{sign}{row}" for row in text.split("\n")) for sign, text in _signed_texts(result.served))
         parts += [f"{CHANGED}: {escape_prose(result.served.subject)}.", code_block(_NEWLINE.join(rows), "diff")]
     elif result.asked:
-        # Without a switch that has to be asked for, that none was found may only mean that the time was over.
+        # Only said of --default original: for others, no conversation may have been found for lack of time.
         parts.append(UNCHANGED)
     return "\n\n".join(filter(None, parts))
 
@@ -271,7 +272,7 @@ def _signed_texts(evidence: Evidence) -> Iterator[tuple[str, str]]:
 
 
 def describe_in_one_line(result: PatchResult) -> str:
-    """Return what the repair is, in one line."""
+    """Return a title for the repair, in one line."""
     tokens = result.changes(Target.TOKENS)
     if result.asked and has_switch(result):
         also = " and make the reasoning tags ordinary tokens" * tokens

@@ -1,4 +1,4 @@
-"""Texts of strangers in Markdown: whatever they hold, they stay text, link nowhere and notify nobody."""
+"""Escapes texts of strangers for Markdown, so that they contain no markup and no links, and notify nobody."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from template_fix.text.display import cut, make_presentable, one_line, scrub
 
 _LONGEST_ROW, _LONGEST_BLOCK = 400, 20_000
-# A word joiner: it is not seen, and what follows is no name, number or address any more.
+# A word joiner is invisible; after it, GitHub and the Hub see no name, issue number or address.
 _JOINER = "\u2060"
 _LINKS = re.compile(r"(?<=[@#])(?=\w)|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
 _ACTS = re.compile(r"[\\`*\[\]~|$#!]|(?<![^\W_])_|_(?![^\W_])|^[-+=]")
@@ -16,7 +16,7 @@ _NUMBERED = re.compile(r"^(\d+)([.)])")
 
 
 def escape_prose(text: str) -> str:
-    """Return ``text`` as words of a paragraph, on one line and not too long."""
+    """Return ``text`` escaped for a paragraph, on one line and not too long."""
     escaped = _ACTS.sub(r"\\\g<0>", _LINKS.sub(_JOINER, one_line(text)))
     return html.escape(_NUMBERED.sub(r"\1\\\2", escaped), quote=False)
 
@@ -30,11 +30,11 @@ def code_span(text: str) -> str:
 
 
 def code_block(text: str, language: str = "", rest: str = "") -> str:
-    """Return ``text`` as a block of code; of a long one the beginning, and then ``rest``, which says where it goes on.
+    """Return ``text`` as a block of code; of a long text, the beginning and ``rest``, which says where the rest is.
 
-    Its rows are cut too, and their tabs stay.
+    Long rows are cut, too; tabs are kept.
     """
-    # Each row takes a character at least, so that of more rows than this nothing is shown.
+    # Each row has at least one character, so no more rows than this can be shown.
     rows = scrub(text).removesuffix("\n").split("\n", _LONGEST_BLOCK)
     shown = "\n".join("\t".join(map(make_presentable, cut(row, _LONGEST_ROW).split("\t"))) for row in rows)
     if len(shown) > _LONGEST_BLOCK:

@@ -1,8 +1,8 @@
-"""What a push would send, and why: nothing is sent here.
+"""Plans a push: what would be sent, and why. Nothing is sent here.
 
-There are two kinds. A repair for the model that it was made of is that model's changed files and nothing else. A
-repository of one's own gets the whole tokenizer and a card. Both are worked out anew from the commit that the repair is
-of, and a directory that differs from what comes out is not pushed: nobody could say what was proved of it.
+There are two kinds. The repository of the repaired model gets its changed files and nothing else. Any other repository
+gets the whole tokenizer and a model card. In both cases the repair is made again from the commit that it belongs to. If
+the directory differs from the result, it is not pushed, since nothing is proved about it.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _LONGEST_TITLE = 200
 
 
 class PushError(HubError):
-    """What was asked for is not pushed; the message is one line that says why and what to do."""
+    """A push was refused; the message is one line that says why and what to do."""
 
 
 @dataclass(frozen=True)
 class PushRequest:
-    """What the user asks of a push; the names are those of the command's options."""
+    """The user's request for a push; the names are those of the command's options."""
 
     source: str
     to: str
@@ -51,12 +51,12 @@ class PushRequest:
 
 @dataclass(frozen=True)
 class Plan:
-    """One commit, as it would be made.
+    """A planned commit.
 
-    ``files`` are what it writes to ``branch`` of ``repo``; ``replaces`` those among them that stand there with content
-    of another origin, ``same`` those that needn't be sent since they are there already. ``parent`` is the commit that
-    the branch has to be at, None where the repository is to be made first; ``new_branch`` tells that the branch is to
-    be made, at the parent. ``result`` is the repair that is shared.
+    ``files`` are written to ``branch`` of ``repo``. ``replaces`` are those of them that replace a file of another
+    origin, ``same`` are files that needn't be sent since they are there already. ``parent`` is the commit that the
+    branch must be at, or None if the repository has to be made first. If ``new_branch`` is true, the branch is made at
+    ``parent``. ``result`` is the repair that is shared.
     """
 
     source: str
@@ -74,14 +74,14 @@ class Plan:
     private: bool = False
 
     def doubt(self, user: str) -> str | None:
-        """Return why ``user`` should be asked before this is sent, None where there is no reason to."""
+        """Return why ``user`` should be asked before this is sent, or None."""
         if self.files and self.repo.partition("/")[0] != user:
             return "isn't yours"
         return f"holds other files called {', '.join(self.replaces)}" if self.replaces else None
 
 
 class _Target(NamedTuple):
-    """Where a push goes: the repository as it is, None where there is none, and the branch."""
+    """The target of a push: the repository, None if it doesn't exist, and the branch."""
 
     remote: Remote | None
     branch: str
@@ -89,7 +89,7 @@ class _Target(NamedTuple):
 
 
 class _Repair(NamedTuple):
-    """A repair that was just proved: the model that it is of, and what comes out."""
+    """A repair that was just proved: the original checkpoint, the result, and the repaired checkpoint."""
 
     base: Checkpoint
     result: PatchResult
@@ -97,22 +97,22 @@ class _Repair(NamedTuple):
 
     @property
     def changed(self) -> dict[str, bytes]:
-        """The changed files as they come out."""
+        """The changed files with their new content."""
         return {file: text.encode() for file, (_, text) in self.result.changed.items()}
 
 
 def plan_push(request: PushRequest) -> Plan:
-    """Return what a push would send; nothing is written but the Hub's cache.
+    """Return the plan of a push; only the Hub's cache is written.
 
-    Raises PushError where it should not be sent, HubError where the Hub can't be asked, and CheckpointError.
+    Raises PushError if it should not be sent, HubError if a request to the Hub fails, and CheckpointError.
     """
     if not looks_like_repo(request.to):
         raise PushError(f"{request.to}: this is not a repository's name; it should be like user/model")
     model = open_model(request.source, request.revision)
     if folder_of(request.source) != Path(request.source) and not is_repo(request.source):
-        raise PushError(f"{request.source}: is one template; name the directory of its model")
+        raise PushError(f"{request.source}: is a single template; name the directory of its model")
     if is_gguf(Path(request.source)):
-        raise PushError(f"{request.source}: is a GGUF file, which is shared with its tensors: upload it as it is")
+        raise PushError(f"{request.source}: is a GGUF file; push shares tokenizer files only, so upload it yourself")
     target = _look_at_target(request)
     origin, remote = find_origin(model), target.remote
     if (
@@ -135,18 +135,18 @@ def _look_at_target(request: PushRequest) -> _Target:
             return _Target(None, branch)
         return _Target(client.fetch_info(request.to), branch, new_branch=True)
     if request.private and not remote.private:
-        raise PushError(f"{request.to}: is a public repository, and --private is for one that is to be made")
+        raise PushError(f"{request.to}: exists and is public; --private is only for a new repository")
     return _Target(remote, branch)
 
 
 def _plan_repair(request: PushRequest, model: Model, origin: Origin | None, target: _Target, remote: Remote) -> Plan:
-    """Plan a commit with the changed files alone, on the model that they are of."""
+    """Plan a commit of only the changed files, to the repository of the repaired model."""
     base = model if request.revision else fetch_model(remote)
     checked = base.checkpoint.revision
     if checked != remote.commit and not target.new_branch:
         raise PushError(
-            f"{remote.repo}: {target.branch} is at {remote.commit[:7]}, and {request.revision} is not; leave out "
-            "--revision to check it as it is now, or name a new --branch"
+            f"{remote.repo}: {target.branch} is at {remote.commit[:7]}, and {request.revision} is not; omit "
+            "--revision to check the branch as it is now, or name a new --branch"
         )
     repair = _prove(request, model, origin, base)
     default = request.options.default
@@ -165,11 +165,11 @@ def _plan_repair(request: PushRequest, model: Model, origin: Origin | None, targ
 
 
 def _plan_copy(request: PushRequest, model: Model, origin: Origin | None, target: _Target) -> Plan:
-    """Plan a commit with a whole tokenizer and its card, for a repository of one's own."""
+    """Plan a commit of a whole tokenizer and a model card, for another repository."""
     if request.create_pr:
         raise PushError(
-            f"{request.to}: a pull request is for the model that the repair is of; template-fix push {request.to} "
-            f"--to {request.to} --create-pr opens one where there is something to repair"
+            f"{request.to}: a pull request can only go to the repository of the repaired model; template-fix push "
+            f"{request.to} --to {request.to} --create-pr repairs that model and opens one"
         )
     base = fetch_model(client.fetch_info(*origin)) if origin and model.remote is None else model
     repair = _prove(request, model, origin, base)
@@ -212,16 +212,16 @@ def _model_card(request: PushRequest, origin: Origin | None, repair: _Repair) ->
 
 
 def _prove(request: PushRequest, model: Model, origin: Origin | None, base: Model) -> _Repair:
-    """Repair ``base`` and return what comes out.
+    """Repair ``base`` and return the result.
 
-    Raises PushError where errors remain, and where ``model`` is a directory and not what comes out.
+    Raises PushError if errors remain, or if ``model`` is a directory that differs from the result.
     """
     result = patch(base.checkpoint, request.options)
     errors = dict.fromkeys(finding.code for finding in result.after.findings if finding.level is Level.ERROR)
     if errors and not request.allow_errors:
         raise PushError(
-            f"{base.checkpoint.name}: errors remain that were not repaired ({', '.join(errors)}); template-fix check "
-            "tells of them, and --allow-errors pushes all the same"
+            f"{base.checkpoint.name}: errors remain that were not repaired ({', '.join(errors)}); see template-fix "
+            "check, or push with --allow-errors"
         )
     repaired = base.checkpoint.after(result.changed)
     if model.checkpoint.revision is None:
@@ -239,12 +239,12 @@ def _refuse_unproved(
     if not differing:
         return
     if repaired.revision is None:
-        raise PushError(f"{source}: isn't repaired yet; template-fix patch {source} does it")
+        raise PushError(f"{source}: isn't repaired yet; run template-fix patch {source} first")
     since = ""
     if origin is not None and origin.commit != repaired.revision:
         since = f", which has moved on from {origin.commit[:7]} to {repaired.revision[:7]}"
     raise PushError(
         f"{source}: {', '.join(sorted(differing))} isn't what template-fix makes of {repaired.name}{since}, so nothing "
-        "is proved of it; patch that model again with --output, and give push the options that patch was given; "
-        "--default, too: that of a pull request is original"
+        "is proved about it; patch that model again with --output, and call push with the same options as patch, "
+        "also --default, which is original for a pull request"
     )

@@ -1,4 +1,4 @@
-"""Sends what was planned: one commit, made only where the branch is still what was checked."""
+"""Sends a planned push: one commit, only if the branch is still at the commit that was checked."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ State = Literal["pushed", "planned", "unchanged", "declined"]
 
 @dataclass(frozen=True)
 class Pushed:
-    """What became of a push.
+    """The result of a push.
 
-    ``state`` is ``pushed``; ``plan_push`` where nothing was to be sent; ``unchanged`` where there was nothing to send,
-    or a pull request holds it already; or ``declined`` by the user. ``commit`` is the commit that was made, ``url`` its
-    address, ``pull_request`` that of the pull request.
+    ``state`` is ``pushed``; ``planned`` for a dry run; ``unchanged`` if there was nothing to send, or an open pull
+    request has the same content; or ``declined`` by the user. ``commit`` is the new commit, ``url`` its address,
+    ``pull_request`` the address of the pull request.
     """
 
     plan: Plan
@@ -40,10 +40,10 @@ class Pushed:
 
 
 def push(request: PushRequest, *, dry_run: bool = False, confirm: Callable[[Plan, str], bool] | None = None) -> Pushed:
-    """Do what the user asks, and return what came of it; a dry run needs no token.
+    """Carry out a push and return the result; a dry run sends nothing and needs no token.
 
-    ``confirm`` is asked, with the reason, where there is one to doubt that this is meant. Raises as `plan_push` does,
-    Moved with nothing written, and HubError.
+    ``confirm`` is called with the plan and the reason, if there is one to ask the user; if it returns false, nothing is
+    sent. Raises as `plan_push` does, Moved (with nothing written) if the branch has moved, and HubError.
     """
     if dry_run:
         return Pushed(plan_push(request), "planned")
@@ -72,7 +72,7 @@ def _send(plan: Plan, user: str) -> Pushed:
 
 
 def _find_open(plan: Plan, user: str) -> str | None:
-    """Return the address of an open pull request of the user's that holds just these files."""
+    """Return the address of the user's open pull request with the same files, or None."""
     for revision, url in client.list_pull_requests(plan.repo, user):
         files = client.fetch_info(plan.repo, revision).files
         if all(name in files and files[name].holds(content) for name, content in plan.files.items()):
@@ -81,7 +81,7 @@ def _find_open(plan: Plan, user: str) -> str | None:
 
 
 def _prepare_parent(plan: Plan) -> str:
-    """Return the commit to build on, and make the repository or the branch where it is missing."""
+    """Return the commit to build on; make the repository or the branch first if it doesn't exist."""
     if plan.parent is None:
         client.create_repo(plan.repo, private=plan.private)
         made = client.fetch_info(plan.repo).commit
@@ -90,7 +90,7 @@ def _prepare_parent(plan: Plan) -> str:
         return made
     if plan.new_branch:
         client.create_branch(plan.repo, plan.branch, plan.parent)
-    # The Hub makes a pull request from any commit: only we can tell that the branch has moved on.
+    # The Hub accepts a pull request on top of any commit, so it must be checked here whether the branch has moved.
     elif (head := client.fetch_info(plan.repo, plan.branch).commit) != plan.parent:
         raise Moved(
             f"{plan.repo}: {plan.branch} has moved on to {head[:7]} since {plan.parent[:7]} was checked, and nothing "

@@ -1,4 +1,4 @@
-"""A push as text, for people: what would be sent, or what was and where it is now."""
+"""Reports of a push: what would be sent, or what was sent and where it is now."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from template_fix.text.json_nodes import JsonObject
 
 
 def push_lines(pushed: Pushed) -> Iterator[Line]:
-    """Yield what ``push`` says of what became of it."""
+    """Yield the report of ``push``."""
     plan = pushed.plan
     if pushed.state == "planned":
         yield from summary_lines(plan)
@@ -39,14 +39,14 @@ def _outcome(pushed: Pushed) -> list[Piece]:
     if pushed.state == "declined":
         return [Piece("nothing was sent")]
     if pushed.pull_request:
-        return [Piece("your pull request is open and holds just this; nothing was sent")]
+        return [Piece("your open pull request has the same changes; nothing was sent")]
     if not plan.result.kept and not plan.same:
         return [Piece(f"nothing to repair in {short(plan.result.before.model)}, so nothing was sent", "good")]
-    return [Piece("holds all of it already; nothing was sent", "good")]
+    return [Piece("has all of these files already; nothing was sent", "good")]
 
 
 def _describe_action(plan: Plan) -> tuple[str, str]:
-    """Return what a push does, as what is to come and as done."""
+    """Return what a push will do, and the same as a thing done."""
     if plan.create_pr:
         return f"open a pull request on {short(plan.branch)}", "pull request opened"
     if plan.parent is None:
@@ -58,7 +58,7 @@ def _describe_action(plan: Plan) -> tuple[str, str]:
 
 
 def summary_lines(plan: Plan) -> Iterator[Line]:
-    """Yield in short what would be sent, and what the repair is worth."""
+    """Yield a summary: what would be sent, and the findings before and after the repair."""
     at = f", on top of {plan.parent}" if plan.parent else ""
     does = f"would {_describe_action(plan)[0]}{at}" if plan.files else "there is nothing to send"
     yield line(Piece(short(plan.repo), "title"), f": {does}", hang=2)
@@ -91,7 +91,7 @@ def _text_lines(title: str, text: str) -> Iterator[Line]:
 
 
 def pushed_json(pushed: Pushed) -> JsonObject:
-    """Return what ``push`` answers as JSON: what was sent, or would be, and where it is."""
+    """Return the JSON answer of ``push``."""
     from template_fix.report.as_json import repaired_json
 
     plan = pushed.plan

@@ -1,4 +1,4 @@
-"""What parses a model's answers: trainers that know a template by its text are asked for it before the text changes."""
+"""Keeps the parsing of a model's answers: TRL finds its response template by the original template's text."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ Tokenizer = Any
 def keep_parsing(tokenizer: Tokenizer, inner: Tokenizer) -> None:
     """Have TRL attach its response template to a tokenizer or processor whose chat template is still the original.
 
-    ``inner`` is the tokenizer of a processor, or the tokenizer itself. What it has already stays. Nothing is attached
-    where TRL isn't installed, has none for this template, or needs other versions of other packages.
+    ``inner`` is the tokenizer of a processor, or the tokenizer itself. A response template that is there already is
+    kept. Nothing is attached if TRL isn't installed, has none for this template, or needs other versions of packages.
     """
     if any(getattr(inner, name, None) is not None for name in ("response_template", "response_schema")):
         return
@@ -20,5 +20,5 @@ def keep_parsing(tokenizer: Tokenizer, inner: Tokenizer) -> None:
         from trl import add_response_schema
 
         add_response_schema(tokenizer)
-    except Exception:  # whatever is missing in some release of TRL, there is only nothing to attach
+    except Exception:  # if a release of TRL lacks anything, nothing can be attached
         return

@@ -1,4 +1,4 @@
-"""Watching the tags while a model is trained: whether what it says still reasons, in a block that is closed."""
+"""Measures how many answers of a model in training still have reasoning, in a block that is closed."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from template_fix.data.texts import Pairs
 
 
 class Answer(NamedTuple):
-    """One answer of a model: the prompt that it continues, and its text as it is served."""
+    """One answer of a model: its prompt, and its text decoded without special tokens."""
 
     prompt: str
     text: str
 
 
 def answer_shares(said: Sequence[Answer], tags: Pairs) -> dict[str, float]:
-    """Return the share of answers whose reasoning is opened, closed, and not empty, from 0 to 1.
+    """Return the shares of answers, from 0 to 1, whose reasoning is opened, is closed, and is not empty.
 
-    A block that the prompt has opened counts as opened. An empty list has no shares.
+    A block that the prompt has opened counts as opened. The result is empty if there are no answers.
     """
     blocks = [_find_block(each, tags) for each in said]
     names = ("reasoning_opened", "reasoning_closed", "reasoning_nonempty")
@@ -26,7 +26,7 @@ def answer_shares(said: Sequence[Answer], tags: Pairs) -> dict[str, float]:
 
 
 def _find_block(said: Answer, tags: Iterable[tuple[str, str]]) -> tuple[bool, bool, bool]:
-    """Return whether reasoning is opened, closed and not empty, by the pair of tags that does best."""
+    """Return whether reasoning is opened, closed and not empty, for the best pair of tags."""
     return max((_parse_block(said, *pair) for pair in tags), default=(False, False, False))
 
 

@@ -1,4 +1,4 @@
-"""The callback for trainers of transformers and TRL: what reaches the labels, and whether the tags are learned."""
+"""A callback for trainers of transformers and TRL: checks the labels, and whether the model still uses its tags."""
 
 from __future__ import annotations
 
@@ -27,18 +27,19 @@ _log = logging.getLogger(__name__)
 
 
 class PreflightCallback(TrainerCallback):
-    """Looks at the collated batches before the first step, and at what the model says while it is trained.
+    """Checks the collated batches before the first step, and the model's answers during training.
 
-    ``dataset`` are the raw rows, as conversations; without them only the labels themselves are looked at. The first
-    ``rows`` rows that are trained on are looked at. Where their labels lack the raw rows' reasoning or all ends of
-    turns, or a row has no labels, ``mode="raise"`` raises PreflightError and ``mode="warn"`` warns.
+    ``dataset`` are the raw rows, as conversations; without them only the labels themselves are checked. The first
+    ``rows`` rows of the training data are checked. If their labels lack the raw rows' reasoning or all ends of turns,
+    or if a row has no labels, ``mode="raise"`` raises PreflightError and ``mode="warn"`` warns.
 
-    ``prompts`` are conversations to be answered, kept out of training: at each evaluation, and every ``every`` steps,
-    the model continues each greedily by ``max_new_tokens`` tokens. The shares of answers whose reasoning is opened,
-    closed and not empty are logged as ``reasoning_opened``, ``reasoning_closed`` and ``reasoning_nonempty``, by
-    ``log``, such as ``trainer.log``, or else into the log history; the metrics of an evaluation get them too.
+    ``prompts`` are conversations for the model to answer; keep them out of the training data. At each evaluation, and
+    every ``every`` steps, the model continues each of them greedily by at most ``max_new_tokens`` tokens. The shares of
+    answers whose reasoning is opened, closed and not empty, from 0 to 1, are logged as ``reasoning_opened``,
+    ``reasoning_closed`` and ``reasoning_nonempty``: by ``log``, such as ``trainer.log``, else into the log history.
+    They are also added to the metrics of an evaluation.
 
-    ``columns`` is as in `api.row_check`; ``tokenizer`` is needed where the trainer has none.
+    ``columns`` is as in `api.row_check`; ``tokenizer`` is needed if the trainer has none.
     """
 
     def __init__(
@@ -61,16 +62,16 @@ class PreflightCallback(TrainerCallback):
         self._tags: Pairs | None = None
 
     def on_train_begin(self, args: object, state: object, control: object, **given: object) -> None:
-        """Look at the batches, where the trainer has made them already."""
+        """Check the batches, if the trainer has made its data loader already."""
         self.labels = None
         self._look(state, **given)
 
     def on_step_begin(self, args: object, state: object, control: object, **given: object) -> None:
-        """Look at the batches before the first step at the latest."""
+        """Check the batches, if that wasn't possible earlier."""
         self._look(state, **given)
 
     def on_step_end(self, args: object, state: Any, control: object, **given: object) -> None:
-        """Let the model answer every so many steps."""
+        """Let the model answer every ``every`` steps."""
         if self.every and state.global_step % self.every == 0:
             self._watch(state, "", **given)
 
@@ -98,12 +99,12 @@ class PreflightCallback(TrainerCallback):
         if wrong := first_message(f"{message}\n{_NEXT}" if trained and self.labels.wrong else ""):
             raise_or_warn(wrong, self.mode)
         elif not trained and state.is_world_process_zero:
-            warnings.warn("the batches hold no labels, so nothing is known of them", PreflightWarning, stacklevel=2)
+            warnings.warn("the batches have no labels, so they could not be checked", PreflightWarning, stacklevel=2)
         elif state.is_world_process_zero:
             _log.info(message)
 
     def _raw(self) -> Iterator[Row]:
-        """Yield the first of the raw rows; those that hold no conversation are none of this callback's concern."""
+        """Yield the first raw rows; those that hold no conversation are skipped."""
         for value in islice(iter(self.dataset if self.dataset is not None else ()), self.rows):
             try:
                 yield row_of(value, self.columns)
@@ -123,7 +124,7 @@ class PreflightCallback(TrainerCallback):
         return measured
 
     def _answer(self, model: Any, tokenizer: Tokenizer, prompt: Any) -> Answer:
-        """Return what a model says to a prompt, as it is served: greedily, and decoded without special tokens."""
+        """Return a model's answer to a prompt, generated greedily and decoded without special tokens."""
         import torch
 
         row = row_of(prompt if isinstance(prompt, Mapping) else {"messages": prompt}, self.columns)
@@ -163,7 +164,7 @@ _NEXT = "Next: preflight(tokenizer, fix=True) in the script repairs the tokenize
 
 
 def _collated_rows(dataloader: Any, rows: int) -> Iterator[Trained]:
-    """Yield the first rows as the trainer collates them, without starting its loader: no random state is touched."""
+    """Yield the first rows as the trainer collates them. Its loader isn't started, so no random state changes."""
     taken = _first_rows(dataloader.dataset, rows)
     size = dataloader.batch_size or 1
     while examples := list(islice(taken, size)):
@@ -175,14 +176,14 @@ def _collated_rows(dataloader: Any, rows: int) -> Iterator[Trained]:
 
 
 def _first_rows(dataset: Any, rows: int) -> Iterator[Any]:
-    """Return the first rows of a data set, whether it has lengths or can only be iterated."""
+    """Return the first rows of a data set, with or without a length."""
     if hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__"):
         return (dataset[at] for at in range(min(rows, len(dataset))))
     return islice(iter(dataset), rows)
 
 
 def _end_ids(tokenizer: Tokenizer, model: object) -> set[int]:
-    """Return the ids that end a turn: what generation stops at."""
+    """Return the ids of the tokens that end a turn: those at which generation stops."""
     config = getattr(model, "generation_config", None)
     stops = getattr(config, "eos_token_id", None)
     found: Iterable[object] = stops if isinstance(stops, (list, tuple)) else [stops]

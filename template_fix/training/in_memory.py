@@ -1,4 +1,4 @@
-"""A tokenizer or processor in memory: what it would save, and the repair of the object itself."""
+"""Saves a tokenizer or processor temporarily to check it, and repairs the object in memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from template_fix.tokens.reasoning_tokens import listed
 from template_fix.training.answer_parsing import Tokenizer, keep_parsing
 
 _log = logging.getLogger(__name__)
-# What is kept about tokens beside the backend, by transformers 4.57 and 5.
+# The attributes beside the backend in which transformers 4.57 and 5 keep token data.
 _TOKEN_STATE = (
     "_special_tokens_map",
     "_extra_special_tokens",
@@ -35,12 +35,15 @@ _TOKEN_STATE = (
 
 
 class PreflightError(ValueError):
-    """Training as it is set up would lose what is in the rows; the message lists what, and what to do about it."""
+    """The training would lose reasoning or answers of its rows; the message lists what is lost, and what to do."""
 
 
 @contextmanager
 def save_temporarily(tokenizer: Tokenizer) -> Iterator[tuple[Path, Checkpoint]]:
-    """Give what ``save_pretrained`` writes of a tokenizer or processor, in a directory that lasts as long."""
+    """Save a tokenizer or processor with ``save_pretrained`` and yield the temporary directory and its checkpoint.
+
+    Raises TypeError for any other object.
+    """
     if not (hasattr(tokenizer, "save_pretrained") and hasattr(tokenizer, "chat_template")):
         raise TypeError(f"preflight takes what AutoTokenizer or AutoProcessor returns, not {type(tokenizer).__name__}")
     with tempfile.TemporaryDirectory() as name:
@@ -54,7 +57,7 @@ def tokenizer_of(tokenizer: Tokenizer) -> Tokenizer:
 
 
 def repair_tokenizer(tokenizer: Tokenizer, folder: Path, checkpoint: Checkpoint, options: Options) -> tuple[str, ...]:
-    """Repair the object and return the codes of what was wrong."""
+    """Repair the object, and return the codes of the findings that are repaired."""
     result = patch(checkpoint, options)
     after = checkpoint.after(result.changed)
     dropped = {finding.code for finding in find_dropped_tags(tokenizer, result.before)}
@@ -69,7 +72,7 @@ def repair_tokenizer(tokenizer: Tokenizer, folder: Path, checkpoint: Checkpoint,
 
 
 def _set_templates(tokenizer: Tokenizer, before: Checkpoint, repaired: Checkpoint) -> None:
-    """Put repaired templates in the place of those that they were made of, on a processor and on its tokenizer."""
+    """Replace the templates of a processor and of its tokenizer by the repaired ones."""
     pairs = zip(before.templates, repaired.templates, strict=True)
     after = {
         _normalise_newlines(old.source): _normalise_newlines(new.source)
@@ -87,15 +90,15 @@ def _set_templates(tokenizer: Tokenizer, before: Checkpoint, repaired: Checkpoin
 
 
 def _normalise_newlines(template: str) -> str:
-    """Return a template as it is whether or not its file was written with this platform's ends of line."""
+    """Return a template with LF line ends: its file may have been written with those of the platform."""
     return template.replace("\r\n", "\n")
 
 
 def _set_tokens(tokenizer: Tokenizer, folder: Path, repaired: Checkpoint) -> None:
-    """Give a tokenizer the added tokens of its repaired files, and nothing else: settings of the run stay.
+    """Give a tokenizer the added tokens of its repaired files; all other settings of the object stay.
 
-    The backend keeps whatever was once special in a set that can't be taken back, so it is built anew, from its own
-    text with the flags changed. The lists beside it are those that its class reads from the repaired files.
+    The backend never forgets a token that was once special, so a new backend is built from the repaired tokenizer.json.
+    The lists beside it are those that the tokenizer's class reads from the repaired files.
     """
     before = _encode_sample(tokenizer)
     kept = dict(tokenizer.__dict__)
@@ -122,13 +125,13 @@ def _is_token_setting(name: str) -> bool:
 
 
 def _encode_sample(tokenizer: Tokenizer) -> tuple[object, ...]:
-    """Return how a tokenizer encodes a text with all of its added tokens, and how large it is."""
+    """Return the size of a tokenizer, and how it encodes a text with all of its added tokens and one without."""
     text = " so it is:\n".join(sorted(tokenizer.get_added_vocab()))
     return len(tokenizer), tuple(tokenizer.encode(text, add_special_tokens=False)), tuple(tokenizer.encode("so it is"))
 
 
 def find_dropped_tags(tokenizer: Tokenizer, report: Report) -> Iterator[Finding]:
-    """Yield a finding for tags that this object skips in decoding although what it saves doesn't say so."""
+    """Yield a finding for tags that this object drops in decoding although its saved files don't mark them special."""
     if any(finding.code == tf301_special_tag.CODE for finding in report.findings):
         return
     tokenizer = tokenizer_of(tokenizer)
@@ -147,35 +150,35 @@ def find_dropped_tags(tokenizer: Tokenizer, report: Report) -> Iterator[Finding]
 
 
 def keeps_ends(tokenizer: Tokenizer, collator: Any) -> bool:
-    """Whether a collator leaves the label of the padding token where it stands in the middle of a row."""
+    """Whether a collator keeps the label of a padding token in the middle of a row."""
     end = tokenizer_of(tokenizer).pad_token_id
     ids = [*_sample_ids(tokenizer), end, *_sample_ids(tokenizer)]
     row = {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": list(ids)}
     for names in (("input_ids", "attention_mask", "labels"), ("input_ids", "attention_mask")):
         try:
             labels = plain(collator([{name: row[name] for name in names}])["labels"])
-        except Exception:  # whatever a stranger's collator asks of a row: nothing is shown by it then
+        except Exception:  # the collator may need other columns; then nothing is shown
             continue
         return end in list(labels[0])
     return False
 
 
 def _sample_ids(tokenizer: Tokenizer) -> list[int]:
-    """Return the ids of a short text without special tokens."""
+    """Return the ids of a short text, without special tokens."""
     ids: list[int] = tokenizer_of(tokenizer).encode("so it is", add_special_tokens=False)
     return ids
 
 
 def first_rank() -> bool:
-    """Whether this is the first of the processes that train together, or the only one."""
+    """Whether this is the first process of a distributed training, or the only one."""
     distributed = _distributed()
     return distributed.get_rank() == 0 if distributed else os.environ.get("RANK", "0") == "0"
 
 
 def first_message(message: str) -> str:
-    """Return what the first of the processes that train together has to say, of those that have anything.
+    """Return the first message that isn't empty, of all processes of a distributed training.
 
-    Each of them has to call it, since it waits for all.
+    Every process must call it, since it waits for all.
     """
     distributed = _distributed()
     messages = [message]
@@ -186,6 +189,6 @@ def first_message(message: str) -> str:
 
 
 def _distributed() -> Any:
-    """Return what processes that train together talk by, None where there is but one, or they don't talk yet."""
+    """Return torch.distributed, or None if there is only one process, or the group isn't initialised."""
     found = getattr(sys.modules.get("torch"), "distributed", None)
     return found if found and found.is_available() and found.is_initialized() else None

@@ -1,7 +1,7 @@
-"""What of the rows reaches the labels: the batches that a model is really trained on, beside the raw conversations.
+"""Compares the labels in a trainer's batches with the raw conversations: how much of the reasoning reaches them.
 
-Everything is compared as text without white space, after a way through the tokenizer and back, so that no template,
-mask, packing or truncation has to be known.
+Everything is compared as text without white space, after encoding and decoding. So nothing has to be known about the
+template, the mask, packing or truncation.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from template_fix.data.texts import Pairs, answers_of, reasoning_of, turns
 from template_fix.report.terminal import Line, Piece, line
 
 IGNORED = -100
-# Shorter reasoning is looked for between its tags alone.
+# Reasoning with fewer characters is searched for only together with its tags.
 _TELLING = 16
 Decode = Callable[[list[int]], str]
 
@@ -27,11 +27,12 @@ class Trained(NamedTuple):
 
 
 class Labels(NamedTuple):
-    """What a look at collated batches came to.
+    """The result of a check of collated batches.
 
-    Of ``rows`` that were looked at, ``ignored`` have no label at all and ``unended`` learn no end of turn. Of the turns
-    that reason in the raw rows and whose question is among them, ``reached`` stand in the labels, ``masked`` in the
-    input alone, ``cut`` in neither although their answer does, and ``truncated`` are those whose answer is missing too.
+    Of ``rows`` checked rows, ``ignored`` have no label at all and ``unended`` have no end of turn in their labels. The
+    turns with reasoning whose question is in the batches are counted by where the reasoning is: ``reached`` in the
+    labels, ``masked`` in the input only, ``cut`` in neither although the answer is in the input, and ``truncated`` if
+    the answer is missing, too.
     """
 
     rows: int = 0
@@ -44,12 +45,12 @@ class Labels(NamedTuple):
 
     @property
     def turns(self) -> int:
-        """How many turns that reason were found in the batches."""
+        """How many turns with reasoning were found in the batches."""
         return self.reached + self.masked + self.cut + self.truncated
 
     @property
     def wrong(self) -> bool:
-        """Whether reasoning is lost on its way to the labels, no end of turn is learned, or a row teaches nothing."""
+        """Whether reasoning is missing in the labels, no end of turn is learned, or a row has no labels."""
         unended = self.unended > 0 and self.unended + self.ignored == self.rows
         return bool(self.ignored or self.cut or unended or (self.masked and not self.reached))
 
@@ -62,10 +63,10 @@ def compare_labels(
     decode: Decode,
     through: Callable[[str], str],
 ) -> Labels:
-    """Return what of raw rows reaches the labels of rows as they are trained on.
+    """Return how much of the raw rows' reasoning reaches the labels of the rows that are trained on.
 
-    ``ends`` are the ids that end a turn; ``decode`` gives the text of ids, special tokens included, ``through`` what a
-    text is after encoding and decoding.
+    ``ends`` are the ids of tokens that end a turn. ``decode`` returns the text of ids, with special tokens; ``through``
+    returns a text after encoding and decoding.
     """
     learned = [[label for label in each.labels if label != IGNORED] for each in trained]
     texts = [
@@ -93,7 +94,7 @@ def _strip_space(text: str) -> str:
 def _fates(
     row: Row, turn: int, texts: Sequence[tuple[str, str]], tags: Pairs, bare: Callable[[str], str]
 ) -> Iterator[str]:
-    """Yield what became of each reasoning of a turn, in those batches that hold its question."""
+    """Yield for each reasoning of a turn where it is, if any batch has the turn's question."""
     asked = [message["content"] for message in row.messages[:turn] if isinstance(message.get("content"), str)]
     question = bare(asked[-1]) if asked else ""
     there = [pair for pair in texts if question and question in pair[0]]
@@ -118,17 +119,17 @@ def _contains_any(parts: Sequence[str], texts: Iterable[str]) -> bool:
 
 
 def label_lines(labels: Labels) -> Iterator[Line]:
-    """Yield what is said of the batches."""
-    yield line(Piece("What is trained on", "title"), f": {labels.rows} rows looked at, before the first step")
+    """Yield the report on the batches."""
+    yield line(Piece("What is trained on", "title"), f": {labels.rows} rows checked before the first step")
     if labels.turns:
         counts = ((labels.cut, "cut out of the text"), (labels.masked, "in the input, but masked"))
         rest = [
-            f"{number} {what}" for number, what in (*counts, (labels.truncated, "behind the maximum length")) if number
+            f"{number} {what}" for number, what in (*counts, (labels.truncated, "beyond the maximum length")) if number
         ]
-        text = f"{labels.reached} of {labels.turns} turns that reason reach the labels"
+        text = f"{labels.reached} of {labels.turns} turns with reasoning have it in the labels"
         yield line("reasoning: ", "; ".join([text, *rest]), indent=2, hang=2)
     else:
-        yield line("reasoning: none of the raw rows that reason was found in the batches", indent=2)
+        yield line("reasoning: no raw row with reasoning was found in the batches", indent=2)
     yield line(f"end of turn: in the labels of {labels.rows - labels.unended - labels.ignored} rows", indent=2)
     if labels.ignored:
-        yield line(f"{labels.ignored} rows teach nothing: all of their labels are ignored", indent=2)
+        yield line(f"{labels.ignored} rows are not trained on: all of their labels are ignored", indent=2)

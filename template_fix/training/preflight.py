@@ -1,4 +1,4 @@
-"""The line in a training script: what the tokenizer in memory would lose, told or repaired before the first step."""
+"""`preflight`, one line for a training script: checks or repairs the tokenizer in memory before the first step."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from template_fix.training.in_memory import (
 Mode = Literal["raise", "warn"]
 
 _MARKERS, _TOKENS = codes(MARKER_RULES), codes(TOKEN_RULES)
-# What a message says of files, which the user doesn't have.
+# File names in messages are removed: the user has only an object in memory.
 _NAME = r"(?:tokenizer|tokenizer_config|special_tokens_map|added_tokens)\.json|chat_template\.jinja|any other file"
 _FILES = re.compile(rf" (?:in|of) (?:{_NAME})(?:(?:, | and | or )(?:{_NAME}))*")
 
@@ -51,7 +51,7 @@ def _columns(options: re.Match[str]) -> str:
     return f"columns={dict(option.split('=', 1) for option in options.group().split() if '=' in option)}"
 
 
-# What is said of options of the command line, and what does the same in a script.
+# Options of the command line in messages, and the Python call that does the same.
 _CALLS: tuple[tuple[re.Pattern[str], Any], ...] = (
     (re.compile(r"--rewrite OUT\.jsonl"), 'preflight(tokenizer, dataset, mode="warn").rewrite(dataset)'),
     (re.compile(r"--column \w+=\S+(?: --column \w+=\S+)*"), _columns),
@@ -65,16 +65,16 @@ _PROCESSOR = "the processor of transformers"
 
 
 class PreflightWarning(UserWarning):
-    """What a PreflightError says, where a warning was asked for."""
+    """The same as PreflightError, as a warning for ``mode="warn"``."""
 
 
 @dataclass(frozen=True)
 class Preflight:
-    """What a pre-flight came to.
+    """The result of `preflight`.
 
-    ``report`` is what is wrong with the tokenizer as it now is, ``survey`` what its template loses of the rows, None
-    where none were given, and ``repaired`` the codes of what was repaired. ``check`` is the check of rows, None where
-    there is no template for them.
+    ``report`` is the report on the tokenizer after any repair, ``survey`` what its template loses of the rows (None
+    without rows), and ``repaired`` the codes of what was repaired. ``check`` checks rows; it is None without rows, and
+    if there is no template for them.
     """
 
     report: Report
@@ -83,13 +83,13 @@ class Preflight:
     check: RowCheck | None = field(default=None, repr=False)
 
     def rewrite(self, dataset: Any) -> Iterator[object]:
-        """Yield all rows with reasoning moved to where the tokenizer's template prints it as such, or as they are.
+        """Yield all rows, their reasoning moved to where the tokenizer's template prints it as reasoning.
 
-        A row is changed only where it was rendered, with all of its reasoning between the model's own tags.
-        ``dataset`` is as in `preflight`. Raises CheckpointError where there is no template to render rows with.
+        A changed row was rendered with all of its reasoning between the model's own tags; all other rows are unchanged.
+        ``dataset`` is as in `preflight`. Raises CheckpointError if preflight got no rows, or there is no chat template.
         """
         if self.check is None:
-            raise CheckpointError("there is no check of rows here; preflight makes one where it is given some")
+            raise CheckpointError("there was no check of rows; call preflight(tokenizer, dataset) with rows")
         batches = (batch for name, rows in _splits(dataset) for batch in _batches(name, rows, None))
         return (row for row, _ in Rewriter(self.check).rows(batches))
 
@@ -115,28 +115,29 @@ def preflight(
     chat_template_kwargs: Mapping[str, object] | None = None,
     collator: Callable[[list[dict[str, object]]], object] | None = None,
 ) -> Preflight:
-    """Say what a tokenizer or processor in memory loses, or repair it, before anything is trained with it.
+    """Check or repair a tokenizer or processor in memory, before anything is trained with it.
 
-    ``dataset`` holds rows of conversations: a data set of the ``datasets`` library, a mapping of splits, or a list; the
-    first ``limit`` of them are rendered, all where it is None. With ``fix``, the chat template and the special flags of
-    the object itself are repaired: it is right in this run and in what ``save_pretrained`` writes. With ``mark`` as
-    well, the template gets generation markers, for ``assistant_only_loss``; where they can't be had, that is an error.
-    TRL, where it is installed and knows a template by its text, attaches its response template before that changes.
-    ``columns`` is as in `api.row_check`; ``chat_template_kwargs`` are what the training passes to the template, where
-    rows don't bring their own. ``collator`` is the trainer's: where it is shown to keep the labels of padding that ends
-    a turn, such padding (TF504) is a note. Each repair is logged in a line. Of several processes only the first says
-    all that is wrong; all of them raise.
+    ``dataset`` holds rows of conversations: a data set of the ``datasets`` library, a mapping of splits to data sets,
+    or a list. The first ``limit`` rows are rendered, by default all. With ``fix``, the chat template and the special
+    flags of the object itself are repaired, for this run and for what ``save_pretrained`` writes. With ``mark`` as
+    well, the template gets generation markers for ``assistant_only_loss``; it is an error if that is impossible. If TRL
+    is installed and recognises the original template, it attaches its response template before the repair. ``columns``
+    is as in `api.row_check`; ``chat_template_kwargs`` are the template variables that the training passes, for rows
+    without their own. ``collator`` is the trainer's: if it keeps the labels of padding tokens that end a turn, such
+    padding (TF504) is only a note. Each repair is logged in one line. In a distributed training only the first process
+    reports everything, and all of them raise.
 
-    Raises PreflightError where reasoning or answers are lost, or warns with ``mode="warn"``: without rows, where an
-    error is found; with rows, where they lose something or a reasoning tag is special. Of an error that only rows of
-    some form meet, such as those with a system text, it warns where there are no rows to see it. Raises TypeError for
-    an object that is no tokenizer, or rows that can be read only once, and CheckpointError for rows without a chat
-    template that can be compiled; with ``mode="warn"``, that is warned of as well.
+    Raises PreflightError if reasoning or answers are lost; with ``mode="warn"`` it warns. Without rows that means that
+    an error was found; with rows, that they lose something, or that a reasoning tag is special. Without rows it only
+    warns about an error that concerns rows of some form, such as those with a system text. Raises TypeError for an
+    object that is no tokenizer and for rows that can be read only once, ValueError for another ``mode``, and
+    CheckpointError if there are rows, but no chat template that can be compiled; with ``mode="warn"``, it warns about
+    the latter as well.
     """
     if mode not in ("raise", "warn"):
         raise ValueError(f'mode is "raise" or "warn", not {mode!r}')
     options = options or Options()
-    # How files agree is not this run's concern.
+    # There are no files here that could disagree.
     ignored = {*options.ignore, *codes((*AGREEMENT_RULES, *ENGINE_RULES)), tf302_flags_disagree.CODE}
     options = replace(options, ignore=ignored, mark=options.mark or mark)
     options = replace(options, flags=(*options.flags, *(chat_template_kwargs or {}).items()))
@@ -167,7 +168,7 @@ def preflight(
 
 
 def tags_of(tokenizer: Tokenizer) -> tuple[tuple[str, str], ...]:
-    """Return the pairs of reasoning tags of a tokenizer in memory, by its template and its vocabulary."""
+    """Return the pairs of reasoning tags of a tokenizer in memory, from its template and its vocabulary."""
     with save_temporarily(tokenizer) as (_, checkpoint):
         return row_check_of(checkpoint).tags
 
@@ -181,7 +182,7 @@ def plain_text(lines: Iterable[Line]) -> str:
 def _row_check(
     tokenizer: Tokenizer, checkpoint: Checkpoint, options: Options, columns: Mapping[str, str] | None
 ) -> RowCheck:
-    """Return the check of rows as this object renders them, in this version of transformers."""
+    """Return the check of rows with this object's templates and this version of transformers."""
     now = row_check_of(checkpoint, options, columns)
     seen = checkpoint.seen[_PROCESSOR] if tokenizer is not tokenizer_of(tokenizer) else checkpoint.seen[TRANSFORMERS]
     templates = tuple((variant, copy.source) for variant, copy in seen.items()) or now.templates
@@ -194,7 +195,7 @@ def _splits(dataset: object) -> list[tuple[str, Any]]:
 
 
 def _find_release(tokenizer: Tokenizer) -> int:
-    """Return 5 where a message's reasoning is passed to templates under all of its names, as from 5.21 on, else 4."""
+    """Return 5 if transformers passes a message's reasoning under all of its names, as from 5.21 on, else 4."""
     printed = tokenizer_of(tokenizer).apply_chat_template(
         [{"role": "user", "content": "", "reasoning": "passed"}],
         chat_template="{{ messages[0].reasoning_content }}",
@@ -205,7 +206,7 @@ def _find_release(tokenizer: Tokenizer) -> int:
 
 def _batches(name: str, rows: Iterable[object], limit: int | None) -> Iterator[Batch]:
     if hasattr(rows, "__next__"):
-        raise TypeError("the rows can be read only once, and then training would find none; give a list or a Dataset")
+        raise TypeError("the rows can be read only once, so none would be left for training; pass a list or a Dataset")
     taken = islice(iter(rows), limit)
     start = 0
     while part := list(islice(taken, BATCH)):
@@ -223,12 +224,12 @@ def _is_serious(found: Preflight, mark: bool) -> bool:
 
 
 def _may_concern(found: Preflight) -> bool:
-    """Whether there are errors that rows of some form meet, and nobody knows whether there are such rows."""
+    """Whether there are errors that concern rows of some form, while no rows are known."""
     return found.survey is None and any(finding.level is Level.ERROR for finding in found.report.findings)
 
 
 def _as_in_memory(finding: Finding, tokenizer: Tokenizer, collator: Any) -> Finding:
-    """Return a finding as one of the object, which has no files: they were written to be looked at, and are gone."""
+    """Return a finding without file names: the files were only written for the check, and are gone."""
     place, level = finding.place, finding.level
     if finding.code == tf504_padding_is_the_end.CODE and collator is not None and keeps_ends(tokenizer, collator):
         level = Level.NOTE
@@ -246,7 +247,7 @@ def _as_in_memory(finding: Finding, tokenizer: Tokenizer, collator: Any) -> Find
 
 
 def _next_step(checkpoint: Checkpoint, found: Preflight, fix: bool, options: Options) -> str:
-    """Return what to do next; it names a repair only where one has been made, in memory, and proved."""
+    """Return the next step; it names a repair only if that was tried in memory and proved."""
     done = f"Repaired: {', '.join(found.repaired) or 'nothing'}." if fix else ""
     mended = () if fix else _repairable_codes(checkpoint, options)
     if mended:
@@ -259,7 +260,7 @@ def _next_step(checkpoint: Checkpoint, found: Preflight, fix: bool, options: Opt
     if mended:
         call = f"preflight(tokenizer, fix=True, options=Options(tags=({tags},)))"
         return f"{done} Next: {call} repairs {listed(mended)}, with these tags or others.".strip()
-    return f"{done} No edit was found that mends {'the rest' if fix else 'it'}; change the rows.".strip()
+    return f"{done} No edit was found that repairs {'the rest' if fix else 'it'}; change the rows.".strip()
 
 
 def _repairable_codes(checkpoint: Checkpoint, options: Options) -> tuple[str, ...]:
@@ -282,7 +283,7 @@ def _result_lines(found: Preflight, fix: bool, untried: str, following: str) -> 
 
 
 def _with_python_calls(shell_line: Line) -> Line:
-    """Return a line with calls in the place of options of the command line."""
+    """Return a line with Python calls in place of command line options."""
     pieces = []
     for piece in shell_line.pieces:
         text = piece.text
@@ -293,9 +294,9 @@ def _with_python_calls(shell_line: Line) -> Line:
 
 
 def raise_or_warn(message: str, mode: Mode) -> None:
-    """Raise or warn; of several processes only the first says all, and each raises, so that none waits for another."""
+    """Raise or warn. In a distributed training each process raises, but only the first with the whole message."""
     if mode == "raise":
         summary = message.partition("\n")[0]
-        raise PreflightError(message if first_rank() else f"{summary} (the first process says all of it)")
+        raise PreflightError(message if first_rank() else f"{summary} (the first process reports all of it)")
     if first_rank():
         warnings.warn(message, PreflightWarning, stacklevel=3)

@@ -315,7 +315,7 @@ def test_show_renders(call, models):
         "  user",
         "    old[-hello-]",
         "",
-        "neither the template nor the vocabulary names reasoning tags; --tag OPEN CLOSE sets them",
+        "no reasoning tags were found in the template or the vocabulary; name them with --tag OPEN CLOSE",
     ]
 
 
@@ -335,7 +335,7 @@ def test_show_renders_the_template_that_is_named(call, models):
 
 def test_show_names_the_templates_that_there_are(call, models):
     named(models, default="first", tool_use="second")
-    complaint = "template-fix: fine: no chat template is named rag; here are: default and tool_use\n"
+    complaint = "template-fix: fine: no chat template is named rag; the templates are default and tool_use\n"
     assert call("show", "fine", "--variant", "rag") == (2, "", complaint)
 
 

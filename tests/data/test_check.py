@@ -60,7 +60,7 @@ def test_what_is_lost_is_told_in_rows_and_characters_and_what_a_repair_leaves(to
         "train.jsonl: 3 rows, rendered as transformers 5 does\n"
         f"  reasoning: 2 of 2 rows lose some, {2 * LOST} of {2 * LOST} characters\n"
         "  answers: all kept, in 3 rows that have some\n"
-        "  3 rows not beginning with the generation prompt\n"
+        "  3 rows that don't begin with the generation prompt\n"
     )
     assert f"train.jsonl:1: {LOST} of {LOST} characters of reasoning, in message 2:" in text
     assert f"[-{tiny_model.QUESTIONS[0][1]}-]" in text

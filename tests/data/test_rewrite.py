@@ -116,7 +116,7 @@ def test_a_row_that_is_right_with_the_repaired_template_alone_is_told_as_such(
     Path("rows.jsonl").write_text(json.dumps(row) + "\n")
     main(["check", "model", "--data", "rows.jsonl", "--select", "TF202", "--rewrite", "out.jsonl"])
     out = " ".join(capfd.readouterr().out.split())
-    assert "Rewritten: 1 of 1 row; 1 row of these for the repaired template: patch first" in out
+    assert "Rewritten: 1 of 1 row; 1 row of these fit only the repaired template: run patch first" in out
     main(["check", "model", "--data", "out.jsonl", "--select", "TF101"])
     assert "1 of 1 row lose some" in capfd.readouterr().out
     main(["patch", "model"])

@@ -38,8 +38,8 @@ error TF301: <think> is special, so decoding skips it.
 
 warning TF205: The generation prompt opens a block that plain turns lack.
 
-Next: template-fix patch models/r1 looks for repairs, and makes those that it can prove.
-More: template-fix explain TF201 tells what a code means."""
+Next: template-fix patch models/r1 makes all repairs that it can prove.
+More: template-fix explain TF201 explains this code."""
     )
 
 
@@ -90,7 +90,7 @@ def test_a_verbose_check_lists_the_conversations_that_are_refused_and_why():
 def test_what_a_patch_does_when_it_is_asked_is_named_with_its_option():
     asked = replace(SPECIAL, patch_with="--select TF402")
     told = drawn(check_lines(Report("m", (asked,), (TEMPLATE,))))
-    assert "Next: template-fix patch m --select TF402 makes the one that it names, if it can be proved." in told
+    assert "Next: template-fix patch m --select TF402 makes this repair, if it can be proved." in told
     assert "looks for repairs" not in told
 
 
@@ -144,9 +144,10 @@ Refused: print the field
   It doubles the opening tag.
   proposed by patch field for TF203
 
-Training: TRL knows some templates by their whole text, and no repaired one: assistant_only_loss
-  then asks for generation markers (--mark), and GRPO with tools for a response template, which
-  preflight(tokenizer, fix=True) has TRL attach first where it knows the original.
+Training: TRL recognises some templates by their whole text, but not the repaired one. So
+  assistant_only_loss needs generation markers (--mark), and GRPO with tools needs a response
+  template: preflight(tokenizer, fix=True) lets TRL attach it before the repair, if TRL recognises
+  the original.
 
 Remains
 warning TF205: The generation prompt opens a block that plain turns lack.
@@ -154,8 +155,8 @@ warning TF205: The generation prompt opens a block that plain turns lack.
 Proof: before: 2 errors, 1 warning; after: 1 warning; 412 probe conversations rendered before and
        after.
 Gone: TF201, TF301.
-More: template-fix explain TF205 tells what a code means.
-Undo: template-fix undo models/r1 restores the former bytes."""
+More: template-fix explain TF205 explains this code.
+Undo: template-fix undo models/r1 restores the former files."""
     )
 
 
@@ -169,7 +170,7 @@ Undo: template-fix undo models/r1 restores the former bytes."""
 )
 def test_what_trl_asks_for_is_told_where_the_text_of_a_template_has_changed(target, told):
     result = replace(PATCHED, kept=(replace(PATCHED.kept[0], target=target),))
-    assert ("TRL knows" in drawn(patch_lines(result, "models/r1"))) is told
+    assert ("TRL recognises" in drawn(patch_lines(result, "models/r1"))) is told
 
 
 def test_a_repair_that_leaves_some_of_it_says_so():

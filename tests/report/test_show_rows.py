@@ -153,7 +153,7 @@ def test_what_an_engine_refuses_is_said(model: Path, capfd: pytest.CaptureFixtur
     template.write_text("{% for m in messages %}{{ m.content.rsplit('?', 1)[0] }}{% endfor %}")
     assert main(["show", str(template), "--engine", "minijinja"]) == 2
     told = capfd.readouterr().out
-    assert "transformers prints 2 of 2 otherwise" in told
+    assert "transformers prints 2 of 2 differently" in told
     assert "has no method named rsplit" in told
 
 

@@ -195,7 +195,7 @@ def test_a_change_in_a_long_row_is_shown_on_either_side(length: int) -> None:
 def test_that_nothing_changes_is_said_only_where_the_switch_has_to_be_asked_for() -> None:
     result = patched(chat("{{ m.content.split('</think>')[-1] }}"))
     unknown = replace(result, served=None)
-    assert "gets another text" in description.describe_concerned(result)
+    assert "get a different text" in description.describe_concerned(result)
     assert "in all conversations" not in description.describe_concerned(unknown)
     assert "in all conversations" in description.describe_concerned(
         replace(unknown, asked=(("preserve_thinking", True),))

@@ -93,8 +93,8 @@ def test_the_description_is_for_the_maintainer(repo):
     assert "\n- `<think>`: dropped before, kept after\n" in told
     assert "\n-            {%- set content = content.split('</think>')[-1] %}\n" in told
     assert "template-fix check org/model --revision refs/pr/NUMBER" in told
-    assert "gets what the original prints, in all conversations that were tried" in told
-    assert "prints what the original prints until `preserve_thinking=True` is passed" in told
+    assert "printed the same as the original in all conversations that were tried" in told
+    assert "prints what the original prints unless `preserve_thinking=True` is passed" in told
     wrong = told.partition("## What was wrong")[2].partition("## ")[0]
     assert "What remains:" in wrong and wrong.count("TF201") == 1
 
@@ -104,7 +104,7 @@ def test_a_pull_request_that_is_told_to_keeps_reasoning_unasked_and_shows_what_t
     commit = repo.history("refs/pr/1")[0]
     assert commit.summary == "Repair the chat template and the reasoning tags, so that no reasoning is lost"
     assert "apply_chat_template(messages, preserve_thinking=False)" in commit.description
-    assert "gets another text from now on" in commit.description
+    assert "get a different text from now on" in commit.description
 
 
 def test_a_pull_request_changes_no_prompt_of_whoever_passes_nothing(repo):
@@ -171,7 +171,7 @@ def test_a_directory_that_nothing_is_known_of_is_held_against_the_model_itself(h
     for name, content in BROKEN.items():
         (tmp_path / name).write_bytes(content)
     template_fix.patch(".")
-    with pytest.raises(template_fix.HubError, match="--default, too: that of a pull request is original"):
+    with pytest.raises(template_fix.HubError, match="also --default, which is original for a pull request"):
         template_fix.push(".", "org/model", create_pr=True)
     template_fix.push(".", "org/model", KEEPING, create_pr=True)
     assert changed(repo, "refs/pr/1") == CHANGED
@@ -246,7 +246,7 @@ def test_another_tokenizer_is_not_replaced_without_a_word(hub, repo, monkeypatch
 def test_a_directory_from_nowhere_makes_a_repository_once_it_is_repaired(hub, repo, tmp_path):
     for name, content in BROKEN.items():
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(PushError, match=r"^\.: isn't repaired yet; template-fix patch \. does it$"):
+    with pytest.raises(PushError, match=r"^\.: isn't repaired yet; run template-fix patch \. first$"):
         template_fix.push(".", "me/mended")
     assert hub.writes() == []
     template_fix.patch(".")
@@ -292,7 +292,7 @@ def test_a_directory_whose_model_has_moved_on_is_refused(hub, repo, mended):
 
 def test_a_directory_patched_with_other_options_is_refused_without_them(repo, tmp_path):
     template_fix.patch("org/model", Options(select=frozenset({"TF3"})), output="tokens")
-    with pytest.raises(PushError, match="give push the options that patch was given"):
+    with pytest.raises(PushError, match="call push with the same options as patch"):
         template_fix.push("tokens", "org/model", create_pr=True)
     assert main(["push", "tokens", "--to", "org/model", "--create-pr", "--yes", "--select", "TF3"]) == 0
     assert repo.requests[0].title == "Repair the reasoning tags, so that no reasoning is lost"
@@ -314,11 +314,19 @@ def test_errors_that_remain_are_not_pushed_unless_told(hub, repo):
     [
         ("model", {}, "model: this is not a repository's name; it should be like user/model"),
         ("org/nowhere", {"create_pr": True}, "org/nowhere: no such repository on "),
-        ("org/empty", {"create_pr": True}, "template-fix push org/empty --to org/empty --create-pr opens one where"),
-        ("org/other", {"create_pr": True}, "template-fix push org/other --to org/other --create-pr opens one where"),
-        ("org/model", {"private": True}, "is a public repository, and --private is for one that is to be made"),
+        (
+            "org/empty",
+            {"create_pr": True},
+            "template-fix push org/empty --to org/empty --create-pr repairs that model and opens one",
+        ),
+        (
+            "org/other",
+            {"create_pr": True},
+            "template-fix push org/other --to org/other --create-pr repairs that model and opens one",
+        ),
+        ("org/model", {"private": True}, "exists and is public; --private is only for a new repository"),
         ("org/model", {"create_pr": True, "branch": "dev"}, "has no branch, tag or commit dev"),
-        ("org/model", {"create_pr": True, "revision": "old"}, "main is at .{7}, and old is not; leave out --rev"),
+        ("org/model", {"create_pr": True, "revision": "old"}, "main is at .{7}, and old is not; omit --rev"),
     ],
     ids=[
         "a name without a user",
@@ -392,7 +400,7 @@ def test_the_command_tells_where_it_is(hub, repo, capsys):
         f"  commit: {hub.endpoint}/me/mended/commit/{hub.repos['me/mended'].refs['main']}",
     ]
     assert main(["push", "org/model", "--to", "me/mended"]) == 0
-    assert capsys.readouterr().out == "me/mended: holds all of it already; nothing was sent\n"
+    assert capsys.readouterr().out == "me/mended: has all of these files already; nothing was sent\n"
 
 
 def test_the_command_answers_in_json(hub, repo, capsys):
@@ -457,7 +465,7 @@ def test_a_terminal_is_offered_to_check_again_what_has_moved_on(hub, repo, monke
 def test_what_the_original_did_can_stay_the_default(repo):
     options = Options(default="original")
     pushed = template_fix.push("org/model", "org/model", options, create_pr=True, allow_errors=True)
-    assert "prints what the original prints until `preserve_thinking=True` is passed" in pushed.plan.description
+    assert "prints what the original prints unless `preserve_thinking=True` is passed" in pushed.plan.description
 
 
 @pytest.mark.slow

@@ -67,9 +67,9 @@ def test_no_end_of_turn_at_all_is_wrong_and_one_that_is_missing_is_told() -> Non
 def test_it_is_told_in_lines() -> None:
     told = ["".join(piece.text for piece in each.pieces) for each in label_lines(Labels(9, 1, 2, 3, 1, 2, 1))]
     assert told == [
-        "What is trained on: 9 rows looked at, before the first step",
-        "reasoning: 3 of 7 turns that reason reach the labels; 2 cut out of the text; 1 in the input, but masked; "
-        "1 behind the maximum length",
+        "What is trained on: 9 rows checked before the first step",
+        "reasoning: 3 of 7 turns with reasoning have it in the labels; 2 cut out of the text; "
+        "1 in the input, but masked; 1 beyond the maximum length",
         "end of turn: in the labels of 6 rows",
-        "1 rows teach nothing: all of their labels are ignored",
+        "1 rows are not trained on: all of their labels are ignored",
     ]

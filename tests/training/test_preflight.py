@@ -249,7 +249,7 @@ def test_the_first_of_several_processes_says_all_and_every_one_stops(monkeypatch
     monkeypatch.setenv("RANK", "1")
     with pytest.raises(PreflightError) as error:
         preflight(Stub(tiny_model.TEMPLATE))
-    assert str(error.value).endswith("(the first process says all of it)") and "\n" not in str(error.value)
+    assert str(error.value).endswith("(the first process reports all of it)") and "\n" not in str(error.value)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         preflight(Stub(tiny_model.TEMPLATE), mode="warn")

@@ -36,13 +36,13 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
 def test_every_process_stops_at_a_preflight_and_the_first_says_all(told: list[dict[str, str]]) -> None:
     first, second = (each["preflight"] for each in told)
     assert "error TF201" in first and "characters of reasoning" in first
-    assert second.endswith("(the first process says all of it)") and "\n" not in second
+    assert second.endswith("(the first process reports all of it)") and "\n" not in second
 
 
 def test_every_process_stops_where_the_batches_of_one_are_wrong(told: list[dict[str, str]]) -> None:
     first, second = (each["wrong"] for each in told)
-    assert "0 of 1 turns that reason reach the labels" in first
-    assert second.endswith("(the first process says all of it)")
+    assert "0 of 1 turns with reasoning have it in the labels" in first
+    assert second.endswith("(the first process reports all of it)")
 
 
 def test_no_process_stops_where_the_batches_of_all_are_right(told: list[dict[str, str]]) -> None:

@@ -150,7 +150,7 @@ def test_the_answers_to_held_out_prompts_are_logged_with_the_evaluations(mended:
     [
         pytest.param({"packing": True, "max_length": 128}, "", id="packed rows"),
         pytest.param({"padding_free": True, "max_length": None}, "", id="rows without padding"),
-        pytest.param({"max_length": 16}, "behind the maximum length", id="rows that are cut off"),
+        pytest.param({"max_length": 16}, "beyond the maximum length", id="rows that are cut off"),
     ],
 )
 def test_the_labels_are_read_however_they_were_made(mended: Path, settings: dict[str, Any], why: str) -> None:
@@ -178,7 +178,7 @@ CALL = {"type": "function", "function": {"name": "multiply", "arguments": {"a": 
 
 
 def repaired_in(folder: Path, name: str, **settings: Any) -> Path:
-    """The folder of a tokenizer that had a template which TRL knows by its text, until it was repaired in memory."""
+    """The folder of a tokenizer that had a template that TRL knows by its text, until it was repaired in memory."""
     original = (Path(trl.__file__).parent / "chat_templates" / f"{name}.jinja").read_text(encoding="utf-8")
     made = tokenizer(original)
     assert "TF202" in preflight(made, fix=True, **settings).repaired

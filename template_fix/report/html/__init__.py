@@ -1,1 +1,1 @@
-"""Puts what came of a command on a page of its own, for browsers: one file that needs no other, and runs nothing."""
+"""Renders the results of a command as a page for browsers: one file without scripts and external resources."""

@@ -1,4 +1,4 @@
-"""The page that a command leaves: the values of `views` in one template, with no script and nothing from elsewhere."""
+"""Renders a page for browsers: the values of `views` in one template, without scripts and external resources."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from template_fix.version import version
 
 
 class Bar(NamedTuple):
-    """How much of something there is: in words, and in percent of all."""
+    """A bar: how much of something there is, in words and in percent."""
 
     what: str
     told: str
@@ -42,7 +42,7 @@ class Bar(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A part of a page that isn't about one model alone."""
+    """A part of a page that is not about a single model."""
 
     title: str
     lines: Sequence[list[Piece]] = ()
@@ -71,7 +71,7 @@ def render_data(found: DataReport | Failed) -> str:
 
 
 def render_run(found: RunReport | Failed) -> str:
-    """Return the page of a check of what a trainer's file names."""
+    """Return the page of a check of a training run."""
     if isinstance(found, Failed):
         return render_outcomes([found])
     config = found.config
@@ -94,7 +94,7 @@ def render_comparison(both: Comparison | Failed) -> str:
     ]
     sections = [Section("The two models", verdicts, findings=view_comparison(both))]
     for each in both.templates:
-        told = each.failure or f"{each.otherwise:,} of {each.tried:,} conversations are printed otherwise"
+        told = each.failure or f"{each.otherwise:,} of {each.tried:,} conversations are printed differently"
         shown = [view_experiment(evidence) for evidence in each.shown]
         sections.append(Section(f"{safe_text(each.variant)} template", [safe_pieces([Piece(told)])], experiments=shown))
     if both.tokens:
@@ -102,7 +102,7 @@ def render_comparison(both: Comparison | Failed) -> str:
         sections.append(Section("Tokens", columns=("token", *LABELS), rows=rows))
     if both.parts:
         sections.append(Section("tokenizer.json", [[Piece(f"They differ in {', '.join(both.parts)}.")]]))
-    return _render_page("template-fix compare", "what two models do otherwise", [], sections)
+    return _render_page("template-fix compare", "what two models do differently", [], sections)
 
 
 def _survey_sections(survey: Survey) -> Iterator[Section]:

@@ -1,7 +1,7 @@
-"""What a page shows, as plain values: texts in pieces, excerpts of templates, rows of a diff, bars.
+"""The content of a page as plain values: texts in pieces, excerpts of templates, rows of a diff.
 
-All that a stranger wrote comes out harmless: invisible characters are spelled out, secrets masked, long texts cut. The
-page escapes the rest.
+Texts of strangers are made safe here: invisible characters are escaped, secrets masked, long texts cut. The page's
+template escapes HTML.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from template_fix.report.terminal import Line, Piece, Style, mask_pieces
 from template_fix.results import Evidence, Failed, Finding, Outcome, Patched, Place, Report
 from template_fix.text.display import cut, make_presentable
 
-# How much of a text is shown, and how many lines of a template around the one at fault, and in all.
+# The most characters of a text, lines around a fault, and lines of a whole template.
 _LONGEST, _AROUND, _MOST_LINES = 20_000, 6, 2_000
 
 
 class Experiment(NamedTuple):
-    """What was tried, and the texts that show what became of it, each with what it is."""
+    """What was tried, and the texts that show the result, each with a label."""
 
     subject: str
     texts: tuple[tuple[str, list[Piece]], ...]
 
 
 class Row(NamedTuple):
-    """A line of a template: its number, its text in pieces, and whether it is at fault."""
+    """A line of a template: its number, its text in pieces, and whether a fault is in it."""
 
     number: int
     pieces: list[Piece]
@@ -38,7 +38,7 @@ class Row(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A finding: ``fate`` is what became of it from one model to another, "" where there is but one."""
+    """A finding; ``fate`` is "gone", "left", "added", "inherited" or "repaired", "" if there is only one report."""
 
     code: str
     level: str
@@ -52,7 +52,7 @@ class Found(NamedTuple):
 
 
 class Repaired(NamedTuple):
-    """A repair that stands, or with the reason one that was refused."""
+    """A repair that was made, or one that was refused, with the reason."""
 
     title: str
     why: str
@@ -61,7 +61,7 @@ class Repaired(NamedTuple):
 
 
 class Model(NamedTuple):
-    """All that is shown of one model; ``failure`` is why nothing is known of it."""
+    """Everything that is shown of one model; ``failure`` is why it could not be read."""
 
     name: str
     verdict: list[Piece]
@@ -74,17 +74,17 @@ class Model(NamedTuple):
 
 
 def make_harmless(text: str) -> str:
-    """Return a text with its line ends, and every other invisible character spelled out; of a long one, both ends."""
+    """Return a text with its line ends and other invisible characters escaped; of a long text, both ends."""
     return "\n".join(make_presentable(row) for row in cut(text, _LONGEST).replace("\r\n", "\n").split("\n"))
 
 
 def safe_pieces(pieces: Iterable[Piece]) -> list[Piece]:
-    """Return pieces of one text harmless and without secrets."""
+    """Return pieces of one text, safe to show and without secrets."""
     return [Piece(make_harmless(piece.text), piece.style) for piece in mask_pieces(list(pieces)) if piece.text]
 
 
 def safe_text(text: str) -> str:
-    """Return one text harmless and without secrets."""
+    """Return a text, safe to show and without secrets."""
     return "".join(piece.text for piece in safe_pieces([Piece(text)]))
 
 
@@ -94,7 +94,7 @@ def line_pieces(line: Line) -> list[Piece]:
 
 
 def view_experiment(evidence: Evidence) -> Experiment:
-    """Return an experiment with what was lost and what is stray in styles of their own."""
+    """Return an experiment with styles for its lost and stray parts."""
     sides: tuple[tuple[str, str, tuple[str, ...], Style], ...] = (
         (evidence.labels[0], evidence.given, evidence.lost, "lost"),
         (evidence.labels[1], evidence.printed, evidence.stray, "stray"),
@@ -106,7 +106,7 @@ def view_experiment(evidence: Evidence) -> Experiment:
 
 
 def view_finding(finding: Finding, sources: Mapping[tuple[str, str], str], fate: str = "") -> Found:
-    """Return a finding with the lines of its template around the place."""
+    """Return a finding with the lines of its template around the fault."""
     place = finding.place
     return Found(
         finding.code,
@@ -142,7 +142,7 @@ def _rows(source: str, places: Iterable[Place]) -> Iterator[Row]:
 
 
 def view_model(outcome: Outcome) -> Model:
-    """Return what is shown of a check or a patch."""
+    """Return the view of a check or a patch."""
     if isinstance(outcome, Failed):
         return Model(safe_text(outcome.model), [Piece("not read", "error")], safe_text(outcome.message))
     if isinstance(outcome, Patched):
@@ -206,7 +206,7 @@ def _diff_rows(diff: str) -> list[tuple[str, str]]:
 
 
 def view_comparison(both: Comparison) -> list[Found]:
-    """Return the findings in two models, each with what became of it."""
+    """Return the findings of both models, each with its fate."""
     base, tuned = sources_of(both.base), sources_of(both.tuned)
     fates = (("added", both.added, tuned), ("inherited", both.inherited, tuned), ("repaired", both.repaired, base))
     return [view_finding(each, sources, fate) for fate, some, sources in fates for each in by_gravity(some)]

@@ -1,1 +1,1 @@
-"""Shows what a template makes of conversations, and what becomes of that."""
+"""Renders conversations for ``show``: what is printed and dropped, the tokens, and what is trained on."""

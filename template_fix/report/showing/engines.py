@@ -1,4 +1,4 @@
-"""What other engines print of conversations: minijinja, and the one of transformers.js, which node runs."""
+"""Renders conversations in other engines: minijinja, and transformers.js in node."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENGINES: tuple[Engine, ...] = get_args(Engine)
 MODULES = "TEMPLATE_FIX_NODE_MODULES"
 _PACKAGE = "@huggingface/jinja"
 _MEGABYTES, _NODE_SECONDS, _LARGEST = 512, 20, 64 << 20
-# The limit on memory is node's own: it reserves far more than it takes.
+# Memory is limited by node itself, since it reserves far more than it uses.
 _PROGRAM = """
 import { readFileSync } from "node:fs";
 import { Template } from "@huggingface/jinja";
@@ -35,13 +35,13 @@ process.stdout.write(JSON.stringify(all));
 
 
 class EngineError(UserError):
-    """Another engine isn't here, or doesn't answer; the message is one line that says what to do."""
+    """An engine isn't installed, or failed; the message is one line that says what to do."""
 
 
 def render_in_engine(
     engine: Engine, source: str, variables: Mapping[str, object], conversations: Sequence[Conversation]
 ) -> tuple[str, list[Shown]]:
-    """Return the engine with its version, and what it prints of conversations. Raises EngineError."""
+    """Return the engine's name with its version, and how it prints conversations. Raises EngineError."""
     if engine == "minijinja":
         version = installed_version()
         if version is None:
@@ -72,12 +72,12 @@ def _render_in_minijinja(
 
 
 def _find_package() -> Path:
-    """Return where the package of transformers.js lies; what is in the working directory may be a stranger's."""
+    """Return the directory of the npm package; the working directory is not searched: it may be a stranger's."""
     package = Path(os.environ.get(MODULES, "")).absolute() / _PACKAGE
     if shutil.which("node") is None or not os.environ.get(MODULES) or not package.joinpath("package.json").is_file():
         raise EngineError(
-            f"the engine of transformers.js isn't here: it takes node, `npm install {_PACKAGE}`, and the path of the "
-            f"folder node_modules in {MODULES}"
+            f"the engine of transformers.js isn't installed: install node, run `npm install {_PACKAGE}`, and set "
+            f"{MODULES} to the path of the folder node_modules"
         )
     return package
 
@@ -108,6 +108,6 @@ def _render_in_node(package: Path, source: str, variables: Mapping[str, object],
 
 
 def _replay(told: bytes, conversation: Conversation) -> Shown:
-    """Return what comes of renderings that were made, in the order in which they are asked for."""
+    """Return the result of `show_rendering` for renderings that were made before, in its order."""
     answers = (Failure(one_line(each["error"], 500)) if "error" in each else each["text"] for each in json.loads(told))
     return show_rendering(lambda *_, **__: next(answers), conversation)

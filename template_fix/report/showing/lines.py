@@ -1,4 +1,4 @@
-"""A template at work as lines: what is printed and what is dropped, the tokens, and what of them is trained on."""
+"""The lines of ``show``: what is printed and dropped, the tokens, and which of them are trained on."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _STYLES: dict[str, Style] = {"kept": "", "dropped": "lost", "template": "dim"}
 
 
 def showing_lines(showing: Showing) -> Iterator[Line]:
-    """Yield what ``show`` says of one model."""
+    """Yield the report of ``show`` on one model."""
     named = "" if showing.variant == "default" else f" {short(showing.variant)}"
     yield line(Piece(short(showing.model), "title"), f", template{named} in {short(showing.template)}")
     if showing.engine:
         otherwise = len(showing.otherwise)
-        told = Piece(f"{otherwise} of {len(showing.shown)} otherwise", "warning") if otherwise else "the same"
+        told = Piece(f"{otherwise} of {len(showing.shown)} differently", "warning") if otherwise else "the same"
         yield line(f"as {showing.engine} prints it; transformers prints ", told, indent=2)
     for number, shown in enumerate(showing.shown):
         yield line("")
@@ -47,7 +47,7 @@ def shown_lines(shown: Shown) -> Iterator[Line]:
 
 
 def _run_lines(runs: Sequence[Run]) -> Iterator[Line]:
-    """Yield the runs with their own line breaks."""
+    """Yield the runs, with a new line at each of their line breaks."""
     pieces: list[Piece] = []
     for run in runs:
         first, *more = run.text.split("\n")
@@ -64,7 +64,7 @@ def _run_line(pieces: Sequence[Piece]) -> Line:
 
 
 def _mask_lines(masked: Masked) -> Iterator[Line]:
-    """Yield the tokens of one conversation, those that are trained on in a style of their own."""
+    """Yield the tokens of one conversation; those that are trained on have their own style."""
     trained = sum(token.trained for token in masked.tokens)
     what = "tokens" if masked.tokenized else "pieces of text"
     yield line(Piece(f"{len(masked.tokens)} {what}, {trained} of them trained on:", "dim"), indent=2)

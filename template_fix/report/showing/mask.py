@@ -1,4 +1,4 @@
-"""The tokens of conversations, and which of them are trained on where only what the model says is to be learned."""
+"""The tokens of conversations, and which of them are trained on with assistant_only_loss."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from template_fix.text.edits import Span, apply
 from template_fix.tokens.stub_tokenizer import tokenizers_errors
 
 SECONDS = 8.0
-_OWN = "Trained on is what the template's own generation markers enclose, with assistant_only_loss."
+_OWN = "With assistant_only_loss, the text inside of the template's own generation markers is trained on."
 _MADE = (
-    "The template has no generation markers that hold, so assistant_only_loss has nothing to go by: trained on is what "
+    "The template has no correct generation markers, which assistant_only_loss needs; shown is the text that "
     "patch --mark would mark."
 )
 
 
 class Token(NamedTuple):
-    """A token's text as it stands in the rendering, and whether it is trained on."""
+    """A token's text in the rendering, and whether it is trained on."""
 
     text: str
     trained: bool
 
 
 class Masked(NamedTuple):
-    """The tokens of one rendering, empty where it is refused; without a tokenizer they are pieces of its text."""
+    """The tokens of one rendering, empty if it was refused; without a tokenizer, pieces of its text."""
 
     tokens: tuple[Token, ...]
     tokenized: bool
@@ -45,9 +45,9 @@ def mask_all(
     tokenizer: str | None,
     megabytes: int,
 ) -> tuple[tuple[Masked, ...], str]:
-    """Return the tokens of conversations as a template prints them, and what says which are trained on, in words.
+    """Return the tokens of rendered conversations, and a sentence on what decides which of them are trained on.
 
-    ``tokenizer`` is the text of a tokenizer.json. Raises RenderError, and CheckpointError for a tokenizer.
+    ``tokenizer`` is the text of a tokenizer.json. Raises RenderError, and CheckpointError if the tokenizer fails.
     """
     marked, note = _add_markers(source, variables, tags)
     if marked is None:
@@ -57,21 +57,21 @@ def mask_all(
             _mask_here, marked, variables, conversations, tokenizer, computing=SECONDS, megabytes=megabytes
         )
     except LimitExceeded as error:
-        raise RenderError(f"its tokens were not made: it {error}") from None
+        raise RenderError(f"the template was stopped while its tokens were made: it {error}") from None
     return tuple(masks), note
 
 
 def _add_markers(source: str, variables: Mapping[str, object], tags: tuple[str, str] | None) -> tuple[str | None, str]:
-    """Return a template with generation markers and whose they are; None and the reason where it can have none."""
+    """Return a template with generation markers, and a sentence on them; or None and why there are none."""
     try:
         made = run_bounded(markers, source, Setting(tuple(variables.items()), tags), computing=PATCH_SECONDS)
     except LimitExceeded as error:
-        return None, f"What is trained on can't be told: to mark the template {error}."
+        return None, f"Which tokens are trained on is unknown: marking the template {error}."
     if made is None:
         return source, _OWN
     proposal, refused = made
     if refused:
-        return None, f"What is trained on can't be told: {refused}."
+        return None, f"Which tokens are trained on is unknown: {refused}."
     return apply(source, proposal.edits), _MADE
 
 
@@ -98,7 +98,7 @@ def _pieces(text: str, spans: Sequence[Span]) -> Iterator[Token]:
 
 
 def _tokens(tokenizer: object, text: str, spans: Sequence[Span]) -> Iterator[Token]:
-    """Yield the tokens of a text; as in transformers, one is trained on that has a character of what is marked."""
+    """Yield the tokens of a text; as in transformers, a token with any marked character is trained on."""
     encoding = tokenizer.encode(text, add_special_tokens=False)  # type: ignore[attr-defined]
     at = 0
     for start, end in encoding.offsets:

@@ -1,4 +1,4 @@
-"""What a template makes of one conversation, message by message: printed, dropped, or the template's own."""
+"""Renders a conversation and finds, message by message, what was printed, dropped, or added by the template."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from template_fix.report.alignment import Run, align, disguise_words
 SECONDS = 8.0
 
 
-# What prints a conversation: messages, tools and whether to ask for an answer, and then template variables by name.
+# Renders a conversation: it gets messages and tools, then template variables as keywords.
 Render = Callable[..., "str | Failure"]
 
 
 class Turn(NamedTuple):
-    """One message: its role and what was printed for it, with what was dropped in its place."""
+    """One message: its role, and the runs that were printed or dropped."""
 
     role: str
     runs: tuple[Run, ...]
@@ -32,7 +32,7 @@ class Turn(NamedTuple):
 
 @dataclass(frozen=True)
 class Shown:
-    """One conversation as a template prints it; ``failure`` tells why it doesn't."""
+    """One rendered conversation; ``failure`` is the template's reason for refusing it."""
 
     title: str
     turns: tuple[Turn, ...] = ()
@@ -40,12 +40,12 @@ class Shown:
 
     @property
     def text(self) -> str:
-        """All that is printed of it."""
+        """The whole rendering."""
         return "".join(run.text for turn in self.turns for run in turn.runs if run.kind != "dropped")
 
 
 class _Printed(NamedTuple):
-    """A rendering, and what is printed where the conversation ends after each message."""
+    """A rendering, and what is printed if the conversation ends after each message."""
 
     text: str
     endings: list[str]
@@ -58,9 +58,9 @@ def render_all(
     tags: tuple[str, str] | None = None,
     others: Sequence[tuple[str, str]] = (USUAL,),
 ) -> tuple[tuple[str, str] | None, list[Shown]]:
-    """Return the reasoning tags and what the template prints of conversations, or of the built-in ones.
+    """Return the reasoning tags, and the renderings of conversations, by default the built-in ones.
 
-    ``tags`` overrides what the template tells of itself; where it tells nothing, the built-in conversations have the
+    ``tags`` replaces the tags that are found in the template. If none are found, the built-in conversations have the
     first of ``others``. Raises RenderError for a template that can't be compiled or exceeds its limits.
     """
     try:
@@ -83,13 +83,13 @@ def _render_here(
 
 
 def show_rendering(render: Render, conversation: Conversation) -> Shown:
-    """Return what ``render`` prints of a conversation, put beside what was said. Works as `list_renderings` says."""
+    """Return a conversation rendered by ``render``, aligned with its messages; see `list_renderings` for the calls."""
     first, second, disguise = _with_disguise(conversation)
     plain = _render_with_endings(render, first, conversation)
     if isinstance(plain, Failure):
         return Shown(conversation.title, failure=plain.reason)
     named = _render_with_endings(render, second, conversation)
-    # A template that treats some words differently prints another text: then the words themselves must do.
+    # If the template treats some words specially, the disguise changes the output: then align the words themselves.
     if isinstance(named, _Printed) and disguise.fits(named.text, plain.text):
         said = [_text_of(message) for message in second]
         regions = align(said, named.text, named.endings, disguise.take_off)
@@ -100,10 +100,10 @@ def show_rendering(render: Render, conversation: Conversation) -> Shown:
 
 
 def list_renderings(conversation: Conversation) -> list[list[dict[str, object]]]:
-    """Return the messages of each rendering that `show_rendering` asks for, in its order.
+    """Return the messages of each rendering that `show_rendering` makes, in its order.
 
-    It asks for the conversation and for its beginnings, and then for the same with its words in disguise, unless the
-    first is refused.
+    It renders the conversation and its beginnings, and then the same with all words in disguise, unless the first
+    rendering is refused.
     """
     return [ready for messages in _with_disguise(conversation)[:2] for ready in _renderings(messages)]
 
@@ -130,7 +130,7 @@ def _render_with_endings(render: Render, messages: Sequence[Message], conversati
 
 
 def _text_of(message: Message) -> str:
-    """Return all that a message says, in the order in which templates print it: reasoning, content, tool calls."""
+    """Return all texts of a message, in the order in which templates print them: reasoning, content, tool calls."""
     texts: list[str] = []
 
     def collect(text: str) -> str:
@@ -142,7 +142,7 @@ def _text_of(message: Message) -> str:
 
 
 def _with_texts(message: Message, change: Callable[[str], str]) -> dict[str, object]:
-    """Return the message with ``change`` made to each text in it, called in the order in which templates print them."""
+    """Return the message with each text replaced by ``change(text)``, in the order in which templates print them."""
     fields = [name for name in REASONING_FIELDS if message.get(name) is not None][:1]
     changed = {
         name: _map_texts(message[name], change) for name in (*fields, "content", "tool_calls") if name in message
@@ -153,7 +153,7 @@ def _with_texts(message: Message, change: Callable[[str], str]) -> dict[str, obj
 
 def _map_texts(value: object, change: Callable[[str], str], key: str = "") -> object:
     if isinstance(value, str):
-        # What kind of block or call it is, and which call an answer belongs to, is structure and not text.
+        # The type of a block or call and the id of a call are structure, not text.
         return value if key in ("type", "id") else change(value)
     if isinstance(value, list):
         return [_map_texts(item, change) for item in value]

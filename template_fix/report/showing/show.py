@@ -1,4 +1,4 @@
-"""A model's template at work: conversations as it prints them, their tokens, and how its tags become tokens."""
+"""The results of ``show``: conversations rendered with a model's template, their tokens, and the tokens of its tags."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from template_fix.report.showing.rendering import SECONDS, Shown, render_all
 from template_fix.tokens.reasoning_tokens import listed, recorded_tags
 from template_fix.tokens.stub_tokenizer import tokenizers_errors
 
-# The memory that the largest tokenizers take.
+# The memory that the largest tokenizers take, in megabytes.
 _WHOLE_TOKENIZER = 1024
 
 
 class TagTokens(NamedTuple):
-    """How the tokenizer reads a tag: its tokens with their ids, and whether decoding drops any of them as special."""
+    """How a tag is encoded: its tokens with their ids, and whether decoding drops any of them as special."""
 
     tag: str
     tokens: tuple[tuple[int, str], ...]
@@ -34,12 +34,12 @@ class TagTokens(NamedTuple):
 
 @dataclass(frozen=True)
 class Showing:
-    """A model's template at work.
+    """Conversations rendered with a model's template.
 
-    ``template`` is the file it is in, ``tags`` its reasoning tags as tokens; ``note`` says why there are no tokens;
-    ``variant`` is the template's name. ``engine`` is the one that printed ``shown``, with its version, "" for
-    transformers, and ``otherwise`` has the titles of those that it prints otherwise than transformers. ``masks`` are
-    the tokens of each conversation, where they were asked for, and ``mask_note`` says what they are marked by.
+    ``template`` is the template's file, ``variant`` its name. ``tags`` are its reasoning tags as tokens; ``note`` says
+    why there are none. ``engine`` is the engine that rendered ``shown``, with its version, "" for transformers;
+    ``otherwise`` has the titles of conversations that it prints differently from transformers. ``masks`` are the tokens
+    of each conversation, if they were requested, and ``mask_note`` says what decides which of them are trained on.
     """
 
     model: str
@@ -64,11 +64,11 @@ def show(
     engine: Engine | None = None,
     mask: bool = False,
 ) -> Showing:
-    """Return what a checkpoint's template makes of conversations, or of the built-in ones, and its tags' tokens.
+    """Return conversations, by default the built-in ones, rendered with a checkpoint's template.
 
-    ``flags`` are template variables. ``variant`` names the template; without it, it is the default one or else the
-    first. ``engine`` prints in place of transformers; a ``mask`` tells what of the tokens is trained on. Raises
-    CheckpointError where there is no such template, RenderError as `render_all` does, with the file's name, and
+    ``flags`` are template variables. ``variant`` names the template, by default ``default`` or else the first one.
+    ``engine`` renders in place of transformers. With ``mask`` the result has the tokens, and which of them are trained
+    on. Raises CheckpointError if there is no such template, RenderError as `render_all` does, with the file's name, and
     EngineError.
     """
     copy, variables = _find_copy(checkpoint, variant), {**special_tokens(checkpoint), **(flags or {})}
@@ -93,7 +93,7 @@ def show(
 def _show_in_engine(
     made: Showing, engine: Engine, source: str, variables: Mapping[str, object], rows: Sequence[Conversation]
 ) -> Showing:
-    """Return what another engine makes of the same conversations."""
+    """Return the same conversations rendered in another engine."""
     version, shown = render_in_engine(engine, source, variables, rows)
     pairs = zip(made.shown, shown, strict=True)
     otherwise = tuple(other.title for one, other in pairs if (one.text, one.failure) != (other.text, other.failure))
@@ -103,20 +103,20 @@ def _show_in_engine(
 def _find_copy(checkpoint: Checkpoint, variant: str | None) -> TemplateCopy:
     copies = checkpoint.templates
     if not copies:
-        raise CheckpointError(f"{checkpoint.name}: no chat template here; template-fix explain TF101 says more")
+        raise CheckpointError(f"{checkpoint.name}: no chat template here; see template-fix explain TF101")
     seen = checkpoint.copy_for(TRANSFORMERS, variant or "default")
     named = [copy for copy in copies if variant in (None, copy.variant)]
     if not (seen or named):
         names = listed(dict.fromkeys(copy.variant for copy in copies))
-        raise CheckpointError(f"{checkpoint.name}: no chat template is named {variant}; here are: {names}")
+        raise CheckpointError(f"{checkpoint.name}: no chat template is named {variant}; the templates are {names}")
     return seen or named[0]
 
 
 def _tokens_of(checkpoint: Checkpoint, tags: Sequence[str]) -> tuple[tuple[TagTokens, ...], str | None]:
     if not tags:
-        return (), "neither the template nor the vocabulary names reasoning tags; --tag OPEN CLOSE sets them"
+        return (), "no reasoning tags were found in the template or the vocabulary; name them with --tag OPEN CLOSE"
     if TOKENIZER not in checkpoint.files:
-        return (), f"there is no {TOKENIZER} here, so how the tags become tokens can't be shown"
+        return (), f"without {TOKENIZER}, the tokens of the reasoning tags can't be shown"
     try:
         tokens = run_bounded(
             find_tag_tokens, checkpoint.files[TOKENIZER], tags, computing=SECONDS, megabytes=_WHOLE_TOKENIZER
@@ -125,13 +125,13 @@ def _tokens_of(checkpoint: Checkpoint, tags: Sequence[str]) -> tuple[tuple[TagTo
     except CheckpointError as error:
         return (), str(error)
     except LimitExceeded as error:
-        return (), f"{TOKENIZER}: was stopped: to load it {error}"
+        return (), f"{TOKENIZER}: loading it {error}, so it was stopped"
 
 
 def find_tag_tokens(tokenizer: str, tags: Sequence[str]) -> list[TagTokens]:
-    """Return how the text of a tokenizer.json reads each tag. Use it inside `limits.run_bounded`.
+    """Return how the tokenizer in a tokenizer.json's text encodes each tag. Use it inside of `limits.run_bounded`.
 
-    Raises CheckpointError where the tokenizers library can't read it.
+    Raises CheckpointError if the tokenizers library can't read it.
     """
     from tokenizers import Tokenizer
 
