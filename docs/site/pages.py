@@ -54,9 +54,9 @@ def _linked(link: re.Match[str], here: PurePosixPath, page: str, known: set[str]
 
 def rule_pages() -> dict[str, str]:
     """Return the page of each rule, by its name on the site."""
-    from template_fix.report.pages import pages
+    from template_fix.report.pages import load_pages
 
-    heads = {each: f"# {each.code}: {each.summary}\n\nLevel: {each.level}\n\n" for each in pages()}
+    heads = {each: f"# {each.code}: {each.summary}\n\nLevel: {each.level}\n\n" for each in load_pages()}
     return {f"rules/{each.code}.md": head + each.page.partition("\n")[2] + "\n" for each, head in heads.items()}
 
 
