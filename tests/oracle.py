@@ -35,6 +35,9 @@ def faults(bare: Renderer, marked: Renderer, probe: Probe, stops: Sequence[str])
         if span.start >= span.end:
             yield "a marker encloses nothing"
         inside[span.start : span.end] = [True] * (span.end - span.start)
+    for token in re.finditer(r"<+[^<>\s]+>+", text):
+        if len(set(inside[token.start() : token.end()])) > 1:
+            yield f"{token.group()!r} is cut in two"
     yield from _texts(probe, text, inside)
     yield from _prompts(bare, probe, text, inside)
     yield from _stops(probe, text, inside, stops)
