@@ -35,7 +35,11 @@ _LARGEST = 128 << 20
 _NUMBER = struct.Struct("!Q")
 _GRACE = 0.05
 _LOOK = 1.0
+_GLANCE = 0.5
 _parent = 0
+# What this process waits for, in words, and what shows it to a user who waits as well.
+doing = ""
+on_wait: Callable[[str], None] | None = None
 
 
 def begin(function: Function, args: tuple[object, ...], *, show_stderr: bool = False) -> Wait:
@@ -95,7 +99,7 @@ def _read(reader: int, deadline: float, kill: Callable[[bytes], None]) -> bytes:
     poll = select.poll()
     poll.register(reader, select.POLLIN)
     try:
-        while poll.poll(1000 * max(deadline - time.monotonic(), _GRACE)):
+        while _wait_for_data(poll, deadline):
             part = os.read(reader, 1 << 20)
             received += part
             if not part:
@@ -111,6 +115,17 @@ def _read(reader: int, deadline: float, kill: Callable[[bytes], None]) -> bytes:
     with suppress(ProcessLookupError):
         kill(bytes(received))
     return b""
+
+
+def _wait_for_data(poll: select.poll, deadline: float) -> bool:
+    """Return whether there is something to read before the deadline; ``on_wait`` is called twice a second meanwhile."""
+    while True:
+        left = max(deadline - time.monotonic(), _GRACE)
+        if poll.poll(1000 * (left if on_wait is None else min(left, _GLANCE))):
+            return True
+        if on_wait is None or left <= _GLANCE:
+            return False
+        on_wait(doing)
 
 
 def _unframe(received: bytes) -> bytes | None:

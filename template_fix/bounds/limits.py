@@ -129,11 +129,13 @@ def run_in_turn(
     *,
     computing: float,
     meanwhile: Callable[[], None] = lambda: None,
+    doing: str = "",
 ) -> Iterator[R | LimitExceeded]:
     """Yield ``function(*each)``, or why it was stopped, for each of ``arguments`` in their order.
 
     At most AT_ONCE run at the same time, and all together take at most ``computing`` seconds of processor time; calls
-    that come after that are not started. ``meanwhile`` is called once, when the first calls have begun.
+    that come after that are not started. ``meanwhile`` is called once, when the first calls have begun. ``doing`` says
+    in words what each call does; a user who waits is shown it.
     """
     waiting, running = deque(arguments), deque[tuple[float, Callable[[], tuple[R, float]]]]()
     left, share = computing, max(1, min(AT_ONCE, len(arguments)))
@@ -145,6 +147,8 @@ def run_in_turn(
             meanwhile()
             meanwhile = _do_nothing
             part, wait = running.popleft()
+            number = len(arguments) - len(waiting) - len(running)
+            child.doing = f"{doing}, {number} of {len(arguments)}" if len(arguments) > 1 else doing
             try:
                 value, took = wait()
             except LimitExceeded as error:

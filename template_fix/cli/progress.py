@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from template_fix.text.display import one_line
@@ -55,15 +56,45 @@ def progress() -> Iterator[Callable[[Batch], None] | None]:
 def show_progress(names: Sequence[str], call: Callable[[str], Value], *, silent: bool) -> Iterator[Value]:
     """Yield the result of a call for each name; show on stderr which of them is being worked on.
 
-    It is shown on a terminal only, if there are several names and the work is ``silent``, or prints elsewhere.
+    It is shown on a terminal only, if there are several names and the work is ``silent``, or prints elsewhere. What
+    takes longer than a second is always shown there.
     """
     watched = len(names) > 1 and sys.stderr.isatty() and (silent or not sys.stdout.isatty())
     for number, name in enumerate(names, 1):
-        if watched:
-            print(f"{_CLEAR}{number:,} of {len(names):,}: {one_line(name, 60)}", end="", file=sys.stderr, flush=True)
-        try:
+        label = f"{number:,} of {len(names):,}: {one_line(name, 60)}" if len(names) > 1 else one_line(name, 60)
+        with _show_waiting(label, at_once=watched):
             made = call(name)
-        finally:
-            if watched:
-                print(_CLEAR, end="", file=sys.stderr, flush=True)
         yield made
+
+
+@contextmanager
+def _show_waiting(label: str, *, at_once: bool) -> Iterator[None]:
+    """Show on stderr, if it is a terminal, what is being done and for how long; the line is gone in the end."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from template_fix.bounds import child
+
+    began, shown = time.monotonic(), at_once
+
+    def show(doing: str) -> None:
+        nonlocal shown
+        taken = time.monotonic() - began
+        if at_once or taken >= 1:
+            shown = True
+            _show_line(f"{label}: {doing}, {taken:.0f} s" if taken >= 1 and doing else label)
+
+    if at_once:
+        _show_line(label)
+    child.on_wait = show
+    try:
+        yield
+    finally:
+        child.on_wait, child.doing = None, ""
+        if shown:
+            _show_line("")
+
+
+def _show_line(text: str) -> None:
+    with suppress(OSError):  # a terminal that is gone stops no work
+        print(f"{_CLEAR}{text}", end="", file=sys.stderr, flush=True)

@@ -70,10 +70,12 @@ def patch(
     from template_fix import api
     from template_fix.cli import run
     from template_fix.cli.output import print_patch
+    from template_fix.cli.progress import show_progress
 
     piped: Literal["template"] | None = "template" if models == ("-",) and not (dry or output) else None
     call = partial(api.patch, options=options, revision=revision, tokens=tokens, output=output, write=not (diff or dry))
-    return print_patch(run.try_each(models, call), form, alone=diff or piped, unchanged=dry, page=page)
+    outcomes = show_progress(models, lambda name: run.try_one(name, partial(call, name)), silent=form == "json")
+    return print_patch(outcomes, form, alone=diff or piped, unchanged=dry, page=page)
 
 
 @click.command(cls=ConfiguredCommand, epilog=EXIT_CODES)

@@ -30,7 +30,7 @@ def find_all_mends(sources: Sequence[str], setting: Setting, options: Options) -
     """Return the mends of each template, or why it was stopped; what was found before is taken from the cache."""
     names = [study_name("mends", source, setting, options) for source in sources]
     given = [(source, setting, options) for source in sources]
-    return run_or_recall(find_mends, given, names, options, computing=SECONDS)
+    return run_or_recall(find_mends, given, names, options, computing=SECONDS, doing="looking for other repairs")
 
 
 def find_mends(source: str, setting: Setting, options: Options) -> list[Made]:

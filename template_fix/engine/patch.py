@@ -134,7 +134,12 @@ def _marks(checkpoint: Checkpoint, options: Options, found: Sequence[Program]) -
     from template_fix.engine.marker_repair import markers
 
     setting = setting_for(checkpoint, options)
-    tried = run_in_turn(markers, [(program.source, setting) for program in found], computing=PATCH_SECONDS)
+    tried = run_in_turn(
+        markers,
+        [(program.source, setting) for program in found],
+        computing=PATCH_SECONDS,
+        doing="looking for generation markers",
+    )
     for program, made in zip(found, tried, strict=True):
         if isinstance(made, LimitExceeded):
             made = Proposal("TF501", "markers", "mark what the model writes", "", Span(0, 0), ()), f"it {made}"

@@ -98,6 +98,7 @@ def study_templates(
         computing=PATCH_SECONDS if heal else CHECK_SECONDS,
         is_final=lambda study: study.final,
         meanwhile=load,
+        doing="looking for repairs" if heal else "trying the template",
     )
     found_in = {
         program: _stopped(study) if isinstance(study, LimitExceeded) else study
@@ -116,6 +117,7 @@ def run_or_recall(
     computing: float,
     is_final: Callable[[Value], bool] = lambda _: True,
     meanwhile: Callable[[], None] = lambda: None,
+    doing: str = "",
 ) -> Iterator[Value | LimitExceeded]:
     """Yield what `limits.run_in_turn` does of ``arguments``; what the cache has under their ``names`` comes from there.
 
@@ -123,7 +125,7 @@ def run_or_recall(
     """
     known = {name: value for name in names if options.cache and (value := recall(name)) is not None}
     new = [each for each, name in zip(arguments, names, strict=True) if name not in known]
-    tried = run_in_turn(function, new, computing=computing, meanwhile=meanwhile)
+    tried = run_in_turn(function, new, computing=computing, meanwhile=meanwhile, doing=doing)
     for name in names:
         value = known[name] if name in known else next(tried)
         if options.cache and name not in known and not isinstance(value, LimitExceeded) and is_final(value):

@@ -1,0 +1,58 @@
+"""Who waits at a terminal sees what is being done, and nothing is left of it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+from template_fix.bounds import child
+from template_fix.cli.progress import show_progress
+
+
+@pytest.fixture
+def watched(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+
+
+def waiting(seconds: float) -> Callable[[str], str]:
+    def call(name: str) -> str:
+        time.sleep(seconds)
+        if child.on_wait is not None:
+            child.on_wait("looking for repairs")
+        return name
+
+    return call
+
+
+def test_what_takes_long_is_shown_and_for_how_long(watched: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(show_progress(["model"], waiting(1.1), silent=False)) == ["model"]
+    assert capsys.readouterr().err == "\r\x1b[Kmodel: looking for repairs, 1 s\r\x1b[K"
+    assert child.on_wait is None
+
+
+def test_what_is_quick_is_not_shown(watched: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(show_progress(["model"], waiting(0), silent=False)) == ["model"]
+    assert capsys.readouterr().err == ""
+
+
+def test_nothing_is_shown_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(show_progress(["one", "two"], waiting(0.6), silent=True)) == ["one", "two"]
+    assert capsys.readouterr().err == ""
+
+
+def test_what_fails_leaves_nothing_on_the_line(watched: None, capsys: pytest.CaptureFixture[str]) -> None:
+    def fails(name: str) -> str:
+        waiting(1.1)(name)
+        raise ValueError(name)
+
+    with pytest.raises(ValueError, match="model"):
+        list(show_progress(["model"], fails, silent=False))
+    assert capsys.readouterr().err.endswith("\r\x1b[K") and child.on_wait is None
+
+
+def test_a_name_can_do_nothing_to_the_terminal(watched: None, capsys: pytest.CaptureFixture[str]) -> None:
+    list(show_progress(["a\x1b]0;b\x07\n"], waiting(1.1), silent=False))
+    assert capsys.readouterr().err.count("\x1b") == 2
