@@ -12,8 +12,7 @@ from template_fix.bounds import child
 from template_fix.cli.progress import show_progress
 
 
-@pytest.fixture
-def watched(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def watch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
 
 
@@ -27,13 +26,17 @@ def waiting(seconds: float) -> Callable[[str], str]:
     return call
 
 
-def test_what_takes_long_is_shown_and_for_how_long(watched: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_takes_long_is_shown_and_for_how_long(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch(monkeypatch)
     assert list(show_progress(["model"], waiting(1.1), silent=False)) == ["model"]
     assert capsys.readouterr().err == "\r\x1b[Kmodel: looking for repairs, 1 s\r\x1b[K"
     assert child.on_wait is None
 
 
-def test_what_is_quick_is_not_shown(watched: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_quick_is_not_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    watch(monkeypatch)
     assert list(show_progress(["model"], waiting(0), silent=False)) == ["model"]
     assert capsys.readouterr().err == ""
 
@@ -43,7 +46,11 @@ def test_nothing_is_shown_where_nobody_watches(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err == ""
 
 
-def test_what_fails_leaves_nothing_on_the_line(watched: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_fails_leaves_nothing_on_the_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch(monkeypatch)
+
     def fails(name: str) -> str:
         waiting(1.1)(name)
         raise ValueError(name)
@@ -53,6 +60,9 @@ def test_what_fails_leaves_nothing_on_the_line(watched: None, capsys: pytest.Cap
     assert capsys.readouterr().err.endswith("\r\x1b[K") and child.on_wait is None
 
 
-def test_a_name_can_do_nothing_to_the_terminal(watched: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_can_do_nothing_to_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch(monkeypatch)
     list(show_progress(["a\x1b]0;b\x07\n"], waiting(1.1), silent=False))
     assert capsys.readouterr().err.count("\x1b") == 2
