@@ -311,6 +311,20 @@ FORMS = {
 }
 
 
+def test_a_first_system_text_is_printed_in_front_of_a_loop_that_leaves_it_out() -> None:
+    loop = (
+        "{%- for m in messages if m.role != 'system' %}{{- '<turn>' ~ m.role ~ '\\n' ~ m.content ~ '<end>\\n' }}"
+        "{%- endfor %}{%- if add_generation_prompt %}{{- '<turn>assistant\\n' }}{%- endif %}"
+    )
+    first = (
+        "{%- if messages[0].role == 'system' %}{{- '<turn>system\\n' ~ messages[0].content ~ '<end>\\n' }}{%- endif %}"
+    )
+    default = "{{- '<turn>system\\nHelp.<end>\\n' }}"
+    after = patched(default + loop, Options(select="TF214")).changed[FILE][1]
+    for messages in (LATER, LATER[1:], LATER[:2], LATER[:3]):
+        assert render(after, messages) == render(default + first + loop, messages)
+
+
 @pytest.mark.parametrize(("text", "right"), FORMS.values(), ids=list(FORMS))
 def test_a_system_text_is_printed_in_the_form_that_the_template_has_for_one(text: str, right: str) -> None:
     dropping, printing = text.replace("DROPS", ""), text.replace("DROPS", right)

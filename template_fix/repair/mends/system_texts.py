@@ -17,9 +17,11 @@ from template_fix.repair.message_reads import access
 from template_fix.repair.proposers import Proposal
 from template_fix.repair.splice import literal, tag_behind
 from template_fix.repair.study import Study
+from template_fix.text.edits import Edit, Span
 
 _SHAPES = ("sua", "suaua", "uasua", "suasua", "uas", "uasu", "usua", "uctasua", "suasuasua")
 _ASKED = "And then?"
+_TITLE = "print system texts that are dropped as turns of their own"
 # How roles are spelled in headers.
 _ROLES = (("user", "system"), ("User", "System"), ("USER", "SYSTEM"))
 _WHY = "A system text that was dropped is a turn of its own, as the template prints one; all else is printed as before."
@@ -80,8 +82,8 @@ def _first(front: str, behind: str, default: str, header: str, end: str) -> tupl
 def _default(default: str, header: str, end: str) -> tuple[str, str] | None:
     """Return what stands around the template's own system text, where it is like a question with another role."""
     for front in _as_system(header) if end else ():
-        behind = default.partition(front)[2].partition(end)[2]
-        if front in default and not behind.strip():
+        said, _, behind = default.partition(front)[2].partition(end)
+        if said.strip() and not behind.strip():
             return front, end + behind
     return None
 
@@ -99,13 +101,21 @@ def _owed(study: Study) -> Owed:
     frame = _frame(study)
 
     def owed(each: Rendering, old: str | Failure) -> tuple[str, ...]:
-        text = old
-        for message in reversed(range(each.upto)):
-            if frame and isinstance(text, str) and each.probe.messages[message]["role"] == "system":
-                text = _with_system_text(study, each, frame, text, message)
-        return (text,) if isinstance(text, str) and text != old else ()
+        if frame is None or isinstance(old, Failure):
+            return ()
+        # All of them, or the first by itself, where no loop gets to see the others.
+        texts = [_with_system_texts(study, each, frame, old, upto) for upto in (each.upto, 1)]
+        return tuple(text for text in dict.fromkeys(texts) if text != old)
 
     return owed
+
+
+def _with_system_texts(study: Study, each: Rendering, frame: _Frame, text: str, upto: int) -> str:
+    """Return a text with the system texts of the first messages in their places."""
+    for message in reversed(range(upto)):
+        if each.probe.messages[message]["role"] == "system":
+            text = _with_system_text(study, each, frame, text, message)
+    return text
 
 
 def _with_system_text(study: Study, each: Rendering, frame: _Frame, text: str, message: int) -> str:
@@ -145,9 +155,22 @@ def _proposals(study: Study, owed: Owed) -> Iterator[Proposal]:
         for where in ("", " and not loop.first", " and loop.first"):
             test = f"{role} == 'system' and {content} is string{where}"
             edit = tag_behind(study.template, head.end, (test, tag))
-            yield Proposal(
-                "TF214", "mend", "print system texts that are dropped as turns of their own", _WHY, edit.span, (edit,)
-            )
+            yield Proposal("TF214", "mend", _TITLE, _WHY, edit.span, (edit,))
+    if frame:
+        yield from _in_front(study, frame)
+
+
+def _in_front(study: Study, frame: _Frame) -> Iterator[Proposal]:
+    """Yield edits that print the first system text in front of a loop, which may be over all other messages."""
+    test = "messages and messages[0].role == 'system' and messages[0].content is string"
+    tag = f"{{{{- {literal(frame.front)} ~ messages[0].content ~ {literal(frame.behind)} }}}}"
+    for loop in study.template.tree.body:
+        span = study.template.span(loop) if isinstance(loop, nodes.For) else None
+        if span:
+            at = study.source.rfind("{%", 0, span.start)
+            begin = "{%-" if study.source.startswith("{%-", at) else "{%"
+            edit = Edit(Span(at, at), f"{begin} if {test} %}}{tag}{{%- endif %}}")
+            yield Proposal("TF214", "mend", _TITLE, _WHY, edit.span, (edit,))
 
 
 _UNKNOWN = "nothing that the template prints tells in which form the model knows a system text there"

@@ -40,7 +40,11 @@ _FIX = "read that branch, and take the vendor's own template if nobody knows wha
 _MOST = 24
 _SHAPES = ("uau", "uct", "uctua")
 _NAMES = frozenset({"role", "type", "name", "recipient", "channel", "format"})
-_METHODS = {"startswith": "{} at first", "endswith": "at last {}", "find": "Say {} now", "count": "Say {} now"}
+_ANYWHERE = "Say {} now"
+_METHODS = {
+    **{"startswith": "{} at first", "endswith": "at last {}"},
+    **dict.fromkeys(("find", "index", "count", "split", "partition", "replace"), _ANYWHERE),
+}
 _CONSTANT = (nodes.Const, nodes.Concat, nodes.Add, nodes.List, nodes.Tuple)
 _WORD = re.compile(r"[^\W\d_]{3}")
 
@@ -70,21 +74,29 @@ def check(study: Study) -> Iterator[Found]:
 
 
 def _asked(study: Study) -> list[_Asked]:
-    """Return the words that tests ask of something which is no name, each once."""
+    """Return the words that are asked of something which is no name, each once."""
     found: dict[tuple[str, str], _Asked] = {}
     for node in study.template.all_nodes:
-        if isinstance(node, nodes.Compare) and len(node.ops) == 1:
-            form = "Say {} now" if node.ops[0].op in ("in", "notin") else "{}"
-            pairs = [(node.expr, node.ops[0].expr), *([(node.ops[0].expr, node.expr)] if form == "{}" else [])]
-        elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr in _METHODS:
-            form, pairs = _METHODS[node.node.attr], [(each, node.node.node) for each in node.args[:1]]
-        else:
-            continue
-        for said, asked in pairs:
+        for said, asked, form in _questions(node):
             for words in _texts(study, said) if _may_be_text(asked) else ():
                 if _is_unexpected(words, study):
                     found.setdefault((words, form), _Asked(words, form.format(words), node))
     return list(found.values())
+
+
+def _questions(node: nodes.Node) -> Iterator[tuple[nodes.Node, nodes.Node, str]]:
+    """Yield what an expression looks for, what it looks for it in, and a text that has it so."""
+    if isinstance(node, nodes.Compare) and len(node.ops) == 1:
+        form = _ANYWHERE if node.ops[0].op in ("in", "notin") else "{}"
+        yield node.expr, node.ops[0].expr, form
+        if form == "{}":
+            yield node.ops[0].expr, node.expr, form
+    elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr in _METHODS:
+        yield from ((each, node.node.node, _METHODS[node.node.attr]) for each in node.args[:1])
+    elif isinstance(node, nodes.Filter) and node.name == "replace" and node.node:
+        yield from ((each, node.node, _ANYWHERE) for each in node.args[:1])
+    elif isinstance(node, nodes.Getitem) and not isinstance(node.arg, nodes.Const):
+        yield node.node, node.arg, "{}"
 
 
 def _texts(study: Study, said: nodes.Node) -> Iterator[str]:
@@ -98,7 +110,9 @@ def _texts(study: Study, said: nodes.Node) -> Iterator[str]:
 
 
 def _written(node: nodes.Node) -> Iterator[str]:
-    """Yield the texts that constants alone make of an expression: one text, or those of a list."""
+    """Yield the texts that constants alone make of an expression: one text, those of a list, or keys of a mapping."""
+    if isinstance(node, nodes.Dict):
+        yield from (text for pair in node.items for text in _written(pair.key))
     if isinstance(node, nodes.Expr) and all(isinstance(each, _CONSTANT) for each in (node, *walk(node))):
         try:
             value = node.as_const()
