@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import click
 
 from template_fix.cli.options import (
     EXIT_CODES,
     FILLED,
+    gather_options,
     models,
     page,
     patch_options,
@@ -29,42 +30,56 @@ if TYPE_CHECKING:
     from template_fix.share.push import Pushed
 
 
+class Writing(NamedTuple):
+    """What ``patch`` writes and prints: where, how, or nothing at all."""
+
+    diff: Literal["diff", "raw"] | None
+    dry: bool
+    output: str | None
+    page: str | None
+    form: Format
+
+    @property
+    def writes(self) -> bool:
+        """Whether any files are to be written."""
+        return not (self.diff or self.dry)
+
+
+_writing = gather_options(
+    "writing",
+    Writing,
+    click.option("--diff", "diff", flag_value="diff", help="Print the changes as a diff; write nothing."),
+    click.option(
+        "--raw-diff", "diff", flag_value="raw", help="Print a diff of the files for git apply; write nothing."
+    ),
+    click.option("--check", "dry", is_flag=True, help="Write nothing, and exit with 1 if something would change."),
+    click.option(
+        "--output",
+        type=FILLED,
+        metavar="DIR",
+        help="Write the repaired model to DIR, without weights, or the GGUF file to a new one; don't change MODEL.",
+    ),
+    page,
+    report_format("text", "json"),
+)
+
+
 @click.command(cls=ConfiguredCommand, epilog=EXIT_CODES)
 @models
 @revision
 @tokens
 @patch_options
-@click.option("--diff", "diff", flag_value="diff", help="Print the changes as a diff; write nothing.")
-@click.option("--raw-diff", "diff", flag_value="raw", help="Print a diff of the files for git apply; write nothing.")
-@click.option("--check", "dry", is_flag=True, help="Write nothing, and exit with 1 if something would change.")
-@click.option(
-    "--output",
-    type=FILLED,
-    metavar="DIR",
-    help="Write the repaired model to DIR, without weights, or the GGUF file to a new one; don't change MODEL.",
-)
-@page
-@report_format("text", "json")
-def patch(
-    models: tuple[str, ...],
-    revision: str | None,
-    tokens: str | None,
-    options: Options,
-    diff: Literal["diff", "raw"] | None,
-    dry: bool,
-    output: str | None,
-    page: str | None,
-    form: Format,
-) -> int:
+@_writing
+def patch(models: tuple[str, ...], revision: str | None, tokens: str | None, options: Options, writing: Writing) -> int:
     """Repair models in place; only repairs that are proved are made.
 
     The former files are kept for `template-fix undo`. The exit code depends on the errors that remain. Generation
     markers are inserted only with --mark, since some engines don't know them.
     """
-    if output is not None and (diff or dry or len(models) > 1):
-        raise click.UsageError(
-            f"--output can't be used with {'--diff or --check' if diff or dry else 'several models'}"
-        )
+    if writing.output is not None and not writing.writes:
+        raise click.UsageError("--output can't be used with --diff or --check")
+    if writing.output is not None and len(models) > 1:
+        raise click.UsageError("--output can't be used with several models")
     if "-" in models and len(models) > 1:
         raise click.UsageError("- reads a template from stdin, and must be the only MODEL")
     from template_fix import api
@@ -72,10 +87,19 @@ def patch(
     from template_fix.cli.output import print_patch
     from template_fix.cli.progress import show_progress
 
-    piped: Literal["template"] | None = "template" if models == ("-",) and not (dry or output) else None
-    call = partial(api.patch, options=options, revision=revision, tokens=tokens, output=output, write=not (diff or dry))
-    outcomes = show_progress(models, lambda name: run.try_one(name, partial(call, name)), silent=form == "json")
-    return print_patch(outcomes, form, alone=diff or piped, unchanged=dry, page=page)
+    to_stdout = models == ("-",) and not (writing.dry or writing.output)
+    piped: Literal["template"] | None = "template" if to_stdout else None
+    call = partial(
+        api.patch,
+        options=options,
+        revision=revision,
+        tokens=tokens,
+        output=writing.output,
+        write=writing.writes,
+    )
+    silent = writing.form == "json"
+    outcomes = show_progress(models, lambda name: run.try_one(name, partial(call, name)), silent=silent)
+    return print_patch(outcomes, writing.form, alone=writing.diff or piped, unchanged=writing.dry, page=writing.page)
 
 
 @click.command(cls=ConfiguredCommand, epilog=EXIT_CODES)

@@ -136,11 +136,7 @@ def preflight(
     """
     if mode not in ("raise", "warn"):
         raise ValueError(f'mode is "raise" or "warn", not {mode!r}')
-    options = options or Options()
-    # There are no files here that could disagree.
-    ignored = {*options.ignore, *codes((*AGREEMENT_RULES, *ENGINE_RULES)), tf302_flags_disagree.CODE}
-    options = replace(options, ignore=ignored, mark=options.mark or mark)
-    options = replace(options, flags=(*options.flags, *(chat_template_kwargs or {}).items()))
+    options = _options_in_memory(options or Options(), mark, chat_template_kwargs or {})
     with save_temporarily(tokenizer) as (folder, checkpoint):
         mended = repair_tokenizer(tokenizer, folder, checkpoint, options) if fix else ()
     if mended:
@@ -149,22 +145,33 @@ def preflight(
     report = check(checkpoint, options)
     found_here = (*report.findings, *find_dropped_tags(tokenizer, report))
     report = replace(report, findings=tuple(_as_in_memory(each, tokenizer, collator) for each in found_here))
-    survey, now, untried = None, None, ""
+    now, untried = None, ""
     try:
         now = None if dataset is None else _row_check(tokenizer, checkpoint, options, columns)
     except CheckpointError as error:
         if mode == "raise":
             raise
         untried = str(error)
-    if now:
-        batches = (batch for name, rows in _splits(dataset) for batch in _batches(name, rows, limit))
-        survey = replace(surveyed(now, batches), names=tuple(name for name, _ in _splits(dataset)))
-    found = Preflight(report, survey, mended, now)
+    found = Preflight(report, _survey_rows(now, dataset, limit) if now else None, mended, now)
     counts = bool(untried) or _is_serious(found, mark)
     if counts or _may_concern(found):
         lines = _result_lines(found, fix, untried, _next_step(checkpoint, found, fix, options))
         raise_or_warn(plain_text(lines), mode if counts else "warn")
     return found
+
+
+def _options_in_memory(options: Options, mark: bool, chat_template_kwargs: Mapping[str, object]) -> Options:
+    """Return options without the rules on files, and with the template variables of the training."""
+    # There are no files here that could disagree.
+    ignored = {*options.ignore, *codes((*AGREEMENT_RULES, *ENGINE_RULES)), tf302_flags_disagree.CODE}
+    flags = (*options.flags, *chat_template_kwargs.items())
+    return replace(options, ignore=ignored, mark=options.mark or mark, flags=flags)
+
+
+def _survey_rows(now: RowCheck, dataset: object, limit: int | None) -> Survey:
+    """Return what the template loses of the first ``limit`` rows of each split."""
+    batches = (batch for name, rows in _splits(dataset) for batch in _batches(name, rows, limit))
+    return replace(surveyed(now, batches), names=tuple(name for name, _ in _splits(dataset)))
 
 
 def tags_of(tokenizer: Tokenizer) -> tuple[tuple[str, str], ...]:
