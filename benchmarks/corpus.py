@@ -87,7 +87,8 @@ class Row:
 
     ``silenced`` is the first conversation that used to fail and is now printed with a loss: no harm by the contract,
     but a loss that nobody is told of any more. ``found`` are the codes of rules on the whole template, ``mended`` those
-    of them that are gone where they are selected.
+    of them that are gone where they are selected. ``added`` counts bytes, ``longest`` the characters of the longest new
+    line.
     """
 
     family: str
@@ -103,6 +104,9 @@ class Row:
     refused: tuple[str, ...] = ()
     check_seconds: float = 0.0
     patch_seconds: float = 0.0
+    edits: int = 0
+    added: int = 0
+    longest: int = 0
 
     @property
     def kind(self) -> str:
@@ -133,12 +137,21 @@ def worked_on(job: tuple[str, str, str]) -> Row:
         return Row(family, file, " ".join(str(error).split())[-300:])
     times = (round(checking, 3), round(patching, 3))
     whole = tuple(sorted(found)), tuple(sorted(mended))
-    return Row(family, file, "", before, after, patched != source, worse, silenced, *whole, reasons(result), *times)
+    size = (sum(len(repair.edits) for repair in result.kept), *growth(source, patched))
+    came = (worse, silenced, *whole, reasons(result))
+    return Row(family, file, "", before, after, patched != source, *came, *times, *size)
 
 
 def whole_codes(report: Report) -> frozenset[str]:
     """Return the codes of findings, notes apart, that the rules on the whole template have."""
     return frozenset(each.code for each in report.findings if each.level is not Level.NOTE) & WHOLE
+
+
+def growth(source: str, patched: str) -> tuple[int, int]:
+    """Return how many bytes a repair adds, and how long its longest line is."""
+    known = set(source.split("\n"))
+    lines = (len(line) for line in patched.split("\n") if line not in known)
+    return len(patched.encode()) - len(source.encode()), max(lines, default=0)
 
 
 def timed(work: Callable[[], R]) -> tuple[R, float]:
@@ -333,6 +346,15 @@ def timings(rows: Sequence[Row], imports: Sequence[float]) -> Iterator[str]:
             yield f"{name}: median {told(middle, unit)}; slowest {told(slowest, unit)}, {file}"
 
 
+def sizes(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield what repairs add to templates: what a maintainer has to read."""
+    changed = [row for row in rows if row.changed]
+    for name, what in (("edits", "edits"), ("added", "bytes added"), ("longest", "characters in the longest new line")):
+        if counts := sorted((getattr(row, name), row.file) for row in changed):
+            middle, (most, file) = median(count for count, _ in counts), counts[-1]
+            yield f"repair: {what}: median {middle:g}, sum {sum(count for count, _ in counts)}; most {most}, {file}"
+
+
 def told(seconds: float, unit: float | None) -> str:
     return f"{seconds:.2f} s" + (f" ({seconds / unit:.2f} imports)" if unit else "")
 
@@ -366,7 +388,7 @@ def main() -> int:
         if arguments.json and (len(rows) == len(jobs) or len(rows) % WRITTEN == 0):
             record = {"import_seconds": imports, "rows": [asdict(row) for row in rows]}
             arguments.json.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    for text in (*table(rows), "", *timings(rows, imports), "", *remaining(rows)):
+    for text in (*table(rows), "", *timings(rows, imports), *sizes(rows), "", *remaining(rows)):
         print(text)
     return int(any(COUNTS[name](row) for name in MUST_BE_NONE for row in rows))
 

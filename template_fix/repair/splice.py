@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from jinja2 import TemplateSyntaxError, nodes
 
+from template_fix.jinja.folding import CAPTURED, SWITCH
 from template_fix.jinja.queries import alike, parse
 from template_fix.jinja.templates import NEWLINE, Template, lex
 from template_fix.text.edits import Edit, Span, apply
@@ -14,6 +15,7 @@ from template_fix.text.edits import Edit, Span, apply
 # What a line of an edit may have, in templates that are laid out.
 _WIDEST = 120
 _WRAPPED_AT = re.compile(r"'(?:[^'\\]|\\.)*'|, |.", re.DOTALL)
+_BROKEN_AT = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"| (?:if|else) |.", re.DOTALL)
 # A test that is nothing but one expression in parentheses.
 _ALONE = re.compile(r"(\{%-? (?:if|elif) )\(((?:[^()]|\([^()]*\))*)\)( -?%\})")
 
@@ -91,18 +93,45 @@ def literal(text: str) -> str:
 
 
 def tidy(template: Template, edits: Sequence[Edit]) -> list[Edit]:
-    """Return the edits without those parentheses round a whole that change nothing: the tree of the result decides."""
+    """Return the edits without those parentheses round a whole that change nothing, and with long choices wrapped.
+
+    The tree of the result decides: it stays the same.
+    """
     kept = list(edits)
     wanted = _tree(template, kept)
-    for index, edit in enumerate(kept):
-        for shorter in _with_fewer_parentheses(edit.text):
-            bare = [*kept[:index], Edit(edit.span, shorter), *kept[index + 1 :]]
-            if alike(_tree(template, bare), wanted):
-                kept = bare
+    for index, edit in enumerate(edits):
+        for shapes in (_with_fewer_parentheses, _with_lines_broken):
+            for text in shapes(template, kept[index]):
+                tried = [*kept[:index], Edit(edit.span, text), *kept[index + 1 :]]
+                if alike(_tree(template, tried), wanted):
+                    kept = tried
     return kept
 
 
-def _with_fewer_parentheses(text: str) -> Iterator[str]:
+def _with_lines_broken(template: Template, edit: Edit) -> Iterator[str]:
+    """Yield the text of an edit with each part of its choice on a line of its own, where one is too long for that.
+
+    Only where the edit stands in a tag that has a line by itself.
+    """
+    begin = template.source.rfind("\n", 0, edit.span.start) + 1
+    line = template.source[begin:].partition("\n")[0]
+    alone = re.fullmatch(r"([ \t]*)\{[%{](?:(?!\{[%{]).)*[%}]\}\s*", line)
+    if alone and "\n" not in edit.text and len(line) + len(edit.text) - (edit.span.end - edit.span.start) > _WIDEST:
+        depth, whole, broken = 0, edit.text[:1] == "(" and edit.text[-1:] == ")", False
+        parts: list[str] = []
+        tokens = _BROKEN_AT.findall(edit.text)
+        for index, token in enumerate(tokens):
+            depth += (token in "([{") - (token in ")]}")
+            if token == " if " and depth == whole:  # what the template chose by itself stays as it is
+                test = "".join(tokens[index + 1 :]).partition(" else ")[0]
+                broken = SWITCH in test or CAPTURED in test
+            breaks = broken and depth == whole and token in (" if ", " else ")
+            parts.append(f"\n{alone[1]}    {token[1:]}" if breaks else token)
+        yield "".join(parts)
+
+
+def _with_fewer_parentheses(template: Template, edit: Edit) -> Iterator[str]:
+    text = edit.text
     if text[:1] == "(" and text[-1:] == ")":
         yield text[1:-1]
     if _ALONE.search(text):
