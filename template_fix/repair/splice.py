@@ -73,8 +73,8 @@ def _wrapped(tag: str, indent: str) -> str:
     return f"{tag[:2]}{''.join(parts)}{tag[-2:]}"
 
 
-def tag_in_front(template: Template, at: int, test: str, tag: str, kind: str = "block_begin") -> Edit:
-    """Return the edit that puts a tag, where a test holds, in front of the one that ``at`` stands in.
+def tag_in_front(template: Template, at: int, *guarded: tuple[str, str], kind: str = "block_begin") -> Edit:
+    """Return the edit that puts tags, each where a test holds, in front of the one that ``at`` stands in.
 
     ``kind`` is how that begins: an output begins with ``variable_begin``.
     """
@@ -83,8 +83,8 @@ def tag_in_front(template: Template, at: int, test: str, tag: str, kind: str = "
     line = re.search(r"\n[ \t]*$", template.source[: begin.start]) if dash else None
     outer = line.group() if line else ""
     inner = f"{outer}    " if line else ""
-    text = f"{{%{dash} if {test} %}}{inner}{tag}{outer}{{%- endif %}}{outer}"
-    return Edit(Span(begin.start, begin.start), text)
+    text = (f"{{%{dash} if {test} %}}{inner}{tag}{outer}{{%- endif %}}{outer}" for test, tag in guarded)
+    return Edit(Span(begin.start, begin.start), "".join(text))
 
 
 def literal(text: str) -> str:

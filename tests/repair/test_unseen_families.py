@@ -343,6 +343,76 @@ FAMILIES = {
         "{%- endif %}\n"
         "{%- if add_generation_prompt %}{{ '### Response:\\n' }}{% endif %}\n"
     ),
+    "calls in one bracket that begins outside of their loop, and no generation prompt": (
+        '{%- if messages[0]["role"] == "system" %}{%- set system_message ='
+        ' messages[0]["content"] %}{%- set loop_messages = messages[1:] %}{%- else %}{%- set'
+        " loop_messages = messages %}{%- endif %}\n"
+        "{{- bos_token }}\n"
+        "{%- for message in loop_messages %}\n"
+        '{%- if message["role"] == "user" %}\n'
+        "{%- if loop.first and system_message is defined %}\n"
+        '{{- "[INS] " + system_message + "\\n\\n" + message["content"] + "[/INS]" }}\n'
+        "{%- else %}\n"
+        '{{- "[INS] " + message["content"] + "[/INS]" }}\n'
+        "{%- endif %}\n"
+        '{%- elif message["role"] == "tool" %}\n'
+        '{{- "[RES] " + message["content"] + "[/RES]" }}\n'
+        '{%- elif message["tool_calls"] is defined and message["tool_calls"] %}\n'
+        '{{- "[FC] [" }}\n'
+        '{%- for tool_call in message["tool_calls"] %}\n'
+        '{{- tool_call["function"] | tojson }}{{- ", " if not loop.last else "]" }}\n'
+        "{%- endfor %}\n"
+        '{{- "<eos>" }}\n'
+        '{%- elif message["role"] == "assistant" %}\n'
+        '{%- if message["reasoning_content"] is defined and message["reasoning_content"] %}\n'
+        '{{- "[R]" + message["reasoning_content"] + "[/R]" + message["content"] + "<eos>" }}\n'
+        "{%- else %}\n"
+        '{{- message["content"].split("[/R]")[-1] + "<eos>" }}\n'
+        "{%- endif %}\n"
+        "{%- endif %}\n"
+        "{%- endfor %}\n"
+    ),
+    "a field that is printed beside texts alone": (
+        "{%- set has_sys = messages[0].role == 'system' %}\n"
+        "{{- bos_token }}\n"
+        "{%- if tools %}\n"
+        "    {{- '<|sys|>' }}\n"
+        "    {%- if has_sys %}\n"
+        "        {%- if messages[0].content is string %}{{- messages[0].content }}{%- else %}{%-"
+        " for p in messages[0].content %}{{- p.text }}{%- endfor %}{%- endif %}\n"
+        "    {%- endif %}\n"
+        "    {{- '\\nTools: ' + tools | tojson + '<|end|>' }}\n"
+        "{%- elif has_sys %}\n"
+        "    {{- '<|sys|>' }}\n"
+        "    {%- if messages[0].content is string %}{{- messages[0].content }}{%- else %}{%- for"
+        " p in messages[0].content %}{{- p.text }}{%- endfor %}{%- endif %}\n"
+        "    {{- '<|end|>' }}\n"
+        "{%- endif %}\n"
+        "{%- for m in messages %}\n"
+        "    {%- if m.role == 'system' and loop.first %}{%- continue %}{%- endif %}\n"
+        "    {%- if m.role == 'assistant' %}\n"
+        "        {{- '<|bot|>' }}\n"
+        "        {%- if m.content is string %}\n"
+        "            {%- if m.reasoning_content and loop.last %}\n"
+        "                {{- '<scratchpad>' + m.reasoning_content + '</scratchpad>' }}\n"
+        "            {%- endif %}\n"
+        "            {{- m.content.split('</scratchpad>')[-1] }}\n"
+        "        {%- elif m.content %}\n"
+        "            {%- for p in m.content %}{{- p.text }}{%- endfor %}\n"
+        "        {%- endif %}\n"
+        "        {%- for c in m.tool_calls or [] %}\n"
+        "            {{- '<|do|>' + c.function.name + ':' + c.function.arguments | tojson }}\n"
+        "        {%- endfor %}\n"
+        "        {{- '<|end|>' }}\n"
+        "    {%- else %}\n"
+        "        {{- '<|' + m.role + '|>' }}\n"
+        "        {%- if m.content is string %}{{- m.content }}{%- else %}{%- for p in m.content"
+        " %}{{- p.text }}{%- endfor %}{%- endif %}\n"
+        "        {{- '<|end|>' }}\n"
+        "    {%- endif %}\n"
+        "{%- endfor %}\n"
+        "{%- if add_generation_prompt %}{{- '<|bot|>' }}{%- endif %}\n"
+    ),
 }
 
 

@@ -140,7 +140,12 @@ def _at_tests(basis: Basis, seen: Observation, part: Part) -> Iterator[tuple[str
 def _at_header(basis: Basis, seen: Observation, part: Part) -> Iterator[tuple[str, Span, Edit]]:
     """Yield edits behind the header of the turn."""
     read = next((site.span for site in basis.trace.values.values() if content_reader(site.node)), None)
-    for said, guarded in _as_elsewhere(basis, seen, part, read) if read else ():
+    found = list(_as_elsewhere(basis, seen, part, read)) if read else []
+    if read and not isinstance(seen.probe.messages[part.message].get("content"), str):
+        # Beside a text it may be printed already.
+        content = access(basis.template, message_name(basis.template, read), "content")
+        found += [(said, [(f"{test} and {content} is not string", tag)]) for said, (test, tag) in _alone(found)]
+    for said, guarded in found:
         for edit in behind_header(basis, seen, part.message, guarded):
             yield said, edit.span, edit
 
@@ -153,13 +158,15 @@ def _at_calls(basis: Basis, seen: Observation, part: Part) -> Iterator[tuple[str
     sites = [site for site in (first, second) if site]
     loops = [loop for site in sites for loop in enclosing_loops(template, site.span) if _over_calls(loop)]
     around, head = (template.span(loops[0]), template.span(loops[0].iter)) if loops else (None, None)
+    found = list(_as_elsewhere(basis, seen, part, around or sites[-1].span)) if sites else []
+    outputs = [site for site in sites if around is None or site.span.end <= around.start]
+    for said, guarded in found if outputs else ():  # such as a mark and a bracket that begin all calls
+        at = outputs[-1].span
+        yield said, at, tag_in_front(template, at.start, *guarded, kind="variable_begin")
     if around and head:
-        for said, (test, tag) in _alone(_as_elsewhere(basis, seen, part, around)):
-            yield said, around, tag_in_front(template, around.start + 1, test, tag)
+        for said, (test, tag) in _alone(found):
+            yield said, around, tag_in_front(template, around.start + 1, (test, tag))
             yield said, around, tag_behind(template, head.end, (f"{test} and loop.first", tag))
-    elif sites:
-        for said, (test, tag) in _alone(_as_elsewhere(basis, seen, part, sites[-1].span)):
-            yield said, sites[-1].span, tag_in_front(template, sites[-1].span.start, test, tag, "variable_begin")
 
 
 def _alone(found: Iterable[tuple[str, list[tuple[str, str]]]]) -> Iterator[tuple[str, tuple[str, str]]]:

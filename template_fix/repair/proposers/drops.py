@@ -13,6 +13,7 @@ from jinja2 import nodes
 from template_fix.contract.examination import SAMPLE, Observation
 from template_fix.conversations.probe import Part
 from template_fix.jinja.templates import Template
+from template_fix.repair.message_reads import content_reader
 from template_fix.repair.proposers import Basis, Proposal, short
 from template_fix.repair.splice import put_expression
 from template_fix.repair.trials import find_drops, prints_the_same
@@ -35,8 +36,9 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
         yield _kept(basis, at, kept, code)
     for (number, fed), code in found.items():
         kept = trace.values[fed].span.of(trace.template.source)
-        filtered = any(isinstance(site.node, nodes.Filter) and fed == site.number + 1 for site in trace.values.values())
+        around = trace.values.get(fed - 1)
         # A filter makes a text of a content that is missing.
+        filtered = around and isinstance(around.node, nodes.Filter) and content_reader(trace.values[fed].node)
         yield _kept(basis, trace.values[number].span, f"({kept} or '')" if filtered else kept, code)
 
 

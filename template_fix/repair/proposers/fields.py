@@ -126,4 +126,4 @@ def _in_front_of_lists(basis: Basis) -> Iterator[Edit]:
             field = access(basis.template, loops[0].target.name, NAME)
             first = " and loop.first" if len(loops) > 1 else ""
             test, block = f"{basis.switch} and {field}{first}", _form(basis.tags).output(field)
-            yield tag_in_front(basis.template, site.span.start, test, block, "variable_begin")
+            yield tag_in_front(basis.template, site.span.start, (test, block), kind="variable_begin")

@@ -37,7 +37,7 @@ def _summed(template: Template, loop: Span, value: nodes.Node, name: str, switch
     places = [Span(span.start - at.start, span.end - at.start) for span in map(template.span, read) if span]
     added = apply(at.of(template.source), [Edit(place, f"{kept}.text") for place in places])
     return (
-        tag_in_front(template, loop.start, switch, f"{{%- set {kept} = namespace(text={name}) %}}"),
+        tag_in_front(template, loop.start, (switch, f"{{%- set {kept} = namespace(text={name}) %}}")),
         tag_behind(template, at.end, (switch, f"{{%- set {kept}.text = {added} %}}")),
         tag_behind(template, loop.end, (switch, f"{{%- set {name} = {kept}.text %}}")),
     )
