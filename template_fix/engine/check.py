@@ -68,7 +68,7 @@ def check_studied(checkpoint: Checkpoint, studied: Mapping[Program, Studied], op
 def _unevaluated(subject: Subject, options: Options) -> Iterator[Unevaluated]:
     """Yield the rules on files and tokens of which nothing can be said, those on tags where there are any."""
     for rule in (*FILE_RULES, *(TOKEN_RULES if subject.tags else ())):
-        if rule.why_not and is_wanted(rule, options) and (why := rule.why_not(subject)):
+        if rule.needs and is_wanted(rule, options) and (why := subject.without(*rule.needs)):
             yield Unevaluated(rule.code, why)
 
 

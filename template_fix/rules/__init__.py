@@ -36,7 +36,8 @@ class Rule(Generic[Looked, Reported]):
     a template without any notion of reasoning. ``asked_by``: the option that asks for it, where it matters to some
     trainings alone. ``alone``: the edits that are proposed for it mend nothing else, and no other mends it.
     ``in_some_rows``: rows of some form meet it, such as those with a system text, and no others.
-    ``why_not`` tells why nothing can be said of what the rule looks for, "" where it can.
+    ``why_not`` tells why nothing can be said of what the rule looks for, "" where it can; so does that a `Subject` has
+    none of the files that it ``needs`` one of.
     """
 
     code: str
@@ -52,6 +53,7 @@ class Rule(Generic[Looked, Reported]):
     asked_by: str | None = None
     alone: bool = False
     in_some_rows: bool = False
+    needs: Iterable[str] = ()
     why_not: Callable[[Looked], str] | None = None
 
 
@@ -66,6 +68,7 @@ _SAID = (
     "ASKED_BY",
     "ALONE",
     "IN_SOME_ROWS",
+    "NEEDS",
     "repairs",
     "why_not",
 )

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from samples import CLEAN, DROPPED, FOUND, LEFT, UNTRIED
 
-from template_fix.report.checks import concise_lines, summary_lines, workflow_commands
-from template_fix.results import Failed, Finding, Level, Place, Report, TemplateSummary
+from template_fix.report.checks import check_lines, concise_lines, summary_lines, workflow_commands
+from template_fix.results import Failed, Finding, Level, Place, Report, TemplateSummary, Unevaluated
 
 UNJUDGED = Report("models/odd", (), (TemplateSummary("chat_template.jinja", "default", False, (), 110, 98),))
 
@@ -48,3 +48,18 @@ def test_the_summary_counts_models_once_and_findings_each():
     assert [each.partition(": ")[2].partition(":")[0] for each in told[1:] if "TF201" in each] == [
         "3 errors in 2 models"
     ]
+
+
+def test_what_could_not_be_evaluated_is_a_block_of_its_own():
+    calls = tuple(Unevaluated(code, "no tool call is printed") for code in ("TF211", "TF213"))
+    templates = [TemplateSummary("a.jinja", name, True, unevaluated=calls) for name in ("default", "tool_use")]
+    files = (Unevaluated("TF306", "there is no tokenizer.json"),)
+    said = text(check_lines(Report("model", (), tuple(templates[:1]), unevaluated=files)))
+    assert said[-3:] == [
+        "Not evaluated; these rules report nothing:",
+        "TF306: there is no tokenizer.json",
+        "TF211, TF213: no tool call is printed",
+    ]
+    both = text(check_lines(Report("model", (), tuple(templates))))
+    assert both[-1] == "TF211, TF213: no tool call is printed (tool_use template in a.jinja)"
+    assert "Not evaluated" not in " ".join(text(check_lines(CLEAN)))

@@ -31,6 +31,7 @@ from template_fix.tokens.tagged_checkpoint import Subject
 CODE = "TF503"
 LEVEL = Level.WARNING
 SUMMARY = "the end-of-turn token doesn't stop generation"
+NEEDS = ("generation_config.json", "config.json")
 
 
 class _Missing(NamedTuple):
@@ -85,8 +86,3 @@ def _added(subject: Subject, missing: _Missing) -> Edit:
     between = text[node.items[-2].span.end : node.items[-1].span.start] if len(node.items) > 1 else ", "
     at = node.items[-1].span.end
     return Edit(Span(at, at), f"{between}{missing.id}")
-
-
-def why_not(subject: Subject) -> str:
-    """Return which file is missing without which nothing can be said, "" for none."""
-    return subject.without("generation_config.json", "config.json")

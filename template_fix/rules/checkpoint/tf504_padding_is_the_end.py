@@ -33,6 +33,7 @@ from template_fix.tokens.unflag import flag_span
 CODE = "TF504"
 LEVEL = Level.WARNING
 SUMMARY = "the padding token is the end-of-turn token, so its loss is masked"
+NEEDS = TOKEN_FILES
 # A token whose name says padding and nothing else: <pad>, [PAD], <|finetune_right_pad_id|>; no <|image_pad|>.
 _PADDING = re.compile(r"[<\[|｜▁]*(?:finetune_|right_|left_)*pad(?:ding)?(?:_id|_token)?[>\]|｜▁]*", re.IGNORECASE)
 _COLLATORS = (
@@ -105,8 +106,3 @@ def _numbers(subject: Subject, padding: str, other: str) -> Iterator[tuple[str, 
 def _spelled(token: str, text: str) -> str:
     """Return a token as a string of JSON, in a file's own way with other letters than ASCII's."""
     return json.dumps(token, ensure_ascii=text.isascii())
-
-
-def why_not(subject: Subject) -> str:
-    """Return which file is missing without which nothing can be said, "" for none."""
-    return subject.without(*TOKEN_FILES)

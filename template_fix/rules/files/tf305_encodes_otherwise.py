@@ -37,6 +37,7 @@ from template_fix.tokens.tagged_checkpoint import Subject
 CODE = "TF305"
 LEVEL = Level.ERROR
 SUMMARY = "transformers 5 encodes text otherwise than tokenizer.json says"
+NEEDS = (TOKENIZER,)
 _TITLE = "name PreTrainedTokenizerFast as tokenizer_class"
 _LOADED = "load it with PreTrainedTokenizerFast.from_pretrained, which goes by tokenizer.json"
 
@@ -100,8 +101,3 @@ def _way(found: Otherwise) -> str:
 def _fix(found: Otherwise) -> str:
     by = f"; patch {_way(found)} does it" if _way(found) else ""
     return f"{_TITLE}, with what {found.name} had of its own{by}"
-
-
-def why_not(subject: Subject) -> str:
-    """Return which file is missing without which nothing can be said, "" for none."""
-    return subject.without(TOKENIZER)

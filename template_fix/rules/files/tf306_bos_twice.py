@@ -35,6 +35,7 @@ from template_fix.tokens.tagged_checkpoint import Subject
 CODE = "TF306"
 LEVEL = Level.NOTE
 SUMMARY = "the text of a conversation gets a second BOS where it is tokenized"
+NEEDS = (TOKENIZER,)
 _TEXT = "a"
 
 
@@ -60,8 +61,3 @@ def check(subject: Subject) -> Iterator[Finding]:
 def _tokens(checkpoint: Checkpoint, text: str) -> tuple[str, ...]:
     """Return the tokens of a text, with those that the post-processor puts around it."""
     return Vocabulary(checkpoint).encoded(text, {}, special=True)
-
-
-def why_not(subject: Subject) -> str:
-    """Return which file is missing without which nothing can be said, "" for none."""
-    return subject.without(TOKENIZER)

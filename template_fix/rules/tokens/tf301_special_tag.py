@@ -38,6 +38,7 @@ from template_fix.tokens.unflag import flag_span, unflag
 CODE = "TF301"
 LEVEL = Level.ERROR
 SUMMARY = "a reasoning tag is special: decoding skips it"
+NEEDS = TOKEN_FILES
 UNFLAGGED = True
 # A tag as in markup; <s> and the like are control tokens.
 _OTHER = re.compile(r"<[A-Za-z][\w-]{2,30}>")
@@ -138,8 +139,3 @@ def _fix(subject: Subject, pair: tuple[str, str], causes: list[str]) -> tuple[st
     steps = [f"make them ordinary added tokens in {listed(files)}, with the same ids"] if files else []
     fix = "; ".join([*steps, *unflagged.notes]) or f"undo what makes them special: {listed(causes)}"
     return fix, bool(files)
-
-
-def why_not(subject: Subject) -> str:
-    """Return which file is missing without which nothing can be said, "" for none."""
-    return subject.without(*TOKEN_FILES)

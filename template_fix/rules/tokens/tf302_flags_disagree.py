@@ -31,6 +31,7 @@ from template_fix.tokens.unflag import ENTRIES, flag_span
 CODE = "TF302"
 LEVEL = Level.WARNING
 SUMMARY = "the files disagree on whether a tag is special"
+NEEDS = TOKEN_FILES
 UNFLAGGED = True
 
 
@@ -94,8 +95,3 @@ def _two_ids(subject: Subject, tag: str, records: Sequence[TokenRecord]) -> Iter
         place = subject.checkpoint.place(last.file, last.span)
         fix = "give it the id that the model was trained with"
         yield Finding(CODE, LEVEL, f"{tag} has the id {said}", place, (), fix)
-
-
-def why_not(subject: Subject) -> str:
-    """Return which file is missing without which nothing can be said, "" for none."""
-    return subject.without(*TOKEN_FILES)

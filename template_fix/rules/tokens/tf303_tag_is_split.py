@@ -33,6 +33,7 @@ from template_fix.tokens.unflag import flag_span, unflag
 CODE = "TF303"
 LEVEL = Level.WARNING
 SUMMARY = "a reasoning tag is not one token"
+NEEDS = (TOKENIZER,)
 UNFLAGGED = True
 
 
@@ -74,8 +75,3 @@ def _fix(subject: Subject, tags: Iterable[str]) -> tuple[str, str | None]:
     if unflag(subject.checkpoint, tags).edits:
         return "enter them in added_tokens_decoder of tokenizer_config.json too, with the same ids", ""
     return "add them with tokenizer.add_tokens and train their embeddings, or use tags that the vocabulary has", None
-
-
-def why_not(subject: Subject) -> str:
-    """Return which file is missing without which nothing can be said, "" for none."""
-    return subject.without(TOKENIZER)

@@ -30,6 +30,7 @@ from template_fix.tokens.unflag import flag_span
 CODE = "TF304"
 LEVEL = Level.WARNING
 SUMMARY = "a reasoning tag swallows the whitespace beside it"
+NEEDS = TOKEN_FILES
 
 
 def check(subject: Subject) -> Iterator[Finding]:
@@ -58,8 +59,3 @@ def _finding(subject: Subject, records: list[TokenRecord]) -> Iterator[Finding]:
         (Evidence("decode(encode(…))", given, printed, lost),),
         f"set {listed(sides)} to false in {listed(files)} before training; it changes what is encoded",
     )
-
-
-def why_not(subject: Subject) -> str:
-    """Return which file is missing without which nothing can be said, "" for none."""
-    return subject.without(*TOKEN_FILES)
