@@ -2,6 +2,7 @@
 """Measures the row check beside the loop that users write, on generated rows, in one run.
 
     dataset.py [--rows N] [--processes N] [--reasoning CHARACTERS] [--field] [--tools] [--broken] [--model DIR]
+               [--growth]
 
     check     `template-fix check MODEL --data rows.jsonl`, from its start to its end
     map       datasets.map(row_check(MODEL), batched=True) over the loaded rows
@@ -12,6 +13,9 @@ The model is that of the demo, repaired, or with --broken as it is, so that ever
 question and an answer with reasoning in it, with --field in a field of its own, or with --tools five tools, a call, its
 result and the answer. Beside the time of the clock stands the computing time of all processes, which other work on the
 machine changes less. It needs template-fix with the extras data and transformers.
+
+With --growth, the check alone is measured, of a tenth, of all, and of ten times as many rows: the computing time a row,
+and the memory at its peak, of the command and of the largest of its child processes.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,6 +35,15 @@ from pathlib import Path
 from typing import Any
 
 WANTED, WANTED_BROKEN = 5.0, 3.0
+# The command, which tells at its end how much memory it took, and the largest of its children. (What `getrusage` says
+# of a process itself is at least what the one that started it took.)
+CHECK = """
+import re, resource, sys
+from template_fix.cli.main import main
+main(sys.argv[1:])
+own = int(re.search(r"VmHWM:\s*(\d+)", open("/proc/self/status").read()).group(1))
+print(own // 1024, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024, file=sys.stderr)
+"""
 WORDS = ("so", "the", "next", "step", "takes", "seven", "of", "what", "is", "left", "and", "adds", "it", "again")
 
 
@@ -41,7 +55,16 @@ def main() -> None:
         few, all_rows = folder / "few.jsonl", folder / "all.jsonl"
         for path, rows in ((few, arguments.rows // 10), (all_rows, arguments.rows)):
             written(path, rows, arguments)
-        told(measured(str(model), few, all_rows, arguments.processes, folder / "cache"), arguments)
+        if arguments.growth:
+            many = folder / "many.jsonl"
+            with many.open("wb") as file:
+                for _ in range(10):
+                    with all_rows.open("rb") as rows_again:
+                        shutil.copyfileobj(rows_again, file)
+            for path, rows in zip((few, all_rows, many), (0.1, 1, 10), strict=True):
+                print(grown(str(model), path, int(rows * arguments.rows), arguments.processes), flush=True)
+        else:
+            told(measured(str(model), few, all_rows, arguments.processes, folder / "cache"), arguments)
 
 
 def parsed() -> argparse.Namespace:
@@ -53,6 +76,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--tools", action="store_true")
     parser.add_argument("--broken", action="store_true")
     parser.add_argument("--model", type=Path)
+    parser.add_argument("--growth", action="store_true")
     return parser.parse_args()
 
 
@@ -111,6 +135,17 @@ def computing() -> float:
     """Return how many seconds this process and all that have ended have computed."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def grown(model: str, path: Path, rows: int, processes: int) -> str:
+    """Return what the check of so many rows takes, in time and memory."""
+    command = [sys.executable, "-c", CHECK, "check", model, "--data", str(path), "--processes", str(processes)]
+    start, used = time.perf_counter(), computing()
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=True)
+    clock, used = time.perf_counter() - start, computing() - used
+    own, child = done.stderr.split()[-2:]
+    each = f"{1e6 * used / rows:6.1f} microseconds a row"
+    return f"{rows:>10,} rows{clock:9.2f} s{used:9.2f} s of computing,{each}; at most {own} MB, {child} MB in a child"
 
 
 def measured(model: str, few: Path, rows: Path, processes: int, cache: Path) -> dict[str, tuple[float, float]]:
