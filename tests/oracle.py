@@ -63,8 +63,9 @@ def _prompts(bare: Renderer, probe: Probe, text: str, inside: list[bool]) -> Ite
         printed = any(part.message == turn and part.text in text for part in probe.parts)
         if not isinstance(shorter, str) or not text.startswith(shorter) or not printed:
             continue
+        flags = {name: value for name, value in probe.flags if name != "enable_thinking"}
         settings = ({}, {"enable_thinking": True}, {"enable_thinking": False})
-        prompts = [bare(probe.messages[:turn], probe.tools, True, **{**dict(probe.flags), **each}) for each in settings]
+        prompts = [bare(probe.messages[:turn], probe.tools, True, **flags, **each) for each in settings]
         told = [each for each in prompts if isinstance(each, str)]
         own = _in_common(told)[len(shorter) :] if len(told) == len(settings) else ""
         if own.strip() and text.startswith(shorter + own) and any(inside[len(shorter) : len(shorter) + len(own)]):
