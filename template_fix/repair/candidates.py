@@ -15,7 +15,7 @@ from itertools import pairwise
 from jinja2.utils import Namespace
 
 from template_fix.contract.examination import Case, Examination
-from template_fix.jinja.folding import CAPTURED, SWITCH, capture, guard
+from template_fix.jinja.folding import CAPTURED, SWITCH, capture, equal_when_off, guard
 from template_fix.jinja.renderer import Failure, Renderer, RenderError, Variables
 from template_fix.repair.proposers import Proposal
 from template_fix.repair.splice import in_front
@@ -92,6 +92,7 @@ class Candidates:
         self.noted = in_front(source, capture(default)) if captured else None
         self._offered: dict[Proposal, None] = {}
         self._unions: list[_Union] = []
+        self._changing: dict[Proposal, bool] = {}
         self._cases: dict[frozenset[Proposal], Case | str] = {}
 
     def offer(self, proposals: Iterable[Proposal]) -> None:
@@ -146,7 +147,13 @@ class Candidates:
         return _Union(Renderer(apply(self.source, edits), self.variables), made, names)
 
     def _switched(self, proposal: Proposal) -> bool:
-        return all(self.guard in edit.text for edit in proposal.edits)
+        """Whether a proposal changes nothing where it isn't made: a tag that is inserted may take white space away."""
+        if proposal not in self._changing:
+            inserts = any(edit.span.start == edit.span.end for edit in proposal.edits)
+            guarded = all(self.guard in edit.text for edit in proposal.edits)
+            alike = guarded and (not inserts or equal_when_off(self.source, self.edited([proposal])))
+            self._changing[proposal] = not alike
+        return not self._changing[proposal]
 
     def _fits(self, proposal: Proposal, together: Iterable[Proposal], made: Iterable[Proposal]) -> bool:
         """Whether a proposal can be compiled in with others: where it claims the same text, as an alternative."""

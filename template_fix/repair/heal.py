@@ -166,7 +166,7 @@ def _reached(study: Study, proposal: Proposal) -> bool:
 
 
 def _proved(study: Study, best: Choice | None) -> tuple[Choice | None, list[Proposal]]:
-    """Return a choice without the proposals that hold what no conversation reaches, and these."""
+    """Return a choice without the proposals that no conversation proves, and these."""
     dropped: list[Proposal] = []
     while best and (unproved := _unproved(study, best)):
         dropped += unproved
@@ -175,23 +175,15 @@ def _proved(study: Study, best: Choice | None) -> tuple[Choice | None, list[Prop
 
 
 def _unproved(study: Study, best: Choice) -> set[Proposal]:
-    """Return the proposals of a choice of whose text no conversation reaches every part.
-
-    What an edit repeats of the text that it replaces counts for nothing: there the template stays as it is.
-    """
+    """Return the proposals that hold an edit which no conversation evaluates, or an output that none prints."""
     trace = trace_template(Template(best.source), study.variables)
     if trace is None:
         return set()
     placed = list(written(study.search.candidates.edits(best.kept)))
     flags, probes = study.search.candidates.flags[0], study.examined.probes.values()
     left = find_unreached(trace, [at for _, at in placed], probes, flags)
-    own = {
-        edit
-        for edit, at in placed
-        for span in left
-        if at.start <= span.start < at.end and span.of(best.source) not in edit.span.of(study.source)
-    }
-    return {proposal for proposal in best.kept if own.intersection(proposal.edits)}
+    unreached = {edit for edit, at in placed if at in left}
+    return {proposal for proposal in best.kept if unreached.intersection(proposal.edits)}
 
 
 def _final(

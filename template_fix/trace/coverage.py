@@ -94,20 +94,20 @@ def find_reaching(known: Coverage, probes: Iterable[Probe]) -> tuple[list[Probe]
 
 
 def find_unreached(trace: Trace, places: Iterable[Span], probes: Iterable[Probe], flags: Variables) -> set[Span]:
-    """Return which expressions and tests in some places of a template no conversation reaches, nor a beginning of one.
+    """Return the places of which conversations, and their beginnings, evaluate nothing, or leave an output unprinted.
 
-    ``flags`` are variables besides the conversations' own.
+    ``flags`` are variables besides the conversations' own. A place without expressions has nothing to evaluate.
     """
     sites = {**trace.values, **trace.tests, **trace.outputs}
-    asked = list(places)
-    left = {n: each.span for n, each in sites.items() if any(at.start <= each.span.start < at.end for at in asked)}
-    for probe in probes if left else ():
+    inside = {at: {n for n, each in sites.items() if at.start <= each.span.start < at.end} for at in places}
+    left, reached = {at for at, numbers in inside.items() if numbers}, set[int]()
+    for probe in probes:
         for upto, prompt in product((None, *probe.cuts), (False, True)):
-            for number in left.keys() & trace.record(probe, upto, prompt=prompt, flags=flags).reached:
-                del left[number]
             if not left:
-                return set()
-    return set(left.values())
+                return left
+            reached |= trace.record(probe, upto, prompt=prompt, flags=flags).reached
+            left -= {at for at in left if inside[at] & reached and inside[at] & trace.outputs.keys() <= reached}
+    return left
 
 
 def _assigned(node: nodes.Node, asked: frozenset[str] = frozenset()) -> Iterator[str]:

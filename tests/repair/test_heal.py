@@ -4,6 +4,7 @@ import pytest
 
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.engine.patch import patch
+from template_fix.jinja.folding import guard
 from template_fix.options import Options
 from template_fix.repair.heal import Repaired, find_repair
 from template_fix.repair.proposers import Proposal, experiments
@@ -46,30 +47,20 @@ def test_each_of_two_repairs_names_what_would_remain_without_it() -> None:
     assert codes == {"patch split-last": ("TF201", "TF203", "TF206", "TF208"), "field fold": ("TF203",)}
 
 
-def repaired_by(kept: str, monkeypatch: pytest.MonkeyPatch) -> Repaired:
-    """What comes of ``ALWAYS`` where all that is proposed is to print something in the place of what is cut out."""
-    study, at = Study(ALWAYS, Setting()), ALWAYS.index(CUT)
-    span = Span(at, at + len(CUT))
-    edit = Edit(span, f"({kept} if {study.switch} else {CUT})")
-    study.known = (Proposal("TF201", "a test", "keep it", "It is cut out.", span, (edit,)),)
+def repaired_by(tag: str, monkeypatch: pytest.MonkeyPatch) -> Repaired:
+    """What comes of ``ALWAYS`` where all that is proposed is to keep what is cut out, with a tag behind it."""
+    study, cut = Study(ALWAYS, Setting()), f"{{{{ {CUT} }}}}"
+    at = ALWAYS.index(cut)
+    edit = Edit(Span(at, at + len(cut)), f"{{{{ (m.content if {study.switch} else {CUT}) }}}}{tag}")
+    study.known = (Proposal("TF201", "a test", "keep it", "It is cut out.", edit.span, (edit,)),)
     for name in ("rewritings", "forcing"):
         monkeypatch.setattr(experiments, name, lambda basis: iter(()))
     return find_repair(study, [("TF201", found) for found in CHECKS["TF201"](study)], Options(), CHECKS, ())
 
 
-@pytest.mark.parametrize(
-    "kept, stands",
-    [
-        pytest.param("m.content", True, id="all of it is"),
-        pytest.param("(m.odd if m.kind == 'odd' else m.content)", False, id="an expression isn't"),
-        pytest.param("(m.content if m.role == 'assistant' or m.odd else '')", False, id="a test isn't"),
-    ],
-)
-def test_an_edit_stands_only_where_conversations_evaluate_all_that_it_adds(
-    kept: str, stands: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    result = repaired_by(kept, monkeypatch)
-    assert bool(result.kept) is stands
-    assert [reason for _, reason in result.refused if "gets there" in reason] == [
-        "no conversation that it was tried on gets there, so nothing proves it"
-    ] * (not stands)
+def test_an_edit_stands_only_where_conversations_print_all_that_it_adds(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert repaired_by("", monkeypatch).kept
+    never = f"{{% if {guard(True)} and m.odd %}}{{{{ m.odd }}}}{{% endif %}}"
+    refused = repaired_by(never, monkeypatch)
+    assert not refused.kept
+    assert [reason for _, reason in refused.refused if "gets there" in reason]
