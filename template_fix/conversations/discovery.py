@@ -191,8 +191,10 @@ def _with_calls(tags: Tags, calling: Tags | None) -> Tags:
     return replace(tags, before_call=calling.close)
 
 
-def _around(renderer: Renderer, way: Asked, tools: bool, flags: dict[str, Any], answer: str = _ANSWER) -> Tags | None:
-    turn: dict[str, Any] = {}
+def _around(
+    renderer: Renderer, way: Asked, tools: bool, flags: dict[str, object], answer: str = _ANSWER
+) -> Tags | None:
+    turn: dict[str, object] = {}
     if tools:
         call = {"name": "look", "arguments": {"at": "things"}}
         turn["tool_calls"] = [{"id": "call00001", "type": "function", "function": call}]

@@ -55,7 +55,7 @@ def limited(batches: Iterable[Batch], limit: int | None) -> Iterator[Batch]:
             return
 
 
-def _held(rows: Any) -> list[Any]:
+def _held(rows: Any) -> list[object]:
     try:
         return list(rows)
     except MemoryError:

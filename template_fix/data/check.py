@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, TextIO
+from typing import TextIO
 
 from template_fix.bounds.limits import LimitExceeded, run_in_turn
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError
@@ -79,7 +79,7 @@ def row_check_of(
     return RowCheck(templates, tuple(variables.items()), known, named, release, chosen or tuple(own or tags), media)
 
 
-def _tags(source: str, variables: Mapping[str, Any]) -> tuple[tuple[str, str], ...] | str:
+def _tags(source: str, variables: Mapping[str, object]) -> tuple[tuple[str, str], ...] | str:
     """Return the reasoning tags of a template, or why it can't be compiled."""
     try:
         found = discover(Renderer(source, variables), Template(source).tree)

@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from template_fix.conversations.rows import BrokenRow, parsed
 from template_fix.data.batches import Batch, DataError, unreadable
@@ -139,7 +138,7 @@ def _decoded(path: Path) -> Iterator[Batch]:
         size = path.stat().st_size or 1
         file = gzip.GzipFile(fileobj=raw) if path.name.endswith(".gz") else raw
         numbers: list[int] = []
-        rows: list[Any] = []
+        rows: list[object] = []
         held = 0
         for number, line in enumerate(_each_line(file, raw), 1):
             if isinstance(line, bytes):
@@ -175,7 +174,7 @@ def _each_line(file: io.BufferedReader | gzip.GzipFile, raw: io.BufferedReader) 
 def values(path: Path) -> Iterator[Batch]:
     """Read the rows of a JSON document, a list or one value after another, without holding all of it."""
     number = held = 0
-    rows: list[Any] = []
+    rows: list[object] = []
     for value, length in _each_value(path):
         rows.append(value)
         held += length
@@ -185,7 +184,7 @@ def values(path: Path) -> Iterator[Batch]:
     yield Batch(str(path), range(number + 1, number + 1 + len(rows)), rows, 1.0)
 
 
-def _each_value(path: Path) -> Iterator[tuple[Any, int]]:
+def _each_value(path: Path) -> Iterator[tuple[object, int]]:
     """Yield each value with the length of its text, up to what can't be read."""
     with _opened(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", errors="replace") as file:
         text = file.read(_CHUNK).lstrip().removeprefix("[")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from template_fix.conversations.disguise import Disguise, spell
 from template_fix.conversations.rows import ROLES, Row
@@ -140,7 +140,7 @@ def _doubtful(row: Row, printed: str) -> list[Text]:
     return drop_repeats(found)
 
 
-def _blocks(content: list[Any]) -> Iterator[str]:
+def _blocks(content: list[object]) -> Iterator[str]:
     for block in content:
         if isinstance(block, Mapping) and isinstance(block.get("text"), str):
             yield block["text"].strip()
@@ -182,7 +182,9 @@ def _losses(view: View, texts: Sequence[Text], printed: str) -> list[int]:
     return _missing_words([each.text for each in texts], printed)
 
 
-def _disguised(number: int, message: Message, letter_of: Callable[[Text], str | None], tags: Pairs) -> dict[str, Any]:
+def _disguised(
+    number: int, message: Message, letter_of: Callable[[Text], str | None], tags: Pairs
+) -> dict[str, object]:
     """Return a message with each text that has a letter spelled in it."""
 
     def put_on(text: str, field: bool) -> str:

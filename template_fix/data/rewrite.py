@@ -21,7 +21,7 @@ from template_fix.data.troubles.reasoning import between, open_blocks, pairs_in
 from template_fix.data.verdicts import verdict_on
 from template_fix.jinja.renderer import REASONING_FIELDS
 
-Message = dict[str, Any]
+Message = dict[str, object]
 Form = Callable[[Message, str], Message]
 Fate = Literal["same", "rewritten", "repaired", "left", "unread"]
 
@@ -46,7 +46,7 @@ class Rewriter:
     now: RowCheck
     repaired: RowCheck | None = None
 
-    def rows(self, batches: Iterable[Batch]) -> Iterator[tuple[Any, Fate]]:
+    def rows(self, batches: Iterable[Batch]) -> Iterator[tuple[object, Fate]]:
         """Yield each row, rewritten where that helps, with what became of it. Templates run within limits."""
         for batch in batches:
             for part in in_parts(self.within, list(batch.rows), _untried):
@@ -62,11 +62,11 @@ class Rewriter:
         done = fates["rewritten"] + fates["repaired"]
         return Rewritten(fates.total(), done, fates["left"], fates["unread"], fates["repaired"])
 
-    def within(self, values: Iterable[Any]) -> list[tuple[Any, Fate]]:
+    def within(self, values: Iterable[object]) -> list[tuple[object, Fate]]:
         """Return each row with what became of it. Works inside of `limits.run_bounded` alone."""
         return [self._one(value) for value in values]
 
-    def _one(self, value: Any) -> tuple[Any, Fate]:
+    def _one(self, value: Any) -> tuple[object, Fate]:
         try:
             row = parsed(value) if isinstance(value, (bytes, str)) else value
             conversations = rows_of(row, dict(self.now.columns))
@@ -81,7 +81,7 @@ class Rewriter:
                     return changed, "rewritten" if check is self.now else "repaired"
         return row, "left"
 
-    def _forms(self, row: Mapping[str, Any], conversations: list[Row], own: Pairs) -> Iterator[dict[str, Any]]:
+    def _forms(self, row: Mapping[str, object], conversations: list[Row], own: Pairs) -> Iterator[dict[str, object]]:
         """Yield a row with its reasoning in each of the places where a template may print it."""
         columns = dict(self.now.columns)
         row = _joined(row, columns, [each.shown for each in conversations[0].troubles if each.kind == "column_unread"])
@@ -97,11 +97,11 @@ def _moves(verdict: Verdict) -> bool:
     return verdict.reasoning_lost > 0 or any(each.kind in OF_REASONING for each in verdict.troubles)
 
 
-def _untried(rows: list[Any], _: str) -> list[tuple[Any, Fate]]:
+def _untried(rows: list[object], _: str) -> list[tuple[object, Fate]]:
     return [(value, "left") for value in rows]
 
 
-def _line(row: Any) -> str:
+def _line(row: object) -> str:
     """Return a row as a line of JSON; one that can't be read as it came, where it came as one line of text."""
     if isinstance(row, (bytes, str)):
         text = (row.decode("utf-8", "replace") if isinstance(row, bytes) else row).strip()
@@ -109,7 +109,7 @@ def _line(row: Any) -> str:
     return json.dumps(row, ensure_ascii=False, default=str) if isinstance(row, Mapping) else ""
 
 
-def _joined(row: Mapping[str, Any], columns: Mapping[str, str], shown: list[str]) -> dict[str, Any]:
+def _joined(row: Mapping[str, Any], columns: Mapping[str, str], shown: list[str]) -> dict[str, object]:
     """Return a row with the reasoning of a column of its own put into the last turn, where that has none."""
     made = dict(row)
     names = [columns["messages"]] if "messages" in columns else MESSAGES
@@ -142,7 +142,7 @@ def _moved(message: Message, form: Form, tags: Pairs) -> Message:
     return form(rest, reasoning) if reasoning else message
 
 
-def _says_something(block: Mapping[str, Any]) -> bool:
+def _says_something(block: Mapping[str, object]) -> bool:
     return block.get("text") != "" and not names_reasoning(str(block.get("type")))
 
 
@@ -171,7 +171,7 @@ def _inline(pair: tuple[str, str], message: Message, reasoning: str) -> Message:
     return {**message, "content": f"{block}\n\n{content or ''}".rstrip()}
 
 
-def _right(check: RowCheck, changed: Mapping[str, Any], before: list[Verdict]) -> bool:
+def _right(check: RowCheck, changed: Mapping[str, object], before: list[Verdict]) -> bool:
     """Whether a changed row is rendered with all of its reasoning between the model's own tags, and its answers."""
     rows = rows_of(changed, dict(check.columns))
     for row, old in zip(rows, before, strict=True):

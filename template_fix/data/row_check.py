@@ -60,7 +60,7 @@ class RowCheck:
     media: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     exact: bool = False
 
-    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+    def __call__(self, batch: Mapping[str, object]) -> dict[str, list[object]]:
         """Return the columns of `losses.Verdict` for a batch of rows, given as columns of equal length.
 
         ``troubles`` are names of `kinds.KINDS`, with commas between. The columns may be lists or NumPy arrays. A row
@@ -73,17 +73,17 @@ class RowCheck:
         kinds = [",".join(dict.fromkeys(trouble.kind for trouble in each.troubles)) for each in verdicts]
         return {**{name: [getattr(each, name) for each in verdicts] for name in Verdict._fields}, "troubles": kinds}
 
-    def verdicts(self, rows: Sequence[Any]) -> list[Verdict]:
+    def verdicts(self, rows: Sequence[object]) -> list[Verdict]:
         """Return the verdict on each row: a mapping of columns, or its JSON text. Templates run within limits."""
         parts = in_parts(self._taught, rows, lambda part, why: ([Verdict(failure=why)] * len(part), b""))
         for _, learned in parts:
             self.learn(learned)
         return [each for part, _ in parts for each in part]
 
-    def _taught(self, rows: Iterable[Any]) -> tuple[list[Verdict], bytes]:
+    def _taught(self, rows: Iterable[object]) -> tuple[list[Verdict], bytes]:
         return self.within(rows), self.learned()
 
-    def within(self, rows: Iterable[Any]) -> list[Verdict]:
+    def within(self, rows: Iterable[object]) -> list[Verdict]:
         """Return the same inside of `limits.run_bounded`; raises LimitExceeded where a child process dies of a row."""
         shapes = None if self.exact else _shapes(self)
         if shapes:
@@ -159,7 +159,7 @@ def in_parts(
     return results
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """Return a value with lists in the place of NumPy's arrays, however deep they lie."""
     if hasattr(value, "tolist"):
         value = value.tolist()

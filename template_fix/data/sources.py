@@ -118,13 +118,13 @@ class _Table:
         start, stop, _ = part.indices(len(self))
         return _Table(self.table.slice(start, stop - start), self.features)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[object]:
         for start in range(0, len(self), _DECODED_AT_ONCE):
             with limit_memory(_MEGABYTES):
                 rows = self[start : start + _DECODED_AT_ONCE]._decoded()
             yield from rows
 
-    def _decoded(self) -> list[Any]:
+    def _decoded(self) -> list[object]:
         try:
             rows = self.table.to_pylist()
             return [self.features.decode_example(row) for row in rows] if self.features else rows
@@ -154,7 +154,7 @@ def _parquet(path: Path, wanted: frozenset[str]) -> Iterator[Batch]:
         yield Batch(str(path), [number + 1], [unreadable(_reason(error))])
 
 
-def _parquet_batches(path: Path, wanted: frozenset[str]) -> Iterator[tuple[Any, int]]:
+def _parquet_batches(path: Path, wanted: frozenset[str]) -> Iterator[tuple[object, int]]:
     """Yield record batches of the columns that are wanted, with the number of all rows; without any, all columns.
 
     How many rows a batch has goes by the size of all that the file's metadata tells of.
@@ -179,7 +179,7 @@ def _uncompressed(metadata: Any, columns: Sequence[str]) -> int:
     return sum(each.total_uncompressed_size for each in chunks if f"{each.path_in_schema}.".startswith(beginnings))
 
 
-def _each_sparing(values: Iterator[Any]) -> Iterator[Any]:
+def _each_sparing(values: Iterator[object]) -> Iterator[object]:
     """Yield what ``values`` does, each made with little memory."""
     while True:
         with limit_memory(_MEGABYTES):
@@ -198,7 +198,9 @@ def _on_hub(name: str, subset: str | None, split: str, wanted: frozenset[str]) -
     return partial(_streamed, name, wanted, name, name=subset, split=split)
 
 
-def _streamed(label: str, wanted: frozenset[str], path: str, *, split: str = "train", **given: Any) -> Iterator[Batch]:
+def _streamed(
+    label: str, wanted: frozenset[str], path: str, *, split: str = "train", **given: object
+) -> Iterator[Batch]:
     """Read a data set of the ``datasets`` library, of columns that aren't wanted only the names."""
     load_dataset = _library(label)
     number = 0
@@ -224,7 +226,7 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _chosen(table: Any, features: Any, wanted: frozenset[str]) -> tuple[Any, Any]:
+def _chosen(table: Any, features: Any, wanted: frozenset[str]) -> tuple[Any, object]:
     """Return the columns of a table that are wanted, and how they are decoded; without any, all as they are."""
     from datasets import Features
 
@@ -242,7 +244,7 @@ def _columns(names: Sequence[str], wanted: frozenset[str]) -> list[str]:
     return found if wanted.intersection(found).difference(BESIDE, ["prompt"]) else []
 
 
-def _closed(feature: Any) -> Any:
+def _closed(feature: Any) -> object:
     """Return a feature that opens no files: what a row calls its image may be any file, a pipe or an address."""
     if isinstance(feature, dict):
         return {name: _closed(each) for name, each in feature.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from template_fix.conversations.rows import Row, names_reasoning
 from template_fix.conversations.tags import pairs
@@ -83,7 +83,7 @@ def texts_of(fields: Iterable[Field], number: int, tags: Pairs) -> list[Text]:
     )
 
 
-def mapped(message: Message, change: Callable[[str, bool], str]) -> dict[str, Any]:
+def mapped(message: Message, change: Callable[[str, bool], str]) -> dict[str, object]:
     """Return a message with ``change`` made to each text of its reasoning (True) and of its content (False)."""
     changed = dict(message)
     for field, value in message.items():
@@ -94,7 +94,7 @@ def mapped(message: Message, change: Callable[[str, bool], str]) -> dict[str, An
     return changed
 
 
-def _within(value: Any, reasoning: bool, change: Callable[[str, bool], str]) -> Any:
+def _within(value: object, reasoning: bool, change: Callable[[str, bool], str]) -> object:
     """Return a field's value with ``change`` made to each text of reasoning in it, however deep it lies."""
     if isinstance(value, str):
         return change(value, True) if reasoning else value
@@ -108,7 +108,7 @@ def _within(value: Any, reasoning: bool, change: Callable[[str, bool], str]) -> 
     return [_within(each, reasoning, change) for each in value] if isinstance(value, list) else value
 
 
-def _content(value: object, change: Callable[[str, bool], str]) -> Any:
+def _content(value: object, change: Callable[[str, bool], str]) -> object:
     if isinstance(value, str):
         return change(value, False)
     if not isinstance(value, list):
@@ -116,7 +116,7 @@ def _content(value: object, change: Callable[[str, bool], str]) -> Any:
     return [_block(each, change) if isinstance(each, Mapping) else each for each in value]
 
 
-def _block(block: Mapping[str, Any], change: Callable[[str, bool], str]) -> dict[str, Any]:
+def _block(block: Mapping[str, object], change: Callable[[str, bool], str]) -> dict[str, object]:
     """Return a typed block of content with its text changed."""
     kind = str(block.get("type"))
     reasoning = names_reasoning(kind)

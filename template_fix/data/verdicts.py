@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from template_fix.bounds.limits import LimitExceeded
 from template_fix.conversations.rows import BrokenRow, Row, UnknownLayout, columns_of, rows_of
@@ -40,7 +40,7 @@ class _Patience:
 
     stopped: int = 0
 
-    def tried(self, work: Callable[..., Value], *given: Any) -> Value | _Stopped:
+    def tried(self, work: Callable[..., Value], *given: object) -> Value | _Stopped:
         """Return what ``work`` does, or why it was stopped."""
         if self.stopped >= PATIENCE:
             return _Stopped(NOT_TRIED)
@@ -52,7 +52,7 @@ class _Patience:
 
 
 def verdicts(
-    values: Iterable[Any],
+    values: Iterable[object],
     columns: Mapping[str, str],
     template_of: Callable[[Row], RowTemplate],
     shapes: Shapes[Verdict] | None = None,
@@ -80,7 +80,7 @@ def shapes_of(columns: Mapping[str, str], template_of: Callable[[Row], RowTempla
     return Shapes(partial(_of_one, columns, template_of), *columns_of(columns))
 
 
-def _of_one(columns: Mapping[str, str], template_of: Callable[[Row], RowTemplate], value: Any) -> Verdict:
+def _of_one(columns: Mapping[str, str], template_of: Callable[[Row], RowTemplate], value: object) -> Verdict:
     """Return the verdict on one row, which may have placeholders. Raises BrokenRow, LimitExceeded, …"""
 
     def of(row: Row) -> Verdict:
@@ -93,9 +93,9 @@ def _of_one(columns: Mapping[str, str], template_of: Callable[[Row], RowTemplate
     return reduce(Verdict.joined, map(of, rows_of(value, columns)))
 
 
-def _parts(values: Iterable[Any]) -> Iterator[list[Any]]:
+def _parts(values: Iterable[object]) -> Iterator[list[object]]:
     """Yield some values at a time, fewer where they are long texts: decoded, they take many times as much memory."""
-    part, size = list[Any](), 0
+    part, size = list[object](), 0
     for value in values:
         part.append(value)
         size += len(value) if isinstance(value, (bytes, str)) else 0

@@ -51,7 +51,7 @@ class RunConfig:
     data: tuple[RunData, ...] = ()
     trained: str = ""
     markers: bool = False
-    flags: tuple[tuple[str, Any], ...] = ()
+    flags: tuple[tuple[str, object], ...] = ()
     unread: tuple[str, ...] = ()
 
 
@@ -68,7 +68,7 @@ def read_config(file: str) -> RunConfig:
     )
 
 
-def _values(file: str) -> dict[str, Any]:
+def _values(file: str) -> dict[str, object]:
     import yaml
 
     try:
@@ -100,15 +100,15 @@ def _values(file: str) -> dict[str, Any]:
 class _Reader:
     """Takes keys out of a trainer's values, and notes those that aren't understood."""
 
-    def __init__(self, file: str, values: dict[str, Any]) -> None:
+    def __init__(self, file: str, values: dict[str, object]) -> None:
         self.file, self.values, self.taken = file, values, set[str]()
         self.unread: list[str] = []
 
-    def take(self, key: str, values: Mapping[str, Any] | None = None) -> Any:
+    def take(self, key: str, values: Mapping[str, object] | None = None) -> object:
         self.taken.add(key)
         return (self.values if values is None else values).get(key)
 
-    def text(self, key: str, values: Mapping[str, Any] | None = None) -> str | None:
+    def text(self, key: str, values: Mapping[str, object] | None = None) -> str | None:
         """Return the text of a key, None where it has none; note one that has something else."""
         value = self.take(key, values)
         if value is None or isinstance(value, str):
@@ -119,7 +119,7 @@ class _Reader:
     def note(self, key: str, why: str = "") -> None:
         self.unread.append(f"{cut(key, 100)} {why}".rstrip())
 
-    def name_rest(self, values: Mapping[str, Any], taken: set[str], prefix: str = "") -> None:
+    def name_rest(self, values: Mapping[str, object], taken: set[str], prefix: str = "") -> None:
         """Note the keys that may have a say in the text and weren't taken."""
         for key, value in values.items():
             if key not in taken and value not in (None, "", False, [], {}) and self.tells(key, prefix):
@@ -128,11 +128,11 @@ class _Reader:
     def tells(self, key: str, prefix: str) -> bool:
         return bool(prefix or _TELLING.search(key)) and not _ELSEWHERE.search(key)
 
-    def flags(self) -> tuple[tuple[str, Any], ...]:
+    def flags(self) -> tuple[tuple[str, object], ...]:
         given = self.take("chat_template_kwargs")
         return tuple((str(key), value) for key, value in given.items()) if isinstance(given, dict) else ()
 
-    def sets(self, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    def sets(self, key: str) -> Iterator[tuple[str, dict[str, object]]]:
         """Yield the data sets in the list of a key, each with what it is called."""
         listed = self.take(key)
         for number, each in enumerate(listed if isinstance(listed, list) else []):
@@ -141,7 +141,7 @@ class _Reader:
             else:
                 self.note(f"{key}[{number}]", "is no data set with keys")
 
-    def source(self, prefix: str, values: Mapping[str, Any], subset: str | None, split: str | None) -> Source | None:
+    def source(self, prefix: str, values: Mapping[str, object], subset: str | None, split: str | None) -> Source | None:
         """Return the rows of a data set: of its files, where it names some, or by its path."""
         path, files = values.get("path"), values.get("data_files")
         named = [files] if isinstance(files, str) else files if isinstance(files, list) else []
@@ -190,7 +190,7 @@ class _Axolotl(_Reader):
             self.file, "Axolotl", model, revision, template, data, trained, False, flags, tuple(self.unread)
         )
 
-    def _template(self, values: Mapping[str, Any], prefix: str) -> str | None:
+    def _template(self, values: Mapping[str, object], prefix: str) -> str | None:
         """Return the template that replaces the model's own, None where none does."""
         chosen, own = self.text("chat_template", values), self.text("chat_template_jinja", values)
         if chosen == "jinja" or (own and not chosen):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from template_fix.data.shapes.placeholders import new_recording
 from template_fix.data.shapes.recording import Placeholder, Recording, Unmodelled, holds_placeholder, value_of
 
 T = TypeVar("T")
 V = TypeVar("V")
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 _MOST_VALUES = 64
 # The recording under way. Where there is none, nothing is asked but that: these functions are called all the time.
@@ -33,7 +33,7 @@ def is_recording() -> bool:
     return bool(_runs)
 
 
-def is_fixed(value: Any) -> bool:
+def is_fixed(value: object) -> bool:
     """Whether a recording is under way in which a value is the same for all rows."""
     return bool(_runs) and not holds_placeholder(value)
 
@@ -63,7 +63,7 @@ def join(between: str, texts: Iterable[str]) -> str:
     parts = list(texts)
     if not _runs or not holds_placeholder(parts):
         return between.join(parts)
-    merged: list[Any] = []
+    merged: list[object] = []
     for each in parts:
         if not isinstance(each, str):
             raise Unmodelled("something joined that is no text")
@@ -106,7 +106,7 @@ def recorded(function: F) -> F:
     """
 
     @wraps(function)
-    def call(*arguments: Any) -> Any:
+    def call(*arguments: object) -> object:
         if not _runs or not holds_placeholder(arguments):
             return function(*arguments)
         form = f"{{}}({', '.join(['{}'] * len(arguments))})"

@@ -46,48 +46,48 @@ class _Integer(Placeholder):
 
     __class__ = _passes_for(int)
 
-    def _computed(self, sign: str, other: Any, value: Callable[[Any, Any], Any], swapped: bool = False) -> Any:
+    def _computed(self, sign: str, other: Any, value: Callable[[object, Any], Any], swapped: bool = False) -> object:
         if type(other) not in (int, _Integer):
             raise Unmodelled("arithmetic with something else")
         one, two = (other, self) if swapped else (self, other)
         return self.run.step(f"({{}} {sign} {{}})", one, two, value=lambda: value(value_of(one), value_of(two)))
 
-    def __add__(self, other: Any) -> Any:
+    def __add__(self, other: object) -> object:
         return self._computed("+", other, lambda one, two: one + two)
 
-    def __radd__(self, other: Any) -> Any:
+    def __radd__(self, other: object) -> object:
         if type(other) is int and not other:
             return self
         return self._computed("+", other, lambda one, two: one + two, swapped=True)
 
-    def __sub__(self, other: Any) -> Any:
+    def __sub__(self, other: object) -> object:
         return self._computed("-", other, lambda one, two: one - two)
 
-    def __rsub__(self, other: Any) -> Any:
+    def __rsub__(self, other: object) -> object:
         return self._computed("-", other, lambda one, two: one - two, swapped=True)
 
-    def __mul__(self, other: Any) -> Any:
+    def __mul__(self, other: object) -> object:
         return self._computed("*", other, lambda one, two: one * two)
 
     __rmul__ = __mul__
 
-    def __lt__(self, other: Any) -> Any:
+    def __lt__(self, other: object) -> object:
         return self._computed("<", other, lambda one, two: one < two)
 
-    def __le__(self, other: Any) -> Any:
+    def __le__(self, other: object) -> object:
         return self._computed("<=", other, lambda one, two: one <= two)
 
-    def __gt__(self, other: Any) -> Any:
+    def __gt__(self, other: object) -> object:
         return self._computed(">", other, lambda one, two: one > two)
 
-    def __ge__(self, other: Any) -> Any:
+    def __ge__(self, other: object) -> object:
         return self._computed(">=", other, lambda one, two: one >= two)
 
 
 class _Sequence(Placeholder):
     """What has letters or pieces at its places."""
 
-    def _item(self, key: Any) -> Any:
+    def _item(self, key: object) -> object:
         """Return what is at a place: other rows have to have something there, too."""
         if type(key) is not int or not -len(self.value) <= key < len(self.value):
             raise Unmodelled("a place that isn't known, or where nothing is")
@@ -107,20 +107,20 @@ class _Pieces(_Sequence):
     def __bool__(self) -> bool:
         return len(self) > 0
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[object]:
         return iter([self._item(at) for at in range(len(self))])
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: object) -> object:
         if type(key) is slice and all(each is None or type(each) is int for each in (key.start, key.stop, key.step)):
             return list(self)[key]
         return self._item(key)
 
 
-def _method(name: str, *, splits: bool = False) -> Callable[..., Any]:
+def _method(name: str, *, splits: bool = False) -> Callable[..., object]:
     """Return a method of texts that never fails, or fails for an empty separator alone."""
     plain = getattr(str, name)
 
-    def method(self: _Text, *operands: Any) -> Any:
+    def method(self: _Text, *operands: object) -> object:
         if not all(map(_is_constant if splits else _is_operand, operands)) or (splits and "" in operands):
             raise Unmodelled(f"an operand of {name}")
         form = f"{{}}.{name}({', '.join(['{}'] * len(operands))})"
@@ -137,15 +137,15 @@ def _method(name: str, *, splits: bool = False) -> Callable[..., Any]:
     return method
 
 
-class _Split(list[Any]):
+class _Split(list[object]):
     """The pieces of a text, which are no list of known length."""
 
 
-def _is_constant(value: Any) -> bool:
+def _is_constant(value: object) -> bool:
     return value is None or type(value) in (str, int, bool)
 
 
-def _is_operand(value: Any) -> bool:
+def _is_operand(value: object) -> bool:
     """Whether a value may be an operand of a text's methods: a text, an integer or nothing, or texts to look for."""
     if type(value) is tuple:
         return all(type(each) is str for each in value)
@@ -168,30 +168,30 @@ class _Text(_Sequence):
         locals()[_name] = _method(_name, splits=True)
     del _name
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[object]:
         raise Unmodelled("its letters")
         yield  # that a text can be iterated is asked by templates, and true
 
-    def __add__(self, other: Any) -> Any:
+    def __add__(self, other: object) -> object:
         return self._added(self, other)
 
-    def __radd__(self, other: Any) -> Any:
+    def __radd__(self, other: object) -> object:
         return self._added(other, self)
 
-    def _added(self, one: Any, two: Any) -> Any:
+    def _added(self, one: object, two: object) -> object:
         if not {type(one), type(two)} <= {str, _Text}:
             raise Unmodelled("a text and something else")
         made = self.run.step("({} + {})", one, two, value=lambda: value_of(one) + value_of(two))
         return self.run.note_holds(made, one, two)
 
-    def __contains__(self, other: Any) -> bool:
+    def __contains__(self, other: object) -> bool:
         if type(other) not in (str, _Text):
             raise Unmodelled("something in a text that is none")
         if self.run.always_holds(self, other):
             return True
         return cast(bool, self.run.step("({} in {})", other, self, value=lambda: value_of(other) in self.value))
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: object) -> object:
         if type(key) is not slice:
             return self._item(key)
         ends = [each for each in (key.start, key.stop) if each is not None]
@@ -203,7 +203,7 @@ class _Text(_Sequence):
         return self.run.note_part(made, self)
 
 
-_KINDS: dict[Any, type[Placeholder]] = {
+_KINDS: dict[object, type[Placeholder]] = {
     str: _Text,
     int: _Integer,
     dict: _Object,

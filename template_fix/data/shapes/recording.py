@@ -18,7 +18,7 @@ class Unmodelled(BaseException):
     """An operation on a placeholder that no program has. Not an Exception: nothing on the way shall handle it."""
 
 
-def refused(*_: Any, **__: Any) -> NoReturn:
+def refused(*_: object, **__: object) -> NoReturn:
     """Refuse an operation, whatever it is given."""
     raise Unmodelled("an operation that isn't modelled")
 
@@ -58,7 +58,7 @@ class Placeholder:
     def __ne__(self, other: object) -> bool:
         return self._compared("!=", other)
 
-    def _compared(self, sign: str, other: Any) -> bool:
+    def _compared(self, sign: str, other: object) -> bool:
         if other is self:  # a number that isn't equal to itself is never one
             return sign == "=="
         if not (isinstance(other, Placeholder) or type(other) in (str, int, float, bool)):
@@ -69,7 +69,7 @@ class Placeholder:
         return cast(bool, self.run.step(f"({{}} {sign} {{}})", self, other, value=lambda: same is (sign == "==")))
 
 
-def value_of(value: Any) -> Any:
+def value_of(value: object) -> Any:
     """Return a value of this row, in the place of all placeholders in it."""
     if isinstance(value, Placeholder):
         return value.value
@@ -89,7 +89,7 @@ def holds_placeholder(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and any(map(holds_placeholder, value))
 
 
-def _remade(kind: type, items: list[Any]) -> Any:
+def _remade(kind: type, items: list[object]) -> object:
     return items if kind is list else tuple(items) if kind is tuple else kind(*items)
 
 
@@ -110,7 +110,7 @@ class Program:
     An exception tells the same. It can be sent to another process.
     """
 
-    def __init__(self, source: str, constants: Mapping[str, Any]) -> None:
+    def __init__(self, source: str, constants: Mapping[str, object]) -> None:
         self.source, self.constants = source, constants
         # Of functions that note what they are given where a run is recorded, the plain ones; of long texts, one each.
         space = {name: getattr(value, "__wrapped__", value) for name, value in constants.items()}
@@ -118,22 +118,22 @@ class Program:
         exec(source, space)
         self.run = cast("Callable[[list[Any]], Any]", space["run"])
 
-    def __call__(self, leaves: list[Any]) -> Any:
+    def __call__(self, leaves: list[object]) -> object:
         return self.run(leaves)
 
-    def __reduce__(self) -> tuple[type[Program], tuple[str, Mapping[str, Any]]]:
+    def __reduce__(self) -> tuple[type[Program], tuple[str, Mapping[str, object]]]:
         return Program, (self.source, self.constants)
 
 
 class Recording:
     """One run, and its program. ``kinds`` are the placeholders of all kinds of values."""
 
-    def __init__(self, kinds: Mapping[Any, type[Placeholder]]) -> None:
+    def __init__(self, kinds: Mapping[object, type[Placeholder]]) -> None:
         self._kinds = kinds
         self._steps: list[_Step] = []
-        self._constants: dict[str, Any] = {}
+        self._constants: dict[str, object] = {}
         self._names: dict[int, str] = {}
-        self._known: dict[str, Any] = {}
+        self._known: dict[str, object] = {}
         self._leaves = self._items = 0
         # The texts that a text holds, and those that hold it, by names: what is known of every row.
         self._inside: dict[str, set[str]] = {}
@@ -147,13 +147,13 @@ class Recording:
         """How many steps there are so far."""
         return len(self._steps)
 
-    def leaf(self, value: str | int | float | dict[str, Any]) -> Placeholder:
+    def leaf(self, value: str | int | float | dict[str, object]) -> Placeholder:
         """Return the placeholder of a row's own text, number or object. They are numbered in the order of asking."""
         self._leaves += 1
         kind = str if type(value) is str else dict if type(value) is dict else "number"
         return self._kinds[kind](self, f"t{self._leaves - 1}", value)
 
-    def program(self, result: Any) -> Program:
+    def program(self, result: object) -> Program:
         """Return the program that gives the result for the leaves of another row.
 
         What no condition and no result needs is left out, as no operation fails.
@@ -168,7 +168,7 @@ class Recording:
         lines.append(f" [{', '.join(f't{number}' for number in range(self._leaves))}] = leaves")
         return Program("\n".join(["def run(leaves):", *reversed(lines)]), self._constants)
 
-    def note_holds(self, made: Any, *parts: Any) -> Any:
+    def note_holds(self, made: object, *parts: object) -> object:
         """Note that a text holds others, since it is made of them, and return it."""
         if isinstance(made, Placeholder):
             inside = self._inside.setdefault(made.name, {made.name})
@@ -177,7 +177,7 @@ class Recording:
                     inside |= self._inside.get(each.name, {each.name})
         return made
 
-    def note_part(self, made: Any, whole: Placeholder, *, stripped: bool = False, bare: bool = False) -> Any:
+    def note_part(self, made: object, whole: Placeholder, *, stripped: bool = False, bare: bool = False) -> object:
         """Note that a text is a part of another, and return it.
 
         It may have lost nothing but white space at its ends (``stripped``), and all of that (``bare``).
@@ -190,7 +190,7 @@ class Recording:
                 self._bare.add(made.name)
         return made
 
-    def always_holds(self, whole: Placeholder, part: Any) -> bool:
+    def always_holds(self, whole: Placeholder, part: object) -> bool:
         """Whether a text holds another in each row, by what was noted."""
         name = part.name if isinstance(part, Placeholder) else None
         inside = self._inside.get(whole.name, {whole.name})
@@ -199,7 +199,7 @@ class Recording:
             name = self._around.get(name)
         return name is not None
 
-    def step(self, form: str, *operands: Any, value: Callable[[], Any]) -> Any:
+    def step(self, form: str, *operands: object, value: Callable[[], object]) -> object:
         """Note an operation, which is its ``form`` with the operands put in, and return what it gives.
 
         ``value`` computes that for this row. An operation must never fail, whatever the row: where this one does,
@@ -215,7 +215,7 @@ class Recording:
             self._known[says] = self._noted(says, found, tuple(uses))
         return self._known[says]
 
-    def _noted(self, says: str, value: Any, uses: tuple[str, ...]) -> Any:
+    def _noted(self, says: str, value: object, uses: tuple[str, ...]) -> object:
         kind = type(value)
         if kind is bool:
             self._add("", f"if not {says}: return None" if value else f"if {says}: return None", uses)
@@ -235,7 +235,7 @@ class Recording:
         self._add(name, f"{name} = {says}", uses)
         return self._kinds[kind](self, name, value)
 
-    def _unpacked(self, value: Any, depth: int) -> tuple[str, Callable[[], Any]]:
+    def _unpacked(self, value: object, depth: int) -> tuple[str, Callable[[], object]]:
         """Return the names that a value is unpacked to, and what notes its items once that is done."""
         if type(value) in self._kinds or not isinstance(value, (list, tuple)):
             self._items += 1
@@ -274,7 +274,7 @@ class Recording:
             return repr(value)
         return self._constant(value)
 
-    def _constant(self, value: Any) -> str:
+    def _constant(self, value: object) -> str:
         if id(value) not in self._names:
             self._names[id(value)] = name = f"c{len(self._constants)}"
             self._constants[name] = value

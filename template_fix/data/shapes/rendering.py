@@ -25,14 +25,14 @@ _TESTS = (
 )
 
 
-def _refused(*_: Any, **__: Any) -> NoReturn:
+def _refused(*_: object, **__: object) -> NoReturn:
     raise Unmodelled("what isn't the same each time")
 
 
-def _listed(function: Any) -> Callable[..., Any]:
+def _listed(function: Any) -> Callable[..., object]:
     """Return a filter or test that refuses placeholders; lists that hold some ask of them what they must."""
 
-    def call(*given: Any, **named: Any) -> Any:
+    def call(*given: object, **named: object) -> object:
         if any(isinstance(each, Placeholder) for each in (*given, *named.values())):
             raise Unmodelled("a filter or test that isn't modelled")
         return function(*given, **named)
@@ -43,7 +43,7 @@ def _listed(function: Any) -> Callable[..., Any]:
 
 
 @recorded
-def _json(value: Any, *settings: Any) -> str:
+def _json(value: object, *settings: object) -> str:
     ensure_ascii, indent, separators, sort_keys = settings
     return _encoder(ensure_ascii, indent, separators, sort_keys).encode(value)
 
@@ -56,7 +56,7 @@ def _encoder(
 
 
 def _tojson(
-    x: Any,
+    x: object,
     ensure_ascii: bool = False,
     indent: int | None = None,
     separators: tuple[str, str] | None = None,
@@ -66,31 +66,31 @@ def _tojson(
 
 
 @pass_eval_context
-def _replaced(_: Any, text: Any, old: Any, new: Any, count: Any = None) -> Any:
+def _replaced(_: object, text: object, old: object, new: object, count: object = None) -> object:
     return _printed(text).replace(_printed(old), _printed(new), -1 if count is None else count)
 
 
-def _length(value: Any) -> Any:
+def _length(value: Any) -> object:
     return length(value) if isinstance(value, str) else len(value)
 
 
 @pass_eval_context
-def _join(_: Any, value: Any, between: Any = "", attribute: Any = None) -> Any:
+def _join(_: object, value: Any, between: Any = "", attribute: object = None) -> object:
     if attribute is not None or not isinstance(between, str):
         raise Unmodelled("a join of attributes")
     return join(between, [_printed(each) for each in value])
 
 
-def _is_sequence(value: Any) -> bool:
+def _is_sequence(value: object) -> bool:
     return isinstance(value, (str, list, dict)) if isinstance(value, Placeholder) else test_sequence(value)
 
 
 @recorded
-def _number_as_text(value: Any) -> str:
+def _number_as_text(value: object) -> str:
     return str(value)
 
 
-def _printed(value: Any) -> Any:
+def _printed(value: object) -> Any:
     """Return what is printed of a value: ``str`` of it."""
     if not isinstance(value, Placeholder):
         if isinstance(value, (list, tuple, dict)) and holds_placeholder(value):
@@ -103,7 +103,7 @@ def _concat(parts: Iterable[Any]) -> Any:
     return join("", parts)
 
 
-def _str_join(parts: Iterable[Any]) -> Any:
+def _str_join(parts: Iterable[object]) -> object:
     return join("", [_printed(each) for each in parts])
 
 
@@ -112,7 +112,7 @@ class _RecordingSandbox(Sandbox):
 
     concat = staticmethod(_concat)
 
-    def getattr(self, obj: Any, attribute: str) -> Any:
+    def getattr(self, obj: object, attribute: str) -> object:
         if not isinstance(obj, Placeholder):
             return super().getattr(obj, attribute)
         if isinstance(obj, dict):
@@ -123,7 +123,7 @@ class _RecordingSandbox(Sandbox):
             raise Unmodelled("what no template may ask")
         return getattr(obj, attribute)
 
-    def getitem(self, obj: Any, argument: Any) -> Any:
+    def getitem(self, obj: object, argument: object) -> object:
         if isinstance(argument, Placeholder):
             raise Unmodelled("a key that isn't known")
         if not isinstance(obj, Placeholder):
@@ -154,8 +154,8 @@ class RecordingRenderer:
         messages: Sequence[Message],
         tools: Sequence[Tool] | None = None,
         add_generation_prompt: bool = False,
-        **flags: Any,
-    ) -> Any:
+        **flags: object,
+    ) -> object:
         """Return what the template prints. Raises Unmodelled where it fails: nobody knows whose fault that is."""
         printed = self._renderer.parts(messages, tools, add_generation_prompt, flags, [])
         if isinstance(printed, Failure):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from json import JSONDecoder
-from typing import Any
 
 from template_fix.conversations.rows import parsed
 
@@ -23,10 +22,10 @@ class RowParser:
 
     def __init__(self, columns: Collection[str]) -> None:
         self._columns = columns
-        self._known: dict[str, list[tuple[str, Any]]] = {}
+        self._known: dict[str, list[tuple[str, object]]] = {}
         self._patience = _PATIENCE
 
-    def parse(self, text: bytes | str) -> Any:
+    def parse(self, text: bytes | str) -> object:
         """Return the value of a row. Raises BrokenRow."""
         if self._known and self._patience:
             try:
@@ -40,9 +39,9 @@ class RowParser:
             self._known = {name: [] for name in self._columns if isinstance(row.get(name), (list, dict))}
         return row
 
-    def _members(self, text: str) -> dict[str, Any] | None:
+    def _members(self, text: str) -> dict[str, object] | None:
         """Return a row's members, None where it is no object with some, or has names with escapes."""
-        row: dict[str, Any] = {}
+        row: dict[str, object] = {}
         more = _START.match(text)
         while more and (key := _KEY.match(text, more.end())):
             name, at = key.group(1), key.end()
@@ -53,7 +52,7 @@ class RowParser:
                 return row
         return None
 
-    def _value(self, name: str, text: str, at: int) -> tuple[Any, int]:
+    def _value(self, name: str, text: str, at: int) -> tuple[object, int]:
         """Return a value and where it ends: a list or object that begins like a whole one is that one."""
         known = self._known[name]
         for raw, value in known:

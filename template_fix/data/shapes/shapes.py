@@ -63,11 +63,11 @@ class Shapes(Generic[Answer]):
     shapes in common, lists of objects in ``whole`` may differ: there are data in which each row has other tools.
     """
 
-    def __init__(self, work: Callable[[Any], Answer], read: Collection[str], whole: Collection[str] = ()) -> None:
+    def __init__(self, work: Callable[[object], Answer], read: Collection[str], whole: Collection[str] = ()) -> None:
         self._work, self._read, self._whole = work, frozenset(read), frozenset(whole)
-        self._known: dict[Any, _Shape] = {}
+        self._known: dict[object, _Shape] = {}
         # Values of whole columns, as many rows may have the same one, by their identity.
-        self._dumped: dict[int, tuple[Any, bytes]] = {}
+        self._dumped: dict[int, tuple[object, bytes]] = {}
         self._forget(objects=False)
         self.start()
 
@@ -120,7 +120,7 @@ class Shapes(Generic[Answer]):
             self._forget(objects=True)
             self.start()
         self._tried += 1
-        leaves: list[Any] = []
+        leaves: list[object] = []
         try:
             key = self._key(row, leaves)
             shape = self._known.get(key)
@@ -145,7 +145,7 @@ class Shapes(Generic[Answer]):
             shape.close()
         return None
 
-    def _meet(self, row: Mapping[Any, Any], key: Any) -> None:
+    def _meet(self, row: Mapping[object, object], key: object) -> None:
         self._met += 1
         if len(self._known) < _MOST_SHAPES and _is_json(row) and len(repr(key)) <= _LONGEST_KEY:
             self._known[key] = _Shape()
@@ -168,11 +168,11 @@ class Shapes(Generic[Answer]):
         shape.programs.insert(0, program)
         return told
 
-    def _key(self, row: Any, leaves: list[Any]) -> Any:
+    def _key(self, row: object, leaves: list[object]) -> object:
         """Return what is equal for rows of one shape, and put the texts and numbers into which they differ in order."""
         if type(row) is not dict:
             raise _Unshaped
-        parts: list[Any] = []
+        parts: list[object] = []
         for name, value in row.items():
             if type(value) is str and name not in self._whole:
                 parts += (name, str)
@@ -197,9 +197,9 @@ class Shapes(Generic[Answer]):
             self._dumped[id(value)] = value, marshal.dumps(value, 2)
         return self._dumped[id(value)][1]
 
-    def _built(self, row: dict[str, Any], leaf: Callable[[Any], Any]) -> dict[str, Any]:
+    def _built(self, row: dict[str, Any], leaf: Callable[[Any], object]) -> dict[str, object]:
         """Return a row with placeholders for what `_key` calls leaves, in the same order."""
-        made: dict[str, Any] = {}
+        made: dict[str, object] = {}
         for name, value in row.items():
             if type(value) is str and name not in self._whole:
                 made[name] = leaf(value)
@@ -210,11 +210,11 @@ class Shapes(Generic[Answer]):
         return made
 
 
-def _are_objects(value: Any) -> bool:
+def _are_objects(value: object) -> bool:
     return type(value) is list and all(type(each) is dict for each in value)
 
 
-def _told(shape: _Shape, program: Callable[[list[Any]], Any], leaves: list[Any]) -> Any:
+def _told(shape: _Shape, program: Callable[[list[object]], object], leaves: list[object]) -> Any:
     """Return what a program tells of a row, None where it doesn't."""
     try:
         with _STEP:
@@ -226,7 +226,7 @@ def _told(shape: _Shape, program: Callable[[list[Any]], Any], leaves: list[Any])
     return None
 
 
-def _part(value: Any, leaves: list[Any], depth: int) -> Any:
+def _part(value: Any, leaves: list[object], depth: int) -> object:
     """Return the shape of a part of a row; it adds to the leaves what `_with_leaves` replaces, in the same order."""
     kind = type(value)
     if kind is str:
@@ -235,7 +235,7 @@ def _part(value: Any, leaves: list[Any], depth: int) -> Any:
     if depth > _DEEPEST:
         raise _Unshaped
     if kind is dict:
-        parts: list[Any] = [tuple(value)]
+        parts: list[object] = [tuple(value)]
         for key, each in value.items():
             if type(each) is not str:
                 parts.append(_part(each, leaves, depth + 1))
@@ -255,7 +255,7 @@ def _part(value: Any, leaves: list[Any], depth: int) -> Any:
     return kind
 
 
-def _with_leaves(value: Any, leaf: Callable[[Any], Any]) -> Any:
+def _with_leaves(value: Any, leaf: Callable[[Any], object]) -> object:
     kind = type(value)
     if kind is dict:
         return {
@@ -269,7 +269,7 @@ def _with_leaves(value: Any, leaf: Callable[[Any], Any]) -> Any:
     return value if value is None or kind is bool else leaf(value)
 
 
-def _is_json(value: Any) -> bool:
+def _is_json(value: object) -> bool:
     """Whether all keys are texts: others may be equal and yet differ."""
     if type(value) is dict:
         return all(type(key) is str and _is_json(each) for key, each in value.items())

@@ -27,7 +27,7 @@ class Call(NamedTuple):
     """One tool call of a message: its place among the calls, all of it, and its name and arguments."""
 
     at: int
-    whole: Mapping[str, Any]
+    whole: Mapping[str, object]
     function: Mapping[str, Any]
 
     def changed(self, **values: Any) -> Message:
@@ -202,7 +202,7 @@ def _null_keys(value: Any, path: str, meant: frozenset[str]) -> Iterator[str]:
             yield from _null_keys(each, f"{path}[{at}]", meant)
 
 
-def filled(value: Any, meant: frozenset[str] = frozenset()) -> Any:
+def filled(value: object, meant: frozenset[str] = frozenset()) -> object:
     """Return a value without the keys that have none, but for those where that may be meant."""
     if isinstance(value, Mapping):
         kept = ((key, each) for key, each in value.items() if each is not None or key in _NO_NULL or key in meant)

@@ -65,7 +65,7 @@ def _in_each_message(guess: _MessageGuess) -> _Guess:
     return in_all
 
 
-def _arguments(change: Callable[[Any], Any], says: str) -> _Guess:
+def _arguments(change: Callable[[object], object], says: str) -> _Guess:
     """Return the guess that arguments of calls have to be others; ``change`` gives None for those that are right."""
 
     @_in_each_message
@@ -78,7 +78,7 @@ def _arguments(change: Callable[[Any], Any], says: str) -> _Guess:
     return guess
 
 
-def _object(arguments: Any) -> Any:
+def _object(arguments: object) -> object:
     try:
         value = parsed(arguments) if isinstance(arguments, str) else None
     except BrokenRow:
@@ -86,7 +86,7 @@ def _object(arguments: Any) -> Any:
     return value if isinstance(value, Mapping) else None
 
 
-def _text(arguments: Any) -> Any:
+def _text(arguments: object) -> object:
     return json.dumps(arguments) if isinstance(arguments, Mapping) else None
 
 

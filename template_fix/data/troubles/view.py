@@ -29,7 +29,7 @@ class RowTemplate:
     def __init__(
         self,
         source: str,
-        variables: Sequence[tuple[str, Any]] = (),
+        variables: Sequence[tuple[str, object]] = (),
         tags: Pairs = (),
         own: Pairs = (),
         release: int = 5,
