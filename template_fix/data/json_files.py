@@ -83,6 +83,7 @@ def lines(path: Path) -> Iterator[Batch]:
 
 
 def _placed(path: Path) -> Iterator[Batch]:
+    place = path.absolute()  # a process that was started earlier may stand in another folder
     with _opened(path) as file:
         size = path.stat().st_size or 1
         number, numbers, starts, ends = 0, list[int](), list[int](), list[int]()
@@ -98,11 +99,11 @@ def _placed(path: Path) -> Iterator[Batch]:
                 starts.append(start)
                 ends.append(end)
                 if len(numbers) == _LINES or end - starts[0] >= _BATCH_BYTES:
-                    yield Batch(str(path), numbers, _Lines(path, starts, ends), end / size)
+                    yield Batch(str(path), numbers, _Lines(place, starts, ends), end / size)
                     numbers, starts, ends = [], [], []
         except (OSError, _TooLongError) as error:
             why = str(error)
-        yield Batch(str(path), numbers, _Lines(path, starts, ends), 1.0)
+        yield Batch(str(path), numbers, _Lines(place, starts, ends), 1.0)
         if why:
             yield Batch(str(path), [number + 1], [unreadable(why)], 1.0)
 

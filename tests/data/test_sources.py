@@ -195,6 +195,18 @@ def test_lines_are_the_same_in_whatever_parts_a_file_is_looked_through(
     assert [list(batch[:1].rows) for batch in plain] == [list(batch.rows)[:1] for batch in plain]
 
 
+def test_rows_are_read_in_whatever_folder_the_process_that_reads_them_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.jsonl").write_text(lines(ROWS), encoding="utf-8")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    batches = [*Source(("a.jsonl",)).batches()]
+    monkeypatch.chdir("elsewhere")
+    rows = [row for batch in batches for row in batch.rows]
+    assert len(rows) == len(ROWS) and not any(isinstance(row, BrokenRow) for row in rows)
+
+
 def test_rows_of_a_file_that_is_gone_before_they_are_read_are_broken(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(lines(ROWS), encoding="utf-8")
     batches = [*Source((str(tmp_path / "a.jsonl"),)).batches()]
