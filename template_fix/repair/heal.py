@@ -209,9 +209,9 @@ def _final(
 
 def _spreads_empty_block(before: Examination, after: Examination) -> bool:
     """Whether blocks that stood in front of some answer without reasoning come to stand in front of others."""
-    plain = [probe for probe in before.probes.values() if probe.form == "plain"]
-    # A tag that ends other things too, such as <|end|>, tells of no block.
+    # A tag that ends other things too, such as <|end|>, tells of no block, nor does one that a text mentions.
     mark = before.tags.close if before.tags.paired else before.tags.open
+    plain = [probe for probe in before.probes.values() if probe.form == "plain" and mark not in repr(probe.messages)]
     return any(0 < str(before.text(probe)).count(mark) < str(after.text(probe)).count(mark) for probe in plain)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from shelf import patched, repaired, study
+from shelf import chat, patched, repaired, study
 
 from template_fix.repair.search import count_wrong
 
@@ -427,6 +427,12 @@ def test_a_family_of_its_own_is_repaired_whole(text: str) -> None:
 
 def test_where_a_block_ends_as_everything_else_no_empty_one_is_told_of() -> None:
     result = patched(FAMILIES["channels in doubled brackets, whose prompt stops inside of one"])
+    assert [repair for repair in result.kept if "empty block" in repair.why] == []
+
+
+def test_a_closing_tag_that_an_answer_mentions_is_told_of_as_no_empty_block() -> None:
+    result = patched(chat("</think>{{ content.split('</think>')[-1] }}"))
+    assert "split-last" in " ".join(repair.source for repair in result.kept)
     assert [repair for repair in result.kept if "empty block" in repair.why] == []
 
 
