@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
-import re
 import secrets
 import sys
 from collections.abc import Iterable, Iterator
@@ -24,9 +23,7 @@ from template_fix.disk.signature import cache_path, is_signed, sign
 
 MOST_ENTRIES, LARGEST = 512, 4 * 2**20
 _SIGNATURE = 64
-_METADATA = re.compile(
-    r"(?:jinja2|markupsafe|tokenizers|transformers)-[^-]+(?:-[^-]+)?\.(?:dist|egg)-info", re.IGNORECASE
-)
+_METADATA = (".dist-info", ".egg-info")
 
 
 def entry_name(*known: object) -> str:
@@ -59,14 +56,15 @@ def _stats(folder: str) -> Iterator[tuple[str, int, int]]:
 
 
 def _installed() -> list[str]:
-    """Return the names, with their versions, of the packages that have a say in what is found out.
+    """Return the names, with their versions, of all installed packages.
 
-    So the folders of their metadata are called; to ask ``importlib.metadata`` takes longer than all else here.
+    Loading a tokenizer may import any of them, and whether another engine is there counts, too. The names are those of
+    the folders of their metadata; to ask ``importlib.metadata`` takes longer than all else here.
     """
     found = []
     for folder in filter(None, sys.path):
         with suppress(OSError):
-            found += sorted(name for name in os.listdir(folder) if _METADATA.match(name))
+            found += sorted(name for name in os.listdir(folder) if name.endswith(_METADATA))
     if found:
         return found
     from importlib.metadata import version

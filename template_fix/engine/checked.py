@@ -15,7 +15,7 @@ def check(checkpoint: Checkpoint, options: Options | None = None) -> Report:
     Raises CheckpointError where a file isn't what it should be.
     """
     options = options or Options()
-    # Another engine may be installed next time.
+    # Whoever asks for other engines has them tried.
     name = _entry_name(checkpoint, options) if options.cache and not options.engines else None
     known = recall(name) if name else None
     if isinstance(known, Report):

@@ -101,3 +101,12 @@ def test_the_entries_that_were_used_least_recently_go(folder: Path, monkeypatch:
 def test_another_program_has_other_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "_program_versions", lambda: "another release")
     assert entry_name("a study") != NAME
+
+
+@pytest.mark.parametrize("name", ["minijinja-2.12.0.dist-info", "sentencepiece-0.2.1.dist-info"])
+def test_with_another_package_there_are_other_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    monkeypatch.setattr(cache, "_program_versions", cache._program_versions.__wrapped__)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert entry_name("a study") == NAME
+    (tmp_path / name).mkdir()
+    assert entry_name("a study") != NAME
