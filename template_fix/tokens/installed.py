@@ -53,5 +53,7 @@ def _tried(files: dict[str, str], texts: tuple[str, ...]) -> Tried | None:
             loaded = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
             ids = [loaded.encode(text, add_special_tokens=False) for text in texts]
         return Tried(__version__, ids == [own.encode(text, add_special_tokens=False).ids for text in texts])
+    except MemoryError:  # it is a limit's, and tells nothing of the files
+        raise
     except Exception:  # a stranger's files, and whichever release: what can't be loaded tells nothing of texts
         return None

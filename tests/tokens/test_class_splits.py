@@ -12,6 +12,7 @@ from real import load
 from tiny import alphabet, checkpoint, entry, tokenizer
 from tokenizers import Tokenizer
 
+from template_fix.bounds import limits
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError
 from template_fix.checkpoint.template_copies import CONFIG
 from template_fix.checkpoint.token_records import TOKENIZER
@@ -138,6 +139,21 @@ def test_nobody_is_asked_to_run_code_of_the_model(monkeypatch: pytest.MonkeyPatc
     found["config.json"] = {"model_type": "own", "auto_map": {"AutoConfig": "own.Own"}}
     told = encode_installed(checkpoint(found), SAMPLES)
     assert told is not None
+
+
+@pytest.mark.parametrize(("error", "limits_hit"), [(MemoryError, 1), (ValueError, 0)])
+def test_a_trial_that_takes_too_much_memory_is_stopped_by_a_limit(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception], limits_hit: int
+) -> None:
+    transformers = pytest.importorskip("transformers")
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", fail)
+    before = limits.stopped
+    assert encode_installed(checkpoint(stored("Qwen2Tokenizer", None)), SAMPLES) is None
+    assert limits.stopped - before == limits_hit
 
 
 def test_a_class_that_is_not_gone_by_after_the_edit_is_left(installed: Callable[..., None]) -> None:
