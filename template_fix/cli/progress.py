@@ -74,18 +74,20 @@ def _show_waiting(label: str, *, at_once: bool) -> Iterator[None]:
         yield
         return
     from template_fix.bounds import child
+    from template_fix.report.terminal import width_of
 
     began, shown = time.monotonic(), at_once
+    room = width_of(sys.stderr) - 1  # a line that wraps could not be cleared
 
     def show(doing: str) -> None:
         nonlocal shown
         taken = time.monotonic() - began
         if at_once or taken >= 1:
             shown = True
-            _show_line(f"{label}: {doing}, {taken:.0f} s" if taken >= 1 and doing else label)
+            _show_line(one_line(f"{label}: {doing}, {taken:.0f} s" if taken >= 1 and doing else label, room))
 
     if at_once:
-        _show_line(label)
+        _show_line(one_line(label, room))
     child.on_wait = show
     try:
         yield

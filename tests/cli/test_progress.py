@@ -60,6 +60,19 @@ def test_what_fails_leaves_nothing_on_the_line(
     assert capsys.readouterr().err.endswith("\r\x1b[K") and child.on_wait is None
 
 
+def test_no_line_is_wider_than_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch(monkeypatch)
+    monkeypatch.setenv("COLUMNS", "60")
+    list(show_progress(["models/" * 20, "other"], waiting(1.1), silent=True))
+    shown = [line for line in capsys.readouterr().err.split("\r\x1b[K") if line]
+    assert len(shown) == 4 and max(map(len, shown)) == 59
+    assert [line.endswith("looking for repairs, 1 s") for line in shown] == [False, False, False, True]
+    assert all(line.startswith(("1 of 2: models/", "2 of 2: other")) for line in shown)
+    assert shown[1].endswith("repairs, 1 s")
+
+
 def test_a_name_can_do_nothing_to_the_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
