@@ -19,7 +19,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from template_fix.disk.signature import cache_path, is_signed, sign
+from template_fix.disk.signature import is_signed, sign
+from template_fix.disk.user_folders import cache_path
 
 MOST_ENTRIES, LARGEST = 512, 4 * 2**20
 _SIGNATURE = 64

@@ -10,39 +10,12 @@ import hashlib
 import hmac
 import os
 import secrets
-import sys
 from contextlib import suppress
 from pathlib import Path
 
+from template_fix.disk.user_folders import STATE, key_path
+
 _LENGTH = 32
-_WINDOWS = sys.platform == "win32"
-_STATE = ("LOCALAPPDATA", "AppData/Local") if _WINDOWS else ("XDG_STATE_HOME", ".local/state")
-_CACHE = ("LOCALAPPDATA", "AppData/Local") if _WINDOWS else ("XDG_CACHE_HOME", ".cache")
-
-
-def key_path() -> Path:
-    """Return the path of the user's key, in the folder for program state. Raises OSError if there is no such folder."""
-    return _user_folder(*_STATE) / "key"
-
-
-def cache_path() -> Path:
-    """Return the folder of the cache. Raises OSError if there is no folder for caches."""
-    return _user_folder(*_CACHE) / "cache"
-
-
-def _user_folder(variable: str, usual: str) -> Path:
-    """Return this program's folder below the folder that an environment variable names.
-
-    A relative path is ignored: it leads into the working directory, which may be a stranger's, with a key of theirs.
-    """
-    folder = os.environ.get(variable, "")
-    if not os.path.isabs(folder):
-        folder = os.path.join(os.path.expanduser("~"), usual)
-    if not os.path.isabs(folder):
-        raise OSError(
-            None, f"is not known, and the key of template-fix is kept there; set {variable}", "home directory"
-        )
-    return Path(folder, "template-fix")
 
 
 def sign(place: Path, content: bytes) -> str:
@@ -80,7 +53,7 @@ def _key() -> bytes:
         try:
             _make_key(path)
         except OSError as error:
-            message = f"{error.strerror}, and the key of template-fix is kept there; set {_STATE[0]} to another folder"
+            message = f"{error.strerror}, and the key of template-fix is kept there; set {STATE[0]} to another folder"
             raise OSError(error.errno, message, error.filename) from None
         return _read_key(path)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from template_fix.disk import cache, signature
+from template_fix.disk import cache
 from template_fix.disk.cache import LARGEST, entry_name, keep, recall
+from template_fix.disk.user_folders import cache_path
 
 NAME = entry_name("a study")
 
@@ -18,7 +19,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
-    return signature.cache_path()
+    return cache_path()
 
 
 class Harm:

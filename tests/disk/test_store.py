@@ -14,8 +14,8 @@ from click.testing import CliRunner
 
 from template_fix.cli.main import cli
 from template_fix.disk.replace import recover, replace, undo
-from template_fix.disk.signature import key_path
 from template_fix.disk.store import STORE, ForeignError, WriteError, find_state, is_writable
+from template_fix.disk.user_folders import key_path
 from template_fix.engine.patch import check
 from template_fix.hub.model import open_model
 
