@@ -12,7 +12,7 @@ from pathlib import Path
 
 from template_fix import api
 from template_fix.checkpoint.checkpoint import Checkpoint
-from template_fix.cli import run
+from template_fix.cli import FAILED, run
 from template_fix.cli.output import Format, print_one
 from template_fix.conversations.builtin import Conversation
 from template_fix.disk.replace import write_elsewhere
@@ -161,7 +161,7 @@ def _row_lines(row: Row) -> Iterator[Line]:
 def print_demo(demo: Demo | Failed, form: Format) -> int:
     """Print the demo and return the exit code of its last check."""
     print_one("demo", demo, form, demo_json, lambda made: demo_lines(made, width_of(sys.stdout)))
-    return run.FAILED if isinstance(demo, Failed) else run.exit_code([demo.after])
+    return FAILED if isinstance(demo, Failed) else run.exit_code([demo.after])
 
 
 def demo_json(demo: Demo) -> JsonObject:

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 
 import click
 
-from template_fix.cli import reading, writing
+from template_fix.cli import CLEAN, FAILED, INTERRUPTED, PIPE_CLOSED, reading, writing
 from template_fix.cli.options import EXIT_CODES
 from template_fix.cli.settings import settings_lines
 from template_fix.text.display import one_line
 
 # Raised by click 8.2 and later.
 _HELP: tuple[type[Exception], ...] = (getattr(click.exceptions, "NoArgsIsHelpError", click.exceptions.Exit),)
-CLEAN, FAILED, INTERRUPTED, PIPE_CLOSED = 0, 2, 130, 141
 
 
 class Commands(click.Group):

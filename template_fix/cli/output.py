@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
+from template_fix.cli import CLEAN, FAILED, FINDINGS
 from template_fix.cli.page import comparison_page, complain, data_page, outcomes_page, run_page, with_file, with_page
-from template_fix.cli.run import CLEAN, FAILED, FINDINGS, exit_code
+from template_fix.cli.run import exit_code
 from template_fix.options import rule_codes
 from template_fix.report.checks import check_lines, concise_lines, summary_lines, verdict_line, workflow_commands
 from template_fix.report.diffs import raw_diff, readable_diff

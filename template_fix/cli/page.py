@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from template_fix.cli.run import FAILED
+from template_fix.cli import FAILED
 from template_fix.results import Failed, Outcome
 from template_fix.text.display import one_line
 

@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TypeVar
 
+from template_fix.cli import CLEAN, FAILED, FINDINGS
 from template_fix.options import rule_codes
 from template_fix.results import Failed, Finding, Level, Outcome, Patched
 from template_fix.text.display import UserError, one_line
 
 Value = TypeVar("Value")
-
-CLEAN, FINDINGS, FAILED = 0, 1, 2
 
 
 def try_each(models: Iterable[str], call: Callable[[str], Value]) -> Iterator[Value | Failed]:
