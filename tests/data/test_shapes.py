@@ -235,6 +235,14 @@ def test_a_process_takes_over_no_more_programs_than_it_may_hold(monkeypatch: pyt
     assert learned and not row_check._shapes(other)._known
 
 
+def test_values_that_are_too_long_for_a_key_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LONGEST_KEY", 100)
+    made = check(PARTS)
+    tools = [[{"name": "a" * size}] for size in (10, 200)]
+    made.within([{**USUAL["inline"](number), "tools": each} for number, each in enumerate(tools)])
+    assert [value for value, _ in row_check._shapes(made)._dumped.values()] == tools[:1]
+
+
 def test_rows_that_are_rendered_exactly_are_answered_by_none(answered: list[bool]) -> None:
     check(KEEPS, exact=True).within([USUAL["inline"](number) for number in range(9)])
     assert not answered

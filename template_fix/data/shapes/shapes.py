@@ -191,11 +191,14 @@ class Shapes(Generic[Answer]):
 
     def _dump(self, value: Any) -> bytes:
         """Return a value as bytes that are equal for equal values of equal types."""
-        if id(value) not in self._dumped:
+        if id(value) in self._dumped:
+            return self._dumped[id(value)][1]
+        dumped = marshal.dumps(value, 2)
+        if len(dumped) <= _LONGEST_KEY:  # what is longer is in no key that is known, and takes much memory
             if len(self._dumped) >= _MOST_DUMPED:
                 self._dumped.clear()
-            self._dumped[id(value)] = value, marshal.dumps(value, 2)
-        return self._dumped[id(value)][1]
+            self._dumped[id(value)] = value, dumped
+        return dumped
 
     def _built(self, row: dict[str, Any], leaf: Callable[[Any], object]) -> dict[str, object]:
         """Return a row with placeholders for what `_key` calls leaves, in the same order."""
