@@ -187,3 +187,11 @@ def test_what_no_result_needs_is_left_out() -> None:
         text.replace("a", "b" * 1000).upper()
         program = run.program(text + "!")
     assert program.run.__code__.co_nlocals <= 3
+
+
+def test_programs_that_come_from_other_processes_share_their_long_texts() -> None:
+    with recording() as run:
+        program = run.program(run.leaf("a") + "long" * 100)
+    one, two = (pickle.loads(pickle.dumps(program)) for _ in range(2))
+    assert one(["b"]) == two(["b"]) == "b" + "long" * 100
+    assert one.constants["c0"] is two.constants["c0"]

@@ -230,9 +230,14 @@ def test_a_process_takes_over_no_more_programs_than_it_may_hold(monkeypatch: pyt
         made.within([kind(number) for number in range(100, 110)])
     learned = made.learned()
     row_check._shapes.cache_clear()
-    monkeypatch.setattr(module, "_MOST_STEPS", 1)
+    monkeypatch.setattr(module, "_MOST_LEARNED", len(learned) - 1)
     other.learn(learned)
     assert learned and not row_check._shapes(other)._known
+    monkeypatch.setattr(module, "_MOST_LEARNED", 2 * len(learned) - 1)
+    other.learn(learned)
+    known = dict(row_check._shapes(other)._known)
+    other.learn(learned)
+    assert known and row_check._shapes(other)._known == known
 
 
 def test_values_that_are_too_long_for_a_key_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:

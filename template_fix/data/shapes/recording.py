@@ -111,10 +111,11 @@ class Program:
     """
 
     def __init__(self, source: str, constants: Mapping[str, object]) -> None:
-        self.source, self.constants = source, constants
-        # Of functions that note what they are given where a run is recorded, the plain ones; of long texts, one each.
-        space = {name: getattr(value, "__wrapped__", value) for name, value in constants.items()}
-        space.update((name, sys.intern(value)) for name, value in constants.items() if type(value) is str)
+        self.source = source
+        # Many programs have the same long texts, such as the template: each is held once.
+        self.constants = {name: sys.intern(each) if type(each) is str else each for name, each in constants.items()}
+        # Of functions that note what they are given where a run is recorded, the plain ones.
+        space = {name: getattr(value, "__wrapped__", value) for name, value in self.constants.items()}
         exec(source, space)
         self.run = cast("Callable[[list[Any]], Any]", space["run"])
 

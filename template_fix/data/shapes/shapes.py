@@ -19,6 +19,8 @@ _MOST_LEAVES, _DEEPEST = 500, 16
 # How many shapes are known, each with how long a key and how many programs.
 _MOST_SHAPES, _LONGEST_KEY, _MOST_PROGRAMS = 256, 1 << 16, 4
 _MOST_DUMPED = 64
+# How much is taken over from other processes: programs, and the texts in them, which may be as long as what is printed.
+_MOST_LEARNED = 16 << 20
 # To record a row takes some fifteen times as long as to look at it: so many rows have come without a program before.
 _WORTH = 12
 # How many steps may be recorded at first, how many more for each row that was answered, and how many in all: what
@@ -78,7 +80,7 @@ class Shapes(Generic[Answer]):
 
     def _forget(self, *, objects: bool) -> None:
         self._objects = objects
-        self._learned_steps = 0
+        self._learned = 0
         self._known.clear()
 
     def learned(self) -> bytes:
@@ -93,14 +95,15 @@ class Shapes(Generic[Answer]):
         return told if new else b""
 
     def learn(self, learned: bytes) -> None:
-        """Take over what a child process has recorded of rows of the same data."""
+        """Take over what a child process has recorded of rows of the same data, up to so much in all."""
+        if self._learned + len(learned) > _MOST_LEARNED:
+            return
         objects, shapes = pickle.loads(learned)
         if objects and not self._objects:
             self._forget(objects=True)
+        self._learned += len(learned)
         for key, programs, left in shapes if objects == self._objects else ():
-            steps = sum(each.source.count("\n") for each in programs)
-            if len(self._known) < _MOST_SHAPES and self._learned_steps + steps <= _MOST_STEPS:
-                self._learned_steps += steps
+            if key in self._known or len(self._known) < _MOST_SHAPES:
                 self._known[key] = _Shape(programs, left)
 
     @property
