@@ -50,7 +50,10 @@ def _opened(path: Path) -> io.BufferedReader:
 
 @dataclass(frozen=True)
 class _Lines:
-    """Lines of a file by their places, read when they are iterated: in the process that checks them."""
+    """Lines of a file by their places, read when they are iterated: in the process that checks them.
+
+    The file may grow until then. Where anything but a line stands in a place, that row can't be read.
+    """
 
     path: Path
     starts: Sequence[int]
@@ -66,15 +69,27 @@ class _Lines:
         for at in range(0, len(self), _AT_ONCE):
             yield from self[at : at + _AT_ONCE]._read()
 
-    def _read(self) -> list[bytes] | list[BrokenRow]:
-        first = self.starts[0]
+    def _read(self) -> list[bytes | BrokenRow]:
+        first, size = self.starts[0], self.ends[-1] - self.starts[0]
         try:
             with open(self.path, "rb") as file:
                 file.seek(first)
-                text = file.read(self.ends[-1] - first)
+                text = file.read(size + 1)
         except OSError as error:
             return [unreadable(error.strerror or str(error))] * len(self)
-        return [text[start - first : end - first] for start, end in zip(self.starts, self.ends, strict=True)]
+        # The last line of a file may have no end, or may have been given one.
+        ended = self.ends[-1] if len(text) == size or text[size:] == b"\n" else None
+        return [
+            _whole(text[start - first : end - first], end == ended)
+            for start, end in zip(self.starts, self.ends, strict=True)
+        ]
+
+
+def _whole(line: bytes, ended: bool) -> bytes | BrokenRow:
+    """Return what stands in the place of a line, if it still is one: it ends there or, if ``ended``, just behind."""
+    if line.find(b"\n", 0, -1) < 0 and (ended or line.endswith(b"\n")):
+        return line
+    return unreadable("it was changed meanwhile")
 
 
 def lines(path: Path) -> Iterator[Batch]:

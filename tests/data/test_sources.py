@@ -213,3 +213,29 @@ def test_rows_of_a_file_that_is_gone_before_they_are_read_are_broken(tmp_path: P
     (tmp_path / "a.jsonl").unlink()
     rows = [row for batch in batches for row in batch.rows]
     assert len(rows) == len(ROWS) and all(isinstance(row, BrokenRow) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        pytest.param(lambda text: text + b"\n" + text, [0, 1, 2, 3, 4, 5, 6], id="it has grown"),
+        pytest.param(lambda text: text.rstrip() + b" more", [0, 1, 2, 3, 4, 5], id="its last line has grown"),
+        pytest.param(lambda text: text[: text.index(b"\n") + 3], [0], id="it has shrunk"),
+        pytest.param(lambda text: text[3:] + b"more\n", [], id="its lines begin elsewhere"),
+        pytest.param(lambda text: text.replace(b"\n", b" ") + b" more", [], id="its lines have no end"),
+        pytest.param(lambda text: b"", [], id="it is empty"),
+    ],
+)
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_rows_of_a_file_that_is_changed_before_they_are_read_are_lines_of_it_or_broken(
+    tmp_path: Path, change: Any, kept: list[int], end: str
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes((lines(ROWS).strip() + end).encode())
+    before = path.read_bytes().splitlines()
+    batches = [*Source((str(path),)).batches()]
+    path.write_bytes(change(path.read_bytes()))
+    rows = [row for batch in batches for row in batch.rows]
+    assert len(rows) == len(before)
+    for number, row in enumerate(rows):
+        assert row.strip() == before[number] if number in kept else "changed meanwhile" in str(row)
