@@ -40,7 +40,7 @@ BATCH_SECONDS = 15.0
 _WARM_MEGABYTES = 128
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RowCheck:
     """Checks what a model's chat templates lose of rows of training data.
 
@@ -59,6 +59,17 @@ class RowCheck:
     own: tuple[tuple[str, str], ...] = ()
     media: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     exact: bool = False
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RowCheck) and self._all == other._all
+
+    def __hash__(self) -> int:
+        return hash(self._all)
+
+    @property
+    def _all(self) -> tuple[object, ...]:
+        """All that it has, variables as text: a list has no hash, and 1 equals True, which is printed differently."""
+        return tuple({**vars(self), "variables": repr(self.variables)}.values())
 
     def __call__(self, batch: Mapping[str, object]) -> dict[str, list[object]]:
         """Return the columns of `losses.Verdict` for a batch of rows, given as columns of equal length.
@@ -103,7 +114,7 @@ class RowCheck:
         """Return the template that a conversation is rendered with: one for tools, where it has some, or for images."""
         templates = dict(self.media if self.media and row.media else self.templates)
         source = templates.get("tool_use" if row.tools else "default") or templates.get("default")
-        return _template(source or next(iter(templates.values())), self.variables, self.tags, self.own, self.release)
+        return _template(source or next(iter(templates.values())), self)
 
     def warm(self) -> None:
         """Compile the templates here, for the child processes to inherit.
@@ -113,11 +124,13 @@ class RowCheck:
         """
         with suppress(RenderError, MemoryError), limit_memory(_WARM_MEGABYTES), allow_unbounded_steps():
             for _, source in self.templates:
-                _template(source, self.variables, self.tags, self.own, self.release)
+                _template(source, self)
                 pieces_of(source)
 
 
-_template = lru_cache(maxsize=8)(RowTemplate)
+@lru_cache(maxsize=8)
+def _template(source: str, check: RowCheck) -> RowTemplate:
+    return RowTemplate(source, check.variables, check.tags, check.own, check.release)
 
 
 @lru_cache(maxsize=8)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,14 @@ def test_arrays_are_lists(tmp_path: Path) -> None:
 
 def test_it_is_a_value_that_goes_to_other_processes() -> None:
     assert pickle.loads(pickle.dumps(check())) == check()
+
+
+def test_variables_that_are_equal_but_printed_differently_are_told_apart() -> None:
+    source = "{% for m in messages %}{{ m.content if x == [1] or x is true }}{% endfor %}"
+    checks = [RowCheck((("default", source),), (("x", value),)) for value in (1, True, [1], [2])]
+    told = [each.verdicts([ROW])[0].reasoning_lost for each in checks]
+    assert [lost > 0 for lost in told] == [True, False, False, True]
+    assert len({*checks, *map(replace, checks)}) == 4
 
 
 def test_a_model_has_one(tmp_path: Path) -> None:
