@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from jinja2 import TemplateSyntaxError
 from jinja2.utils import Namespace
 
 from template_fix.contract.examination import Case, Examination
@@ -92,7 +93,7 @@ class Candidates:
         self.noted = in_front(source, capture(default)) if captured else None
         self._offered: dict[Proposal, None] = {}
         self._unions: list[_Union] = []
-        self._changing: dict[Proposal, bool] = {}
+        self._folding: dict[Proposal, bool] = {}
         self._cases: dict[frozenset[Proposal], Case | str] = {}
 
     def offer(self, proposals: Iterable[Proposal]) -> None:
@@ -148,12 +149,20 @@ class Candidates:
 
     def _switched(self, proposal: Proposal) -> bool:
         """Whether a proposal changes nothing where it isn't made: a tag that is inserted may take white space away."""
-        if proposal not in self._changing:
-            inserts = any(edit.span.start == edit.span.end for edit in proposal.edits)
-            guarded = all(self.guard in edit.text for edit in proposal.edits)
-            alike = guarded and (not inserts or equal_when_off(self.source, self.edited([proposal])))
-            self._changing[proposal] = not alike
-        return not self._changing[proposal]
+        inserts = any(edit.span.start == edit.span.end for edit in proposal.edits)
+        return all(self.guard in edit.text for edit in proposal.edits) and (not inserts or self.folds(proposal))
+
+    def folds(self, proposal: Proposal) -> bool:
+        """Whether the switch brings the original back where a proposal alone is made; it doesn't if that won't parse.
+
+        What is compiled in with others and what is judged both ask this, so it is proved once.
+        """
+        if proposal not in self._folding:
+            try:
+                self._folding[proposal] = equal_when_off(self.source, self.edited([proposal]))
+            except TemplateSyntaxError:
+                self._folding[proposal] = False
+        return self._folding[proposal]
 
     def _fits(self, proposal: Proposal, together: Iterable[Proposal], made: Iterable[Proposal]) -> bool:
         """Whether a proposal can be compiled in with others: where it claims the same text, as an alternative."""

@@ -45,7 +45,6 @@ class Search:
         self.before = before
         self.candidates = Candidates(source, before, variables, default, captured=captured)
         self._choices: dict[frozenset[Proposal], Choice] = {}
-        self._folding: dict[Proposal, bool] = {}
         self._elsewhere: dict[Proposal, str | None] = {}
         self._harmed: Counter[ProbeId] = Counter()
 
@@ -217,7 +216,7 @@ class Search:
         # That the switch brings the original back is proved of every input, and takes no rendering: here of each
         # proposal, and of all together where they are confirmed.
         verdict = judge(self.before, Case(case.itself, self.before.off), first)
-        if not verdict.reason and not all(map(self._folds, chosen)):
+        if not verdict.reason and not all(map(self.candidates.folds, chosen)):
             verdict = Verdict(f"with {SWITCH}=false it would be another program than the template was", hopeless=True)
         elif not verdict.reason and (unknown := next(filter(None, map(self._unknown, chosen)), None)):
             verdict = Verdict(unknown, hopeless=True)
@@ -229,11 +228,6 @@ class Search:
             edited = self.candidates.edited([proposal])
             self._elsewhere[proposal] = why_unportable(self.candidates.source, edited)
         return self._elsewhere[proposal]
-
-    def _folds(self, proposal: Proposal) -> bool:
-        if proposal not in self._folding:
-            self._folding[proposal] = equal_when_off(self.candidates.source, self.candidates.edited([proposal]))
-        return self._folding[proposal]
 
     def _matters(self, chosen: Sequence[Proposal], base: Choice | None) -> bool:
         """Whether proposals change what is printed of any conversation that is printed badly."""

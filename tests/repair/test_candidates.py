@@ -67,9 +67,18 @@ def test_compiled_in_with_others_a_set_prints_what_it_prints_alone(text: str, pr
                     assert together.off.text(probe, prompt=prompt) == alone.off.text(probe, prompt=prompt)
 
 
-def test_a_set_that_is_no_template_tells_why() -> None:
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param(proposal(TWO, SPLIT, f"(content if {SWITCH} else )"), id="in the place of an expression"),
+        pytest.param(
+            Proposal("TF202", "open", "", "", Span(0, 0), (Edit(Span(0, 0), f"{{% if {SWITCH} %}}"),)),
+            id="put in",
+        ),
+    ],
+)
+def test_a_set_that_is_no_template_tells_why(broken: Proposal) -> None:
     made = candidates(TWO)
-    broken = proposal(TWO, SPLIT, "(content if (preserve_thinking | default(true)) else )")
     made.offer([OPEN, broken])
     assert "doesn't compile" in str(made.case([broken]))
     assert isinstance(made.case([OPEN]), Case), "the others go on without it"
