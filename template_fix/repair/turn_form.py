@@ -75,9 +75,9 @@ def behind_header(
     for token in reversed(data):
         at = token.text.rfind(header)
         if at >= 0:
-            place = token.start + at + len(header)
+            place, rest = token.start + at + len(header), token.text[at + len(header) :]
             if not template.source.startswith(("{{-", "{%-"), token.end):  # which would take the white space away
-                place += len(token.text[at + len(header) :]) - len(token.text[at + len(header) :].lstrip())
+                place += len(rest) - len(rest.lstrip())
             tags = "".join(f"{{% if {test} %}}{tag}{{% endif %}}" for test, tag in guarded)
             yield Edit(Span(place, place), tags)
             return

@@ -15,9 +15,8 @@ from template_fix.jinja.renderer import Failure
 from template_fix.repair.mends import Mend
 from template_fix.repair.message_reads import access
 from template_fix.repair.proposers import Proposal
-from template_fix.repair.splice import literal, tag_behind
+from template_fix.repair.splice import literal, tag_behind, tag_in_front
 from template_fix.repair.study import Study
-from template_fix.text.edits import Edit, Span
 
 _SHAPES = ("sua", "suaua", "uasua", "suasua", "uas", "uasu", "usua", "uctasua", "suasuasua")
 _ASKED = "And then?"
@@ -146,9 +145,13 @@ def _place(study: Study, each: Rendering, frame: _Frame, text: str, message: int
 
 def _proposals(study: Study, owed: Owed) -> Iterator[Proposal]:
     frame = _frame(study)
-    for loop in study.template.all_nodes if frame else ():
-        head = study.template.span(loop.test or loop.iter) if isinstance(loop, nodes.For) else None
-        if head is None or frame is None or not isinstance(loop, nodes.For) or not isinstance(loop.target, nodes.Name):
+    if frame is None:
+        return
+    for loop in study.template.all_nodes:
+        if not isinstance(loop, nodes.For) or not isinstance(loop.target, nodes.Name):
+            continue
+        head = study.template.span(loop.test or loop.iter)
+        if head is None:
             continue
         role, content = (access(study.template, loop.target.name, key) for key in ("role", "content"))
         tag = f"{{{{- {literal(frame.front)} ~ {content} ~ {literal(frame.behind)} }}}}"
@@ -156,8 +159,7 @@ def _proposals(study: Study, owed: Owed) -> Iterator[Proposal]:
             test = f"{role} == 'system' and {content} is string{where}"
             edit = tag_behind(study.template, head.end, (test, tag))
             yield Proposal("TF214", "mend", _TITLE, _WHY, edit.span, (edit,))
-    if frame:
-        yield from _in_front(study, frame)
+    yield from _in_front(study, frame)
 
 
 def _in_front(study: Study, frame: _Frame) -> Iterator[Proposal]:
@@ -167,9 +169,7 @@ def _in_front(study: Study, frame: _Frame) -> Iterator[Proposal]:
     for loop in study.template.tree.body:
         span = study.template.span(loop) if isinstance(loop, nodes.For) else None
         if span:
-            at = study.source.rfind("{%", 0, span.start)
-            begin = "{%-" if study.source.startswith("{%-", at) else "{%"
-            edit = Edit(Span(at, at), f"{begin} if {test} %}}{tag}{{%- endif %}}")
+            edit = tag_in_front(study.template, span.start + 1, (test, tag))
             yield Proposal("TF214", "mend", _TITLE, _WHY, edit.span, (edit,))
 
 
