@@ -7,6 +7,20 @@ from shelf import chat, patched, repaired, study
 
 from template_fix.repair.search import count_wrong
 
+# What both loops of a template do with calls, and with all messages but the model's.
+CALLS_AND_OTHERS = (
+    "        {%- for c in m.tool_calls or [] -%}\n"
+    "            {{- '[CALL]' + c.function.name + ' ' + c.function.arguments | tojson +"
+    " '[/CALL]' -}}\n"
+    "        {%- endfor -%}\n"
+    "        {{- '[/BOT]\\n' -}}\n"
+    "    {%- elif m.role == 'tool' -%}\n"
+    "        {{- '[OUT]' + m.content + '[/OUT]\\n' -}}\n"
+    "    {%- else -%}\n"
+    "        {{- '[USR]' + m.content + '[/USR]\\n' -}}\n"
+    "    {%- endif -%}\n"
+    "{%- endfor -%}\n"
+)
 FAMILIES = {
     "a variable of the caller's decides whether any turn reasons": (
         "{%- set state = namespace(open=true) %}\n"
@@ -272,36 +286,14 @@ FAMILIES = {
         "{%- for m in turns[:pos.last] -%}\n"
         "    {%- if m.role == 'assistant' -%}\n"
         "        {{- '[BOT]' + (m.content or '').split('[/MUSE]')[-1].strip() -}}\n"
-        "        {%- for c in m.tool_calls or [] -%}\n"
-        "            {{- '[CALL]' + c.function.name + ' ' + c.function.arguments | tojson +"
-        " '[/CALL]' -}}\n"
-        "        {%- endfor -%}\n"
-        "        {{- '[/BOT]\\n' -}}\n"
-        "    {%- elif m.role == 'tool' -%}\n"
-        "        {{- '[OUT]' + m.content + '[/OUT]\\n' -}}\n"
-        "    {%- else -%}\n"
-        "        {{- '[USR]' + m.content + '[/USR]\\n' -}}\n"
-        "    {%- endif -%}\n"
-        "{%- endfor -%}\n"
-        "{%- for m in turns[pos.last:] if pos.last >= 0 -%}\n"
+        + CALLS_AND_OTHERS
+        + "{%- for m in turns[pos.last:] if pos.last >= 0 -%}\n"
         "    {%- if m.role == 'assistant' -%}\n"
         "        {{- '[BOT]' -}}\n"
         "        {%- if m.reasoning_content -%}\n"
         "            {{- '[MUSE]' + m.reasoning_content + '[/MUSE]' -}}\n"
         "        {%- endif -%}\n"
-        "        {{- m.content or '' -}}\n"
-        "        {%- for c in m.tool_calls or [] -%}\n"
-        "            {{- '[CALL]' + c.function.name + ' ' + c.function.arguments | tojson +"
-        " '[/CALL]' -}}\n"
-        "        {%- endfor -%}\n"
-        "        {{- '[/BOT]\\n' -}}\n"
-        "    {%- elif m.role == 'tool' -%}\n"
-        "        {{- '[OUT]' + m.content + '[/OUT]\\n' -}}\n"
-        "    {%- else -%}\n"
-        "        {{- '[USR]' + m.content + '[/USR]\\n' -}}\n"
-        "    {%- endif -%}\n"
-        "{%- endfor -%}\n"
-        "{%- if add_generation_prompt -%}\n"
+        "        {{- m.content or '' -}}\n" + CALLS_AND_OTHERS + "{%- if add_generation_prompt -%}\n"
         "    {{- '[BOT][MUSE]' -}}\n"
         "{%- endif -%}\n"
     ),
