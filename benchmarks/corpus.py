@@ -234,7 +234,7 @@ def worse_on(probe: Probe, old: Examination, new: Examination) -> Iterator[str]:
         if held.property == "printed" or (owed and held.property in SAFE):
             yield f"{held.property} no longer holds"
     if owed and not was.breaks(*SAFE) and was.text != now.text:
-        yield "a conversation that was printed well is printed otherwise"
+        yield "a conversation that was printed well is printed differently"
     if any(prompted_otherwise(old, new, probe, turn) for turn in probe.turns()):
         yield "the generation prompt is another"
 

@@ -47,7 +47,7 @@ def test_a_repair_that_holds_is_not_worse() -> None:
         ),
         pytest.param(STRIP.replace(CUT, "message.content"), "it prints something else", id="no way back"),
         pytest.param(REPAIRED.replace("-%}<assistant>", "-%}<assistant><think>"), "generation prompt", id="the prompt"),
-        pytest.param(REPAIRED.replace("<{{", "<role {{"), "printed otherwise", id="what was printed well"),
+        pytest.param(REPAIRED.replace("<{{", "<role {{"), "printed differently", id="what was printed well"),
         pytest.param(REPAIRED.replace("{{ message.content }}", "{{ message.role }}"), "printed no longer", id="a loss"),
         pytest.param(REPAIRED.replace(".role == 'assistant'", "['role'] == x.y"), "it fails", id="a failure"),
         pytest.param(REPAIRED + "{% if", "can't be read", id="the syntax"),

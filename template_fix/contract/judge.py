@@ -62,7 +62,7 @@ def judge(before: Case, after: Case, first: Iterable[ProbeId] = ()) -> Verdict:
     # Asked last, since it takes the whole battery to know what the candidate supports.
     for probe in before.itself.probes.values():
         if _not_as_last(before.itself, after.itself, probe):
-            reason = "it would print a turn otherwise than the template does when the turn stands last"
+            reason = "it would print a turn differently from the way the template does when the turn stands last"
             return Verdict(f"{reason} ({probe.describe()})")
     return Verdict("", gained=frozenset(gained), compared=len(before.itself.probes))
 

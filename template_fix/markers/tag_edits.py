@@ -1,4 +1,4 @@
-"""Edits that put tags into a template's text so that no white space around them is printed otherwise.
+"""Edits that put tags into a template's text so that no white space around them is printed differently.
 
 A tag swallows the end of a line behind it and the white space in front of it on its line; ``{%+`` and ``+%}`` swallow
 nothing. Each new tag swallows what the statement beside it did, so that nothing is left for that.

@@ -80,7 +80,7 @@ class Mask:
         return tuple(spans) if all(found) and apart else None
 
     def _marked_by_silence(self, seen: Observation) -> bool:
-        """Whether a turn of which nothing but the calls is printed is printed otherwise than one that says nothing."""
+        """Whether a turn of which nothing but the calls is printed comes out differently from one that says nothing."""
         silenced = [turn for turn in seen.probe.turns() if _silenced(seen, turn)]
         if not silenced:
             return False

@@ -1,4 +1,4 @@
-"""Whether transformers 5 encodes text otherwise than tokenizer.json says, and what it makes of it.
+"""Whether transformers 5 encodes text differently from tokenizer.json, and what it makes of it.
 
 Some of its tokenizer classes build the normalizer and the pre-tokenizer anew and take only the vocabulary and the
 merges of the file. Where that comes to other tokens, the model meets ids that it was not trained on. It is tried with
@@ -35,7 +35,7 @@ PARTS = ("normalizer", "pre_tokenizer")
 
 @dataclass(frozen=True)
 class Otherwise:
-    """A text that ``releases`` encode otherwise than tokenizer.json says, as the class ``name``.
+    """A text that ``releases`` encode differently from tokenizer.json, as the class ``name``.
 
     ``today`` tells that the newest release is among them, ``stored`` and ``built`` are the tokens of both.
     """
@@ -49,7 +49,7 @@ class Otherwise:
 
 
 def first_difference(checkpoint: Checkpoint) -> Otherwise | None:
-    """Return the first text that transformers 5 encodes otherwise than tokenizer.json says, None where none is known.
+    """Return the first text that transformers 5 encodes differently from tokenizer.json, None where none is known.
 
     Raises CheckpointError where the tokenizers library can't read the file.
     """

@@ -183,7 +183,7 @@ def test_rows_are_rendered_as_the_version_does_that_was_named(told: Any, release
     _, out, _ = told("reads", [row], "--transformers", release)
     assert f"rendered as transformers {release} does" in out
     assert ("1 of 1 row lose some" in out) is lost
-    assert "1 row is printed otherwise by transformers 4.57 than by 5" in out
+    assert "1 row is printed differently by transformers 4.57 than by 5" in out
 
 
 def test_rows_that_fail_are_counted_by_their_reason(told: Any) -> None:

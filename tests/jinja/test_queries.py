@@ -45,7 +45,7 @@ def test_a_tree_with_places_has_the_same_nodes_in_the_same_order(name: str) -> N
     ("one", "other", "same"),
     [
         pytest.param("a.b", "a  .b", True, id="spacing"),
-        pytest.param("1", "true", False, id="what Python takes for equal, and is printed otherwise"),
+        pytest.param("1", "true", False, id="what Python takes for equal, and is printed differently"),
         pytest.param("1", "1.0", False, id="a number of another type"),
         pytest.param("'1'", "1", False, id="a text"),
         pytest.param("a.b", "a['b']", False, id="another way to read it"),

@@ -107,7 +107,7 @@ IDIOMS = [
     pytest.param(CHANNELS, "{'role': m.role, ", id="reasoning inside of content, in the message of the answer"),
     pytest.param(NEVER_RESET, "and loop.first", id="a second turn with calls that loses its text"),
     pytest.param(
-        SHARED_BRANCH, "m.role == 'assistant'", id="a last message that is printed otherwise, whoever wrote it"
+        SHARED_BRANCH, "m.role == 'assistant'", id="a last message that is printed differently, whoever wrote it"
     ),
 ]
 

@@ -83,7 +83,7 @@ _ALL = (
         "print null for keys without a value, as Arrow pads them",
         "drop keys that are null from tools and arguments before the template is applied, or keep them as JSON text",
     ),
-    Kind("empty_calls", "warning", "are printed otherwise because tool_calls is an empty list", "leave the key out"),
+    Kind("empty_calls", "warning", "are printed differently because tool_calls is an empty list", "leave the key out"),
     Kind(
         "column_unread",
         "warning",
@@ -93,7 +93,7 @@ _ALL = (
     Kind(
         "versions_differ",
         "warning",
-        "are printed otherwise by transformers 4.57 than by 5",
+        "are printed differently by transformers 4.57 than by 5",
         "--transformers 4.57 or 5 renders as the version that you train with",
     ),
     Kind(

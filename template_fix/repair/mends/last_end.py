@@ -20,7 +20,7 @@ from template_fix.repair.trials import find_flips
 from template_fix.text.edits import Edit, Span
 from template_fix.trace.recorder import Site, Trace
 
-_WHY = "The last message ends as it does where another one follows; nothing else is printed otherwise."
+_WHY = "The last message ends as it does where another one follows; nothing else is printed differently."
 
 
 def _probes(study: Study) -> Iterator[Probe]:
@@ -66,7 +66,7 @@ def _followed(study: Study, each: Rendering) -> tuple[str | Failure, str]:
 def _tail(behind: str, going_on: str, end: str) -> str:
     """Return the end of a turn, with the white space around it, in what is printed up to the next message's text.
 
-    ``behind`` is what stands behind the last text where nothing follows. A turn may be printed otherwise where it
+    ``behind`` is what stands behind the last text where nothing follows. A turn may be printed differently where it
     isn't the last one, as to its reasoning, or an id of its call: its end is what counts.
     """
     if going_on.startswith(behind):

@@ -119,7 +119,7 @@ def _judged(study: Study, how: Mend, proposal: Proposal) -> tuple[int, str]:
     if not all(_reached(study, edit) for edit in proposal.edits):
         return gained, _UNREACHED
     leak = find_leak(study.source, edited, study.tags, study.variables, before.flags)
-    return gained, f"where loops leak it would print otherwise ({leak.probe.describe()})" if leak else ""
+    return gained, f"where loops leak it would print differently ({leak.probe.describe()})" if leak else ""
 
 
 def _reached(study: Study, edit: Edit) -> bool:

@@ -24,7 +24,7 @@ from template_fix.text.edits import Edit, Span
 
 _SHAPES = ("uctu", "uctua", "suctua", "uctctua", "uctuctua", "uctuuctaua", "uvtua", "uctau")
 _FORMS = (("", False), (None, False), (None, True))
-_WHY = "A turn that a question follows ends as other turns do; nothing else is printed otherwise."
+_WHY = "A turn that a question follows ends as other turns do; nothing else is printed differently."
 
 
 class _Gap(NamedTuple):

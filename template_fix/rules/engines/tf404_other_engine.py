@@ -1,9 +1,9 @@
-"""Another engine refuses the template, or prints it otherwise.
+"""Another engine refuses the template, or prints it differently.
 
 ## What
 A chat template is run by more engines than the one of transformers: servers and apps have their own in Rust, C++,
 JavaScript and Swift, and each knows a part of Jinja. This template uses something that one of them doesn't know, or
-that comes out otherwise there.
+that comes out differently there.
 
 ## Why
 The model is trained on what transformers prints. An engine that refuses a conversation answers with an error, one that
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 CODE = "TF404"
 LEVEL = Level.WARNING
-SUMMARY = "another engine refuses the template, or prints it otherwise"
+SUMMARY = "another engine refuses the template, or prints it differently"
 # Who trains with transformers alone needs no other engine.
 ASKED_BY = "engines"
 _MOST = 5

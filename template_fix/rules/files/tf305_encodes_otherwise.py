@@ -1,4 +1,4 @@
-"""Transformers 5 encodes text otherwise than tokenizer.json says.
+"""Transformers 5 encodes text differently from tokenizer.json.
 
 ## What
 The tokenizer class that tokenizer_config.json names, or that the model type stands for, builds the rules by which text
@@ -36,7 +36,7 @@ from template_fix.tokens.tagged_checkpoint import Subject
 
 CODE = "TF305"
 LEVEL = Level.ERROR
-SUMMARY = "transformers 5 encodes text otherwise than tokenizer.json says"
+SUMMARY = "transformers 5 encodes text differently from tokenizer.json"
 NEEDS = (TOKENIZER,)
 _TITLE = "name PreTrainedTokenizerFast as tokenizer_class"
 _LOADED = "load it with PreTrainedTokenizerFast.from_pretrained, which goes by tokenizer.json"
@@ -54,7 +54,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     yield Finding(
         CODE,
         LEVEL if found.today else Level.WARNING,
-        f"{found.releases} encode text otherwise than tokenizer.json says: {found.name} has rules of its own{trial}",
+        f"{found.releases} encode text differently from tokenizer.json: {found.name} has rules of its own{trial}",
         _place(subject),
         (Evidence(f"encode({found.text!r})", stored, built, labels=(TOKENIZER, found.name)),),
         f"{_LOADED}; no edit of the tokenizer's files does: {edit}" if isinstance(edit, str) else _fix(found),
@@ -78,7 +78,7 @@ def repairs(subject: Subject, named: bool) -> Iterator[Repair]:
 
 
 def _look(checkpoint: Checkpoint) -> tuple[Otherwise, Edit | str] | None:
-    """Return a text that is encoded otherwise, and the edit that mends it, or why none does."""
+    """Return a text that is encoded differently, and the edit that mends it, or why none does."""
     return within_limits(checkpoint, "try its rules", _looked, checkpoint) if splitting_class(checkpoint) else None
 
 

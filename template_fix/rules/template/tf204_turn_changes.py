@@ -40,7 +40,7 @@ def check(study: Study) -> Iterator[Found]:
         if cuts and not seen.lost:
             fix = f"print it everywhere as it is printed when it stands last{study.own_way}"
             yield Found(
-                "a turn is printed otherwise once more messages follow it",
+                "a turn is printed differently once more messages follow it",
                 study.change(seen),
                 _evidence(study, seen, cuts[0]),
                 fix,

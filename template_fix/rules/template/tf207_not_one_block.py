@@ -32,7 +32,7 @@ PATCH_WITH = ""
 _MESSAGES = {
     "well-formed": "reasoning isn't printed in one block of its own",
     "once": "a text of the turn is printed more than once",
-    "alike": "reasoning from a field is printed otherwise than the same reasoning inside of content",
+    "alike": "reasoning from a field is printed differently from the same reasoning inside of content",
 }
 
 
@@ -44,7 +44,7 @@ def check(study: Study) -> Iterator[Found]:
             continue
         broken = {held.property for held in seen.breaks(*_MESSAGES)}
         for held in seen.breaks(*_MESSAGES):
-            # What isn't in a block of its own is printed otherwise than what is: that is one fault.
+            # What isn't in a block of its own is printed differently from what is: that is one fault.
             if held.property not in reported and not (held.property == "alike" and "well-formed" in broken):
                 reported.add(held.property)
                 evidence = study.evidence(seen, _turn(seen))

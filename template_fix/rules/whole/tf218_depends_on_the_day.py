@@ -35,7 +35,7 @@ _DAYS = (datetime(1999, 12, 31, 23, 58, 57), datetime(2001, 2, 5, 11, 20, 30))
 
 
 def check(study: Study) -> Iterator[Found]:
-    """Yield a finding where a conversation is printed otherwise once the clock tells another day."""
+    """Yield a finding where a conversation is printed differently once the clock tells another day."""
     for each in _tried(study):
         given = (dict(study.examined.set_for(each), strftime_now=day.strftime) for day in _DAYS)
         one, other = (study.examined.renderer(each.messages, each.tools, **flags) for flags in given)
