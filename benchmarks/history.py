@@ -28,7 +28,8 @@ from template_fix.repair.study import Setting, Study
 from template_fix.results import Level
 from template_fix.rules import rule_of
 
-# The order of revisions where it isn't that of their numbers, as TRL's README.md tells it by the vendor's commits.
+# The order of revisions where it isn't that of their numbers, as TRL's README.md tells it by the vendor's commits; what
+# is published later follows.
 PUBLISHED = {"gemma4": (2, 3, 1, 4, 5)}
 # Defects that a fix brought: the pair and the code, with what was read in the texts that both print.
 BROUGHT = {
@@ -42,17 +43,15 @@ TOKENS = (("bos_token", "<s>"), ("eos_token", "</s>"))
 CONFIG = json.dumps(dict(TOKENS))
 
 
-def files_of(path: Path) -> dict[str, str]:
-    return {"chat_template.jinja": path.read_bytes().decode(), "tokenizer_config.json": CONFIG}
+def source_of(path: Path) -> str:
+    return path.read_bytes().decode()
 
 
 def codes_of(path: Path) -> frozenset[str]:
     """Return the codes of all findings on a template that are more than notes."""
-    return frozenset(
-        each.code
-        for each in check(Checkpoint(path.name, files_of(path)), Options(cache=False)).findings
-        if each.level is not Level.NOTE
-    )
+    files = {"chat_template.jinja": source_of(path), "tokenizer_config.json": CONFIG}
+    found = check(Checkpoint(path.name, files), Options(cache=False)).findings
+    return frozenset(each.code for each in found if each.level is not Level.NOTE)
 
 
 def revisions(folder: Path) -> Iterator[tuple[Path, Path]]:
@@ -63,12 +62,13 @@ def revisions(folder: Path) -> Iterator[tuple[Path, Path]]:
         assert name is not None
         numbered.setdefault(name[1] + name[3], {})[int(name[2] or 1)] = path
     for name, versions in numbered.items():
-        yield from pairwise(versions[number] for number in PUBLISHED.get(name, sorted(versions)) if number in versions)
+        order = [*PUBLISHED.get(name, ()), *sorted(versions)]
+        yield from pairwise(versions[number] for number in dict.fromkeys(order) if number in versions)
 
 
 def as_bad_before(before: Path, after: Path, code: str) -> bool:
     """Whether a template loses as much of the conversation that shows a code in the next one. Within limits only."""
-    studies = [Study(files_of(path)["chat_template.jinja"], Setting(TOKENS)) for path in (before, after)]
+    studies = [Study(source_of(path), Setting(TOKENS)) for path in (before, after)]
     shown = [found.evidence for found in rule_of(code).check(studies[1]) if found.evidence]
     probes = studies[1].examined.probes.values()
     asked = next((each for each in probes if shown and each.describe() == shown[0][0].subject), None)
@@ -90,12 +90,10 @@ def told(before: Path, after: Path) -> tuple[str, bool]:
 
 def reason_for(before: Path, after: Path, code: str) -> str:
     """Return why a template has a code that the one before hasn't, "" where nothing is known."""
-    if brought := BROUGHT.get((before.stem, after.stem, code)):
-        return f"the fix brought it: {brought}"
-    worse = run_bounded(as_bad_before, before, after, code)
-    return (
-        "the one before loses as much of the conversation that shows it, or more, under another code" if worse else ""
-    )
+    if run_bounded(as_bad_before, before, after, code):
+        return "the one before loses as much of the conversation that shows it, or more, under another code"
+    brought = BROUGHT.get((before.stem, after.stem, code))
+    return f"the fix brought it: {brought}" if brought else ""
 
 
 def main() -> int:
