@@ -74,15 +74,25 @@ def run_bounded(
     computing: float | None = None,
     megabytes: int = MEGABYTES,
     show_stderr: bool = False,
+    doing: str = "",
 ) -> R:
     """Return ``function(*args)``, computed in a child process within limits.
 
     ``seconds`` limits wall-clock time, ``computing`` processor time (None: no limit), and ``megabytes`` what the child
-    may allocate beyond the memory of this process. The child writes to stderr only with ``show_stderr``. Results are
-    always pickled, arguments unless this process forks. Raises LimitExceeded, or what ``function`` raised. Inside of a
-    bounded call it just calls the function: the outer limits hold.
+    may allocate beyond the memory of this process. The child writes to stderr only with ``show_stderr``; ``doing`` says
+    in words what it does, and is shown to a user who waits. Results are always pickled, arguments unless this process
+    forks. Raises LimitExceeded, or what ``function`` raised. Inside of a bounded call it just calls the function: the
+    outer limits hold.
     """
-    return start(function, *args, seconds=seconds, computing=computing, megabytes=megabytes, show_stderr=show_stderr)()
+    return start(
+        function,
+        *args,
+        seconds=seconds,
+        computing=computing,
+        megabytes=megabytes,
+        show_stderr=show_stderr,
+        doing=doing,
+    )()
 
 
 def start(
@@ -92,6 +102,7 @@ def start(
     computing: float | None = None,
     megabytes: int = MEGABYTES,
     show_stderr: bool = False,
+    doing: str = "",
 ) -> Callable[[], R]:
     """Start a bounded call and return a function that waits for it and returns or raises as `run_bounded` does.
 
@@ -103,6 +114,7 @@ def start(
     deadline = time.monotonic() + seconds
 
     def result() -> R:
+        child.doing = doing
         try:
             answer = wait(deadline)
         except TimeoutError:
@@ -143,12 +155,12 @@ def run_in_turn(
         while waiting or running:
             while waiting and len(running) < share:
                 part = (left - sum(each for each, _ in running)) / (share - len(running))
-                running.append((part, _start_share(function, waiting.popleft(), part, computing)))
+                number = len(arguments) - len(waiting) + 1
+                told = f"{doing}, {number} of {len(arguments)}" if doing and len(arguments) > 1 else doing
+                running.append((part, _start_share(function, waiting.popleft(), part, computing, told)))
             meanwhile()
             meanwhile = _do_nothing
             part, wait = running.popleft()
-            number = len(arguments) - len(waiting) - len(running)
-            child.doing = f"{doing}, {number} of {len(arguments)}" if len(arguments) > 1 else doing
             try:
                 value, took = wait()
             except LimitExceeded as error:
@@ -168,14 +180,14 @@ def _do_nothing() -> None:
 
 
 def _start_share(
-    function: Callable[..., R], arguments: tuple[object, ...], part: float, whole: float
+    function: Callable[..., R], arguments: tuple[object, ...], part: float, whole: float, doing: str
 ) -> Callable[[], tuple[R, float]]:
     def late() -> tuple[R, float]:
         raise _count_stop(TimeExceeded(f"comes behind others that took all of the {whole:g} s of computing time"))
 
     if part < _TICK:
         return late
-    return start(_run_timed, function, *arguments, seconds=_PATIENCE * part, computing=part)
+    return start(_run_timed, function, *arguments, seconds=_PATIENCE * part, computing=part, doing=doing)
 
 
 def _run_timed(function: Callable[..., R], *arguments: object) -> tuple[R, float]:

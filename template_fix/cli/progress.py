@@ -92,7 +92,7 @@ def _show_waiting(label: str, *, at_once: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        child.on_wait, child.doing = None, ""
+        child.on_wait = None
         if shown:
             _show_line("")
 

@@ -34,7 +34,15 @@ def encode_installed(checkpoint: Checkpoint, texts: tuple[str, ...]) -> Tried | 
         return None
     files = {name: checkpoint.files[name] for name in _READ if name in checkpoint.files}
     try:
-        return run_bounded(_tried, files, texts, seconds=10 * SECONDS, computing=SECONDS, megabytes=MEGABYTES)
+        return run_bounded(
+            _tried,
+            files,
+            texts,
+            seconds=10 * SECONDS,
+            computing=SECONDS,
+            megabytes=MEGABYTES,
+            doing="trying transformers",
+        )
     except LimitExceeded:
         return None
 

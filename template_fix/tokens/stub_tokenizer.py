@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from template_fix.bounds import child
 from template_fix.bounds.limits import MEGABYTES, LimitExceeded, run_bounded
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError
 from template_fix.checkpoint.json_file import Document
@@ -50,9 +49,15 @@ def within_limits(
 
     Raises CheckpointError that names the ``purpose`` where it takes more time or memory than it may.
     """
-    child.doing = "trying its tokens"
     try:
-        return run_bounded(function, *args, seconds=10 * computing, computing=computing, megabytes=megabytes)
+        return run_bounded(
+            function,
+            *args,
+            seconds=10 * computing,
+            computing=computing,
+            megabytes=megabytes,
+            doing="trying its tokens",
+        )
     except LimitExceeded as error:
         raise CheckpointError(f"{checkpoint.name}/{TOKENIZER}: was stopped: to {purpose} {error}") from None
 

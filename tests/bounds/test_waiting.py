@@ -35,6 +35,17 @@ def test_a_single_call_has_no_number(told: list[str]) -> None:
     assert set(told) == {"trying template"}
 
 
+def test_what_has_no_words_is_not_numbered(told: list[str]) -> None:
+    assert list(run_in_turn(_sleep, [(1.2,), (0.1,)], computing=9.0)) == [1.2, 0.1]
+    assert set(told) == {""}
+
+
+def test_what_was_done_before_is_told_no_more(told: list[str]) -> None:
+    for doing in ("trying its tokens", ""):
+        run_bounded(_sleep, 0.8, doing=doing)
+    assert told == ["trying its tokens", ""]
+
+
 def test_what_is_quick_tells_nothing(told: list[str]) -> None:
     assert run_bounded(_sleep, 0.05) == 0.05
     assert told == []
