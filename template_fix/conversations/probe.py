@@ -240,7 +240,12 @@ class _Writer:
 
 
 def as_lists(told: Probe) -> Probe:
-    """Return the same conversation with lists of text blocks as contents, for a template that takes nothing else."""
+    """Return the same conversation with lists of text blocks as contents, for a template that takes nothing else.
+
+    One that has such lists as a form of its own stays as it is.
+    """
+    if told.text_lists:
+        return told
     messages = tuple(
         {**each, "content": [{"type": "text", "text": content}]}
         if isinstance(content := each.get("content"), str) and content

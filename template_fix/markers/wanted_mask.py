@@ -49,8 +49,7 @@ class Mask:
 
     def as_taken(self, probes: Iterable[Probe]) -> Iterable[Probe]:
         """Return conversations in the form in which the template takes contents."""
-        listed = any(each.listed for each in self.examined.probes.values())
-        return [as_lists(each) if listed and not each.text_lists else each for each in probes]
+        return map(as_lists, probes) if any(each.listed for each in self.examined.probes.values()) else probes
 
     def of(self, probe: Probe) -> tuple[Span, ...] | None:
         """Return what the model has to write of a conversation, turn by turn.

@@ -144,7 +144,7 @@ class Study:
 
     def _as_taken(self, probes: Iterable[Probe]) -> Iterator[Probe]:
         """Yield conversations in the form in which the template takes contents."""
-        return (as_lists(each) if self.lists and not each.text_lists else each for each in probes)
+        return map(as_lists, probes) if self.lists else iter(probes)
 
     @cached_property
     def arguments(self) -> type:
