@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from template_fix.checkpoint.stop_tokens import read_stop_tokens
+from template_fix.checkpoint.stop_tokens import GENERATION, MODEL, read_stop_tokens
 from template_fix.results import Finding, Level, Repair, Target
 from template_fix.text.edits import Edit, Span
 from template_fix.text.json_nodes import Array, Node
@@ -31,7 +31,7 @@ from template_fix.tokens.tagged_checkpoint import Subject
 CODE = "TF503"
 LEVEL = Level.WARNING
 SUMMARY = "the end-of-turn token doesn't stop generation"
-NEEDS = ("generation_config.json", "config.json")
+NEEDS = (GENERATION, MODEL)
 
 
 class _Missing(NamedTuple):
