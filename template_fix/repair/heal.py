@@ -55,18 +55,24 @@ def find_repair(
     if not wanted:
         return Repaired(coverage=study.coverage)
     study = study.enlarged()
+
+    def asked_for(suggested: Iterable[Proposal]) -> list[Proposal]:
+        return [each for each in suggested if _asked_for(each, wanted, alone, options)]
+
+    def hopeful(suggested: Iterable[Proposal]) -> list[Proposal]:
+        return [each for each in asked_for(suggested) if _reached(study, each)]
+
     proposals: list[Proposal] = []
     best: Choice | None = None
     for suggest in (_cheap, _forced):
-        proposals += [each for each in suggest(study) if _asked_for(each, wanted, alone, options)]
+        proposals += asked_for(suggest(study))
         reached = [each for each in proposals if _reached(study, each)]
         choices = (best, study.search.best(reached, thorough=suggest is _forced))
         best = min(filter(None, choices), key=lambda choice: count_wrong(choice.case.itself), default=None)
         if best is not None and not broken(best.case.itself) and not loses_blocks(best.case.itself):
             break
     while best is not None and broken(best.case.itself):
-        more = [each for each in _beside(study, best) if _asked_for(each, wanted, alone, options)]
-        more = [each for each in more if _reached(study, each)]
+        more = hopeful(_beside(study, best))
         grown = study.search.best(more, best)
         other = study.search.exchanged(more, best) if grown is None or broken(grown.case.itself) else None
         better = min(filter(None, (other, grown)), key=lambda choice: count_wrong(choice.case.itself), default=None)
@@ -75,8 +81,7 @@ def find_repair(
         best = better
     unmade = Choice((), Verdict(""), study.source, study.case)
     if loses_calls((best or unmade).case.itself):
-        calls = [each for each in _calls(study, best or unmade) if _asked_for(each, wanted, alone, options)]
-        best = study.search.best([each for each in calls if _reached(study, each)], best) or best
+        best = study.search.best(hopeful(_calls(study, best or unmade)), best) or best
     best = best and _without_leak(study, best)
     best, unproved = _proved(study, best)
     kept = tuple(_final(study, found, best, checks)) if best else ()
