@@ -130,16 +130,61 @@ def unified_diff(before: str, after: str, name: str) -> str:
     """Return a unified diff of one file as ``git apply`` and ``patch -p1`` read it, empty where nothing changed."""
     if before == after:
         return ""
-    import difflib
-
     # difflib takes minutes for a tokenizer.json of a real size, so equal lines at both ends are left out.
-    start = _find_context_before(before, common_prefix(before, after))
-    behind = _count_behind_context(before, after, _common_suffix(before, after, start))
+    alike = common_prefix(before, after)
+    start = _find_context_before(before, alike)
+    behind = _count_behind_context(before, after, _common_suffix(before, after, alike))
     old, new = (_split_lines(text[start : len(text) - behind]) for text in (before, after))
     head = before.count("\n", 0, start)
-    lines = difflib.unified_diff(old, new, f"a/{name}", f"b/{name}", n=_CONTEXT)
-    shifted = (_shift_header(line, head) if line.startswith("@@ ") else line for line in lines)
-    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in shifted)
+    lines = [f"--- a/{name}\n", f"+++ b/{name}\n"]
+    for hunk in _hunks(old, new):
+        lines += _hunk_lines(old, new, hunk, head)
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def _hunks(old: Sequence[str], new: Sequence[str]) -> Iterator[list[tuple[Span, Span]]]:
+    """Yield the changed lines, as numbers from 0 in both texts; those of a hunk have no more between than contexts.
+
+    Lines that both texts begin or end with are never changed ones. difflib could match them with others that are equal,
+    and leave a hunk at their end without a context, which git takes for the end of the file.
+    """
+    import difflib
+
+    head = common_prefix(old, new)
+    tail = min(common_prefix(old[::-1], new[::-1]), len(old) - head, len(new) - head)
+    inner = difflib.SequenceMatcher(None, old[head : len(old) - tail], new[head : len(new) - tail])
+    hunk: list[tuple[Span, Span]] = []
+    for kind, *numbers in inner.get_opcodes():
+        first, last, begin, end = (number + head for number in numbers)
+        if kind == "equal":
+            continue
+        if hunk and first - hunk[-1][0].end > 2 * _CONTEXT:
+            yield hunk
+            hunk = []
+        hunk.append((Span(first, last), Span(begin, end)))
+    yield hunk
+
+
+def _hunk_lines(old: Sequence[str], new: Sequence[str], hunk: Sequence[tuple[Span, Span]], head: int) -> Iterator[str]:
+    """Yield the lines of a hunk with its contexts; the texts are those behind ``head`` lines of the whole file."""
+    (first, begin), (last, end) = hunk[0], hunk[-1]
+    before, behind = min(first.start, _CONTEXT), min(len(old) - last.end, _CONTEXT)
+    ranges = Span(first.start - before, last.end + behind), Span(begin.start - before, end.end + behind)
+    yield "@@ -{} +{} @@\n".format(*(_format_range(each, head) for each in ranges))
+    at = ranges[0].start
+    for gone, come in hunk:
+        yield from (f" {line}" for line in old[at : gone.start])
+        yield from (f"-{line}" for line in old[gone.start : gone.end])
+        yield from (f"+{line}" for line in new[come.start : come.end])
+        at = gone.end
+    yield from (f" {line}" for line in old[at : ranges[0].end])
+
+
+def _format_range(lines: Span, head: int) -> str:
+    """Return a range of lines as a diff names it: the number of the first, or of the one in front of none."""
+    count = lines.end - lines.start
+    number = head + lines.start + (count > 0)
+    return str(number) if count == 1 else f"{number},{count}"
 
 
 def _find_context_before(text: str, offset: int) -> int:
@@ -185,10 +230,6 @@ def differing_spans(one: str, other: str) -> tuple[Span, Span]:
     head = common_prefix(one, other)
     tail = common_prefix(one[head:][::-1], other[head:][::-1])
     return Span(head, len(one) - tail), Span(head, len(other) - tail)
-
-
-def _shift_header(header: str, by: int) -> str:
-    return re.sub(r"([-+])(\d+)", lambda match: f"{match[1]}{int(match[2]) + by}", header)
 
 
 def _split_lines(text: str) -> list[str]:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from template_fix.text.edits import Edit, Span, apply, differing_spans, edits_between, unified_diff
@@ -13,6 +13,17 @@ def test_a_diff_applied_by_its_line_numbers_gives_the_text_after(before: str, af
     told = unified_diff(before, after, "f")
     assert (told == "") == (before == after)
     assert _patched(before.splitlines(keepends=True), told) == after
+
+
+@given(LINES, LINES)
+@example("c\nc\nc\nc\nb\n", "c\nc\nc\nb\n")
+@example("c\nb\na\nc\nb\na\nd\n", "c\nb\na\nd\n")
+def test_a_hunk_without_a_context_behind_it_ends_at_the_end_of_the_file(before: str, after: str) -> None:
+    told = unified_diff(before, after, "f").splitlines()
+    hunks = [line for line in told if line.startswith("@@")]
+    if told and not told[-1].startswith(" "):
+        start, _, count = hunks[-1].split()[1][1:].partition(",")
+        assert int(start) + int(count or 1) - (count != "0") == len(before.splitlines())
 
 
 def _patched(old: list[str], diff: str) -> str:
