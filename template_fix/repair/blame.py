@@ -8,8 +8,7 @@ from itertools import combinations
 from template_fix.contract.examination import SAFE, Case, Examination, Observation
 from template_fix.conversations.probe import Part, Probe
 from template_fix.repair.candidates import are_apart
-from template_fix.repair.proposers import Basis, Proposal
-from template_fix.repair.proposers.experiments import rewritings
+from template_fix.repair.proposers import Basis, Proposal, experiments
 from template_fix.repair.search import Search
 from template_fix.repair.trials import find_drops, find_flips, gains, harms, prints, prints_the_same, sample
 from template_fix.text.edits import Span
@@ -80,7 +79,7 @@ def _changes(search: Search, known: Sequence[Proposal], basis: Basis | None, see
     search.candidates.offer(known)
     yield from _blamed(search, combinations(known, 1), seen)
     if basis:
-        suspects = list(filter(_points, rewritings(basis)))
+        suspects = list(filter(_points, experiments.rewritings(basis)))
         search.candidates.offer(suspects)
         yield from _blamed(search, combinations(suspects, 1), seen)
         for number, outcome in find_flips(basis.trace, seen.probe):
