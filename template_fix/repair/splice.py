@@ -138,6 +138,11 @@ def _with_fewer_parentheses(template: Template, edit: Edit) -> Iterator[str]:
         yield _ALONE.sub(r"\1\2\3", text)
 
 
+def are_alike(template: Template, one: Edit, other: Edit) -> bool:
+    """Whether two edits of a template make the same program of it."""
+    return alike(_tree(template, [one]), _tree(template, [other]))
+
+
 def _tree(template: Template, edits: Sequence[Edit]) -> Sequence[nodes.Node]:
     """Return the statements of the edited template, none where it can't be read."""
     try:

@@ -99,6 +99,41 @@ IN_A_MACRO = (
     "<reasoning>{{ m.reasoning_content }}</reasoning>{% endif %}{{ show(m) }}<stop {{ m.role }}>\n{% endfor %}"
     "{% if add_generation_prompt %}<start assistant>{% endif %}"
 )
+# What a turn says stands in the branch of turns without calls, among other outputs.
+ANOTHER_BRANCH = """\
+{%- for m in messages %}
+    {%- if m.role == 'assistant' %}
+        {{- '[bot]' }}
+        {%- if m.reasoning_content %}
+            {{- '<think>' + m.reasoning_content + '</think>' }}
+        {%- endif %}
+        {%- if m.tool_calls %}
+            {%- for c in m.tool_calls %}
+                {{- '<call>' ~ c.function.arguments | tojson ~ '</call>' }}
+            {%- endfor %}
+        {%- else %}
+            {#- What is said. #}
+            {{- '<say>' }}
+            {{- m.content.split('</think>')[-1] }}
+            {{- '</say>' }}
+        {%- endif %}
+        {{- '[end]' }}
+    {%- else %}
+        {{- '[' + m.role + ']' + m.content + '[end]' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '[bot]' }}
+{%- endif %}
+"""
+DASHES_ON_BOTH_SIDES = ANOTHER_BRANCH.replace(" %}", " -%}").replace(" }}", " -}}")
+# Without dashes white space is printed: it stays as it is in the branch.
+PRINTED_SPACE = (
+    "{% for m in messages %}{% if m.role == 'assistant' %}B:{% if m.reasoning_content %}<think>"
+    "{{ m.reasoning_content }}</think>{% endif %}{% if m.tool_calls %}\n    {% for c in m.tool_calls %}"
+    "[{{ c.function.arguments | tojson }}]{% endfor %}{% else %}\n      {{ m.content }}\n{% endif %};"
+    "{% else %}{{ m.role }}:{{ m.content }};{% endif %}{% endfor %}{% if add_generation_prompt %}B:{% endif %}"
+)
 VANISHING = [
     pytest.param(NONE_ALONE, id="beside all but None"),
     pytest.param(NO_TEXT, id="beside text"),
@@ -134,6 +169,34 @@ def test_what_is_printed_in_all_forms_needs_no_repair(text: str) -> None:
     assert not patched(repaired(text)).changed
 
 
+@pytest.mark.parametrize(
+    ("text", "mark"),
+    [
+        pytest.param(ANOTHER_BRANCH, "", id="dashes in front"),
+        pytest.param(DASHES_ON_BOTH_SIDES, "-", id="dashes on both sides"),
+    ],
+)
+def test_a_branch_that_is_repeated_is_laid_out_as_what_follows_it(text: str, mark: str) -> None:
+    lines = repaired(text).splitlines()
+    at = lines.index(f"            {{%- if (preserve_thinking | default(true)) and m.content {mark}%}}")
+    assert [each.strip(" ") for each in lines[at + 1 : at + 5]] == [
+        "{#- What is said. #}",
+        *(f"{{{{- {each} {mark}}}}}" for each in ("'<say>'", "m.content.split('</think>')[-1]", "'</say>'")),
+    ]
+    assert all(each.startswith(" " * 16 + "{") for each in lines[at + 1 : at + 5])
+    assert lines[at + 5 : at + 7] == [
+        f"            {{%- endif {mark}%}}",
+        f"            {{%- for c in m.tool_calls {mark}%}}",
+    ]
+    assert not broken(study(repaired(text)).examined)
+
+
+def test_white_space_that_a_branch_prints_is_repeated_with_it() -> None:
+    edited = repaired(PRINTED_SPACE)
+    assert "and m.content %}\n      {{ m.content }}\n{% endif %}" in edited
+    assert not broken(study(edited).examined)
+
+
 CALLS = f"{SWITCH} and m['tool_calls']"
 
 
@@ -160,6 +223,16 @@ CALLS = f"{SWITCH} and m['tool_calls']"
                 ("+ '</invoke>'", f"+ (message.content if {SWITCH} and message.content else '') + '</invoke>'"),
             ],
             id="text in the middle of a call",
+        ),
+        pytest.param(
+            ANOTHER_BRANCH,
+            [
+                (
+                    "{{- '</say>' }}\n        {%- endif %}",
+                    "{%- endif %}{%- if " + SWITCH + " %}{{- m.content }}{%- endif %}",
+                )
+            ],
+            id="what is said comes twice, beside calls and elsewhere",
         ),
     ],
 )

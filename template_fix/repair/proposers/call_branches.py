@@ -26,7 +26,7 @@ from template_fix.repair.message_reads import (
     message_name,
 )
 from template_fix.repair.proposers import Basis, Proposal
-from template_fix.repair.splice import behind_tag, put_expression, tag_behind, tag_in_front
+from template_fix.repair.splice import are_alike, behind_tag, put_expression, tag_behind, tag_in_front
 from template_fix.repair.trials import prints
 from template_fix.repair.turn_form import behind_header, learn
 from template_fix.text.edits import Edit, Span
@@ -236,7 +236,15 @@ def _begin(tags: list[Token], end: Token) -> int:
 
 
 def _said_first(template: Template, test: Span, printed: _Branch, condition: str) -> Edit:
-    """Return the edit that repeats a branch behind the tag of a test; its whitespace is stripped as it was."""
+    """Return the edit that repeats a branch behind the tag of a test, laid out as what follows that tag is.
+
+    Where that changes what is printed, its whitespace stays as it was.
+    """
     at, mark, line = behind_tag(template, test.end)
-    block = f"{{%- if {condition} {printed.opening}{printed.text}{printed.closing} endif {mark}"
-    return Edit(Span(at, at), line + block)
+    own = re.match(r"\r?\n[ \t]*", printed.text)
+    inside = printed.text.replace(own.group(), f"{line}    ").rstrip() + line if own and line else printed.text
+    laid_out, as_it_was = (
+        Edit(Span(at, at), f"{line}{{%- if {condition} {printed.opening}{text}{printed.closing} endif {mark}")
+        for text in (inside, printed.text)
+    )
+    return laid_out if are_alike(template, laid_out, as_it_was) else as_it_was
