@@ -129,6 +129,8 @@ def _not_conservative(before: Case, after: Case, probe: Probe) -> str:
 
 def _prompts_otherwise(before: Examination, after: Examination, probe: Probe, turn: int) -> bool:
     """Whether a prompt is another, and not just left out where none is asked for."""
+    if all(before.text(probe, turn, asked) == after.text(probe, turn, asked) for asked in (False, True)):
+        return False
     prompt = generation_prompt(before, probe, turn)
     if prompt in (None, generation_prompt(after, probe, turn)):
         return False

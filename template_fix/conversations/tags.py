@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 # A token that is longer, or isn't text at all, is no tag.
 _TAG = re.compile(r"[^\ud800-\udfff]{1,100}")
@@ -49,7 +50,7 @@ class Tags:
         """Return the reasoning between its tags."""
         return f"{self.open}{self.lead}{reasoning}{self.trail}{self.close}"
 
-    @property
+    @cached_property
     def paired(self) -> bool:
         """Whether the closing tag is this pair's own, and not one that ends other things too (``<|end|>``)."""
         return self.close in closings(self.open) or not MARKUP.match(self.close)

@@ -16,11 +16,13 @@ class Mend(NamedTuple):
 
     ``probes`` are the conversations beside the battery that a mend is tried on, ``owed`` tells what is owed of each,
     and ``proposals`` are the edits to try: they may guess. ``adds`` says that nothing changes which was printed before,
-    ``unknown`` why nothing is mended where no edit comes near.
+    ``whole`` that each proposal mends all that fails, so that the first that may stand is as good as any. ``unknown``
+    says why nothing is mended where no edit comes near.
     """
 
     probes: Callable[[Study], Iterator[Probe]]
     owed: Callable[[Study], Owed]
     proposals: Callable[[Study, Owed], Iterator[Proposal]]
     adds: bool = False
+    whole: bool = False
     unknown: str = "no edit that was tried prints what is owed"

@@ -132,4 +132,4 @@ def _reads_content(node: nodes.Node) -> bool:
     )
 
 
-MEND = Mend(_probes, _owed, _proposals, adds=True)
+MEND = Mend(_probes, _owed, _proposals, adds=True, whole=True)

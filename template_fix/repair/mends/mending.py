@@ -89,6 +89,8 @@ def _best(study: Study, how: Mend, nothing: Proposal) -> tuple[Proposal, str]:
             refused = gained, proposal, reason
         elif not reason and (best is None or gained > best[0]):
             best = gained, proposal
+            if how.whole:
+                break
     if best:
         return best[1], ""
     return (refused[1], refused[2]) if refused and refused[0] else (nothing, how.unknown)
