@@ -77,6 +77,11 @@ class Verdict(NamedTuple):
         """Whether the row isn't trained on as it is."""
         return any(KINDS[each.kind].level == "error" for each in self.all_troubles)
 
+    @property
+    def mendable(self) -> bool:
+        """Whether a repaired template may make more of the row."""
+        return not self.broken and (self.prompt_differs or not self.lossless)
+
     def joined(self, other: Verdict) -> Verdict:
         """Return the verdict on both sides of a pair of rows."""
         first = max(self, other, key=lambda each: length(each.cut))

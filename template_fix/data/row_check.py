@@ -18,7 +18,7 @@ from template_fix.conversations.rows import Row
 from template_fix.data.losses import Verdict
 from template_fix.data.shapes.shapes import Shapes
 from template_fix.data.troubles.view import RowTemplate, pieces_of
-from template_fix.data.verdicts import NOT_TRIED, PATIENCE, STOPPED, shapes_of, verdicts
+from template_fix.data.verdicts import NOT_TRIED, PATIENCE, STOPPED, Verdicts, shapes_of, verdicts
 from template_fix.jinja.renderer import RenderError
 from template_fix.options import Flags
 
@@ -49,6 +49,7 @@ class RowCheck:
     ``release`` is that of transformers: 5 passes reasoning under all its names and drops what is None, 4 does neither.
     ``own`` are the pairs of tags that stand for this model's reasoning, and ``media`` the templates for rows with
     images, where a processor has others. ``exact`` renders each row, also where others of its shape were.
+    ``repaired`` is the check with repaired templates, which rows in trouble are tried with.
     """
 
     templates: tuple[tuple[str, str], ...] = field(repr=False)
@@ -59,6 +60,7 @@ class RowCheck:
     own: tuple[tuple[str, str], ...] = ()
     media: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     exact: bool = False
+    repaired: RowCheck | None = field(default=None, repr=False)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RowCheck) and self._all == other._all
@@ -96,10 +98,18 @@ class RowCheck:
 
     def within(self, rows: Iterable[object]) -> list[Verdict]:
         """Return the same inside of `limits.run_bounded`; raises LimitExceeded where a child process dies of a row."""
+        return [each.now for each in self.both(rows)]
+
+    def both(self, rows: Iterable[object]) -> list[Verdicts]:
+        """Return the same, with the verdicts that the repaired templates bring."""
         shapes = None if self.exact else _shapes(self)
         if shapes:
             shapes.start()
-        return verdicts(rows, dict(self.columns), self.template, shapes)
+        return verdicts(rows, dict(self.columns), self.template, self._repaired_template, shapes)
+
+    @property
+    def _repaired_template(self) -> Callable[[Row], RowTemplate] | None:
+        return self.repaired.template if self.repaired else None
 
     def learned(self) -> bytes:
         """Return what was recorded in this process since the last time, for `learn` in the one that began it."""
@@ -126,6 +136,8 @@ class RowCheck:
             for _, source in self.templates:
                 _template(source, self)
                 pieces_of(source)
+        if self.repaired:
+            self.repaired.warm()
 
 
 @lru_cache(maxsize=8)
@@ -134,8 +146,8 @@ def _template(source: str, check: RowCheck) -> RowTemplate:
 
 
 @lru_cache(maxsize=8)
-def _shapes(check: RowCheck) -> Shapes[Verdict]:
-    return shapes_of(dict(check.columns), check.template)
+def _shapes(check: RowCheck) -> Shapes[Verdicts]:
+    return shapes_of(dict(check.columns), check.template, check._repaired_template)
 
 
 def in_parts(

@@ -48,43 +48,32 @@ class Survey:
 
 
 class _Part(NamedTuple):
-    """The survey of some rows of one file, with those in trouble, and what was recorded of them, now and repaired."""
+    """The survey of some rows of one file, with those in trouble, and what was recorded of them."""
 
     before: Tally
     after: Tally | None
     found: tuple[Found, ...]
-    learned: tuple[bytes, ...] = ()
+    learned: bytes = b""
 
 
 @dataclass(frozen=True)
-class _Checks:
-    """The check of a model's rows, and the one with its repaired templates, if there are any.
+class _Surveyor:
+    """The survey of batches by a check; ``listing`` tells whether the rows in trouble are wanted one by one."""
 
-    ``listing`` tells whether the rows in trouble are wanted one by one.
-    """
-
-    now: RowCheck
+    check: RowCheck
     listing: bool
-    repaired: RowCheck | None = None
 
     def survey(self, batch: Batch) -> _Part:
         """Return what becomes of one batch. Use it inside `limits.run_bounded`; raises LimitExceeded."""
-        rows = batch.rows if self.repaired is None else list(batch.rows)
-        verdicts = self.now.within(rows)
-        after = None
-        if self.repaired is not None:
-            hit = [at for at, one in enumerate(verdicts) if not one.broken and (one.prompt_differs or not one.lossless)]
-            numbers = [batch.numbers[at] for at in hit]
-            after = tallied(batch.file, numbers, self.repaired.within([rows[at] for at in hit]))
-        return self._part(batch, verdicts, after)._replace(learned=tuple(each.learned() for each in self._all))
+        both = self.check.both(batch.rows)
+        hit = [(number, each.repaired) for number, each in zip(batch.numbers, both, strict=True) if each.repaired]
+        after = tallied(batch.file, [number for number, _ in hit], [each for _, each in hit])
+        part = self._part(batch, [each.now for each in both])
+        return part._replace(after=after if self.check.repaired else None, learned=self.check.learned())
 
-    @property
-    def _all(self) -> tuple[RowCheck, ...]:
-        return (self.now, self.repaired) if self.repaired else (self.now,)
-
-    def _part(self, batch: Batch, verdicts: Sequence[Verdict], after: Tally | None) -> _Part:
+    def _part(self, batch: Batch, verdicts: Sequence[Verdict]) -> _Part:
         found = found_in(batch.file, batch.numbers, verdicts) if self.listing else ()
-        return _Part(tallied(batch.file, batch.numbers, verdicts), after, tuple(found))
+        return _Part(tallied(batch.file, batch.numbers, verdicts), None, tuple(found))
 
     def begin(self, batch: Batch) -> Callable[[], _Part]:
         """Begin the survey of a batch in a process of its own, and return what waits for it."""
@@ -96,17 +85,16 @@ class _Checks:
             except LimitExceeded as error:
                 return _joined(in_parts(self.survey, batch, self.stopped, error))
             if not part.before.stopped:
-                for check, learned in zip(self._all, part.learned, strict=True):
-                    check.learn(learned)
-                    check.warm()
-            return part._replace(learned=())
+                self.check.learn(part.learned)
+                self.check.warm()
+            return part._replace(learned=b"")
 
         return result
 
     def stopped(self, batch: Batch, why: str) -> _Part:
         """Return what stands for rows that can't be tried."""
-        part = self._part(batch, [Verdict(failure=why)] * len(batch), None)
-        return part._replace(after=part.before if self.repaired else None)
+        part = self._part(batch, [Verdict(failure=why)] * len(batch))
+        return part._replace(after=part.before if self.check.repaired else None)
 
 
 def _joined(parts: Iterable[_Part]) -> _Part:
@@ -133,7 +121,7 @@ def surveyed(
     whole doesn't wait for a repair.
     """
     total = _joined([])
-    for batch, part in _finished(_Checks(now, listed is not None), batches, processes, mended):
+    for batch, part in _finished(_Surveyor(now, listed is not None), batches, processes, mended):
         if listed:
             for found in part.found:
                 listed(found)
@@ -144,27 +132,27 @@ def surveyed(
 
 
 def _finished(
-    checks: _Checks, batches: Iterable[Batch], processes: int, mended: Callable[[], RowCheck | None] | None
+    surveyor: _Surveyor, batches: Iterable[Batch], processes: int, mended: Callable[[], RowCheck | None] | None
 ) -> Iterator[tuple[Batch, _Part]]:
     """Yield each batch with its survey, in order, having begun as many as there are processes."""
     running: deque[tuple[Batch, Callable[[], _Part]]] = deque()
     stopped = 0
 
     def ended() -> tuple[Batch, _Part]:
-        nonlocal checks, mended, stopped
+        nonlocal surveyor, mended, stopped
         batch, wait = running.popleft()
         part = wait()
         stopped += part.before.stopped
         if mended and part.before.mendable:
-            checks, mended = replace(checks, repaired=mended()), None
-        if checks.repaired and part.before.mendable and part.after is None:
-            part = checks.begin(batch)()
+            surveyor, mended = replace(surveyor, check=replace(surveyor.check, repaired=mended())), None
+        if surveyor.check.repaired and part.before.mendable and part.after is None:
+            part = surveyor.begin(batch)()
         return batch, part
 
     try:
         for batch in batches:
-            untried = partial(checks.stopped, batch, NOT_TRIED)
-            running.append((batch, untried if stopped >= PATIENCE else checks.begin(batch)))
+            untried = partial(surveyor.stopped, batch, NOT_TRIED)
+            running.append((batch, untried if stopped >= PATIENCE else surveyor.begin(batch)))
             if len(running) >= processes:
                 yield ended()
         while running:

@@ -6,8 +6,7 @@ import heapq
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from template_fix.data.losses import Verdict
 from template_fix.data.troubles.kinds import KINDS
@@ -19,8 +18,6 @@ WORST, _EXAMPLES = 5, 50
 # By which examples that are the same name different places.
 _NUMBER = re.compile(r"\[\d+\]")
 _LONGEST_CUT, _LONGEST_SHOWN = 2000, 500
-# What is as short as this is often shown by many rows.
-_OFTEN = 200
 # Has examples of its own: the rows that lose most.
 _LOST = "lost"
 
@@ -137,27 +134,37 @@ COUNTS = tuple(name for name, default in vars(Tally()).items() if isinstance(def
 
 def tallied(file: str, numbers: Sequence[int], verdicts: Sequence[Verdict]) -> Tally:
     """Return what the verdicts on rows of a file, and their numbers, add up to."""
-    lossy = (Found(file, number, each) for number, each in zip(numbers, verdicts, strict=True) if each.cut)
+    if not verdicts:
+        return Tally()
+    columns: Any = Verdict._make(zip(*verdicts, strict=True))  # all values of each field, in the place of one
+    lost: list[int] = list(map(sum, zip(columns.reasoning_lost, columns.answer_lost, strict=True)))
+    troubled = [each for each in verdicts if each.troubles]
+    worst = heapq.nlargest(WORST, (at for at, cut in enumerate(columns.cut) if cut), key=lost.__getitem__)
     return Tally(
         rows=len(verdicts),
-        broken=sum(bool(each.broken) for each in verdicts),
-        failed=sum(bool(each.failure) for each in verdicts),
-        stopped=sum(each.failure.startswith(STOPPED) for each in verdicts),
-        reasoning_rows=sum(each.reasoning > 0 for each in verdicts),
-        reasoning_rows_lost=sum(each.reasoning_lost > 0 for each in verdicts),
-        reasoning=sum(each.reasoning for each in verdicts),
-        reasoning_lost=sum(each.reasoning_lost for each in verdicts),
-        answer_rows=sum(each.answer > 0 for each in verdicts),
-        answer_rows_lost=sum(each.answer_lost > 0 for each in verdicts),
-        answer=sum(each.answer for each in verdicts),
-        answer_lost=sum(each.answer_lost for each in verdicts),
-        lossy=sum(bool(each.reasoning_lost or each.answer_lost) for each in verdicts),
-        prompt_differs=sum(each.prompt_differs for each in verdicts),
-        layout=sum(any(trouble.kind == "layout" for trouble in each.troubles) for each in verdicts if each.troubles),
-        troubled=sum(each.harmed and each.lossless for each in verdicts if each.troubles),
+        broken=_some(columns.broken),
+        failed=_some(columns.failure),
+        stopped=sum(each.startswith(STOPPED) for each in filter(None, columns.failure)),
+        reasoning_rows=_some(columns.reasoning),
+        reasoning_rows_lost=_some(columns.reasoning_lost),
+        reasoning=sum(columns.reasoning),
+        reasoning_lost=sum(columns.reasoning_lost),
+        answer_rows=_some(columns.answer),
+        answer_rows_lost=_some(columns.answer_lost),
+        answer=sum(columns.answer),
+        answer_lost=sum(columns.answer_lost),
+        lossy=_some(lost),
+        prompt_differs=sum(columns.prompt_differs),
+        layout=sum(any(trouble.kind == "layout" for trouble in each.troubles) for each in troubled),
+        troubled=sum(each.harmed and each.lossless for each in troubled),
         troubles=_merged(_troubles(file, numbers, verdicts)),
-        worst=tuple(map(_shorten, _worst(lossy))),
+        worst=tuple(_shorten(Found(file, numbers[at], verdicts[at])) for at in worst),
     )
+
+
+def _some(values: Iterable[object]) -> int:
+    """Return how many values are there at all: texts that aren't empty, counts above 0."""
+    return sum(map(bool, values))
 
 
 def found_in(file: str, numbers: Sequence[int], verdicts: Sequence[Verdict]) -> Iterator[Found]:
@@ -172,20 +179,18 @@ def _shorten(found: Found) -> Found:
 
 
 def _troubles(file: str, numbers: Sequence[int], verdicts: Sequence[Verdict]) -> Iterator[Counted]:
-    """Yield each kind of trouble of each row, with its first place."""
-    for number, each in zip(numbers, verdicts, strict=True):
-        for kind, (_, message, shown) in {trouble.kind: trouble for trouble in reversed(each.all_troubles)}.items():
+    """Yield each kind of trouble of the rows that have the same, with the first place of the first."""
+    found: dict[object, list[int]] = {}
+    for at, each in enumerate(verdicts):
+        if each.troubles or each.failure or each.broken:
+            found.setdefault((each.troubles, each.failure, each.broken), []).append(at)
+    for places in found.values():
+        first = places[0]
+        for kind, one in {trouble.kind: trouble for trouble in reversed(verdicts[first].all_troubles)}.items():
             if kind != _LOST:
-                yield Counted(kind, 1, (Example(file, number, message, _line_of(shown)),))
-
-
-def _line_of(shown: str) -> str:
-    return _known_line(shown) if len(shown) <= _OFTEN else one_line(shown, _LONGEST_SHOWN)
-
-
-@lru_cache(maxsize=1024)
-def _known_line(shown: str) -> str:
-    return one_line(shown, _LONGEST_SHOWN)
+                shown = one_line(one.shown, _LONGEST_SHOWN)
+                example = Example(file, numbers[first], one.message, shown, len(places))
+                yield Counted(kind, len(places), (example,))
 
 
 def _merged(parts: Iterable[Counted]) -> tuple[Counted, ...]:

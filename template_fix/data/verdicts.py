@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import islice
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from template_fix.bounds.limits import LimitExceeded
 from template_fix.conversations.rows import BrokenRow, Row, UnknownLayout, columns_of, rows_of
@@ -23,11 +23,20 @@ from template_fix.data.troubles.view import RowTemplate, View
 from template_fix.jinja.renderer import Failure
 
 Value = TypeVar("Value")
+# Which template a conversation is rendered with.
+Chooser = Callable[[Row], RowTemplate]
 # A template that exceeds its limits on that many rows isn't tried on the others.
 PATIENCE = 3
 STOPPED = "the template was stopped: "
 NOT_TRIED = f"not tried: the template had exceeded its limits on {PATIENCE} rows before it"
 _AT_ONCE, _BYTES_AT_ONCE = 50, 1 << 20
+
+
+class Verdicts(NamedTuple):
+    """The verdict on a row, and of one in trouble that with the repaired templates, where there are some."""
+
+    now: Verdict
+    repaired: Verdict | None = None
 
 
 class _Stopped(Failure):
@@ -54,43 +63,64 @@ class _Patience:
 def verdicts(
     values: Iterable[object],
     columns: Mapping[str, str],
-    template_of: Callable[[Row], RowTemplate],
-    shapes: Shapes[Verdict] | None = None,
-) -> list[Verdict]:
-    """Return the verdict on each row: a mapping of columns, or its JSON text; ``columns`` are as in `rows.rows_of`.
+    now: Chooser,
+    repaired: Chooser | None = None,
+    shapes: Shapes[Verdicts] | None = None,
+) -> list[Verdicts]:
+    """Return the verdicts on each row: a mapping of columns, or its JSON text; ``columns`` are as in `rows.rows_of`.
 
     Where a row is like others in all but its texts, a program of ``shapes`` tells that was recorded of them; without,
     each row is rendered. Works inside of `limits.run_bounded` alone.
     """
-    verdicts, patience, parser = list[Verdict](), _patience(), RowParser(columns_of(columns)[1])
+    found, patience, parser = list[Verdicts](), (_patience(), _patience()), RowParser(columns_of(columns)[1])
     for part in _parts(values):
-        if any(each.stopped for each in patience):
+        if any(each.stopped for steps in patience for each in steps):
             shapes = None  # whether a row is tried depends on those before it
         read = [_read(value, columns, shapes, parser) for value in part]
-        rows = [row for each in read if not isinstance(each, Verdict) for row in each]
-        judged = _judged(rows, [template_of(row) for row in rows], patience)
-        verdicts += [
-            each if isinstance(each, Verdict) else reduce(Verdict.joined, islice(judged, len(each))) for each in read
-        ]
-    return verdicts
+        rendered = _rendered([each for each in read if isinstance(each, list)], now, repaired, patience)
+        found += [next(rendered) if isinstance(each, list) else each for each in read]
+    return found
 
 
-def shapes_of(columns: Mapping[str, str], template_of: Callable[[Row], RowTemplate]) -> Shapes[Verdict]:
+def _rendered(
+    rows: list[list[Row]], now: Chooser, repaired: Chooser | None, patience: tuple[tuple[_Patience, ...], ...]
+) -> Iterator[Verdicts]:
+    """Yield the verdicts on rows that are rendered, of each its conversations."""
+    first = _joined(rows, now, patience[0])
+    hit = [row for row, verdict in zip(rows, first, strict=True) if verdict.mendable]
+    second = iter(_joined(hit, repaired, patience[1]) if repaired else ())
+    return (Verdicts(verdict, next(second, None) if verdict.mendable else None) for verdict in first)
+
+
+def _joined(rows: list[list[Row]], template_of: Chooser, patience: tuple[_Patience, ...]) -> list[Verdict]:
+    """Return the verdict on each row, of both of its conversations where there are two."""
+    flat = [each for row in rows for each in row]
+    judged = _judged(flat, [template_of(each) for each in flat], patience)
+    return [reduce(Verdict.joined, islice(judged, len(row))) for row in rows]
+
+
+def shapes_of(columns: Mapping[str, str], now: Chooser, repaired: Chooser | None = None) -> Shapes[Verdicts]:
     """Return what answers for rows of the same shape as others, having seen none yet."""
-    return Shapes(partial(_of_one, columns, template_of), *columns_of(columns))
+    return Shapes(partial(_of_one, columns, now, repaired), *columns_of(columns))
 
 
-def _of_one(columns: Mapping[str, str], template_of: Callable[[Row], RowTemplate], value: object) -> Verdict:
-    """Return the verdict on one row, which may have placeholders. Raises BrokenRow, LimitExceeded, …"""
+def _of_one(columns: Mapping[str, str], now: Chooser, repaired: Chooser | None, value: object) -> Verdicts:
+    """Return the verdicts on one row, which may have placeholders. Raises BrokenRow, LimitExceeded, …"""
+    rows = rows_of(value, columns)
 
-    def of(row: Row) -> Verdict:
-        template = template_of(row).recording if is_recording() else template_of(row)
-        printed = template.print(row)
-        if isinstance(printed, Failure):
-            raise BrokenRow(printed.reason)
-        return verdict(View(row, template, printed, template.print_prompt(row)))
+    def by(template_of: Chooser) -> Verdict:
+        return reduce(Verdict.joined, (_rendering(row, template_of(row)) for row in rows))
 
-    return reduce(Verdict.joined, map(of, rows_of(value, columns)))
+    first = by(now)
+    return Verdicts(first, by(repaired) if repaired and first.mendable else None)
+
+
+def _rendering(row: Row, template: RowTemplate) -> Verdict:
+    template = template.recording if is_recording() else template
+    printed = template.print(row)
+    if isinstance(printed, Failure):
+        raise BrokenRow(printed.reason)
+    return verdict(View(row, template, printed, template.print_prompt(row)))
 
 
 def _parts(values: Iterable[object]) -> Iterator[list[object]]:
@@ -111,9 +141,9 @@ def verdict_on(row: Row, template: RowTemplate) -> Verdict:
 
 
 def _read(
-    value: object, columns: Mapping[str, str], shapes: Shapes[Verdict] | None, parser: RowParser
-) -> list[Row] | Verdict:
-    """Return the conversations of a row, or the verdict on it where that is known already."""
+    value: object, columns: Mapping[str, str], shapes: Shapes[Verdicts] | None, parser: RowParser
+) -> list[Row] | Verdicts:
+    """Return the conversations of a row, or the verdicts on it where they are known already."""
     try:
         if not isinstance(value, (bytes, str)):
             return (shapes and shapes.answer(value)) or rows_of(value, columns)
@@ -121,9 +151,9 @@ def _read(
         # A program holds all that it makes of a row until its end.
         return (shapes and len(value) <= _BYTES_AT_ONCE and shapes.answer(row)) or rows_of(row, columns)
     except UnknownLayout as error:
-        return Verdict(broken=str(error), troubles=(Trouble("layout", 0, str(error)),))
+        return Verdicts(Verdict(broken=str(error), troubles=(Trouble("layout", 0, str(error)),)))
     except BrokenRow as error:
-        return Verdict(broken=str(error))
+        return Verdicts(Verdict(broken=str(error)))
 
 
 def _patience() -> tuple[_Patience, ...]:

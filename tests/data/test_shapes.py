@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -126,12 +127,24 @@ def rows_of_one_shape(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES)
-@given(rows=rows_of_one_shape(), release=st.sampled_from([4, 5]))
+@given(rows=rows_of_one_shape(), release=st.sampled_from([4, 5]), repaired=st.sampled_from([None, *TEMPLATES.values()]))
 @settings(max_examples=60)
 def test_a_verdict_by_a_program_is_that_of_the_row_by_itself(
-    template: str, rows: list[dict[str, Any]], release: int
+    template: str, rows: list[dict[str, Any]], release: int, repaired: str | None
 ) -> None:
-    assert check(template, release=release).within(rows) == check(template, release=release, exact=True).within(rows)
+    made = check(template, release=release, repaired=repaired and check(repaired, release=release))
+    assert made.both(rows) == replace(made, exact=True).both(rows)
+
+
+def test_rows_in_trouble_alone_are_tried_with_the_repaired_templates(answered: list[bool]) -> None:
+    made, repaired = check(CUTS.replace("<think>\n", "")), check(KEEPS)
+    lost = [USUAL[kind](number) for kind in ("inline", "in a field") for number in range(100, 160)]
+    kept = [{"messages": turns(number, content=f"It is {number}, as I have said.")} for number in range(100, 160)]
+    rows = [*lost, *kept, {"messages": "broken"}]
+    told = replace(made, repaired=repaired).both(rows)
+    assert [each.now for each in told] == made.within(rows)
+    assert [each.repaired for each in told] == [*repaired.within(lost), *[None] * 61]
+    assert sum(answered) > 250
 
 
 @pytest.fixture(autouse=True)

@@ -34,7 +34,7 @@ def failures(*questions: str) -> list[str]:
         {"messages": [{"role": "user", "content": each}, {"role": "assistant", "content": ANSWER}]}
         for each in questions
     ]
-    told = verdicts(rows, {}, lambda row: made)
+    told = [each.now for each in verdicts(rows, {}, lambda row: made)]
     assert [each.answer for each in told] == [0 if each.failure else len(ANSWER) for each in told]
     return [each.failure.partition(" ")[0] for each in told]
 
@@ -53,6 +53,6 @@ def test_rows_are_judged_alike_however_many_at_a_time(monkeypatch: pytest.Monkey
         {"chosen": [{"role": "assistant", "content": ANSWER}], "rejected": [{"role": "assistant", "content": "a"}]}
     ]
     made = RowTemplate("{% for m in messages %}{{ m.content }}{% endfor %}")
-    told = verdicts(rows, {}, lambda row: made)
+    told = [each.now for each in verdicts(rows, {}, lambda row: made)]
     assert [bool(each.broken) for each in told] == [True, False, True] * 3 + [False]
     assert told[-1].answer == len(ANSWER) + 1
