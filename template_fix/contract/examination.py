@@ -112,6 +112,12 @@ class Examination:
         larger._texts, larger._seen = self._texts, self._seen
         return larger
 
+    def narrowed(self, probes: Iterable[Probe]) -> Examination:
+        """Return the same examination over some of its conversations."""
+        fewer = Examination(self.renderer, probes, self.tags, self.flags, self._rendered)
+        fewer._texts, fewer._seen = self._texts, self._seen
+        return fewer
+
     def text(self, probe: Probe, upto: int | None = None, prompt: bool = False) -> str | Failure:
         """Return what is printed of the first ``upto`` messages of a probe, with the generation prompt or without."""
         upto = len(probe.messages) if upto is None else upto

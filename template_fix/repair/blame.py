@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import combinations
 
 from template_fix.contract.examination import SAFE, Case, Examination, Observation
+from template_fix.contract.judge import Verdict, judge
 from template_fix.conversations.probe import Part, Probe
 from template_fix.repair.candidates import are_apart
 from template_fix.repair.proposers import Basis, Proposal, experiments
 from template_fix.repair.search import Search
-from template_fix.repair.trials import find_drops, find_flips, gains, harms, prints, prints_the_same, sample
+from template_fix.repair.trials import (
+    find_drops,
+    find_flips,
+    forced_by,
+    gains,
+    harms,
+    prints,
+    prints_the_same,
+    sample,
+)
 from template_fix.text.edits import Span
+from template_fix.trace.coverage import Coverage
+
+# What a patch is meant to resolve that keeps answers: it says nothing of reasoning.
+_ANSWERS = "TF206"
 
 
 def cause(search: Search, known: Sequence[Proposal], basis: Basis | None, probe: Probe, part: Part) -> Span | None:
     """Return the expression or test that keeps a text from being printed, None where none is found.
 
-    Of those but for which the text is printed, the first that can be changed without harm counts, else the first
+    Of those but for which a reasoning is printed, the first that can be changed without harm counts, else the first
     expression that is given the text and loses it. A test is none: it may be right, and what it leads to where it is
-    forced only happens to print the text.
+    forced only happens to print the text. For other texts the first that is known counts.
     """
     blamed: list[Span] = []
     for at, harmless in _causes(search, known, basis, probe, part):
@@ -32,14 +47,57 @@ def cause(search: Search, known: Sequence[Proposal], basis: Basis | None, probe:
 def _causes(
     search: Search, known: Sequence[Proposal], basis: Basis | None, probe: Probe, part: Part
 ) -> Iterator[tuple[Span, bool]]:
-    """Yield what keeps a text from being printed, and whether it can be changed without harm."""
-    search.candidates.offer(known)
-    for proposal in filter(_points, known):
-        case = search.candidates.case([proposal])
-        if isinstance(case, Case) and part.text in _text(case.itself, probe):
-            yield proposal.at, not search.tried([proposal]).verdict.reason
+    """Yield what keeps a text from being printed, and whether it can be changed without harm; each known place once."""
+    about = (
+        each
+        for each in known
+        if experiments.names_expression(each) and (part.kind != "reasoning" or each.code != _ANSWERS)
+    )
+    reached = _reached(about, basis, probe)
+    search.candidates.offer(reached)
+    asked: set[Span] = set()
+    for proposal in reached:
+        made = _made(search, basis, (proposal,)) if proposal.at not in asked else None
+        if made and part.text in _text(made, probe):
+            asked.add(proposal.at)
+            yield proposal.at, part.kind != "reasoning" or not _judged(search, made).reason
     if part.kind == "reasoning" and basis:  # only then experiments are worth what they cost
         yield from _forced(basis, probe, part)
+
+
+def _reached(proposals: Iterable[Proposal], basis: Basis | None, probe: Probe) -> list[Proposal]:
+    """Return the proposals that can matter in a conversation: what they are about is evaluated there."""
+    if basis is None:
+        return list(proposals)
+    recorded = [basis.trace.record(probe, upto).reached for upto in (*probe.cuts, None)]
+    known = Coverage(basis.trace, reached=frozenset().union(*recorded))
+    return [each for each in proposals if any(known.reaches(edit.span) for edit in each.edits)]
+
+
+@lru_cache(maxsize=16)
+def _made(search: Search, basis: Basis | None, chosen: tuple[Proposal, ...]) -> Examination | None:
+    """Return the template with proposals made, by forcing where that comes to the same: it compiles nothing."""
+    forced = forced_by(basis, chosen) if basis else None
+    if forced:
+        before = search.before.itself
+        return Examination(forced, before.probes.values(), before.tags, before.flags)
+    case = search.candidates.case(chosen)
+    return case.itself if isinstance(case, Case) else None
+
+
+@lru_cache(maxsize=16)
+def _judged(search: Search, made: Examination) -> Verdict:
+    """Return the judge's verdict on a few conversations: all of them take longer than a place is worth."""
+    few = _few(search.before.itself)
+    return judge(Case(few, few), Case(made.narrowed(few.probes.values()), few))
+
+
+@lru_cache(maxsize=2)
+def _few(examined: Examination) -> Examination:
+    first = {probe.key: probe for probe in reversed(examined.probes.values())}
+    chosen = [*sample(examined), *(seen.probe for seen in examined.failing), *first.values()]
+    names = {(probe.shape, probe.key) for probe in chosen}
+    return examined.narrowed(probe for name, probe in examined.probes.items() if name in names)
 
 
 def _text(examined: Examination, probe: Probe) -> str:
@@ -76,28 +134,26 @@ def change(search: Search, known: Sequence[Proposal], basis: Basis | None, seen:
 
 
 def _changes(search: Search, known: Sequence[Proposal], basis: Basis | None, seen: Observation) -> Iterator[Span]:
+    known = list(_reached(known, basis, seen.probe))
     search.candidates.offer(known)
-    yield from _blamed(search, combinations(known, 1), seen)
+    yield from _blamed(search, basis, combinations(known, 1), seen)
     if basis:
-        suspects = list(filter(_points, experiments.rewritings(basis)))
-        search.candidates.offer(suspects)
-        yield from _blamed(search, combinations(suspects, 1), seen)
+        others = tuple(experiments.suspects(basis, seen.probe))
+        search.candidates.offer(others)
+        yield from _blamed(search, basis, combinations(others, 1), seen)
         for number, outcome in find_flips(basis.trace, seen.probe):
             mends = gains(basis.trace, number, outcome, seen, basis.examined)
             if mends and not any(harms(basis.trace, number, outcome, basis.examined)):
                 yield basis.trace.tests[number].span
-    yield from _blamed(search, combinations(known, 2), seen)
+    yield from _blamed(search, basis, combinations(known, 2), seen)
 
 
-def _blamed(search: Search, sets: Iterable[Sequence[Proposal]], seen: Observation) -> Iterator[Span]:
+def _blamed(
+    search: Search, basis: Basis | None, sets: Iterable[Sequence[Proposal]], seen: Observation
+) -> Iterator[Span]:
     """Yield what the last of some proposals points at, where together they mend something without harm."""
     for chosen in filter(are_apart, sets):
-        case = search.candidates.case(chosen)
-        mends = isinstance(case, Case) and any(case.itself.holds(seen.probe, held) for held in seen.breaks(*SAFE))
-        if mends and not search.tried(chosen).verdict.hopeless:
+        made = _made(search, basis, tuple(chosen))
+        mends = made and any(made.holds(seen.probe, held) for held in seen.breaks(*SAFE))
+        if made and mends and not _judged(search, made).hopeless:
             yield chosen[-1].at
-
-
-def _points(proposal: Proposal) -> bool:
-    """Whether a proposal names an expression: one that only inserts something tells of no cause."""
-    return proposal.at.start < proposal.at.end

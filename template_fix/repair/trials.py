@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+from jinja2 import TemplateSyntaxError, nodes
 
 from template_fix.contract.examination import SAFE, SAMPLE, Examination, Held, Observation
 from template_fix.conversations.probe import Part, Probe
+from template_fix.jinja.queries import names_in, names_stored, parse
 from template_fix.jinja.renderer import Renderer
-from template_fix.trace.recorder import Trace
+from template_fix.repair.proposers import Basis, Proposal
+from template_fix.text.edits import Span
+from template_fix.trace.recorder import Site, Trace
 
 # What shows in the text of a conversation, without those of its beginnings.
 _AT_ONCE = ("printed", "once", "well-formed")
@@ -59,3 +64,59 @@ def harms(trace: Trace, number: int, outcome: bool, examined: Examination) -> tu
         for seen in examined
     )
     return changes, worsens
+
+
+def forced_by(basis: Basis, chosen: Iterable[Proposal]) -> Renderer | None:
+    """Return what renders a template with proposals made and switched on, None where forcing doesn't come to that.
+
+    What they replace is evaluated still: a conversation in which that fails goes on failing.
+    """
+    tests: dict[int, bool] = {}
+    operands: dict[int, int] = {}
+    switch = _expression(basis.switch)
+    if switch is None or names_in(switch) & set(names_stored(basis.template.tree)):
+        return None  # what the switch is there, the template decides
+    for edit in (edit for proposal in chosen for edit in proposal.edits):
+        put = _expression(edit.text)
+        test, value = (_at(edit.span, sites) for sites in (basis.trace.tests, basis.trace.values))
+        outcome, operand = _outcome(put, switch), _operand(put, switch, value, basis.trace)
+        if test and outcome is not None:
+            tests[test.number] = outcome
+        elif value and operand is not None:
+            operands[value.number] = operand
+        else:
+            return None
+    return basis.trace.forced(tests=tests, operands=operands)
+
+
+def _at(span: Span, sites: Mapping[int, Site]) -> Site | None:
+    return next((site for site in sites.values() if site.span == span), None)
+
+
+def _operand(put: nodes.Node | None, switch: nodes.Node, replaced: Site | None, trace: Trace) -> int | None:
+    """Return which operand of what it replaces an expression is where the switch is on, None for another value."""
+    if replaced is None or not isinstance(put, nodes.CondExpr) or put.test != switch:
+        return None
+    inside = (number for number in replaced.inside if number in trace.values)
+    return next((number for number in inside if trace.values[number].node == put.expr1), None)
+
+
+def _outcome(test: nodes.Node | None, switch: nodes.Node | None) -> bool | None:
+    """Return the outcome of a test where the switch is on, None where that depends on more."""
+    if isinstance(test, nodes.Not):
+        inner = _outcome(test.node, switch)
+        return None if inner is None else not inner
+    if isinstance(test, nodes.And | nodes.Or):
+        sides = [_outcome(each, switch) for each in (test.left, test.right)]
+        decides = isinstance(test, nodes.Or)
+        return decides if decides in sides else None if None in sides else not decides
+    return True if test == switch else None
+
+
+def _expression(text: str) -> nodes.Node | None:
+    """Return the syntax tree of an expression, None for text that is another thing."""
+    try:
+        body = parse("{{ " + text + " }}").body
+    except TemplateSyntaxError:
+        return None
+    return body[0].nodes[0] if isinstance(body[0], nodes.Output) and len(body) == 1 else None
