@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -85,6 +85,23 @@ def with_other_arguments(tags: Tags, arguments: type) -> Iterator[Probe]:
     for shape in ("ucta", "uvta", "uktr", "uwtr", "udttr"):
         called = probe(shape, tags, "reasoning_content", arguments=other)
         yield replace(called, special=f"arguments as {other.__name__}", ordinary=False)
+
+
+def without_ids(tags: Tags, arguments: type) -> Iterator[Probe]:
+    """Yield conversations whose calls have no ids, as training rows may lack them."""
+    for shape in ("ucta", "udttr"):
+        called = probe(shape, tags, "reasoning_content", arguments=arguments)
+        messages = tuple(
+            {**_without(each, "tool_call_id"), "tool_calls": [_without(call, "id") for call in each["tool_calls"]]}
+            if "tool_calls" in each
+            else _without(each, "tool_call_id")
+            for each in called.messages
+        )
+        yield replace(called, messages=messages, special="calls without ids", ordinary=False)
+
+
+def _without(given: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name != key}
 
 
 def with_bare_functions(tags: Tags) -> Iterator[Probe]:

@@ -20,6 +20,7 @@ from template_fix.conversations.growth import (
     with_literal,
     with_other_arguments,
     with_switch,
+    without_ids,
 )
 from template_fix.conversations.probe import Part, Probe, as_lists, probe
 from template_fix.conversations.tags import USUAL, Tags
@@ -115,6 +116,8 @@ class Study:
             more += found
         # Calls that a template drops come with arguments that it couldn't print, too.
         more += self._as_taken(with_other_arguments(self.tags, self.arguments))
+        if any("id" in (getattr(node, "attr", ""), getattr(node, "value", "")) for node in self.template.all_nodes):
+            more += self._as_taken(without_ids(self.tags, self.arguments))
         itself, off = self.case
         larger = itself.enlarged(more)
         made = self._with(Case(larger, larger if off is itself else off.enlarged(more)))
