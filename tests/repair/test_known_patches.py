@@ -41,6 +41,14 @@ def macro(body: str, turn: str) -> str:
     return "{% macro strip_thinking(text) %}" + body + "{% endmacro %}" + chat(turn)
 
 
+def unasked(value: str) -> str:
+    """What begins a turn is printed behind each question, by a value that is set and not by the caller's."""
+    told = chat(TAKEN + KEPT, "A: <think>").replace(
+        "if add_generation_prompt", "if add_generation_prompt and messages[-1].role != 'assistant'"
+    )
+    return "{% set add_generation_prompt = " + value + " %}" + told
+
+
 # For each patch a template that it alone repairs, but for fields that are ignored.
 REPAIRED = {
     "strip-before-closing-tag": chat(
@@ -77,6 +85,7 @@ REPAIRED = {
     ),
     "only-with-tool-calls": gated("loop.index0 > ns.last_query_index and m.get('tool_calls')"),
     "slice-behind-opening-tag": chat(SLICED.format(9) + KEPT),
+    "prompt-unasked": unasked("true"),
 }
 
 # For each patch a template in which its pattern does no harm.
@@ -113,6 +122,7 @@ LEFT_ALONE = {
     "behind-last-question-reversed": LAST + chat(TAKEN + KEPT + "{% if -1 > ns.last_query_index %}?{% endif %}"),
     "only-with-tool-calls": chat(TAKEN + KEPT + "{% if content and m.get('tool_calls') %} {% endif %}"),
     "slice-behind-opening-tag": chat(SLICED.format(7) + KEPT),
+    "prompt-unasked": unasked("add_generation_prompt or false"),
 }
 
 

@@ -44,7 +44,7 @@ NO_OPENING = """\
 """
 NEITHER_TAG = (
     "{% for m in messages %}{% if m['role'] == 'assistant' %}<b>"
-    "{% if m['reasoning_content'] %}{{ m['reasoning_content'] if '\\n' in m['reasoning_content'] else '-' }}\n{% endif %}"
+    "{% set why = m['reasoning_content'] %}{% if why %}{{ why if '\\n' in why else '-' }}\n{% endif %}"
     "{{ m['content'].split('</thought>')[-1] if not loop.last else m['content'] }}"
     "{% for c in m['tool_calls'] or [] %}[{{ c['function']['arguments'] | tojson }}]{% endfor %}</b>\n"
     "{% else %}<{{ m['role'] }}>{{ m['content'] }}</{{ m['role'] }}>\n{% endif %}{% endfor %}"
@@ -65,7 +65,8 @@ SET_TO_TRUE = """\
 {%- endfor %}
 """
 SET_IN_A_TEST = (
-    "{% if not tools %}{% set add_generation_prompt = true %}{% else %}{% set add_generation_prompt = 1 == 1 %}{% endif %}"
+    "{% if not tools %}{% set add_generation_prompt = true %}{% endif %}"
+    "{% if tools %}{% set add_generation_prompt = 1 == 1 %}{% endif %}"
     "{% for m in messages %}<{{ m.role }}>{{ m.content.split('</think>') | last }}</>{% endfor %}"
     "{% if add_generation_prompt and messages[-1].role != 'assistant' %}<assistant><think>{% endif %}"
 )
