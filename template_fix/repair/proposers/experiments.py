@@ -14,7 +14,6 @@ from template_fix.repair.proposers import (
     fields,
     gates,
     inline_to_field,
-    missing_tags,
     stray_tags,
     sums,
     text_order,
@@ -23,7 +22,7 @@ from template_fix.repair.proposers import (
 
 def rewritings(basis: Basis) -> Iterator[Proposal]:
     """Yield edits that bring a turn into the form that the template prints well."""
-    for proposer in (fields, inline_to_field, earlier_turns, stray_tags, missing_tags, text_order, call_branches, sums):
+    for proposer in (fields, inline_to_field, earlier_turns, stray_tags, text_order, call_branches, sums):
         yield from proposer.proposals(basis)
 
 

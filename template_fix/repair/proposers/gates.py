@@ -5,24 +5,59 @@ The proposal makes the test hold, or not hold, while the switch is on: for every
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from jinja2 import nodes
 
 from template_fix.contract.examination import SAMPLE, Held, Observation
-from template_fix.jinja.queries import walk
+from template_fix.jinja.queries import names_stored, walk
 from template_fix.jinja.templates import Template
 from template_fix.repair.message_reads import access, enclosing_loops
 from template_fix.repair.proposers import Basis, Proposal, short
-from template_fix.repair.splice import put_expression
+from template_fix.repair.splice import in_front, put_expression
 from template_fix.repair.trials import find_flips, gains, harms
-from template_fix.text.edits import Span
+from template_fix.text.edits import Edit, Span
 from template_fix.trace.recorder import Trace
 
 
 def proposals(basis: Basis) -> Iterator[Proposal]:
-    """Yield the gates whose opening or closing mends a conversation that is printed badly."""
+    """Yield the gates whose opening or closing mends a conversation that is printed badly.
+
+    What a switch of the template's own decides is left to callers who set it.
+    """
+    asked = _asked_of_callers(basis)
+    for proposal in _gates(basis):
+        yield proposal
+        for name in asked.get(proposal.at, ()):
+            yield _unless_set(basis, proposal, name)
+
+
+def _asked_of_callers(basis: Basis) -> Mapping[Span, frozenset[str]]:
+    """Return the tests that go another way where callers set a switch so that reasoning is kept, with its names."""
+    found: dict[Span, frozenset[str]] = {}
+    trace, probes = basis.trace, basis.examined.probes
+    for probe in probes.values():
+        (name, value), *_ = probe.flags or (("", None),)
+        kept = probes.get((probe.shape, probe.key._replace(flags=((name, not value),)))) if probe.fixed else None
+        if kept:
+            here, there = trace.record(probe).outcomes, trace.record(kept).outcomes
+            for number in (each for each in here.keys() & there.keys() if here[each] != there[each]):
+                span = trace.tests[number].span
+                found[span] = found.get(span, frozenset()) | {name}
+    return found
+
+
+def _unless_set(basis: Basis, gate: Proposal, name: str) -> Proposal:
+    """Return a gate that a caller's own value of a variable decides; what the template binds is noted first of all."""
+    bound = name in names_stored(basis.template.tree)
+    test = f"{name}_unset" if bound else f"{name} is not defined"
+    tag = f"{{%- if {basis.switch} %}}{{%- set {test} = {name} is not defined %}}{{%- endif %}}"
+    edits = [Edit(each.span, each.text.replace(basis.switch, f"({basis.switch} and {test})")) for each in gate.edits]
+    return replace(gate, edits=(*([in_front(basis.template.source, tag)] if bound else []), *edits))
+
+
+def _gates(basis: Basis) -> Iterator[Proposal]:
     trace, examined, switch = basis
     mended: dict[tuple[int, bool], str] = {}
     tried: set[tuple[int, bool]] = set()

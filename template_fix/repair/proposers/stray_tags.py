@@ -1,7 +1,8 @@
-"""Tags that a template prints around every turn, left out where the content brings its own.
+"""Tags that a template prints around every turn, left out where the content brings its own, and tags that it lacks.
 
 Some families print a closing tag in front of each answer, as the sign that it wasn't reasoned about. Once the reasoning
-inside of content is kept, that tag would stand in front of the block.
+inside of content is kept, that tag would stand in front of the block. Others print reasoning in a field bare, since the
+generation prompt has the opening tag, or the content brings both.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 from jinja2 import nodes
 
+from template_fix.contract.examination import Observation
 from template_fix.conversations.tags import Tags
 from template_fix.jinja.queries import walk
 from template_fix.jinja.templates import Template, lex
@@ -46,6 +48,12 @@ class _Printed(NamedTuple):
 
 
 def proposals(basis: Basis) -> Iterator[Proposal]:
+    """Yield the edits that leave tags out where there are too many, and those that add them where there are none."""
+    yield from _omitted(basis)
+    yield from _added(basis)
+
+
+def _omitted(basis: Basis) -> Iterator[Proposal]:
     """Yield, for each text that prints a reasoning tag in a loop over messages, its omission beside such content."""
     tags, switch = basis.tags, basis.switch
     if not tags.paired or not any(seen.breaks("printed", "well-formed") for seen in basis.examined):
@@ -145,3 +153,39 @@ def _content(template: Template, loop: nodes.Node) -> str:
         if not isinstance(node, nodes.Call) and content_reader(node):
             return template.text(node)
     return ""
+
+
+def _added(basis: Basis) -> Iterator[Proposal]:
+    """Yield the edits that put the tags that are missing around what prints a field."""
+    tags, source = basis.tags, basis.template.source
+    found = (each for each in basis.examined if each.probe.shape == "ur" and each.probe.form in basis.fields)
+    seen = next((each for each in found if each.breaks("well-formed") and not (each.lost or each.probe.flags)), None)
+    missing = _lacking(seen, tags) if seen else ("", "")
+    if seen is None or not any(missing):
+        return
+    thought = next(part for part in seen.probe.parts if part.kind == "reasoning")
+    for number, text in basis.trace.record(seen.probe).outputs:
+        if thought.text in text:
+            site = basis.trace.outputs[number]
+            front, behind = (literal(each) if each else "" for each in missing)
+            printed = site.span.of(source)
+            inner = f"({printed})" if isinstance(site.node, nodes.CondExpr) else printed
+            whole = " ~ ".join(filter(None, (front, inner, behind)))
+            yield Proposal(
+                "TF207",
+                "missing tag",
+                f"print {' and '.join(filter(None, (front and tags.open.strip(), behind and tags.close.strip())))}"
+                " around reasoning in a field, too",
+                "Reasoning in a field is printed without the tags that delimit it.",
+                site.span,
+                (put_expression(site.span, f"{whole} if {basis.switch} else {printed}"),),
+            )
+
+
+def _lacking(seen: Observation, tags: Tags) -> tuple[str, str]:
+    """Return what has to stand in front of the reasoning of a turn, and behind it, and doesn't."""
+    spans: dict[str, Span] = {part.kind: span for part, span in seen.placed}
+    text, thought = seen.text or "", spans["reasoning"]
+    before, behind = text[spans["question"].end : thought.start], text[thought.end : spans["answer"].start]
+    front = "" if tags.open.strip() in before else tags.open + tags.lead
+    return front, "" if tags.closes(behind.lstrip()) else tags.trail + tags.close + tags.gap
