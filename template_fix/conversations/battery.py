@@ -66,6 +66,7 @@ def _battery(tags: Tags, arguments: type) -> Iterator[Probe]:
     ):
         yield probe(shape, tags, form, arguments=arguments, text_lists=True)
     yield _in_two_blocks(probe("ur", tags, "inline", arguments=arguments, text_lists=True), tags)
+    yield _with_two_blocks(probe("ur", tags, "reasoning_content", arguments=arguments, text_lists=True))
 
 
 def _in_two_blocks(base: Probe, tags: Tags) -> Probe:
@@ -75,6 +76,15 @@ def _in_two_blocks(base: Probe, tags: Tags) -> Probe:
     texts = (f"{front}{tags.close}{tags.gap}", answer)
     content = [{"type": "text", "text": text} for text in texts]
     return replace(base, messages=(asked, {**turn, "content": content}), special="two text blocks in a message")
+
+
+def _with_two_blocks(base: Probe) -> Probe:
+    """Return a conversation whose turn has its reasoning in a field, and an answer of two text blocks."""
+    asked, turn = base.messages
+    more = base.parts[-1]._replace(text="So much for that.")
+    content = [*turn["content"], {"type": "text", "text": more.text}]
+    messages, parts = (asked, {**turn, "content": content}), (*base.parts, more)
+    return replace(base, messages=messages, parts=parts, special="two text blocks beside a field", ordinary=False)
 
 
 def _other_conventions(tags: Tags, arguments: type) -> Iterator[Probe]:

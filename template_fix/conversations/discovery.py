@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -115,11 +115,27 @@ def find_by_cutting(renderer: Renderer, tree: nodes.Template) -> tuple[str, str]
 
 def _cut_at(tree: nodes.Template) -> Iterator[str]:
     """Yield the texts at which a template cuts others in two."""
+    texts = _texts(tree)
     for node in tree.find_all(nodes.Call):
         if isinstance(node.node, nodes.Getattr) and node.node.attr in _CUTS and node.args:
-            text = node.args[0].value if isinstance(node.args[0], nodes.Const) else None
-            if isinstance(text, str) and len(text.strip()) > 3 and not _OTHERS.search(text):
+            text = texts(node.args[0])
+            if len(text.strip()) > 3 and not _OTHERS.search(text):
                 yield text.strip()
+
+
+def _texts(tree: nodes.Template) -> Callable[[nodes.Node], str]:
+    """Return what tells the text of a constant, or of a name that is set to one and to nothing else; else ""."""
+    given: dict[str, list[nodes.Node]] = {}
+    for node in tree.find_all(nodes.Assign):
+        if isinstance(node.target, nodes.Name):
+            given.setdefault(node.target.name, []).append(node.node)
+
+    def text(node: nodes.Node) -> str:
+        if isinstance(node, nodes.Name) and len(given.get(node.name, ())) == 1:
+            node = given[node.name][0]
+        return node.value if isinstance(node, nodes.Const) and isinstance(node.value, str) else ""
+
+    return text
 
 
 def _end_of_prompt(renderer: Renderer, way: Asked) -> str:
@@ -135,14 +151,16 @@ def find_asked(tree: nodes.Template, tags: Tags) -> list[str]:
 
     Words alone are no such texts: those are keys of messages.
     """
-    asked = [
-        node.expr.value
-        for node in tree.find_all(nodes.Compare)
-        if isinstance(node.expr, nodes.Const) and node.ops[0].op in ("in", "notin")
-    ]
-    found = [text.strip() for text in (*asked, *_cut_at(tree)) if isinstance(text, str)]
+    texts = _texts(tree)
+    asked = [texts(node.expr) for node in tree.find_all(nodes.Compare) if node.ops[0].op in ("in", "notin")]
+    found = [text.strip() for text in (*asked, *_cut_at(tree))]
     others = [text for text in dict.fromkeys(found) if not _is_closing(text) and not REASONING.search(text)]
-    return [text for text in others if _MARKED.search(text) and not _OTHERS.search(text) and text not in tags.close]
+    known = (tags.open, tags.close, tags.before_call)
+    return [
+        text
+        for text in others
+        if _MARKED.search(text) and not _OTHERS.search(text) and not any(text in tag for tag in known)
+    ]
 
 
 def find_block_types(tree: nodes.Template) -> list[str]:
@@ -253,6 +271,10 @@ def _words(header: str, behind: str, shown: str) -> Tags | None:
     """
     common = common_prefix(header, shown)
     opening, closing = header[common:], behind.removesuffix(shown[common:])
+    if not opening:  # without reasoning the block stands empty
+        marks = [header[mark.start() :] for mark in re.finditer(r"[<\[◁]", header)]
+        opening = next((mark for mark in marks if behind.strip() in closings(mark.strip())), "")
+        closing = behind
     open_, close = opening.strip(), closing.strip()
     if not open_ or not close or open_ == close:
         return None

@@ -70,8 +70,9 @@ def _constants(tree: nodes.Node) -> list[type]:
 def lost_sums(tree: nodes.Node) -> Iterator[tuple[nodes.For, nodes.Assign]]:
     """Yield each loop over a content that sets a name to what has that name in it: as an iteration ends, it is lost."""
     for loop in tree.find_all(nodes.For):
-        names = (getattr(each, "attr", None) or getattr(each, "value", None) for each in walk(loop.iter))
-        if "content" in names:
+        if "content" in names_in(loop.iter) | {
+            getattr(each, "attr", None) or getattr(each, "value", None) for each in walk(loop.iter)
+        }:
             for each in (node for body in loop.body for node in walk(body) if isinstance(node, nodes.Assign)):
                 name = each.target.name if isinstance(each.target, nodes.Name) else None
                 if name in names_read(each.node) - names_in(loop.target):

@@ -142,8 +142,8 @@ def _changes(search: Search, known: Sequence[Proposal], basis: Basis | None, see
         search.candidates.offer(others)
         yield from _blamed(search, basis, combinations(others, 1), seen)
         for number, outcome in find_flips(basis.trace, seen.probe):
-            mends = gains(basis.trace, number, outcome, seen, basis.examined)
-            if mends and not any(harms(basis.trace, number, outcome, basis.examined)):
+            mends = gains(basis.trace, {number: outcome}, seen, basis.examined)
+            if mends and not any(harms(basis.trace, {number: outcome}, basis.examined)):
                 yield basis.trace.tests[number].span
     yield from _blamed(search, basis, combinations(known, 2), seen)
 

@@ -14,8 +14,25 @@ from template_fix.jinja.templates import Template
 from template_fix.options import Options
 from template_fix.repair.candidates import are_apart
 from template_fix.repair.loop_leaks import find_leak, resets
-from template_fix.repair.proposers import Basis, Proposal, call_branches, experiments, known_patches, own_switches
-from template_fix.repair.search import Choice, broken, count_wrong, loses_blocks, loses_calls
+from template_fix.repair.proposers import (
+    Basis,
+    Proposal,
+    call_branches,
+    experiments,
+    fields,
+    known_patches,
+    own_switches,
+    sums,
+)
+from template_fix.repair.search import (
+    Choice,
+    broken,
+    count_wrong,
+    loses_blocks,
+    loses_calls,
+    loses_in_lists,
+    lost_in_lists,
+)
 from template_fix.repair.splice import tidy
 from template_fix.repair.study import Found, Study
 from template_fix.results import Evidence
@@ -82,6 +99,7 @@ def find_repair(
     unmade = Choice((), Verdict(""), study.source, study.case)
     if loses_calls((best or unmade).case.itself):
         best = study.search.best(hopeful(_calls(study, best or unmade)), best) or best
+    best = _with_lists(study, best or unmade, hopeful)
     best = best and _without_leak(study, best)
     best, unproved = _proved(study, best)
     kept = tuple(_final(study, found, best, checks)) if best else ()
@@ -111,6 +129,22 @@ def _beside(study: Study, choice: Choice) -> Iterator[Proposal]:
     if basis := _basis(study, choice):
         found += experiments.rewritings(basis), experiments.forcing(basis)
     yield from _in_original(study, choice, chain(*found))
+
+
+def _with_lists(study: Study, choice: Choice, hopeful: Callable[[Iterable[Proposal]], list[Proposal]]) -> Choice | None:
+    """Return a choice with what prints more of contents that are lists; None where nothing stands.
+
+    A sum that is lost with its loop comes first: without it the lists are no form that the template accepts.
+    """
+    basis = _basis(study, choice) if lost_in_lists(choice.case.itself) else None
+    for summed in hopeful(_in_original(study, choice, sums.proposals(basis))) if basis else ():
+        more = study.search.with_one_more(choice, summed)
+        if more and lost_in_lists(more.case.itself) < lost_in_lists(choice.case.itself):
+            choice = more
+    basis = _basis(study, choice) if loses_in_lists(choice.case.itself) else None
+    if basis:
+        choice = study.search.best(hopeful(_in_original(study, choice, fields.beside_lists(basis))), choice) or choice
+    return choice if choice.kept else None
 
 
 def _calls(study: Study, choice: Choice) -> Iterator[Proposal]:

@@ -285,6 +285,11 @@ def loses_in_lists(examined: Examination) -> bool:
     return any(seen.lost for seen in examined if examined.listed(seen))
 
 
+def lost_in_lists(examined: Examination) -> int:
+    """Return how many texts are lost of contents that are lists, whether the template accepts these or not."""
+    return sum(len(seen.lost) for seen in examined if seen.probe.text_lists and seen.text is not None)
+
+
 def _size(proposal: Proposal) -> tuple[bool, int]:
     """Return how much a proposal adds; a switch that the template already has is no addition."""
     added = sum(len(edit.text) - (edit.span.end - edit.span.start) for edit in proposal.edits)

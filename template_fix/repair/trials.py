@@ -48,15 +48,15 @@ def find_flips(trace: Trace, probe: Probe) -> list[tuple[int, bool]]:
     return sorted(flipped, key=lambda flip: (flip[0], not flip[1]))
 
 
-def gains(trace: Trace, number: int, outcome: bool, seen: Observation, examined: Examination) -> list[Held]:
-    """Return what of a conversation is printed well once a test is forced, and wasn't before."""
-    forced = Examination(trace.forced(tests={number: outcome}), examined.probes.values(), examined.tags)
+def gains(trace: Trace, tests: Mapping[int, bool], seen: Observation, examined: Examination) -> list[Held]:
+    """Return what of a conversation is printed well once tests are forced, and wasn't before."""
+    forced = Examination(trace.forced(tests=tests), examined.probes.values(), examined.tags)
     return [held for held in seen.breaks(*SAFE) if forced.holds(seen.probe, held)]
 
 
-def harms(trace: Trace, number: int, outcome: bool, examined: Examination) -> tuple[bool, bool]:
-    """Whether forcing a test changes a conversation that is printed well, and whether it makes any other worse."""
-    renderer = trace.forced(tests={number: outcome})
+def harms(trace: Trace, tests: Mapping[int, bool], examined: Examination) -> tuple[bool, bool]:
+    """Whether forcing tests changes a conversation that is printed well, and whether it makes any other worse."""
+    renderer = trace.forced(tests=tests)
     forced = Examination(renderer, examined.probes.values(), examined.tags)
     changes = not prints_the_same(renderer, examined, sample(examined))
     worsens = not changes and any(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from template_fix.conversations.discovery import Asked, asking, discover, find_by_cutting
+from template_fix.conversations.discovery import Asked, asking, discover, find_asked, find_by_cutting
 from template_fix.conversations.tags import Tags
 from template_fix.jinja.renderer import Renderer
 from template_fix.jinja.templates import Template
@@ -77,6 +77,23 @@ def found(text: str) -> Tags | None:
             Tags("I ponder:", "I conclude:"),
             id="a sentence that is cut at, and one that the prompt ends in",
         ),
+        pytest.param(
+            "{% set mark = '## Answer' %}" + chat("{{ m.content.split(mark)[-1] | trim }}", "## Steps"),
+            Tags("## Steps", "## Answer"),
+            id="a heading that a variable names",
+        ),
+        pytest.param(
+            chat("[mull]{{ m.reasoning_content }} [/mull]{{ m.content }}"),
+            Tags("[mull]", "[/mull]", "", " ", ""),
+            id="a block that stands empty without reasoning",
+        ),
+        pytest.param(
+            chat("<<steps begin>>\n{{ m.reasoning_content or '' }}\n<<steps end>>{{ m.content }}")
+            .replace("<<", "<(")
+            .replace(">>", ")>"),
+            Tags("<(steps begin)>", "<(steps end)>", "\n", "\n", ""),
+            id="a block that stands empty, named by its begin and end",
+        ),
     ],
 )
 def test_delimiters_are_found_in_what_a_template_does(text: str, tags: Tags) -> None:
@@ -92,6 +109,11 @@ def test_delimiters_are_found_in_what_a_template_does(text: str, tags: Tags) -> 
         pytest.param(chat("{{ m.content.split('</tool>')[-1] }}"), id="a cut at the end of something else"),
         pytest.param(chat("{{ m.content.split('I conclude:')[-1] }}"), id="a cut at words that nothing opens"),
         pytest.param(chat("{{ m.content.split('####') | join('####') }}"), id="a cut that loses nothing"),
+        pytest.param(
+            "{% set mark = '## A' %}{% set mark = '## B' %}" + chat("{{ m.content.split(mark)[-1] }}", "## Steps"),
+            id="a cut at a variable that is set twice",
+        ),
+        pytest.param(chat("[a]{{ m.reasoning_content }}[b]{{ m.content }}"), id="two marks that are no pair"),
     ],
 )
 def test_what_delimits_no_reasoning_is_not_taken_for_it(text: str) -> None:
@@ -118,3 +140,9 @@ def test_a_cut_is_not_tried_where_answers_are_not_printed() -> None:
 )
 def test_a_template_is_asked_in_the_form_that_it_takes(text: str, way: Asked) -> None:
     assert asking(Renderer(text)) == way
+
+
+@pytest.mark.parametrize("text", ["'<muse>' in m.content", "'</muse>' in m.content", "'</' in m.content"])
+def test_what_belongs_to_a_tag_is_no_text_of_answers(text: str) -> None:
+    tree = Template(f"{{% if {text} %}}{{% endif %}}{{% if '<answer>' in m.content %}}{{% endif %}}").tree
+    assert find_asked(tree, Tags("<muse>", "</muse>")) == ["<answer>"]

@@ -6,7 +6,7 @@ import pytest
 from shelf import chat, patched, repaired, study
 from test_wrong_edits import SWITCH, refusal
 
-from template_fix.repair.search import count_lacking
+from template_fix.repair.search import count_lacking, lost_in_lists
 
 # What is added up in a loop is gone as its iteration ends; each of the two in its own spelling.
 SUM = chat(
@@ -67,6 +67,62 @@ CUT_BY_A_SET = CUT.replace(
     "{{ block.text.split('</think>')[-1] }}",
     "{% set t = block['text'] %}{% if '</think>' in t %}{% set t = t.split('</think>')[-1] %}{% endif %}{{ t }}",
 )
+
+
+# The sum is lost of every message's content: no list is printed at all.
+LOST_EVERYWHERE = """\
+{%- for msg in messages %}
+    {%- if msg.content is string %}
+        {%- set body = msg.content %}
+    {%- else %}
+        {%- set body = '' %}
+        {%- for item in msg.content or [] %}
+            {%- if item.type == 'text' %}
+                {%- set body = body + item.text %}
+            {%- endif %}
+        {%- endfor %}
+    {%- endif %}
+    {%- if msg.role == 'assistant' and msg.reasoning_content and loop.last %}
+        {%- set body = '<cogitate>' + msg.reasoning_content + '</cogitate>' + body %}
+    {%- endif %}
+    {{- '[' + msg.role + ']' + body }}
+    {%- for call in msg.tool_calls or [] %}
+        {{- '[call]' + call.function.arguments | tojson }}
+    {%- endfor %}
+    {{- '[end]' }}
+{%- endfor %}
+"""
+LOST_IN_A_MACRO = (
+    "{% macro text(content) %}{% set said = '' %}{% if content is string %}{% set said = content %}{% else %}"
+    "{% for b in content or [] %}{% set said = said ~ b['text'] %}{% endfor %}{% endif %}{{ said }}{% endmacro %}"
+    "{% for m in messages %}{{ '<|' ~ m['role'] ~ '|>' }}{% if m['role'] == 'assistant' %}"
+    "{% if m['reasoning_content'] and loop.last %}{{ '<mull>' ~ m['reasoning_content'] ~ '</mull>' }}{% endif %}"
+    "{{ text(m['content']) }}{% for c in m['tool_calls'] or [] %}{{ '!' ~ c['function']['arguments'] | tojson }}"
+    "{% endfor %}{% else %}{{ text(m['content']) }}{% endif %}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize("text", [LOST_EVERYWHERE, LOST_IN_A_MACRO])
+def test_a_sum_that_is_lost_of_every_content_comes_back(text: str) -> None:
+    assert lost_in_lists(study(text).examined)
+    mended = study(repaired(text)).examined
+    assert not lost_in_lists(mended) and not any(count_lacking(mended))
+    assert not patched(repaired(text)).changed
+
+
+@pytest.mark.parametrize(
+    ("text", "edit"),
+    [
+        pytest.param(
+            LOST_EVERYWHERE,
+            ("{{- '[' + msg.role", AGAIN.format("msg", "msg") + "{{- '[' + msg.role"),
+            id="in front of the header",
+        ),
+        pytest.param(LOST_IN_A_MACRO, ("{{ said }}", "{{ said if not " + SWITCH + " }}"), id="of texts, too"),
+    ],
+)
+def test_a_wrong_sum_is_refused(text: str, edit: tuple[str, str]) -> None:
+    assert refusal(text, edit)
 
 
 @pytest.mark.parametrize("text", [SUM, LAID_OUT, CUT, CUT_BY_A_SET])
@@ -212,3 +268,65 @@ def test_reasoning_in_blocks_of_its_own_type_is_kept(text: str, kind: str) -> No
 )
 def test_blocks_of_other_types_may_not_be_taken_for_reasoning(text: str, test: str) -> None:
     assert refusal(text, (test, f"({SWITCH} or {test})"))
+
+
+# Beside a text the field is printed, or folded into it; beside a list of blocks it isn't.
+FIELD_BESIDE_TEXTS = """\
+{%- for message in messages %}
+    {{- '<|' + message['role'] + '|>' }}
+    {%- if message['content'] is string %}
+        {%- if message['role'] == 'assistant' %}
+            {{- message['content'].split('</inner>')[-1] | trim }}
+        {%- else %}
+            {{- message['content'] }}
+        {%- endif %}
+    {%- else %}
+        {%- for part in message['content'] or [] %}
+            {%- if part['type'] == 'text' and message['role'] == 'assistant' %}
+                {{- part['text'].split('</inner>')[-1] | trim }}
+            {%- elif part['type'] == 'text' %}
+                {{- part['text'] }}
+            {%- endif %}
+        {%- endfor %}
+    {%- endif %}
+    {{- '<|/|>' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|assistant|><inner>' }}
+{%- endif %}
+"""
+FIELD_OF_TEXTS = (
+    "{% for m in messages %}{{ '[' ~ m.role ~ ']' }}{% if m.content is string %}{% if m.reasoning_content %}"
+    "{{ '[WEIGH]' ~ m.reasoning_content ~ '[/WEIGH]' }}{% endif %}{{ m.content }}{% elif m.content %}"
+    "{% for b in m.content %}{{ b.text }}{% endfor %}{% endif %}{% for c in m.tool_calls or [] %}"
+    "{{ '[CALL]' ~ c.function.arguments | tojson }}{% endfor %}{{ '[/]' }}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize("text", [FIELD_BESIDE_TEXTS, FIELD_OF_TEXTS])
+def test_a_field_beside_a_list_is_printed_once_in_front_of_it(text: str) -> None:
+    assert count_lacking(study(text).examined)[1]
+    mended = study(repaired(text)).examined
+    assert count_lacking(mended) == (0, 0)
+    assert not patched(repaired(text)).changed
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new"),
+    [
+        pytest.param(
+            FIELD_BESIDE_TEXTS,
+            "{{- part['text'] }}",
+            f"{{{{- part['text'] ~ (part['text'] if {SWITCH}) }}}}",
+            id="with the text of a block again",
+        ),
+        pytest.param(
+            FIELD_OF_TEXTS,
+            "{{ m.content }}",
+            f"{{% if {SWITCH} %}}{{{{ m.reasoning_content }}}}{{% endif %}}{{{{ m.content }}}}",
+            id="beside a text that has it already",
+        ),
+    ],
+)
+def test_a_field_that_is_printed_elsewhere_is_refused(text: str, old: str, new: str) -> None:
+    assert refusal(text, (old, new))

@@ -405,6 +405,39 @@ FAMILIES = {
         "{%- endfor %}\n"
         "{%- if add_generation_prompt %}{{- '<|bot|>' }}{%- endif %}\n"
     ),
+    "the same test opens three places, and none alone": (
+        "{%- set ns = namespace(query=-1) %}\n"
+        "{%- for m in messages %}{%- if m.role == 'user' %}{%- set ns.query = loop.index0 %}{%- endif %}{%- endfor %}\n"
+        "{%- for message in messages %}\n"
+        "    {%- if message.role == 'assistant' %}\n"
+        "        {%- set content = message.content or '' %}\n"
+        "        {%- set trace = '' %}\n"
+        "        {%- if message.reasoning_content and loop.index0 > ns.query %}\n"
+        "            {%- set trace = message.reasoning_content %}\n"
+        "        {%- elif '</trace>' in content %}\n"
+        "            {%- if loop.index0 > ns.query %}\n"
+        "                {%- set trace = content.split('</trace>')[0].split('<trace>')[-1].strip('\\n') %}\n"
+        "            {%- endif %}\n"
+        "            {%- set content = content.split('</trace>')[-1].lstrip('\\n') %}\n"
+        "        {%- endif %}\n"
+        "        {{- '<|bot|>' }}\n"
+        "        {%- if loop.index0 > ns.query and trace %}\n"
+        "            {{- '<trace>\\n' + trace + '\\n</trace>\\n\\n' }}\n"
+        "        {%- endif %}\n"
+        "        {{- content + '<|end|>' }}\n"
+        "    {%- else %}\n"
+        "        {{- '<|' + message.role + '|>' + message.content + '<|end|>' }}\n"
+        "    {%- endif %}\n"
+        "{%- endfor %}\n"
+        "{%- if add_generation_prompt %}{{- '<|bot|>' }}{%- endif %}\n"
+    ),
+    "the last turn is asked for twice": (
+        "{% for m in messages %}{% if m['role'] == 'assistant' %}{% set why = '' %}"
+        "{% if loop.last %}{% set why = m['reasoning_content'] or '' %}{% endif %}<bot>"
+        "{% if loop.last %}{{ '<weigh>' + why + '</weigh>' if why else '' }}{% endif %}{{ m['content'] }}</bot>"
+        "{% else %}<{{ m['role'] }}>{{ m['content'] }}</{{ m['role'] }}>{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}<bot>{% endif %}"
+    ),
 }
 
 

@@ -6,6 +6,7 @@ from functools import cache
 
 import pytest
 from shelf import EACH, chat, patched, repaired, source
+from test_unseen_families import FAMILIES
 
 from template_fix.jinja.templates import Template
 from template_fix.repair.proposers import Proposal
@@ -19,6 +20,8 @@ MARKED = source("empty_block").replace(
     "{{ '<|' + m.role + '|>\\n' + content }}",
     "{{ '<|' + m.role + ('!' if loop.index0 == ns.last_user_index else '') + '|>\\n' + content }}",
 )
+
+THRICE = FAMILIES["the same test opens three places, and none alone"]
 
 
 def opened(test: str) -> tuple[str, str]:
@@ -99,6 +102,12 @@ def refusal(text: str, *edits: tuple[str, str]) -> str:
             id="no content is taken apart",
         ),
         pytest.param(source("stray"), [opened("message['role'] == 'tool'")], CHANGES, id="every message is a result"),
+        pytest.param(
+            THRICE,
+            [opened("loop.index0 > ns.query and trace")],
+            CHANGES,
+            id="a block is opened where nothing was remembered",
+        ),
     ],
 )
 def test_what_a_template_remembers_is_no_place_for_a_repair(

@@ -164,9 +164,14 @@ def _at_calls(basis: Basis, seen: Observation, part: Part) -> Iterator[tuple[str
         at = outputs[-1].span
         yield said, at, tag_in_front(template, at.start, *guarded, kind="variable_begin")
     if around and head:
+        content = access(template, message_name(template, around), "content")
         for said, (test, tag) in _alone(found):
             yield said, around, tag_in_front(template, around.start + 1, (test, tag))
             yield said, around, tag_behind(template, head.end, (f"{test} and loop.first", tag))
+            if not seen.probe.messages[part.message].get("content"):
+                # Beside a text it may be printed already, be that empty.
+                empty = f"{test} and not {content} and {content} is not string"
+                yield said, around, tag_in_front(template, around.start + 1, (empty, tag))
 
 
 def _alone(found: Iterable[tuple[str, list[tuple[str, str]]]]) -> Iterator[tuple[str, tuple[str, str]]]:

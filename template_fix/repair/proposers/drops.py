@@ -30,7 +30,8 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
             code = "TF202" if part.kind == "reasoning" else "TF206"
             split.update(dict.fromkeys(_split(basis, seen, part), code))
             for number, fed in find_drops(trace, seen.probe, part):
-                if not prints_the_same(trace.forced(operands={number: fed}), examined, [seen.probe]):
+                asked = number in trace.tests  # a test that takes a message for its outcome is no test any more
+                if not asked and not prints_the_same(trace.forced(operands={number: fed}), examined, [seen.probe]):
                     found.setdefault((number, fed), code)
     for (at, kept), code in split.items():
         yield _kept(basis, at, kept, code)

@@ -6,11 +6,11 @@ turn without content.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from jinja2 import nodes
 
-from template_fix.contract.examination import FIELD, generation_header
+from template_fix.contract.examination import FIELD, Observation, generation_header
 from template_fix.conversations.tags import Tags
 from template_fix.jinja.templates import Template
 from template_fix.repair.message_reads import (
@@ -43,15 +43,24 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
     once = tuple(_rebound(template, binding, tags, switch) for binding in bound)
     each, texts = (tuple(_folded(template, span, tags, switch, alone) for span in spans) for alone in (False, True))
     openings = [tuple({edit.span: edit for edit in made}.values()) for made in zip(*_openings(basis), strict=True)]
-    listed = tuple(dict.fromkeys(_in_front_of_lists(basis)))
+    lists = (seen for seen in basis.examined if seen.probe.listed)
+    listed = tuple(dict.fromkeys(_in_front_of_lists(basis, lists)))
+    either = tuple(each for each in _beside_lists(basis) if " and loop.first" not in each.text)
     wholes = tuple(dict.fromkeys(_folded_whole(template, site, tags, switch) for site in found))
     title = f"print {NAME} inside of the turn"
     why = f"The template reads no reasoning field; with this edit, {NAME} is printed as reasoning in content is."
     named = tuple(alias(template, binding, name, switch) for name in basis.fields for binding in bound)
     opened = (read + beside for beside in dict.fromkeys(openings) for read in (each, texts))
-    for edits in (named, each, texts, once, *opened, listed, wholes):
+    for edits in (named, each, texts, once, *opened, listed, either, wholes):
         if edits:
             yield Proposal("TF203", "field fold", title, why, spans[0] if spans else edits[0].span, edits)
+
+
+def beside_lists(basis: Basis) -> Iterator[Proposal]:
+    """Yield the edit that prints ``reasoning_content`` beside a list of text blocks, where only a text has it."""
+    if edits := _beside_lists(basis):
+        title, why = f"print {NAME} in front of lists, too", f"Beside a list of text blocks, {NAME} isn't printed."
+        yield Proposal("TF201", "field fold", title, why, edits[0].span, edits)
 
 
 def alias(template: Template, binding: Binding, field: str, switch: str) -> Edit:
@@ -115,9 +124,14 @@ def _openings(basis: Basis) -> Iterator[tuple[Edit, Edit]]:
                     yield led, next(behind_header(basis, seen, part.message, [(test, form.output(field))]), led)
 
 
-def _in_front_of_lists(basis: Basis) -> Iterator[Edit]:
+def _beside_lists(basis: Basis) -> tuple[Edit, ...]:
+    """Return the edits in front of lists in a template that takes texts, too."""
+    return tuple(dict.fromkeys(_in_front_of_lists(basis, filter(basis.examined.listed, basis.examined))))
+
+
+def _in_front_of_lists(basis: Basis, lists: Iterable[Observation]) -> Iterator[Edit]:
     """Yield the edits that print the field in front of the first block of a content that is a list."""
-    seen = next((seen for seen in basis.examined if seen.probe.listed and seen.probe.form == NAME and seen.lost), None)
+    seen = next((seen for seen in lists if seen.probe.form == NAME and seen.lost), None)
     answer = next((part for part, _ in seen.placed if part.kind == "answer"), None) if seen else None
     outputs = basis.trace.record(seen.probe).outputs if seen and answer else ()
     for site in (basis.trace.outputs[number] for number, text in outputs if answer and answer.text in text):

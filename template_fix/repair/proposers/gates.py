@@ -5,8 +5,9 @@ The proposal makes the test hold, or not hold, while the switch is on: for every
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
+from itertools import product
 
 from jinja2 import nodes
 
@@ -60,23 +61,42 @@ def _unless_set(basis: Basis, gate: Proposal, name: str) -> Proposal:
 def _gates(basis: Basis) -> Iterator[Proposal]:
     trace, examined, switch = basis
     mended: dict[tuple[int, bool], str] = {}
-    tried: set[tuple[int, bool]] = set()
+    tried = {(number, outcome) for number in _bookkeeping(trace) for outcome in (True, False)}
     for seen in examined.failing[:SAMPLE]:
         for number, outcome in find_flips(trace, seen.probe):
-            mends = [] if (number, outcome) in tried else gains(trace, number, outcome, seen, examined)
+            mends = [] if (number, outcome) in tried else gains(trace, {number: outcome}, seen, examined)
             if mends:
                 tried.add((number, outcome))
-                changes, worsens = harms(trace, number, outcome, examined)
+                changes, worsens = harms(trace, {number: outcome}, examined)
                 if outcome and (changes or worsens):
                     yield from _guarded(trace, number, seen, switch)
                     yield from _restricted(trace, number, _code(seen, mends), switch)
                 if not changes:
                     mended[number, outcome] = _code(seen, mends)
-    bookkeeping = frozenset(_bookkeeping(trace))
     for (number, outcome), code in mended.items():
-        if number not in bookkeeping:
-            yield _gate(trace, number, outcome, code, switch if outcome else f"not {switch}")
-            yield from _as_prompt(trace, number, outcome, code, switch)
+        yield _gate(trace, number, outcome, code, switch if outcome else f"not {switch}")
+        yield from _as_prompt(trace, number, outcome, code, switch)
+    yield from _repeated(basis, mended.keys())
+
+
+def _repeated(basis: Basis, mended: Set[tuple[int, bool]]) -> Iterator[Proposal]:
+    """Yield the gates that open or close wherever the same is asked, where none does it alone."""
+    trace, examined, switch = basis
+    remembered, asked = set(_bookkeeping(trace)), dict[str, list[int]]()
+    for number, site in trace.tests.items():
+        if number not in remembered:
+            asked.setdefault(site.span.of(trace.template.source), []).append(number)
+    several = [numbers for numbers in asked.values() if len(numbers) > 1]
+    for numbers, outcome in product(several, (True, False)):
+        tests = dict.fromkeys(numbers, outcome)
+        if mended & tests.items():
+            continue
+        tried = ((seen, gains(trace, tests, seen, examined)) for seen in examined.failing[:SAMPLE])
+        seen, mends = next((each for each in tried if each[1]), (None, []))
+        if seen and not harms(trace, tests, examined)[0]:
+            code, test = _code(seen, mends), switch if outcome else f"not {switch}"
+            gates = [_gate(trace, number, outcome, code, test) for number in numbers]
+            yield replace(gates[0], edits=tuple(edit for gate in gates for edit in gate.edits))
 
 
 def _as_prompt(trace: Trace, number: int, outcome: bool, code: str, switch: str) -> Iterator[Proposal]:

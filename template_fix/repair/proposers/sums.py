@@ -15,7 +15,7 @@ from template_fix.text.edits import Edit, Span, apply
 
 def proposals(basis: Basis) -> Iterator[Proposal]:
     """Yield the edits that add up in a namespace what a loop over blocks of text sets a variable to."""
-    if not any(basis.examined.listed(seen) and seen.lost for seen in basis.examined):
+    if not any(seen.probe.text_lists and seen.lost for seen in basis.examined):
         return
     for loop, assigned in lost_sums(basis.template.tree):
         around, at = basis.template.span(loop), basis.template.span(assigned.node)

@@ -82,7 +82,7 @@ def _in_lists(study: Study) -> Iterator[Found]:
         same = study.examined.probes.get((seen.probe.shape, seen.probe.key._replace(text_lists=False)))
         sums = lost_sums(study.template.tree) if lost else ()
         at = next((study.template.span(each.node) for _, each in sums), None)
-        if lost and (asked or at) and seen.text is not None and same and study.examined.safe(same):
+        if lost and (asked or at) and seen.text is not None and not seen.as_data and same and study.examined.safe(same):
             fix = "add up in a namespace: what a set in a loop makes is gone as the iteration ends" if at else None
             evidence = study.evidence(seen, lost[0].message, lost[:1])
             message = "the whole answer is lost where contents are lists of text blocks"
