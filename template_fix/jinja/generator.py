@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from jinja2 import nodes
-from jinja2.compiler import CodeGenerator
+from jinja2.compiler import CodeGenerator, Frame
+from jinja2.idtracking import VAR_LOAD_RESOLVE
 from jinja2.optimizer import Optimizer
 
 
@@ -29,9 +30,15 @@ class _Folding(Optimizer):
 
 
 class Generator(CodeGenerator):
-    """jinja2's code generator."""
+    """jinja2's code generator; ``undeclared`` gets the names that are looked up in the context."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.undeclared: set[str] = set()
         if self.optimizer is not None:
             self.optimizer = _Folding(self.environment)
+
+    def enter_frame(self, frame: Frame) -> None:
+        """Write what a frame begins with."""
+        super().enter_frame(frame)
+        self.undeclared.update(name for action, name in frame.symbols.loads.values() if action == VAR_LOAD_RESOLVE)

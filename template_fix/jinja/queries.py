@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from io import StringIO
 from typing import TypeVar
 
 from jinja2 import nodes
-from jinja2.meta import find_undeclared_variables
 
 from template_fix.jinja.environment import Generation, environment
+from template_fix.jinja.generator import Generator
 
 
 @lru_cache(maxsize=16)
@@ -124,12 +125,20 @@ def is_marker(node: nodes.Node) -> bool:
 
 
 @lru_cache(maxsize=16)
-def undeclared(source: str) -> frozenset[str]:
-    """Return the names of the variables that a template reads and doesn't set.
+def generate(source: str) -> tuple[str, frozenset[str]]:
+    """Return the Python code that jinja2 makes of a template, and the names of the variables that it reads there.
 
     jinja2 folds constants in the tree as it looks, so it gets a copy, and the call belongs inside of bounds.
     """
-    return frozenset(find_undeclared_variables(copy_tree(parse(source)))) - set(environment().globals)
+    python = StringIO()
+    generator = Generator(environment(), None, None, python)
+    generator.visit(copy_tree(parse(source)))
+    return python.getvalue(), frozenset(generator.undeclared - environment().globals.keys())
+
+
+def undeclared(source: str) -> frozenset[str]:
+    """Return the names of the variables that a template reads and doesn't set; the call belongs inside of bounds."""
+    return generate(source)[1]
 
 
 def optional(tree: nodes.Template) -> frozenset[str]:

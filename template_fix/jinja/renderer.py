@@ -14,7 +14,7 @@ from jinja2.utils import missing
 
 from template_fix.bounds.limits import LimitExceeded, step
 from template_fix.jinja.environment import GENERATED, Generated, environment
-from template_fix.jinja.queries import copy_tree, parse
+from template_fix.jinja.queries import generate
 from template_fix.text.display import UserError, one_line
 from template_fix.text.edits import Span
 
@@ -138,10 +138,9 @@ class Renderer:
 
 def _compiled(template: str | nodes.Template, compiler: Environment) -> Compiled:
     try:
-        tree = copy_tree(parse(template)) if isinstance(template, str) else template
-        made = compiler.from_string(tree)
-        made.globals = dict(made.globals)  # jinja2 copies them for each rendering; a chain of maps takes it longest
-        return made
+        python = generate(template)[0] if isinstance(template, str) else compiler.compile(template, raw=True)
+        # jinja2 copies the globals for each rendering; a chain of maps, as it makes one, takes it longest.
+        return Compiled.from_code(compiler, compile(python, "<template>", "exec"), dict(compiler.globals))
     except TemplateSyntaxError as error:
         raise RenderError(f"line {error.lineno}: {error.message}") from None
     except (RecursionError, IndentationError):

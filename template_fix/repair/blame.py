@@ -25,7 +25,7 @@ from template_fix.repair.trials import (
 from template_fix.text.edits import Span
 from template_fix.trace.coverage import Coverage
 
-# What a patch is meant to resolve that keeps answers: it says nothing of reasoning.
+# What a patch is meant to resolve that keeps an answer with closing tags in it: it says nothing of other texts.
 _ANSWERS = "TF206"
 
 
@@ -134,7 +134,8 @@ def change(search: Search, known: Sequence[Proposal], basis: Basis | None, seen:
 
 
 def _changes(search: Search, known: Sequence[Proposal], basis: Basis | None, seen: Observation) -> Iterator[Span]:
-    known = list(_reached(known, basis, seen.probe))
+    tagged = seen.probe.form != "plain"
+    known = _reached([each for each in known if tagged or each.code != _ANSWERS], basis, seen.probe)
     search.candidates.offer(known)
     yield from _blamed(search, basis, combinations(known, 1), seen)
     if basis:

@@ -132,6 +132,7 @@ class Candidates:
 
     def _union(self, chosen: Sequence[Proposal]) -> _Union:
         """Compile proposals with as many of those offered as can be told from them and from each other."""
+        self._prove(filter(self._inserts, {**dict.fromkeys(chosen), **self._offered}))
         made = frozenset(each for each in chosen if not self._switched(each))
         together = [each for each in chosen if each not in made]
         for each in self._offered:
@@ -149,8 +150,20 @@ class Candidates:
 
     def _switched(self, proposal: Proposal) -> bool:
         """Whether a proposal changes nothing where it isn't made: a tag that is inserted may take white space away."""
-        inserts = any(edit.span.start == edit.span.end for edit in proposal.edits)
-        return all(self.guard in edit.text for edit in proposal.edits) and (not inserts or self.folds(proposal))
+        guarded = all(self.guard in edit.text for edit in proposal.edits)
+        return guarded and (not self._inserts(proposal) or self.folds(proposal))
+
+    def _inserts(self, proposal: Proposal) -> bool:
+        return any(edit.span.start == edit.span.end for edit in proposal.edits)
+
+    def _prove(self, proposals: Iterable[Proposal]) -> None:
+        """Note that the switch brings the original back where each is made, if it does where they are made together."""
+        together: list[Proposal] = []
+        for each in proposals:
+            if each not in self._folding and are_apart([*together, each]):
+                together.append(each)
+        if len(together) > 1 and self._folds(together):
+            self._folding.update(dict.fromkeys(together, True))
 
     def folds(self, proposal: Proposal) -> bool:
         """Whether the switch brings the original back where a proposal alone is made; it doesn't if that won't parse.
@@ -158,11 +171,14 @@ class Candidates:
         What is compiled in with others and what is judged both ask this, so it is proved once.
         """
         if proposal not in self._folding:
-            try:
-                self._folding[proposal] = equal_when_off(self.source, self.edited([proposal]))
-            except TemplateSyntaxError:
-                self._folding[proposal] = False
+            self._folding[proposal] = self._folds([proposal])
         return self._folding[proposal]
+
+    def _folds(self, proposals: Sequence[Proposal]) -> bool:
+        try:
+            return equal_when_off(self.source, self.edited(proposals))
+        except TemplateSyntaxError:
+            return False
 
     def _fits(self, proposal: Proposal, together: Iterable[Proposal], made: Iterable[Proposal]) -> bool:
         """Whether a proposal can be compiled in with others: where it claims the same text, as an alternative."""

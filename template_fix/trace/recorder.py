@@ -17,7 +17,7 @@ from jinja2.visitor import NodeTransformer
 
 from template_fix.conversations.probe import Probe
 from template_fix.jinja.environment import environment
-from template_fix.jinja.queries import conditions, copy_tree, parse, walk
+from template_fix.jinja.queries import conditions, copy_tree, walk
 from template_fix.jinja.renderer import Failure, Renderer, RenderError, Variables
 from template_fix.jinja.templates import Template
 from template_fix.text.edits import Span
@@ -121,7 +121,7 @@ class Trace:
     def __init__(self, template: Template, variables: Variables) -> None:
         self.template, self.variables = template, dict(variables)
         instrument = _Instrument(template)
-        compiler = environment().overlay()
+        compiler = environment().overlay(optimized=False)  # its constants are folded in what it is compared with
         # A filter that takes the context is called as it is, and never while jinja2 compiles.
         compiler.filters = {**compiler.filters, **_NOTES}
         try:
@@ -209,7 +209,7 @@ class _Instrument(NodeTransformer):
 
     def __init__(self, template: Template) -> None:
         self.template = template
-        self.tree = copy_tree(parse(template.source))
+        self.tree = copy_tree(template.tree)
         self.tests: dict[int, Site] = {}
         self.values: dict[int, Site] = {}
         self.outputs: dict[int, Site] = {}

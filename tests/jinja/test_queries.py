@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from jinja2 import nodes
+from jinja2.meta import find_undeclared_variables
 from shelf import NAMES, source
 
 from template_fix.jinja.environment import environment
@@ -65,3 +66,9 @@ def test_a_test_is_taken_apart_down_to_what_is_asked_for_its_truth() -> None:
 def test_the_conditions_of_a_template_are_its_tests_and_their_operands() -> None:
     tree = parse("{% if a %}{% elif b %}{% endif %}{{ x if c else y }}{% for m in z if d %}{{ m or n }}{% endfor %}")
     assert sorted(named(list(conditions(tree)))) == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_names_that_compiling_looks_up_are_those_that_jinja2_finds(name: str) -> None:
+    tree = environment().parse(source(name))
+    assert undeclared(source(name)) == find_undeclared_variables(tree)

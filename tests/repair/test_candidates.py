@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain, combinations
 from typing import Any
 
@@ -106,3 +107,26 @@ def test_a_conversation_that_reaches_no_edit_is_rendered_once_for_all_sets(monke
         rendered.clear()
         texts = [case.itself.text(asked, upto) for case in cases if isinstance(case, Case)]
         assert len(texts) == 3 and len(rendered) == times
+
+
+def test_proposals_that_are_proved_together_need_no_proof_of_their_own() -> None:
+    made = candidates(TWO)
+    behind = proposal(TWO, "{{ " + SPLIT, f"{{% if {SWITCH} %}}{{% endif %}}{{{{ {SPLIT}", "behind")
+    inserts = [
+        replace(each, edits=(Edit(Span(at, at), f"{{% if {SWITCH} %}}{{% endif %}}"),))
+        for each, at in ((IDLE, IDLE.at.start), (behind, behind.at.start))
+    ]
+    made.offer(inserts)
+    made.case(inserts[:1])
+    assert made._folding == dict.fromkeys(inserts, True)
+
+
+def test_where_one_of_several_takes_white_space_away_each_is_proved_by_itself() -> None:
+    made = candidates(SPACED)
+    at = SPACED.index("{{ " + SPLIT)
+    idle = replace(
+        GREEDY, source="idle", at=Span(at, at), edits=(Edit(Span(at, at), GREEDY.edits[0].text.replace("-", "")),)
+    )
+    made.offer([idle, GREEDY])
+    made.case([idle])
+    assert made._folding == {idle: True, GREEDY: False}
