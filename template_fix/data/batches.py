@@ -12,6 +12,8 @@ from template_fix.conversations.rows import BrokenRow
 from template_fix.data.row_check import BATCH
 from template_fix.text.display import UserError
 
+_FEW = 250
+
 
 class DataError(UserError, ValueError):
     """Data that can't be read at all; the message is one line that says what to do."""
@@ -40,6 +42,16 @@ class Batch:
 
     def __getitem__(self, part: slice) -> Batch:
         return replace(self, numbers=self.numbers[part], rows=self.rows[part])
+
+
+def rising(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Yield the same rows, at first few at a time: what is found of these is known to all that are begun later."""
+    most = _FEW
+    for batch in batches:
+        while len(batch) > most:
+            yield batch[:most]
+            batch, most = batch[most:], 2 * most
+        yield batch
 
 
 def limited(batches: Iterable[Batch], limit: int | None) -> Iterator[Batch]:

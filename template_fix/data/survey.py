@@ -11,7 +11,7 @@ from html import escape
 from typing import NamedTuple
 
 from template_fix.bounds.limits import LimitExceeded, start
-from template_fix.data.batches import Batch
+from template_fix.data.batches import Batch, rising
 from template_fix.data.losses import Verdict
 from template_fix.data.rewrite import Rewritten
 from template_fix.data.row_check import BATCH_SECONDS, RowCheck, in_parts
@@ -150,7 +150,7 @@ def _finished(
         return batch, part
 
     try:
-        for batch in batches:
+        for batch in rising(batches):
             untried = partial(surveyor.stopped, batch, NOT_TRIED)
             running.append((batch, untried if stopped >= PATIENCE else surveyor.begin(batch)))
             if len(running) >= processes:

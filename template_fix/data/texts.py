@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from template_fix.conversations.rows import Row, names_reasoning
 from template_fix.conversations.tags import pairs
-from template_fix.data.shapes.operations import drop_repeats, length, recorded, require
+from template_fix.data.shapes.operations import drop_repeats, is_known, length, parts_of, recorded, require
 from template_fix.jinja.renderer import Message
 
 Pairs = Sequence[tuple[str, str]]
@@ -211,8 +211,11 @@ def find(where: str, text: str, start: int = 0) -> int:
 
 
 def count_mark(text: str, mark: str) -> int:
-    """Return ``text.count(mark)``, for a mark that looks like markup by what is known of the text's markup."""
-    return sum(each == mark for each, _, _ in marks_of(text)) if is_mark(mark) else text.count(mark)
+    """Return ``text.count(mark)``, by what is known of the text's markup, or of the texts of which it is joined."""
+    if is_mark(mark) and is_known(_marks_of, text):
+        return sum(each == mark for each, _, _ in marks_of(text))
+    parts = parts_of(text, mark)
+    return text.count(mark) if len(parts) == 1 else sum(count_mark(each, mark) for each in parts)
 
 
 def is_mark(text: str) -> bool:

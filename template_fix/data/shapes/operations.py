@@ -43,6 +43,16 @@ def always_holds(whole: str, part: str) -> bool:
     return bool(_runs) and isinstance(whole, Placeholder) and whole.run.always_holds(whole, part)
 
 
+def parts_of(text: str, mark: str) -> list[str]:
+    """Return texts that have a mark as often as one: in a recording those of which it was joined."""
+    return text.run.parts(text, mark) if _runs and isinstance(text, Placeholder) else [text]
+
+
+def is_known(function: Callable[..., object], text: str) -> bool:
+    """Whether a recording is under way in which a function that is `recorded` was asked of a text before."""
+    return bool(_runs) and isinstance(text, Placeholder) and text.run.knows("{}({})", function, text)
+
+
 def length(text: str) -> int:
     """Return ``len(text)``."""
     if not _runs or not isinstance(text, Placeholder):
@@ -63,19 +73,9 @@ def join(between: str, texts: Iterable[str]) -> str:
     parts = list(texts)
     if not _runs or not holds_placeholder(parts):
         return between.join(parts)
-    merged: list[object] = []
-    for each in parts:
-        if not isinstance(each, str):
-            raise Unmodelled("something joined that is no text")
-        if not between and merged and type(each) is type(merged[-1]) is str:
-            merged[-1] += each
-        elif between or type(each) is not str or each:
-            merged.append(each)
-    if len(merged) == 1:
-        return cast(str, merged[0])
-    form = f"{{}}.join(({', '.join(['{}'] * len(merged))},))"
-    made = _runs[-1].step(form, between, *merged, value=lambda: between.join(map(value_of, merged)))
-    return cast(str, _runs[-1].note_holds(made, *merged))
+    if not all(isinstance(each, str) for each in parts):
+        raise Unmodelled("something joined that is no text")
+    return cast(str, _runs[-1].join(between, parts))
 
 
 def drop_repeats(values: Iterable[T]) -> list[T]:

@@ -53,12 +53,11 @@ class _Integer(Placeholder):
         return self.run.step(f"({{}} {sign} {{}})", one, two, value=lambda: value(value_of(one), value_of(two)))
 
     def __add__(self, other: object) -> object:
-        return self._computed("+", other, lambda one, two: one + two)
-
-    def __radd__(self, other: object) -> object:
         if type(other) is int and not other:
             return self
-        return self._computed("+", other, lambda one, two: one + two, swapped=True)
+        return self._computed("+", other, lambda one, two: one + two)
+
+    __radd__ = __add__
 
     def __sub__(self, other: object) -> object:
         return self._computed("-", other, lambda one, two: one - two)
@@ -181,8 +180,7 @@ class _Text(_Sequence):
     def _added(self, one: object, two: object) -> object:
         if not {type(one), type(two)} <= {str, _Text}:
             raise Unmodelled("a text and something else")
-        made = self.run.step("({} + {})", one, two, value=lambda: value_of(one) + value_of(two))
-        return self.run.note_holds(made, one, two)
+        return self.run.join("", (one, two))
 
     def __contains__(self, other: object) -> bool:
         if type(other) not in (str, _Text):

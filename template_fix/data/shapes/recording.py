@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple, NoReturn, cast
 
 # A program that is longer costs more than it saves.
@@ -93,6 +94,20 @@ def _remade(kind: type, items: list[object]) -> object:
     return items if kind is list else tuple(items) if kind is tuple else kind(*items)
 
 
+def _ends_apart(text: object, mark: str) -> bool:
+    """Whether a mark can't begin in a text, or before it, and end behind it."""
+    return type(text) is str and text not in mark and not any(map(text.endswith, _beginnings(mark)))
+
+
+def _begins_apart(text: object, mark: str) -> bool:
+    """Whether a mark can't begin before a text and end in it, or behind it."""
+    return type(text) is str and _ends_apart(text[::-1], mark[::-1])
+
+
+def _beginnings(mark: str) -> list[str]:
+    return [mark[:end] for end in range(1, len(mark))]
+
+
 class _Step(NamedTuple):
     """One step of a program: the name that it gives a value, its line, and the names in it.
 
@@ -136,6 +151,8 @@ class Recording:
         self._names: dict[int, str] = {}
         self._known: dict[str, object] = {}
         self._leaves = self._items = 0
+        # Of what texts a text was joined, by its name.
+        self._joined: dict[str, list[Any]] = {}
         # The texts that a text holds, and those that hold it, by names: what is known of every row.
         self._inside: dict[str, set[str]] = {}
         self._around: dict[str, str] = {}
@@ -168,6 +185,34 @@ class Recording:
                 lines.append(f" {step.line}")
         lines.append(f" [{', '.join(f't{number}' for number in range(self._leaves))}] = leaves")
         return Program("\n".join(["def run(leaves):", *reversed(lines)]), self._constants)
+
+    def knows(self, form: str, *operands: object) -> bool:
+        """Whether an operation was noted before, so that what it gives costs nothing."""
+        return form.format(*[self._told(each, []) for each in operands]) in self._known
+
+    def parts(self, text: Placeholder, mark: str) -> list[Any]:
+        """Return the texts of which one is joined, itself alone where the mark may stand across the end of one."""
+        parts = self._joined.get(text.name, [text])
+        apart = all(_ends_apart(one, mark) or _begins_apart(two, mark) for one, two in pairwise(parts))
+        return parts if apart else [text]
+
+    def join(self, between: str, parts: Sequence[object]) -> object:
+        """Return texts with another one between them; nothing is joined on the way to what is joined again."""
+        merged: list[object] = []
+        for each in parts:
+            known = self._joined.get(each.name) if isinstance(each, Placeholder) and not between else None
+            for one in known or [each]:
+                if not between and merged and type(one) is type(merged[-1]) is str:
+                    merged[-1] += one
+                elif between or type(one) is not str or one:
+                    merged.append(one)
+        if len(merged) == 1:
+            return merged[0]
+        form = f"{{}}.join(({', '.join(['{}'] * len(merged))},))"
+        made = self.step(form, between, *merged, value=lambda: between.join(map(value_of, merged)))
+        if isinstance(made, Placeholder) and not between:
+            self._joined[made.name] = merged
+        return self.note_holds(made, *parts)
 
     def note_holds(self, made: object, *parts: object) -> object:
         """Note that a text holds others, since it is made of them, and return it."""

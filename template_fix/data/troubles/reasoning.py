@@ -60,7 +60,7 @@ def _ordinary(view: View, printed: str, reasoning: Sequence[Text]) -> bool:
             return False
     if any(each.text.startswith(("<", "[")) for each in reasoning):
         return False
-    return printed.count(opening) == printed.count(closing) == len(view.turns)
+    return count_mark(printed, opening) == count_mark(printed, closing) == len(view.turns)
 
 
 def _as_text(view: View, printed: str, number: int, said: Sequence[str]) -> Iterator[Trouble]:
@@ -154,13 +154,14 @@ def open_blocks(text: str, tags: Pairs) -> list[tuple[str, int, str]]:
 
     They stand at the beginning of a line: of ``tags``, or at the text's own beginning one that is like those.
     """
+    if not any(first in text for first in dict.fromkeys(("<", *(opening[:1] for opening, _ in tags)))):
+        return []
     return [(require(opening), at, require(near)) for opening, at, near in _open_blocks(text, tuple(tags))]
 
 
 @recorded
 def _open_blocks(text: str, tags: Pairs) -> list[tuple[str, int, str]]:
-    there = any(first in text for first in {"<", *(opening[:1] for opening, _ in tags)})
-    return list(_each_open_block(text, tags)) if there else []
+    return list(_each_open_block(text, tags))
 
 
 def _each_open_block(text: str, tags: Pairs) -> Iterator[tuple[str, int, str]]:
@@ -194,6 +195,8 @@ def _blocks(view: View, printed: str) -> Iterator[Trouble]:
         return
     opening, closing = view.template.own[0]
     bare = _bare(view, opening, closing)
+    if not bare and count_mark(printed, opening) < 2:
+        return
     at = printed.find(closing)
     while at >= 0:
         end = _behind_space(printed, at + len(closing))
