@@ -12,6 +12,7 @@ from template_fix.conversations.rows import BrokenRow
 from template_fix.data.row_check import BATCH
 from template_fix.text.display import UserError
 
+# How many rows are checked at first.
 _FEW = 250
 
 

@@ -175,8 +175,9 @@ def marks_of(text: str) -> list[tuple[str, int, int]]:
 @recorded
 def _marks_of(text: str) -> list[tuple[str, int, int]]:
     angular = _angular(text)
-    marked = "[" in text or "◁" in text
-    other = [(mark.group(), mark.start(), mark.end()) for mark in _OTHER.finditer(text)] if marked else []
+    if "[" not in text and "◁" not in text:
+        return angular
+    other = [(mark.group(), mark.start(), mark.end()) for mark in _OTHER.finditer(text)]
     if not angular or not other:
         return angular or other
     found: list[tuple[str, int, int]] = []
@@ -187,15 +188,17 @@ def _marks_of(text: str) -> list[tuple[str, int, int]]:
 
 
 def _angular(text: str) -> list[tuple[str, int, int]]:
-    found, at = list[tuple[str, int, int]](), text.find("<")
+    found: list[tuple[str, int, int]] = []
+    at = text.find("<")
     for _ in range(_FEW):
         if at < 0:
             return found
-        end = at + 1
         if mark := _ANGULAR.match(text, at):
             end = mark.end()
             found.append((mark.group(), at, end))
-        at = text.find("<", end)
+            at = text.find("<", end)
+        else:
+            at = text.find("<", at + 1)
     rest = _ANGULAR.finditer(text, at) if at >= 0 else ()
     return [*found, *((mark.group(), mark.start(), mark.end()) for mark in rest)]
 

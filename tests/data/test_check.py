@@ -14,7 +14,7 @@ import tiny_model
 from template_fix import Options
 from template_fix.api import check_data
 from template_fix.cli.main import main
-from template_fix.data.batches import Batch
+from template_fix.data.batches import Batch, rising
 from template_fix.data.row_check import RowCheck
 from template_fix.data.sources import Source
 from template_fix.data.survey import surveyed
@@ -298,3 +298,11 @@ def test_rows_are_rendered_by_the_command_itself(tmp_path: Path) -> None:
     told = subprocess.run(line, capture_output=True, text=True)
     assert "Traceback" not in told.stderr
     assert "1 row" in told.stdout
+
+
+def test_the_first_rows_are_checked_a_few_at_a_time() -> None:
+    batches = [Batch("a", range(1, 2001), range(2000)), Batch("b", [1], ["x"])]
+    made = list(rising(batches))
+    assert [len(each) for each in made] == [250, 500, 1000, 250, 1]
+    assert [row for each in made for row in each.rows] == [*range(2000), "x"]
+    assert [number for each in made for number in each.numbers] == [*range(1, 2001), 1]

@@ -26,6 +26,7 @@ from template_fix.data.shapes.operations import (
 )
 from template_fix.data.shapes.placeholders import _Text
 from template_fix.data.shapes.recording import Placeholder, Unmodelled
+from template_fix.data.texts import count_mark, marks_of
 
 Work = Callable[[Any, Any], Any]
 
@@ -63,6 +64,12 @@ OPERATIONS: dict[str, Work] = {
     "beginnings": lambda a, b: (a.startswith("<a>"), a.endswith(("a", ",")), b.startswith(a, 1)),
     "case": lambda a, b: a.upper() + b.casefold().title(),
     "joined": lambda a, b: join("\0", ["x", a, "", b, a]) + join("", ["x", "y", a, "", "z"]),
+    "marks in joined texts": lambda a, b: [
+        count_mark(text, mark)
+        for text in (a + b, "x" + a + "<a>" + b, a + "</" + b, join("", ["<", a, "a>", b, "<a"]), b + "a</a" + a)
+        for mark in ("<a>", "</a>", "a<", "<a", ">", "aa")
+    ],
+    "marks that are known": lambda a, b: (marks_of(a), [count_mark(a + "<a>" + b + a, mark) for mark in ("<a>", "<")]),
     "once each": lambda a, b: drop_repeats([a, "a", b, a]),
     "found": lambda a, b: make_finder([(a, 1), ("a", 2), (b, 3)])(b),
     "constants": lambda a, b: (contains("a<a>,b", a), require(b)),
@@ -187,6 +194,15 @@ def test_what_no_result_needs_is_left_out() -> None:
         text.replace("a", "b" * 1000).upper()
         program = run.program(text + "!")
     assert program.run.__code__.co_nlocals <= 3
+
+
+def test_a_mark_is_counted_in_what_differs_of_a_joined_text() -> None:
+    with recording() as run:
+        one, two = run.leaf("a<b>c"), run.leaf("d")
+        marks_of(one)
+        program = run.program(count_mark(join("", ["<b>|", one, "|<b>", two, "|"]), "<b>"))
+    assert "t1.count('<b>')" in program.source and ".join" not in program.source and "t0.count" not in program.source
+    assert (program(["x<b>", "<b><b>"]), program(["x<i>", "<b>"])) == (5, None)
 
 
 def test_programs_that_come_from_other_processes_share_their_long_texts() -> None:
