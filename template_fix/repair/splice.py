@@ -76,14 +76,15 @@ def _wrapped(tag: str, indent: str) -> str:
 def tag_in_front(template: Template, at: int, *guarded: tuple[str, str], kind: str = "block_begin") -> Edit:
     """Return the edit that puts tags, each where a test holds, in front of the one that ``at`` stands in.
 
-    ``kind`` is how that begins: an output begins with ``variable_begin``.
+    ``kind`` is how that begins: an output begins with ``variable_begin``. A tag may have lines, where there is room.
     """
     begin = [token for token in lex(template.source) if token.kind == kind and token.start < at][-1]
     dash = "-" if begin.text.endswith("-") else ""
     line = re.search(r"\n[ \t]*$", template.source[: begin.start]) if dash else None
     outer = line.group() if line else ""
     inner = f"{outer}    " if line else ""
-    text = (f"{{%{dash} if {test} %}}{inner}{tag}{outer}{{%- endif %}}{outer}" for test, tag in guarded)
+    shown = ((test, re.sub(r"\n *", lambda line: inner and inner + line.group()[1:], tag)) for test, tag in guarded)
+    text = (f"{{%{dash} if {test} %}}{inner}{tag}{outer}{{%- endif %}}{outer}" for test, tag in shown)
     return Edit(Span(begin.start, begin.start), "".join(text))
 
 

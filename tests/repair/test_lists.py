@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from shelf import chat, patched, repaired, study
+from shelf import chat, codes, patched, repaired, study
 from test_wrong_edits import SWITCH, refusal
 
 from template_fix.repair.search import count_lacking, lost_in_lists
@@ -330,3 +330,83 @@ def test_a_field_beside_a_list_is_printed_once_in_front_of_it(text: str) -> None
 )
 def test_a_field_that_is_printed_elsewhere_is_refused(text: str, old: str, new: str) -> None:
     assert refusal(text, (old, new))
+
+
+# Where the content of a turn is a list, an empty text is printed; questions that are lists are printed.
+EMPTIED = """\
+{%- for m in messages %}
+    {%- if m.role == 'assistant' %}
+        {%- if m.content is string %}
+            {%- set said = m.content %}
+        {%- else %}
+            {%- set said = '' %}
+        {%- endif %}
+        {{- '[bot]' }}
+        {%- if m.reasoning_content %}
+            {{- '<think>' + m.reasoning_content + '</think>' }}
+        {%- endif %}
+        {{- said }}
+        {%- for c in m.tool_calls or [] %}
+            {{- '<call>' ~ c.function.arguments | tojson ~ '</call>' }}
+        {%- endfor %}
+        {{- '[end]' }}
+    {%- else %}
+        {{- '[' + m.role + ']' }}
+        {%- if m.content is string %}
+            {{- m.content }}
+        {%- else %}
+            {%- for b in m.content %}
+                {{- b.text }}
+            {%- endfor %}
+        {%- endif %}
+        {{- '[end]' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '[bot]' }}
+{%- endif %}
+"""
+SAID = EMPTIED[EMPTIED.index("        {%- if m.content is string") : EMPTIED.index("        {{- '[bot]' }}")]
+CHOSEN = EMPTIED.replace(SAID, "        {%- set said = m.content if m.content is string else '' %}\n")
+AT_ONCE = EMPTIED.replace(SAID, "").replace("{{- said }}", "{{- '' if m['content'] is not string else m['content'] }}")
+WAYS = [
+    pytest.param(EMPTIED, id="in a branch"),
+    pytest.param(CHOSEN, id="in a choice"),
+    pytest.param(AT_ONCE, id="in an output"),
+]
+
+
+@pytest.mark.parametrize("text", WAYS)
+def test_the_texts_of_blocks_stand_in_the_place_of_an_empty_text(text: str) -> None:
+    assert count_lacking(study(text).examined)[1]
+    edited = repaired(text)
+    assert "TF206" in codes(patched(text)) - {finding.code for finding in patched(text).after.findings}
+    assert count_lacking(study(edited).examined) == (0, 0)
+    assert not patched(edited).changed
+
+
+def test_a_block_without_a_text_is_left_out_and_what_is_no_list_stays() -> None:
+    image = [{"type": "image"}, {"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    for text in (EMPTIED, CHOSEN, AT_ONCE):
+        render = study(repaired(text)).examined.renderer
+        assert render([{"role": "assistant", "content": image}], None) == "[bot]ab[end]"
+        for content in (None, "", "c"):
+            assert render([{"role": "assistant", "content": content}], None) == f"[bot]{content or ''}[end]"
+
+
+def test_what_puts_texts_together_is_laid_out_as_the_template_is() -> None:
+    lines = repaired(EMPTIED).splitlines()
+    at = lines.index("            {%- if preserve_thinking | default(true) %}")
+    assert [len(each) - len(each.lstrip()) for each in lines[at : at + 9]] == [12, 16, 16, 20, 24, 20, 16, 12, 12]
+
+
+@pytest.mark.parametrize("text", WAYS)
+def test_a_list_that_would_be_printed_with_its_braces_is_refused(text: str) -> None:
+    at = "'' if" if text is AT_ONCE else "else ''" if text is CHOSEN else "set said = ''"
+    place = "m['content']" if text is AT_ONCE else "m.content"
+    assert refusal(text, (at, at.replace("''", f"({place} if {SWITCH} else '')")))
+
+
+def test_no_text_is_put_together_where_lists_are_printed_already() -> None:
+    text = EMPTIED.replace("set said = ''", "set said = m.content | map(attribute='text') | join")
+    assert "joined" not in repaired(text)

@@ -98,8 +98,6 @@ def test_what_a_switch_decides_by_default_is_decided_anew_unless_a_caller_sets_i
     assert not patched(edited).changed
 
 
-@pytest.mark.parametrize(
-    ("text", "test"), [(BOUND, "thinks"), (UNBOUND, "not tools or not (brief | default(true))")]
-)
+@pytest.mark.parametrize(("text", "test"), [(BOUND, "thinks"), (UNBOUND, "not tools or not (brief | default(true))")])
 def test_a_gate_that_a_callers_switch_does_not_close_is_refused(text: str, test: str) -> None:
     assert refusal(text, (f"{{%- if {test} %}}", f"{{%- if {SWITCH} or {test} %}}")) == OVERRULES
