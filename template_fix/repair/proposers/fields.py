@@ -100,7 +100,8 @@ def _folded_whole(template: Template, site: Site, tags: Tags, switch: str) -> Ed
     span, content = next(around, site.span), site.span.of(template.source)
     field, whole = other_key(content, NAME), span.of(template.source)
     test = f"{switch} and {field} and ({content} is string or not {content})"
-    return put_expression(span, f"{_form(tags).whole(field)} ~ ({whole}) if {test} else {whole}")
+    kept = f"{content} or ''" if whole == content else whole  # what is missing is no text
+    return put_expression(span, f"{_form(tags).whole(field)} ~ ({kept}) if {test} else {whole}")
 
 
 def _form(tags: Tags) -> Form:
