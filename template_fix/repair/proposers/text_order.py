@@ -1,7 +1,7 @@
-"""Text beside tool calls, printed in front of the results of the calls and not behind them.
+"""Texts of a turn that come in the wrong order, or twice.
 
 A family may print a call's results inside of the turn, ahead of the turn's own text: then the text moves as soon as the
-results come. What the model wrote in one piece has to stay in one piece.
+results come. What the model wrote in one piece has to stay in one piece. Others print a text in two outputs of a turn.
 """
 
 from __future__ import annotations
@@ -10,15 +10,22 @@ from collections.abc import Iterator
 
 from jinja2 import nodes
 
-from template_fix.contract.examination import Observation
+from template_fix.contract.examination import SAMPLE, Observation
 from template_fix.jinja.templates import Template, lex
-from template_fix.repair.message_reads import Binding, bindings, first_output, reads, with_keys
-from template_fix.repair.proposers import Basis, Proposal
-from template_fix.repair.splice import literal
+from template_fix.repair.message_reads import Binding, access, bindings, first_output, message_name, reads, with_keys
+from template_fix.repair.proposers import Basis, Proposal, short
+from template_fix.repair.splice import literal, put_expression
 from template_fix.text.edits import Edit, Span
+from template_fix.trace.recorder import Site
 
 
 def proposals(basis: Basis) -> Iterator[Proposal]:
+    """Yield the edits that print the texts of a turn in their order, and once."""
+    yield from _before_results(basis)
+    yield from _once(basis)
+
+
+def _before_results(basis: Basis) -> Iterator[Proposal]:
     """Yield the edit that prints the text of a turn before the statement that prints results is reached."""
     moved = next((seen for seen in basis.examined if _moved(seen)), None)
     if moved is None:
@@ -69,3 +76,31 @@ def _said_first(template: Template, binding: Binding, statement: Span, switch: s
         f"{{%- set {binding.name} = {with_keys(template, binding, content=literal(''))} %}}{{%- endif %}}"
     )
     return Edit(Span(tag.start, tag.start), text)
+
+
+def _once(basis: Basis) -> Iterator[Proposal]:
+    """Yield, for each output of a text that another output of the same turn prints, the edit that leaves it out."""
+    found: dict[Site, None] = {}
+    for seen in basis.examined.failing[:SAMPLE]:
+        for held in seen.breaks("once"):
+            part = seen.probe.parts[held.of]
+            numbers = [n for n, text in basis.trace.record(seen.probe).outputs if part.text in text]
+            if part.kind == "answer" and len(set(numbers)) > 1 and _in_one_turn(seen, part.text):
+                found |= dict.fromkeys(basis.trace.outputs[number] for number in numbers)
+    for site in found:
+        name = message_name(basis.template, site.span)
+        if name:
+            printed = site.span.of(basis.template.source)
+            test = f"{basis.switch} and {access(basis.template, name, 'role')} == 'assistant'"
+            title, why = f"leave {short(printed)} out of turns", "A text is printed by two outputs of one turn."
+            yield Proposal(
+                "TF206", "doubled", title, why, site.span, (put_expression(site.span, f"'' if {test} else {printed}"),)
+            )
+
+
+def _in_one_turn(seen: Observation, text: str) -> bool:
+    """Whether a text is printed twice with no text of another message between: what is quoted is no doubled text."""
+    printed = seen.text or ""
+    between = printed[printed.find(text) + len(text) : printed.rfind(text)]
+    own = {part.message for part in seen.probe.parts if part.text == text}
+    return not any(part.text in between for part in seen.probe.parts if part.message not in own)
