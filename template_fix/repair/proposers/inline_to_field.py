@@ -6,20 +6,24 @@ the content, or put it in another place. Where a message is bound, its content i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import product
 
 from jinja2 import nodes
 
 from template_fix.contract.examination import FIELD
+from template_fix.conversations.probe import Key
 from template_fix.conversations.tags import Tags
-from template_fix.jinja.renderer import REASONING_FIELDS
+from template_fix.jinja.queries import calls
+from template_fix.jinja.renderer import REASONING_FIELDS, Failure
 from template_fix.jinja.templates import Template
-from template_fix.repair.message_reads import Binding, bindings, reads, rebind, with_keys
+from template_fix.repair.message_reads import Binding, access, bindings, message_name, reads, rebind, with_keys
 from template_fix.repair.proposers import Basis, Proposal
 from template_fix.repair.proposers.fields import NAME, alias
-from template_fix.repair.splice import literal
-from template_fix.text.edits import Edit
+from template_fix.repair.splice import behind_tag, literal
+from template_fix.repair.trials import find_flips
+from template_fix.text.edits import Edit, Span, common_prefix
 
 
 def proposals(basis: Basis) -> Iterator[Proposal]:
@@ -33,14 +37,59 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
     renaming = fields[0] != NAME and FIELD in examined.unsupported
     loops = {template.span(node.test or node.iter) for node in template.all_nodes if isinstance(node, nodes.For)}
     looped = [each for each in bound if each.head in loops]
+    allowed = tuple(_admitting_both(basis))
     # Where there are several loops, such as one for history and one for the rest, one of them may do it already.
     for begun, chosen in product((True, False), (bound, *([each] for each in looped if len(looped) > 1))):
         edits = tuple(_taken_apart(template, each, examined.tags, fields[0], switch, begun=begun) for each in chosen)
         yield from _proposal(edits)
+        yield from (each for admitted in allowed for each in _proposal((*edits, admitted)))
         if renaming:
             named = (alias(template, each, fields[0], switch) for each in chosen)
             both = (Edit(one.span, one.text + other.text) for one, other in zip(edits, named, strict=True))
             yield from _proposal(tuple(both))
+
+
+def _admitting_both(basis: Basis) -> Iterator[Edit]:
+    """Yield the edits that print text and reasoning beside calls where a template refuses a turn that has both.
+
+    They are printed as in a turn without calls: content that is taken apart has both.
+    """
+    trace, template = basis.trace, basis.template
+    refused, plain = (basis.examined.probes.get((shape, Key("reasoning_content"))) for shape in ("uwtr", "ur"))
+    seen = basis.examined.observe(plain) if plain else None
+    if refused is None or not isinstance(basis.examined.text(refused), Failure) or seen is None or seen.lost:
+        return
+    text = seen.text or ""
+    _, thought, said = (span for span in seen.spans if span)
+    begin = common_prefix(str(basis.examined.text(seen.probe, 1)), text)
+    shown = (text[begin : thought.start], text[thought.end : said.start], text[said.end :])
+    front, between, behind = map(literal, shown)
+    tests = {trace.tests[number].span: number for number, outcome in find_flips(trace, refused) if not outcome}
+    for node in template.all_nodes:
+        at = template.span(node.test) if isinstance(node, nodes.If) else None
+        if (
+            isinstance(node, nodes.If)
+            and at in tests
+            and any(calls(each, "raise_exception") for each in _printed(node))
+        ):
+            forced, name = trace.forced(tests={tests[at]: False}), message_name(template, at)
+            if name and isinstance(forced(refused.messages, refused.tools), str):
+                told, content = access(template, name, basis.fields[0]), access(template, name, "content")
+                output = f"{{{{- {front} ~ {told} ~ {between} ~ {content} ~ {behind} }}}}"
+                yield _with_branch(template, node, at, basis.switch, output)
+
+
+def _with_branch(template: Template, node: nodes.If, at: Span, switch: str, output: str) -> Edit:
+    """Return the edit that has a branch of its own, with an output, in front of the one that a test leads to."""
+    test, (_, mark, line) = at.of(template.source), behind_tag(template, at.end)
+    own = re.search(r"\n[ \t]*(?=\{%-?\s*(?:el)?if\b[^\n]*$)", template.source[: at.start])
+    inner = f"({test})" if isinstance(node.test, nodes.CondExpr | nodes.Or) else test
+    outer = own.group() if own and line else ""
+    return Edit(at, f"{switch} and {inner} {mark}{line}{output}{outer}{{%- elif {test}")
+
+
+def _printed(node: nodes.If) -> Iterator[nodes.Node]:
+    return (each for part in node.body if isinstance(part, nodes.Output) for each in part.nodes)
 
 
 def _proposal(edits: tuple[Edit, ...]) -> Iterator[Proposal]:
