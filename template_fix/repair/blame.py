@@ -8,6 +8,7 @@ from itertools import combinations
 
 from template_fix.contract.examination import SAFE, Case, Examination, Observation
 from template_fix.contract.judge import Verdict, judge
+from template_fix.contract.placing import counts
 from template_fix.conversations.probe import Part, Probe
 from template_fix.repair.candidates import are_apart
 from template_fix.repair.proposers import Basis, Proposal, experiments
@@ -47,31 +48,33 @@ def cause(search: Search, known: Sequence[Proposal], basis: Basis | None, probe:
 def _causes(
     search: Search, known: Sequence[Proposal], basis: Basis | None, probe: Probe, part: Part
 ) -> Iterator[tuple[Span, bool]]:
-    """Yield what keeps a text from being printed, and whether it can be changed without harm; each known place once."""
-    about = (
-        each
-        for each in known
-        if experiments.names_expression(each) and (part.kind != "reasoning" or each.code != _ANSWERS)
-    )
-    reached = _reached(about, basis, probe)
-    search.candidates.offer(reached)
-    asked: set[Span] = set()
-    for proposal in reached:
-        made = _made(search, basis, (proposal,)) if proposal.at not in asked else None
+    """Yield what keeps a text from being printed, and whether it can be changed without harm."""
+    reasoning = part.kind == "reasoning"
+    about = (each for each in known if experiments.names_expression(each) and not (reasoning and each.code == _ANSWERS))
+    suspects = _reached(about, basis, probe) if counts(part) else []
+    search.candidates.offer(suspects)
+    for proposal in suspects:
+        made = _made(search, basis, (proposal,))
         if made and part.text in _text(made, probe):
-            asked.add(proposal.at)
-            yield proposal.at, part.kind != "reasoning" or not _judged(search, made).reason
-    if part.kind == "reasoning" and basis:  # only then experiments are worth what they cost
+            yield proposal.at, not reasoning or not _judged(search, made).reason
+    if reasoning and basis:  # only then experiments are worth what they cost
         yield from _forced(basis, probe, part)
 
 
 def _reached(proposals: Iterable[Proposal], basis: Basis | None, probe: Probe) -> list[Proposal]:
-    """Return the proposals that can matter in a conversation: what they are about is evaluated there."""
+    """Return a proposal for each place that can matter in a conversation: what it is about is evaluated there.
+
+    Those that forcing can try come first: it costs next to nothing.
+    """
     if basis is None:
         return list(proposals)
     recorded = [basis.trace.record(probe, upto).reached for upto in (*probe.cuts, None)]
     known = Coverage(basis.trace, reached=frozenset().union(*recorded))
-    return [each for each in proposals if any(known.reaches(edit.span) for edit in each.edits)]
+    reached = (each for each in proposals if any(known.reaches(edit.span) for edit in each.edits))
+    found: dict[Span, Proposal] = {}
+    for each in sorted(reached, key=lambda each: forced_by(basis, (each,)) is None):
+        found.setdefault(each.at, each)
+    return list(found.values())
 
 
 @lru_cache(maxsize=16)

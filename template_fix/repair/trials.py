@@ -8,7 +8,8 @@ from jinja2 import TemplateSyntaxError, nodes
 
 from template_fix.contract.examination import SAFE, SAMPLE, Examination, Held, Observation
 from template_fix.conversations.probe import Part, Probe
-from template_fix.jinja.queries import names_in, names_stored, parse
+from template_fix.jinja.environment import environment
+from template_fix.jinja.queries import names_in, names_stored
 from template_fix.jinja.renderer import Renderer
 from template_fix.repair.proposers import Basis, Proposal
 from template_fix.text.edits import Span
@@ -116,7 +117,7 @@ def _outcome(test: nodes.Node | None, switch: nodes.Node | None) -> bool | None:
 def _expression(text: str) -> nodes.Node | None:
     """Return the syntax tree of an expression, None for text that is another thing."""
     try:
-        body = parse("{{ " + text + " }}").body
+        body = environment().parse("{{ " + text + " }}").body
     except TemplateSyntaxError:
         return None
     return body[0].nodes[0] if isinstance(body[0], nodes.Output) and len(body) == 1 else None
