@@ -99,6 +99,8 @@ def find_repair(
     unmade = Choice((), Verdict(""), study.source, study.case)
     if loses_calls((best or unmade).case.itself):
         best = study.search.best(hopeful(_calls(study, best or unmade)), best) or best
+    if best and loses_calls(best.case.itself):
+        best = _calls_first(study, best, hopeful(_calls(study, unmade)), hopeful(proposals)) or best
     best = _with_lists(study, best or unmade, hopeful)
     best = best and _without_leak(study, best)
     best, unproved = _proved(study, best)
@@ -156,6 +158,17 @@ def _calls(study: Study, choice: Choice) -> Iterator[Proposal]:
         beside = _basis(study, tried) if tried and tried.source != choice.source else None
         for said in _in_original(study, tried, call_branches.proposals(beside)) if tried and beside else ():
             yield replace(opened, edits=(*opened.edits, *said.edits))
+
+
+def _calls_first(study: Study, best: Choice, printing: Iterable[Proposal], others: Sequence[Proposal]) -> Choice | None:
+    """Return a choice that prints calls which vanish in ``best``, by edits that may take the place of what it made."""
+    for proposal in printing:
+        kept = [each for each in best.kept if are_apart([each, proposal])]
+        begun = study.search.confirmed([*kept, proposal])
+        grown = study.search.best(others, begun) if begun and not loses_calls(begun.case.itself) else None
+        if grown and count_wrong(grown.case.itself) < count_wrong(best.case.itself):
+            return grown
+    return None
 
 
 def _basis(study: Study, choice: Choice) -> Basis | None:

@@ -16,6 +16,7 @@ from template_fix.text.edits import Edit, Span, apply
 _WIDEST = 120
 _WRAPPED_AT = re.compile(r"'(?:[^'\\]|\\.)*'|, |.", re.DOTALL)
 _BROKEN_AT = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"| (?:if|else) |.", re.DOTALL)
+_WORDS = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"| and |.", re.DOTALL)
 # A test that is nothing but one expression in parentheses.
 _ALONE = re.compile(r"(\{%-? (?:if|elif) )\(((?:[^()]|\([^()]*\))*)\)( -?%\})")
 
@@ -50,7 +51,7 @@ def tag_behind(template: Template, at: int, *guarded: tuple[str, str], kind: str
     own = re.search(r"\n([ \t]*)(?:\{\{|\{%-?\s*(?:set|end\w+)\b)[^\n]*$", template.source[:at])
     outer = f"\n{own[1]}" if own and line else line.removeprefix("\r")
     inner = f"{outer}    " if line else ""
-    shown = [(test, _wrapped(tag, inner) if line else tag) for test, tag in guarded]
+    shown = [(_in_lines(test, outer), _wrapped(tag, inner)) if line else (test, tag) for test, tag in guarded]
     tags = " %}".join(f"{outer}{{%- if {test} %}}{inner}{tag}{outer}{{%- endif" for test, tag in shown)
     return Edit(Span(at, at), f"{tags} {mark}")
 
@@ -73,6 +74,19 @@ def _wrapped(tag: str, indent: str) -> str:
     return f"{tag[:2]}{''.join(parts)}{tag[-2:]}"
 
 
+def _in_lines(test: str, indent: str) -> str:
+    """Return a test that is too long for one line in several, each of which begins with ``and``."""
+    lines = [""]
+    depth = 0
+    for word in _WORDS.findall(test):
+        if depth == 0 and word == " and " and len(lines[-1]) + len(indent) > _WIDEST - 40:
+            lines.append("and ")
+        else:
+            lines[-1] += word
+            depth += (word in "([{") - (word in ")]}")
+    return f"{indent}        ".join(lines) if len(test) + len(indent) > _WIDEST else test
+
+
 def tag_in_front(template: Template, at: int, *guarded: tuple[str, str], kind: str = "block_begin") -> Edit:
     """Return the edit that puts tags, each where a test holds, in front of the one that ``at`` stands in.
 
@@ -83,7 +97,14 @@ def tag_in_front(template: Template, at: int, *guarded: tuple[str, str], kind: s
     line = re.search(r"\n[ \t]*$", template.source[: begin.start]) if dash else None
     outer = line.group() if line else ""
     inner = f"{outer}    " if line else ""
-    shown = ((test, re.sub(r"\n *", lambda line: inner and inner + line.group()[1:], tag)) for test, tag in guarded)
+    # A tag of several lines is indented as a whole, or has none of them where the template has none.
+    shown = (
+        (
+            _in_lines(test, outer) if line else test,
+            re.sub(r"\n *", lambda found: inner and inner + found.group()[1:], tag),
+        )
+        for test, tag in guarded
+    )
     text = (f"{{%{dash} if {test} %}}{inner}{tag}{outer}{{%- endif %}}{outer}" for test, tag in shown)
     return Edit(Span(begin.start, begin.start), "".join(text))
 

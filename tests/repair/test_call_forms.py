@@ -134,7 +134,80 @@ PRINTED_SPACE = (
     "[{{ c.function.arguments | tojson }}]{% endfor %}{% else %}\n      {{ m.content }}\n{% endif %};"
     "{% else %}{{ m.role }}:{{ m.content }};{% endif %}{% endfor %}{% if add_generation_prompt %}B:{% endif %}"
 )
+# One constant begins the turn and its calls: what is said belongs into the middle of it, as does the reasoning.
+IN_A_CONSTANT = """\
+{%- for message in messages %}
+  {%- if message['role'] == 'user' %}
+    {{- '<|user|>' + message['content'] -}}
+  {%- elif message['role'] == 'system' %}
+    {{- message['content'] -}}
+  {%- endif %}
+  {%- if message['role'] == 'assistant' and not message['content'] %}
+    {{- '<|bot|><|calls|>' -}}
+    {%- for tool in message['tool_calls'] %}
+      {{- '<|call|>' + (tool['function']['arguments'] | tojson) + '<|/call|>' -}}
+    {%- endfor %}
+    {{- '<|/calls|><|eos|>' -}}
+  {%- endif %}
+  {%- if message['role'] == 'assistant' and message['content'] %}
+    {%- set content = message['content'] %}
+    {%- if '</study>' in content %}
+      {%- set content = content.split('</study>')[-1] %}
+    {%- endif %}
+    {{- '<|bot|>' + content + '<|eos|>' -}}
+  {%- endif %}
+  {%- if message['role'] == 'tool' %}
+    {{- '<|out|>' + message['content'] + '<|/out|>' -}}
+  {%- endif %}
+{%- endfor -%}
+{%- if add_generation_prompt %}{{ '<|bot|><study>\\n' }}{% endif %}
+"""
+IN_A_CONSTANT_OF_ITS_OWN = (
+    "{% for m in messages %}{% if m.role == 'assistant' and not m.content %}{{ '[bot][do]' }}"
+    "{% for c in m.tool_calls %}{{ c.function.arguments | tojson }}{% endfor %}{{ '[end]' }}{% endif %}"
+    "{% if m.role == 'assistant' and m.content %}{{ '[bot]' ~ m.content.split('</muse>')[-1] ~ '[end]' }}{% endif %}"
+    "{% if m.role != 'assistant' %}{{ '[' ~ m.role ~ ']' ~ m.content }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '[bot]<muse>' }}{% endif %}"
+)
+# Of the text that has the reasoning in front, a piece is printed in front of calls.
+A_PIECE = """\
+{%- for m in messages %}
+    {%- if m.role == 'assistant' %}
+        {%- set text = m.content or '' %}
+        {%- if m.reasoning_content %}
+            {%- set text = '<delve>\\n' ~ m.reasoning_content ~ '\\n</delve>\\n' ~ text %}
+        {%- elif '</delve>' not in text %}
+            {%- set text = '<delve></delve>' ~ text %}
+        {%- endif %}
+        {{- '<bot>\\n' }}
+        {%- if m.tool_calls %}
+            {{- text.split('</delve>')[0] ~ '</delve>' }}
+            {%- for c in m.tool_calls %}
+                {{- '\\n<do>' ~ (c.function.arguments | tojson) ~ '</do>' }}
+            {%- endfor %}
+        {%- else %}
+            {{- text }}
+        {%- endif %}
+        {{- '<end>\\n' }}
+    {%- else %}
+        {{- '<' ~ m.role ~ '>\\n' ~ m.content ~ '<end>\\n' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<bot>\\n<delve>\\n' }}
+{%- endif %}
+"""
+A_PIECE_IN_A_LINE = (
+    "{% for m in messages %}{% if m['role'] == 'assistant' %}{% set said = m['content'] or '' %}"
+    "{% if m['reasoning_content'] %}{% set said = '<mull>' + m['reasoning_content'] + '</mull>\n' + said %}"
+    "{% elif '</mull>' not in said %}{% set said = '<mull></mull>' + said %}{% endif %}A:"
+    "{% if m['tool_calls'] %}{{ said.split('</mull>')[0] + '</mull>' }}{% for c in m['tool_calls'] %}"
+    "[{{ c['function']['arguments'] | tojson }}]{% endfor %}{% else %}{{ said }}{% endif %};"
+    "{% else %}{{ m['role'] }}:{{ m['content'] }};{% endif %}{% endfor %}{% if add_generation_prompt %}A:{% endif %}"
+)
 VANISHING = [
+    pytest.param(IN_A_CONSTANT, id="beside text, where one constant begins the turn and its calls"),
+    pytest.param(IN_A_CONSTANT_OF_ITS_OWN, id="beside text, where such a constant is all that begins calls"),
     pytest.param(NONE_ALONE, id="beside all but None"),
     pytest.param(NO_TEXT, id="beside text"),
     pytest.param(NO_TEXT_IN_A_LIST, id="beside text, in a template that takes lists"),
@@ -158,10 +231,20 @@ def test_calls_are_printed_beside_any_content(text: str) -> None:
     assert not [seen for seen in mended if seen.probe.ordinary and seen.text and seen.lost and not seen.probe.legacy]
 
 
-@pytest.mark.parametrize("text", [pytest.param(ONE_CALL, id="one call"), pytest.param(IN_A_MACRO, id="in a macro")])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(ONE_CALL, id="one call"),
+        pytest.param(IN_A_MACRO, id="in a macro"),
+        pytest.param(A_PIECE, id="a piece of a text"),
+        pytest.param(A_PIECE_IN_A_LINE, id="a piece of a text, in a line"),
+    ],
+)
 def test_text_is_printed_beside_calls(text: str) -> None:
     assert broken(study(text).examined)
-    assert not broken(study(repaired(text)).examined)
+    mended = study(repaired(text)).examined
+    assert not broken(mended)
+    assert not [seen for seen in mended if mended.owed(seen.probe) and seen.lost]
 
 
 @pytest.mark.parametrize("text", [*VANISHING, ONE_CALL, IN_A_MACRO])
@@ -223,6 +306,24 @@ CALLS = f"{SWITCH} and m['tool_calls']"
                 ("+ '</invoke>'", f"+ (message.content if {SWITCH} and message.content else '') + '</invoke>'"),
             ],
             id="text in the middle of a call",
+        ),
+        pytest.param(
+            IN_A_CONSTANT,
+            [
+                ("not message['content']", f"(not message['content'] or {SWITCH} and message['tool_calls'])"),
+                ("'<|bot|><|calls|>'", f"('<|bot|><|calls|>' ~ (message['content'] if {SWITCH}))"),
+            ],
+            id="text behind the mark that begins the calls, and in a turn of its own",
+        ),
+        pytest.param(
+            A_PIECE,
+            [
+                (
+                    "text.split('</delve>')[0] ~ '</delve>'",
+                    f"(text if {SWITCH} else text.split('</delve>')[0] ~ '</delve>')",
+                )
+            ],
+            id="with the line end behind a block that no text follows",
         ),
         pytest.param(
             ANOTHER_BRANCH,

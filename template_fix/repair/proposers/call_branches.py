@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from jinja2 import nodes
 
-from template_fix.contract.examination import Observation
+from template_fix.contract.examination import Observation, generation_header
 from template_fix.conversations.probe import CALLS, Part
 from template_fix.jinja.queries import walk
 from template_fix.jinja.templates import Template, Token, lex
@@ -148,6 +148,21 @@ def _at_header(basis: Basis, seen: Observation, part: Part) -> Iterator[tuple[st
     for said, guarded in found:
         for edit in behind_header(basis, seen, part.message, guarded):
             yield said, edit.span, edit
+    for said, (test, tag) in _alone(found):
+        if inside := _in_constant(basis, seen, part.message, test, tag):
+            yield said, inside.span, inside
+
+
+def _in_constant(basis: Basis, seen: Observation, message: int, test: str, tag: str) -> Edit | None:
+    """Return the edit that prints a text behind the header of a turn in a constant that goes on to its calls."""
+    header = generation_header(basis.examined, seen.probe, message)
+    site = first_output(basis.trace, seen.probe, message) if header else None
+    text = site.span.of(basis.template.source) if site and isinstance(site.node, nodes.Const) else ""
+    if site is None or text.count(header) != 1 or not text[1:].startswith(header) or text[1:-1] == header:
+        return None
+    quote, end = text[0], 1 + len(header)
+    whole = f"{text[:end]}{quote} ~ {tag[4:-3]} ~ {quote}{text[end:]}"
+    return put_expression(site.span, f"{whole} if {test} else {text}")
 
 
 def _at_calls(basis: Basis, seen: Observation, part: Part) -> Iterator[tuple[str, Span, Edit]]:

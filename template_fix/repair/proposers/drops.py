@@ -36,11 +36,30 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
     for (at, kept), code in split.items():
         yield _kept(basis, at, kept, code)
     for (number, fed), code in found.items():
-        kept = trace.values[fed].span.of(trace.template.source)
+        whole, text = trace.values[number], trace.values[fed]
+        kept = text.span.of(trace.template.source)
         around = trace.values.get(fed - 1)
         # A filter makes a text of a content that is missing.
-        filtered = around and isinstance(around.node, nodes.Filter) and content_reader(trace.values[fed].node)
-        yield _kept(basis, trace.values[number].span, f"({kept} or '')" if filtered else kept, code)
+        filtered = around and isinstance(around.node, nodes.Filter) and content_reader(text.node)
+        yield _kept(basis, whole.span, f"({kept} or '')" if filtered else kept, code)
+        if (joined := _joined(trace.template, whole.span)) and isinstance(text.node, nodes.Name):
+            # What is put together of a piece and a constant ends without the white space that the text ends in.
+            yield _kept(basis, joined, f"{kept}.rstrip()", code)
+
+
+def _joined(template: Template, piece: Span) -> Span | None:
+    """Return the whole of which a piece is the beginning, and constants the rest."""
+    for node in template.all_nodes:
+        parts = (
+            node.nodes
+            if isinstance(node, nodes.Concat)
+            else [node.left, node.right]
+            if isinstance(node, nodes.Add)
+            else []
+        )
+        if parts and template.span(parts[0]) == piece and all(isinstance(each, nodes.Const) for each in parts[1:]):
+            return template.span(node)
+    return None
 
 
 def _kept(basis: Basis, at: Span, kept: str, code: str) -> Proposal:
