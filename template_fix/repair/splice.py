@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from jinja2 import TemplateSyntaxError, nodes
 
-from template_fix.jinja.folding import CAPTURED, SWITCH
+from template_fix.jinja.folding import CAPTURED, SWITCH, fold, guard
 from template_fix.jinja.queries import alike, parse
 from template_fix.jinja.templates import NEWLINE, Template, lex
 from template_fix.text.edits import Edit, Span, apply
@@ -75,16 +76,18 @@ def _wrapped(tag: str, indent: str) -> str:
 
 
 def _in_lines(test: str, indent: str) -> str:
-    """Return a test that is too long for one line in several, each of which begins with ``and``."""
-    lines = [""]
-    depth = 0
+    """Return a test that is too long for one line in several, each but the first of which begins with ``and``."""
+    if len(test) + len(indent) <= _WIDEST:
+        return test
+    parts, depth = [""], 0
     for word in _WORDS.findall(test):
-        if depth == 0 and word == " and " and len(lines[-1]) + len(indent) > _WIDEST - 40:
-            lines.append("and ")
-        else:
-            lines[-1] += word
-            depth += (word in "([{") - (word in ")]}")
-    return f"{indent}        ".join(lines) if len(test) + len(indent) > _WIDEST else test
+        depth += (word in "([{") - (word in ")]}")
+        parts = [*parts, "and "] if depth == 0 and word == " and " else [*parts[:-1], parts[-1] + word]
+    lines = [parts[0]]
+    for part in parts[1:]:
+        fits = len(indent) + len(lines[-1]) + len(part) <= _WIDEST - 8
+        lines = [*lines[:-1], f"{lines[-1]} {part}"] if fits else [*lines, part]
+    return f"{indent}        ".join(lines)
 
 
 def tag_in_front(template: Template, at: int, *guarded: tuple[str, str], kind: str = "block_begin") -> Edit:
@@ -127,7 +130,42 @@ def tidy(template: Template, edits: Sequence[Edit]) -> list[Edit]:
                 tried = [*kept[:index], Edit(edit.span, text), *kept[index + 1 :]]
                 if alike(_tree(template, tried), wanted):
                     kept = tried
+    for one, other in pairwise(sorted(range(len(kept)), key=lambda index: kept[index].span)):
+        kept = _under_one_switch(template, kept, one, other)
     return kept
+
+
+def _under_one_switch(template: Template, edits: list[Edit], one: int, other: int) -> list[Edit]:
+    """Return the edits with ``S or (A and B)`` in the place of ``(S or A) and (S or B)``.
+
+    Whether that is the same is read from the trees with the switch on, and off.
+    """
+    first, second = edits[one], edits[other]
+    if template.source[first.span.end : second.span.start].split() != ["and"]:
+        return edits
+    for switch in (guard(True), guard(False), CAPTURED):
+        parts = [_opened_by(switch, each.text) for each in (first, second)]
+        if not all(parts):
+            continue
+        before = apply(template.source, edits)
+        for opening, closing in (
+            (f"{switch} or ({parts[0]}", f"{parts[1]})"),
+            (f"({switch} or {parts[0]}", f"{parts[1]})"),
+        ):
+            tried = list(edits)
+            tried[one], tried[other] = Edit(first.span, opening), Edit(second.span, closing)
+            after = apply(template.source, tried)
+            if _tree(template, tried) and all(
+                alike(fold(before, SWITCH, value), fold(after, SWITCH, value)) for value in (False, True)
+            ):
+                return tried
+    return edits
+
+
+def _opened_by(switch: str, text: str) -> str:
+    """Return the test that holds in any case with the switch on, "" where the text is none of that form."""
+    front = f"({switch} or "
+    return text[len(front) : -1] if text.startswith(front) and text.endswith(")") else ""
 
 
 def _with_lines_broken(template: Template, edit: Edit) -> Iterator[str]:

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from template_fix.jinja.folding import guard
+from template_fix.jinja.folding import fold, guard
 from template_fix.jinja.queries import alike, parse
 from template_fix.jinja.templates import Template
-from template_fix.repair.splice import put_expression, tidy
+from template_fix.repair.splice import put_expression, tag_behind, tidy
 from template_fix.text.edits import Span, apply
 
 SWITCH = guard(True)
@@ -53,3 +53,68 @@ def test_an_edit_stays_on_its_line_where_that_is_short_or_has_other_tags(source:
 def test_parentheses_go_where_they_change_nothing() -> None:
     assert edited("{{ 'a' ~ x }}", "x", "y if z else x") == "{{ 'a' ~ (y if z else x) }}"
     assert edited("{{ x }}", "x", "y if z else x") == "{{ y if z else x }}"
+
+
+def opened_each(source: str, *tests: str) -> str:
+    """The template with each of these tests made to hold with the switch on, and tidied."""
+    places = [Span(source.index(test), source.index(test) + len(test)) for test in tests]
+    edits = [put_expression(at, f"{SWITCH} or {test}") for at, test in zip(places, tests, strict=True)]
+    result = apply(source, tidy(Template(source), edits))
+    for value in (False, True):
+        assert alike(fold(result, value=value), fold(apply(source, edits), value=value))
+    return result
+
+
+@pytest.mark.parametrize(
+    ("source", "tests", "after"),
+    [
+        pytest.param(
+            "{% if loop.last and m.plan %}x{% endif %}",
+            ("loop.last", "m.plan"),
+            f"{{% if {SWITCH} or (loop.last and m.plan) %}}x{{% endif %}}",
+            id="all that is asked",
+        ),
+        pytest.param(
+            "{% if loop.index0 > ns.last and ns.keep and m.plan %}x{% endif %}",
+            ("loop.index0 > ns.last", "ns.keep"),
+            f"{{% if ({SWITCH} or loop.index0 > ns.last and ns.keep) and m.plan %}}x{{% endif %}}",
+            id="beside another test",
+        ),
+        pytest.param(
+            "{{ 'x' if not (a and b) else 'y' }}",
+            ("a", "b"),
+            f"{{{{ 'x' if not ({SWITCH} or (a and b)) else 'y' }}}}",
+            id="in a choice",
+        ),
+    ],
+)
+def test_tests_that_stand_beside_each_other_are_opened_at_once(source: str, tests: tuple[str, ...], after: str) -> None:
+    assert opened_each(source, *tests) == after
+
+
+@pytest.mark.parametrize(
+    ("source", "tests"),
+    [
+        pytest.param("{% if loop.last or m.plan %}x{% endif %}", ("loop.last", "m.plan"), id="one of them is enough"),
+        pytest.param(
+            "{% if m.a and last and kept %}x{% endif %}", ("last", "kept"), id="they are no test by themselves"
+        ),
+        pytest.param("{% if not last and kept %}x{% endif %}", ("last", "kept"), id="one is denied"),
+        pytest.param("{% if last and not kept %}x{% endif %}", ("last", "kept"), id="the other is denied"),
+        pytest.param("{% if a == last and kept %}x{% endif %}", ("last", "kept"), id="one is compared"),
+    ],
+)
+def test_tests_stay_apart_where_to_open_them_at_once_is_something_else(source: str, tests: tuple[str, ...]) -> None:
+    assert opened_each(source, *tests).count(SWITCH) == 2
+
+
+def test_a_long_test_of_tags_has_several_lines_where_the_template_has() -> None:
+    source = "{%- for message in messages %}\n    {{- message.content }}\n{%- endfor %}"
+    asked = "message.role == 'a and b' and (message.content is string and message.plan)"
+    test = f"{SWITCH} and {asked} and '</x>' in message.content"
+    edit = tag_behind(Template(source), source.index(" %}"), (test, "{%- set a = 1 %}"))
+    made = apply(source, [edit])
+    assert "'a and b'\n            and (message.content is string and message.plan) and '</x>' in" in made
+    assert alike(parse(made).body, parse(made.replace("\n            and", " and")).body)
+    line = source.replace("\n", "")
+    assert "\n" not in apply(line, [tag_behind(Template(line), line.index(" %}"), (test, "{%- set a = 1 %}"))])
