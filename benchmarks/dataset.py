@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
 """Measures the row check beside the loop that users write, on generated rows, in one run.
 
-    dataset.py [--rows N] [--processes N] [--reasoning CHARACTERS] [--field] [--tools] [--broken] [--model DIR]
-               [--growth]
+    dataset.py [--rows N] [--processes N] [--reasoning CHARACTERS] [--field] [--tools] [--broken]
+               [--model DIR | --template FILE] [--growth]
 
     check     `template-fix check MODEL --data rows.jsonl`, from its start to its end
     map       datasets.map(row_check(MODEL), batched=True) over the loaded rows
     loop      datasets.map of tokenizer.apply_chat_template(row["messages"], tokenize=False) over the loaded rows
     loading   datasets.load_dataset of the JSONL file, which the loop needs first
 
-The model is that of the demo, repaired, or with --broken as it is, so that every row loses its reasoning. Rows have a
-question and an answer with reasoning in it, with --field in a field of its own, or with --tools five tools, a call, its
-result and the answer. Beside the time of the clock stands the computing time of all processes, which other work on the
-machine changes less. It needs template-fix with the extras data and transformers.
+The model is that of the demo, with --template another template in it, repaired, or with --broken as it is, so that
+every row loses its reasoning. Rows have a question and an answer with reasoning in it, with --field in a field of its
+own, or with --tools five tools, a call, its result and the answer. Beside the time of the clock stands the computing
+time of all processes, which other work on the machine changes less. The check of a tenth comes first, so that what it
+found of the templates, and their repair, are known to that of all rows. It needs template-fix with the extras data and
+transformers.
 
 With --growth, the check alone is measured, of a tenth, of all, and of ten times as many rows: the computing time a row,
 and the memory at its peak, of the command and of the largest of its child processes.
@@ -51,7 +53,7 @@ def main() -> None:
     arguments = parsed()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model = arguments.model or made_model(folder / "model", arguments.broken)
+        model = arguments.model or made_model(folder / "model", arguments)
         few, all_rows = folder / "few.jsonl", folder / "all.jsonl"
         for path, rows in ((few, arguments.rows // 10), (all_rows, arguments.rows)):
             written(path, rows, arguments)
@@ -76,18 +78,24 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--tools", action="store_true")
     parser.add_argument("--broken", action="store_true")
     parser.add_argument("--model", type=Path)
+    parser.add_argument("--template", type=Path)
     parser.add_argument("--growth", action="store_true")
     return parser.parse_args()
 
 
-def made_model(folder: Path, broken: bool) -> Path:
+def made_model(folder: Path, arguments: argparse.Namespace) -> Path:
     from template_fix import patch
     from template_fix.cli import demo
 
     folder.mkdir()
     for name, text in demo.model_files().items():
         (folder / name).write_text(text, encoding="utf-8")
-    if not broken:
+    if arguments.template:
+        config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        del config["chat_template"]
+        (folder / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
+        shutil.copyfile(arguments.template, folder / "chat_template.jinja")
+    if not arguments.broken:
         patch(str(folder))
     return folder
 
