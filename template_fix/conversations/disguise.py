@@ -7,7 +7,7 @@ conversation and the same in disguise are printed alike in all else, the letters
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 # Letters of a plane for private use.
 _FIRST, _LAST = 0xF0000, 0xFFFFD
@@ -17,10 +17,10 @@ _RUNS = re.compile(f"{LETTERS}+")
 
 
 class Disguise:
-    """Texts by their letters, in the order of asking."""
+    """Texts by their letters, in the order of asking; ``texts`` are those that were asked of before."""
 
-    def __init__(self) -> None:
-        self._texts: list[str] = []
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self._texts = list(texts)
 
     def letter(self, text: str) -> str:
         """Return a letter for a text that nothing else has, "" where there are no more."""
@@ -66,4 +66,6 @@ def _each_run(text: str) -> Iterator[tuple[int, int]]:
 
 def spell(text: str, letter: str) -> str:
     """Return a text in one letter, its lines as long as they were; without a letter, as it is."""
-    return "\n".join(letter * len(line) for line in text.split("\n")) if letter else text
+    if not letter:
+        return text
+    return "\n".join([letter * len(line) for line in text.split("\n")]) if "\n" in text else letter * len(text)

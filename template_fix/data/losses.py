@@ -222,10 +222,7 @@ def _spelled(text: str, letter: str) -> str:
 @recorded
 def _fits(told: str, printed: str, texts: Sequence[str]) -> bool:
     """Whether a rendering of the texts in disguise is like the one without in all else."""
-    disguise = Disguise()
-    for text in texts:
-        disguise.letter(text)
-    return disguise.fits(told, printed)
+    return Disguise(texts).fits(told, printed)
 
 
 def _missing(text: str, kept: int) -> int:
