@@ -62,7 +62,7 @@ class Observation:
         """Return where the texts of the messages in front of one end."""
         return max((span.end for part, span in self.placed if part.message < message), default=0)
 
-    @property
+    @cached_property
     def lost(self) -> tuple[Part, ...]:
         """Return the parts of the conversation that aren't printed."""
         return tuple(part for part, span in zip(self.probe.parts, self.spans, strict=True) if span is None)

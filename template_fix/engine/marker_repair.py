@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from template_fix.jinja.renderer import RenderError
-from template_fix.markers.mark_template import Marked, find_wrong_masks, mark_template, markers_of, mask_of
+from template_fix.markers.mark_template import Marked, find_wrong_masks, mark_template, mask_of
 from template_fix.markers.places import Unmarkable
 from template_fix.repair.proposers import Proposal
 from template_fix.repair.study import Setting, Study
@@ -25,9 +25,9 @@ def markers(source: str, setting: Setting) -> tuple[Proposal, str] | None:
     study = Study(source, setting)
     if study.unreadable is not None:
         return None
-    if markers_of(study) and next(find_wrong_masks(mask_of(study), study.examined.renderer), None) is None:
+    if study.markers and next(find_wrong_masks(mask_of(study), study.examined.renderer), None) is None:
         return None
-    code, title = ("TF502", _MOVED) if markers_of(study) else ("TF501", _PUT_IN)
+    code, title = ("TF502", _MOVED) if study.markers else ("TF501", _PUT_IN)
     try:
         made = mark_template(study)
     except (Unmarkable, RenderError) as error:

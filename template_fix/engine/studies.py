@@ -212,7 +212,7 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
     if study.unreadable is not None:
         found = tuple((rule.code, each) for rule in READABLE_RULES for each in rule.check(study))
         return Studied(found, final=not isinstance(study.unreadable, LimitExceeded))
-    from template_fix.markers.mark_template import stops_of
+    from template_fix.markers.wanted_mask import Mask
 
     everything = tuple((rule.code, each) for rule in TEMPLATE_RULES for each in rule.check(study))
     ignored = read_ignored(source)
@@ -220,7 +220,7 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
         found=everything,
         learned=_learned(study),
         variables=undeclared(source),
-        stops=stops_of(study),
+        stops=Mask(study.examined).stops,
         begins=_begins(study),
         ignored=ignored,
     )

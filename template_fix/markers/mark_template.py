@@ -12,7 +12,7 @@ from template_fix.contract.examination import Examination, Observation
 from template_fix.conversations.growth import unfinished, with_bare_functions, with_role
 from template_fix.conversations.probe import Probe
 from template_fix.jinja.folding import SWITCH
-from template_fix.jinja.queries import is_marker, undeclared
+from template_fix.jinja.queries import undeclared
 from template_fix.jinja.renderer import Failure, Renderer, RenderError, Variables
 from template_fix.jinja.templates import Template
 from template_fix.markers.places import Traced, Unmarkable, overlap
@@ -179,17 +179,6 @@ def merge_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
     return tuple(found)
 
 
-def markers_of(study: Study) -> tuple[Span, ...]:
-    """Return where the template's generation markers stand."""
-    found = (study.template.span(node) for node in study.template.all_nodes if is_marker(node))
-    return tuple(span or Span(0, 0) for span in found)
-
-
-def stops_of(study: Study) -> tuple[str, ...]:
-    """Return the texts that the template prints at the end of a turn."""
-    return Mask(study.examined).stops
-
-
 @lru_cache(maxsize=1)
 def mask_of(study: Study) -> Mask:
     """Return what the model has to write of each conversation, as the markers should enclose it."""
@@ -198,5 +187,5 @@ def mask_of(study: Study) -> Mask:
 
 def mark_template(study: Study) -> Marked:
     """Return the template with generation markers, its own left out. Raises Unmarkable."""
-    bare = remove_markers(study.source) if markers_of(study) else study.source
+    bare = remove_markers(study.source) if study.markers else study.source
     return add_markers(bare, mask_of(study), study.arguments, study.variables)

@@ -25,7 +25,7 @@ from template_fix.conversations.growth import (
 from template_fix.conversations.probe import Part, Probe, as_lists, probe
 from template_fix.conversations.tags import USUAL, Tags
 from template_fix.jinja.folding import CAPTURED, SWITCH, guard
-from template_fix.jinja.queries import optional, undeclared
+from template_fix.jinja.queries import is_marker, optional, undeclared
 from template_fix.jinja.renderer import Message, Renderer, RenderError, Variables
 from template_fix.jinja.templates import ParseError, Template
 from template_fix.options import Flags
@@ -223,6 +223,12 @@ class Study:
     def switch(self) -> str:
         """Return the test that repairs are switched by, in template syntax."""
         return CAPTURED if self.setting.captured else guard(self.setting.default)
+
+    @cached_property
+    def markers(self) -> tuple[Span, ...]:
+        """Return where the template's generation markers stand."""
+        found = (self.template.span(node) for node in self.template.all_nodes if is_marker(node))
+        return tuple(span or Span(0, 0) for span in found)
 
     @property
     def binds_switch(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from jinja2 import TemplateSyntaxError, nodes
 
@@ -11,6 +12,7 @@ from template_fix.conversations.probe import Part, Probe
 from template_fix.jinja.environment import environment
 from template_fix.jinja.queries import names_in, names_stored
 from template_fix.jinja.renderer import Renderer
+from template_fix.jinja.templates import Template
 from template_fix.repair.proposers import Basis, Proposal
 from template_fix.text.edits import Span
 from template_fix.trace.recorder import Site, Trace
@@ -75,7 +77,7 @@ def forced_by(basis: Basis, chosen: Iterable[Proposal]) -> Renderer | None:
     tests: dict[int, bool] = {}
     operands: dict[int, int] = {}
     switch = _expression(basis.switch)
-    if switch is None or names_in(switch) & set(names_stored(basis.template.tree)):
+    if switch is None or _binds(basis.template, basis.switch):
         return None  # what the switch is there, the template decides
     for edit in (edit for proposal in chosen for edit in proposal.edits):
         put = _expression(edit.text)
@@ -88,6 +90,13 @@ def forced_by(basis: Basis, chosen: Iterable[Proposal]) -> Renderer | None:
         else:
             return None
     return basis.trace.forced(tests=tests, operands=operands)
+
+
+@lru_cache(maxsize=2)
+def _binds(template: Template, switch: str) -> bool:
+    """Whether a template gives a variable of the switch a value of its own."""
+    test = _expression(switch)
+    return test is not None and not names_in(test).isdisjoint(names_stored(template.tree))
 
 
 def _at(span: Span, sites: Mapping[int, Site]) -> Site | None:
@@ -114,6 +123,7 @@ def _outcome(test: nodes.Node | None, switch: nodes.Node | None) -> bool | None:
     return True if test == switch else None
 
 
+@lru_cache(maxsize=64)
 def _expression(text: str) -> nodes.Node | None:
     """Return the syntax tree of an expression, None for text that is another thing."""
     try:

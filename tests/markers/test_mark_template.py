@@ -9,10 +9,11 @@ from oracle import faults
 from shelf import NAMES, source
 
 from template_fix.jinja.renderer import Renderer
-from template_fix.markers.mark_template import Marked, find_wrong_masks, mark_template, mask_of, stops_of
+from template_fix.markers.mark_template import Marked, find_wrong_masks, mark_template, mask_of
 from template_fix.markers.places import Unmarkable
 from template_fix.markers.proof import same_but_for_markers
 from template_fix.markers.remove_markers import remove_markers
+from template_fix.markers.wanted_mask import Mask
 from template_fix.repair.study import Setting, Study
 
 LOOP = "{% for m in messages %}"
@@ -196,7 +197,7 @@ def test_what_no_output_prints_alone_is_captured(template: str, changed: tuple[s
 def test_the_templates_of_ours_are_marked(name: str) -> None:
     template = source(name)
     study = Study(template, SETTING)
-    assert_right(template, mark_template(study).source, stops_of(study))
+    assert_right(template, mark_template(study).source, Mask(study.examined).stops)
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,7 @@ ASKED_BY = "mark"
 
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding for a template that prints turns and marks none."""
-    from template_fix.markers.mark_template import markers_of
-
-    if not markers_of(study) and any(seen.text is not None for seen in study.examined):
+    if not study.markers and any(seen.text is not None for seen in study.examined):
         yield Found(
             "no generation markers: with assistant_only_loss nothing is trained on",
             fix="patch --mark puts them round what the model has to write",

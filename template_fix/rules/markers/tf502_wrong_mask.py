@@ -33,18 +33,16 @@ PATCH_WITH = "--mark"
 
 def check(study: Study) -> Iterator[Found]:
     """Yield a finding for markers that give another mask than the wanted one in an ordinary conversation."""
-    from template_fix.markers.mark_template import markers_of, mask_of
-
-    if not markers_of(study):
+    if not study.markers:
         return
-    from template_fix.markers.mark_template import find_wrong_masks
+    from template_fix.markers.mark_template import find_wrong_masks, mask_of
 
     for each in find_wrong_masks(mask_of(study), study.examined.renderer):
         if each.probe.ordinary:
             marked, wanted = (_shown(each.text, spans) for spans in (each.marked, each.wanted))
             yield Found(
                 f"the generation markers enclose the wrong text: {_what(each.text, each.marked, each.wanted)}",
-                markers_of(study)[0]._replace(end=markers_of(study)[0].start + len("generation")),
+                study.markers[0]._replace(end=study.markers[0].start + len("generation")),
                 (Evidence(each.probe.describe(), given=wanted, printed=marked, labels=("wanted", "marked")),),
                 "put them round what the model has to write: patch --mark looks for the edit",
             )

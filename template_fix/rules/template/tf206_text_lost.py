@@ -78,11 +78,12 @@ def _in_lists(study: Study) -> Iterator[Found]:
     """Yield a finding where answers vanish in lists of text blocks that the template prints, or means to."""
     for seen in study.examined:
         lost = [part for part in seen.lost if part.kind == "answer"] if seen.probe.text_lists else []
-        asked = [part for part in seen.probe.parts if part.kind == "question" and part not in seen.lost]
         same = study.examined.probes.get((seen.probe.shape, seen.probe.key._replace(text_lists=False)))
-        sums = lost_sums(study.template.tree) if lost else ()
-        at = next((study.template.span(each.node) for _, each in sums), None)
-        if lost and (asked or at) and seen.text is not None and not seen.as_data and same and study.examined.safe(same):
+        if not lost or seen.text is None or seen.as_data or not same or not study.examined.safe(same):
+            continue
+        asked = [part for part in seen.probe.parts if part.kind == "question" and part not in seen.lost]
+        at = next((study.template.span(each.node) for _, each in lost_sums(study.template.tree)), None)
+        if asked or at:
             fix = "add up in a namespace: what a set in a loop makes is gone as the iteration ends" if at else None
             evidence = study.evidence(seen, lost[0].message, lost[:1])
             message = "the whole answer is lost where contents are lists of text blocks"
