@@ -117,3 +117,18 @@ def test_ids_that_calls_lack_are_not_printed() -> None:
 )
 def test_a_wrong_edit_is_refused(text: str, edit: tuple[str, str], reason: str) -> None:
     assert refusal(text, edit).startswith(reason)
+
+
+def test_a_missing_content_is_no_text_behind_a_field_that_is_folded_into_it() -> None:
+    text = (
+        "{% for m in messages %}{% set said = m['content'] %}{% if m['role'] == 'assistant' %}"
+        "<b>{% if said and '</think>' in said %}{% set said = said.split('</think>')[1] %}{% endif %}"
+        "{{ (said | default('', true)).strip() if said is not none else '' }}"
+        "{% for c in m['tool_calls'] or [] %}[{{ c['function']['arguments'] | tojson }}]{% endfor %}</b>\n"
+        "{% else %}<{{ m['role'] }}>{{ said }}</{{ m['role'] }}>\n{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}<b>{% endif %}"
+    )
+    edited = repaired(text)
+    assert "reasoning_content" in edited
+    called = {"role": "assistant", "content": None, "reasoning_content": "Hm.", "tool_calls": []}
+    assert "None" not in study(edited).examined.renderer([called], None)

@@ -80,18 +80,17 @@ def _assigns(node: nodes.Node) -> TypeGuard[nodes.Assign]:
 
 def _joined(template: Template, at: Span, blocks: str, switch: str) -> tuple[Edit, ...]:
     """Return the edits that put the texts of blocks together, and in the place of an empty text."""
-    begin = [token.kind for token in lex(template.source) if token.end <= at.start and token.kind.endswith("_begin")][
-        -1
-    ]
+    begins = (token for token in lex(template.source) if token.kind.endswith("_begin") and token.end <= at.start)
+    *_, begin = (token.kind for token in begins)
     tags = (
-        "{%- set joined = namespace(text='') %}"
+        "{%- set joined_blocks = namespace(text='') %}"
         f"\n{{%- for block in {blocks} %}}"
         "\n    {%- if block.text %}"
-        "\n        {%- set joined.text = joined.text + block.text %}"
+        "\n        {%- set joined_blocks.text = joined_blocks.text + block.text %}"
         "\n    {%- endif %}"
         "\n{%- endfor %}"
     )
     return (
         tag_in_front(template, at.start, (switch, tags), kind=begin),
-        put_expression(at, f"joined.text if {switch} else {at.of(template.source)}"),
+        put_expression(at, f"joined_blocks.text if {switch} else {at.of(template.source)}"),
     )
