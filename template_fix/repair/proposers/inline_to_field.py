@@ -37,7 +37,7 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
     renaming = fields[0] != NAME and FIELD in examined.unsupported
     loops = {template.span(node.test or node.iter) for node in template.all_nodes if isinstance(node, nodes.For)}
     looped = [each for each in bound if each.head in loops]
-    allowed = tuple(_admitting_both(basis))
+    allowed = tuple(_admitting_both(basis, fields[0]))
     # Where there are several loops, such as one for history and one for the rest, one of them may do it already.
     for begun, chosen in product((True, False), (bound, *([each] for each in looped if len(looped) > 1))):
         edits = tuple(_taken_apart(template, each, examined.tags, fields[0], switch, begun=begun) for each in chosen)
@@ -49,7 +49,7 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
             yield from _proposal(tuple(both))
 
 
-def _admitting_both(basis: Basis) -> Iterator[Edit]:
+def _admitting_both(basis: Basis, field: str) -> Iterator[Edit]:
     """Yield the edits that print text and reasoning beside calls where a template refuses a turn that has both.
 
     They are printed as in a turn without calls: content that is taken apart has both.
@@ -67,14 +67,10 @@ def _admitting_both(basis: Basis) -> Iterator[Edit]:
     tests = {trace.tests[number].span: number for number, outcome in find_flips(trace, refused) if not outcome}
     for node in template.all_nodes:
         at = template.span(node.test) if isinstance(node, nodes.If) else None
-        if (
-            isinstance(node, nodes.If)
-            and at in tests
-            and any(calls(each, "raise_exception") for each in _printed(node))
-        ):
+        if isinstance(node, nodes.If) and at in tests and _refuses(node):
             forced, name = trace.forced(tests={tests[at]: False}), message_name(template, at)
             if name and isinstance(forced(refused.messages, refused.tools), str):
-                told, content = access(template, name, basis.fields[0]), access(template, name, "content")
+                told, content = access(template, name, field), access(template, name, "content")
                 output = f"{{{{- {front} ~ {told} ~ {between} ~ {content} ~ {behind} }}}}"
                 yield _with_branch(template, node, at, basis.switch, output)
 
@@ -88,8 +84,10 @@ def _with_branch(template: Template, node: nodes.If, at: Span, switch: str, outp
     return Edit(at, f"{switch} and {inner} {mark}{line}{output}{outer}{{%- elif {test}")
 
 
-def _printed(node: nodes.If) -> Iterator[nodes.Node]:
-    return (each for part in node.body if isinstance(part, nodes.Output) for each in part.nodes)
+def _refuses(node: nodes.If) -> bool:
+    """Whether a test leads straight to an error with words for people."""
+    printed = (each for part in node.body if isinstance(part, nodes.Output) for each in part.nodes)
+    return any(calls(each, "raise_exception") for each in printed)
 
 
 def _proposal(edits: tuple[Edit, ...]) -> Iterator[Proposal]:
