@@ -410,3 +410,13 @@ def test_a_list_that_would_be_printed_with_its_braces_is_refused(text: str) -> N
 def test_no_text_is_put_together_where_lists_are_printed_already() -> None:
     text = EMPTIED.replace("set said = ''", "set said = m.content | map(attribute='text') | join")
     assert "joined" not in repaired(text)
+
+
+def test_a_template_that_prints_no_list_at_all_gets_no_texts_of_blocks() -> None:
+    at = EMPTIED.index("        {%- if m.content is string %}\n            {{- m.content }}")
+    text = (
+        EMPTIED[:at]
+        + "        {{- m.content if m.content is string else '' }}\n"
+        + EMPTIED[EMPTIED.rindex("        {{- '[end]'") :]
+    )
+    assert "joined_blocks" not in repaired(text)

@@ -22,7 +22,9 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
     """Yield the edits that add up in a namespace what a loop over blocks sets a variable to, or what no loop reads."""
     if not any(seen.probe.text_lists and seen.lost for seen in basis.examined):
         return
-    for place, content, blocks in _emptied(basis.template):
+    # Where no text of any list is printed, the template takes none, and nothing is owed.
+    takes = any(basis.examined.listed(seen) and seen.lost for seen in basis.examined)
+    for place, content, blocks in _emptied(basis.template) if takes else ():
         why = f"Where {short(content)} is a list of blocks, no text is taken from it."
         edits = _joined(basis.template, place, blocks, basis.switch)
         yield Proposal("TF206", "emptied list", f"print the texts of the blocks of {short(content)}", why, place, edits)
