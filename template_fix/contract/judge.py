@@ -22,7 +22,7 @@ from template_fix.contract.examination import (
     generation_prompt,
     printed_in_front,
 )
-from template_fix.contract.placing import locate
+from template_fix.contract.placing import in_front, locate
 from template_fix.contract.turn_ends import closing
 from template_fix.conversations.probe import CALLS, Key, Part, Probe, ProbeId
 from template_fix.jinja.renderer import Failure
@@ -225,7 +225,7 @@ def _empty_block(before: Examination, after: Examination, probe: Probe) -> str:
             count = printed_in_front(new, part.message).count(close)
             if count > printed_in_front(old, part.message).count(close):
                 plain = next((seen for seen in before if seen.probe.shape == "ua" and not seen.lost), old)
-                last = _in_front(before.text(probe, part.message + 1), probe, part, part.message + 1)
+                last = in_front(before.text(probe, part.message + 1), probe, part, part.message + 1)
                 if max((last or ("", ""))[1].count(close), printed_in_front(plain, 1).count(close)) < count:
                     return "it would print an empty block in front of an answer without reasoning"
     return ""
@@ -235,17 +235,30 @@ def _out_of_place(before: Examination, after: Examination, probe: Probe) -> str:
     """Compare a restored answer beside tool calls with answers without calls: it belongs in the same place.
 
     So does one beside which a call comes back. It may stand as well where the template prints it as long as the
-    conversation hasn't gone on.
+    conversation hasn't gone on, and behind a block of reasoning that the template prints in front of the calls.
     """
     old, new = before.observe(probe), after.observe(probe)
     back = () if new.as_data else (part for part in old.lost if part.kind == "call" and part not in new.lost)
     joined = {part.message for part in back}
     for part, was, span in zip(probe.parts, old.spans, new.spans, strict=True):
         if part.kind == "answer" and span and (not was or part.message in joined):
-            earlier = (_in_front(before.text(probe, cut), probe, part, cut) for cut in probe.cuts)
-            if _in_front(new.text, probe, part) not in chain(earlier, _in_front_of_answers(after)):
+            earlier = (in_front(before.text(probe, cut), probe, part, cut) for cut in probe.cuts)
+            place = in_front(new.text, probe, part)
+            if place not in chain(earlier, _in_front_of_answers(after)) and not _behind_block(
+                before, probe, part, place
+            ):
                 return "it would print a text elsewhere than the template prints answers"
     return ""
+
+
+def _behind_block(before: Examination, probe: Probe, part: Part, place: tuple[str, str] | None) -> bool:
+    """Whether a place is behind a block that the template prints in front of the calls of a message, be it empty."""
+    calls = (each for each in probe.parts if each.kind == "call" and each.message == part.message)
+    printed = next((in_front(before.text(probe), probe, call) for call in calls), None)
+    if place is None or printed is None or not before.tags.paired:
+        return False
+    block = place[1].rstrip().endswith(before.tags.close)
+    return block and printed[0] == place[0] and printed[1].startswith(place[1])
 
 
 def _divided(before: Examination, after: Examination, probe: Probe) -> str:
@@ -282,23 +295,7 @@ def _in_front_of_answers(examined: Examination) -> Iterator[tuple[str, str]]:
     """Yield what stands in front of the answers that are printed in turns without tool calls."""
     for probe in examined.probes.values():
         answers = (part for part in probe.parts if part.kind == "answer" and probe.shape[part.message] not in CALLS)
-        yield from filter(None, (_in_front(examined.text(probe), probe, answer) for answer in answers))
-
-
-def _in_front(text: str | Failure | None, probe: Probe, part: Part, upto: int | None = None) -> tuple[str, str] | None:
-    """Return what stands between a text and the one in front of it, with the kind of that; None where it isn't there.
-
-    ``upto`` tells of how many messages a text was printed.
-    """
-    if not isinstance(text, str):
-        return None
-    parts = [each for each in probe.parts if upto is None or each.message < upto]
-    placed = sorted((span, index) for index, span in enumerate(locate(parts, text)) if span)
-    at = next((number for number, (_, index) in enumerate(placed) if parts[index] is part), 0)
-    if at == 0:
-        return None
-    (before, index), (span, _) = placed[at - 1], placed[at]
-    return parts[index].kind, text[before.end : span.start]
+        yield from filter(None, (in_front(examined.text(probe), probe, answer) for answer in answers))
 
 
 def _headed_again(examined: Examination, seen: Observation) -> bool:

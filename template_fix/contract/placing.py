@@ -67,3 +67,19 @@ def _encloses(before: str, behind: str, tags: Tags) -> bool:
 def _closed(before: str, tags: Tags) -> bool:
     """Whether every block that is opened in front of an answer is closed there, too."""
     return before.rfind(tags.open) <= before.rfind(tags.close) if tags.paired else True
+
+
+def in_front(text: object, probe: Probe, part: Part, upto: int | None = None) -> tuple[str, str] | None:
+    """Return what stands between a text and the one in front of it, with the kind of that; None where it isn't there.
+
+    ``upto`` tells of how many messages a text was printed.
+    """
+    if not isinstance(text, str):
+        return None
+    parts = [each for each in probe.parts if upto is None or each.message < upto]
+    placed = sorted((span, index) for index, span in enumerate(locate(parts, text)) if span)
+    at = next((number for number, (_, index) in enumerate(placed) if parts[index] is part), 0)
+    if at == 0:
+        return None
+    (before, index), (span, _) = placed[at - 1], placed[at]
+    return parts[index].kind, text[before.end : span.start]

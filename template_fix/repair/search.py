@@ -7,10 +7,11 @@ more can be mended; then every proposal that isn't needed goes again.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, product
 
 from template_fix.contract.examination import SAFE, SAMPLE, Case, Examination
 from template_fix.contract.judge import Verdict, judge
@@ -20,6 +21,8 @@ from template_fix.jinja.folding import SWITCH, equal_when_off
 from template_fix.jinja.renderer import Variables
 from template_fix.repair.candidates import Candidates, are_apart
 from template_fix.repair.proposers import Proposal
+
+_TAG_END = re.compile(r"[%}]\}")
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,25 @@ class Search:
             if grown is None:
                 break
             best = grown
-        return self._confirmed(self._needed(best)) if best else None
+        return self._confirmed(self._needed(self._plainer(best, proposals))) if best else None
+
+    def _plainer(self, choice: Choice, proposals: Sequence[Proposal]) -> Choice:
+        """Return a choice with one proposal in the place of two that edit the same tag, where it mends as much.
+
+        It may have been passed over as it mends nothing alone.
+        """
+        for pair in combinations(choice.kept, 2):
+            rest = [each for each in choice.kept if each not in pair]
+            for other in proposals if self._in_one_tag(*pair) else ():
+                if other not in choice.kept and are_apart([*rest, other]):
+                    tried = self._if_as_good(choice, [*rest, other])
+                    if tried is not choice:
+                        return tried
+        return choice
+
+    def _in_one_tag(self, one: Proposal, other: Proposal) -> bool:
+        starts = (sorted((a.span.start, b.span.start)) for a, b in product(one.edits, other.edits))
+        return any(not _TAG_END.search(self.candidates.source, *pair) for pair in starts)
 
     def _fullest(self, base: Choice | None, hopeful: Sequence[Proposal]) -> Choice | None:
         """Return what grows out of a choice, each time by what mends most, until nothing more can be mended."""

@@ -438,6 +438,35 @@ FAMILIES = {
         "{% else %}<{{ m['role'] }}>{{ m['content'] }}</{{ m['role'] }}>{% endif %}{% endfor %}"
         "{% if add_generation_prompt %}<bot>{% endif %}"
     ),
+    "a plan of the family's own is printed in front of calls, with nothing else": (
+        "{%- for message in messages %}\n"
+        "    {%- if message['role'] == 'assistant' %}\n"
+        "        {{- '<|bot|>' }}\n"
+        "        {%- if message['tool_calls'] %}\n"
+        "            {{- '<rationale>' + (message['tool_plan'] or '') + '</rationale>' }}\n"
+        "            {%- for call in message['tool_calls'] %}\n"
+        "                {{- '<|action|>' + (call['function']['arguments'] | tojson) }}\n"
+        "            {%- endfor %}\n"
+        "        {%- else %}\n"
+        "            {%- if message['reasoning_content'] %}\n"
+        "                {{- '<rationale>' + message['reasoning_content'] | trim + '</rationale>' }}\n"
+        "            {%- endif %}\n"
+        "            {{- message['content'] | trim }}\n"
+        "        {%- endif %}\n"
+        "        {{- '<|eot|>' }}\n"
+        "    {%- else %}\n"
+        "        {{- '<|' + message['role'] + '|>' + message['content'] + '<|eot|>' }}\n"
+        "    {%- endif %}\n"
+        "{%- endfor %}\n"
+        "{%- if add_generation_prompt %}{{- '<|bot|>' }}{%- endif %}\n"
+    ),
+    "notes of the family's own stand in the block in front of calls": (
+        "{% for m in messages %}{% if m.role == 'assistant' %}[A]{% if m.tool_calls %}"
+        "{{ '[NOTES]' ~ (m.notes or '') ~ '[/NOTES]' }}{% for c in m.tool_calls %}"
+        "{{ '[DO]' ~ c.function.arguments | tojson }}{% endfor %}{% else %}{% if m.reasoning_content %}"
+        "{{ '[NOTES]' ~ m.reasoning_content ~ '[/NOTES]' }}{% endif %}{{ m.content }}{% endif %}[E]{% else %}"
+        "{{ '[' ~ m.role ~ ']' ~ m.content }}{% endif %}{% endfor %}{% if add_generation_prompt %}[A]{% endif %}"
+    ),
 }
 
 
@@ -459,6 +488,20 @@ def test_a_closing_tag_that_an_answer_mentions_is_told_of_as_no_empty_block() ->
     result = patched(chat("</think>{{ content.split('</think>')[-1] }}"))
     assert "split-last" in " ".join(repair.source for repair in result.kept)
     assert [repair for repair in result.kept if "empty block" in repair.why] == []
+
+
+PLAN = FAMILIES["a plan of the family's own is printed in front of calls, with nothing else"]
+NOTES = FAMILIES["notes of the family's own stand in the block in front of calls"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [(PLAN, "message['tool_plan'] or message['reasoning_content']"), (NOTES, "m.notes or m.reasoning_content")],
+)
+def test_reasoning_stands_in_the_block_of_a_field_of_the_familys_own(text: str, shown: str) -> None:
+    mended = repaired(text)
+    assert shown in mended
+    assert "stray tag" not in [repair.source for repair in patched(text).kept]
 
 
 @pytest.mark.slow

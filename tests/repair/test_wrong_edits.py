@@ -21,6 +21,8 @@ MARKED = source("empty_block").replace(
     "{{ '<|' + m.role + ('!' if loop.index0 == ns.last_user_index else '') + '|>\\n' + content }}",
 )
 
+PLAN = FAMILIES["a plan of the family's own is printed in front of calls, with nothing else"]
+NOTES = FAMILIES["notes of the family's own stand in the block in front of calls"]
 THRICE = FAMILIES["the same test opens three places, and none alone"]
 
 
@@ -369,3 +371,16 @@ def test_what_only_a_conversation_that_ends_early_shows_is_looked_at() -> None:
     edit = f"{{{{ (m.x.y if {SWITCH} else messages[-1].content or '') }}}}<wait>"
     assert LAST in WAITS
     assert refusal(WAITS, (LAST, edit)) == "it would make the template fail: 'm' is undefined"
+
+
+@pytest.mark.parametrize(
+    ("text", "edit"),
+    [
+        pytest.param(PLAN, ("message['tool_plan'] or ''", "message['tool_plan'] or {} or ''"), id="laid out"),
+        pytest.param(NOTES, ("m.notes or ''", "m.notes or {} or ''"), id="in a line"),
+    ],
+)
+def test_what_is_said_is_no_reasoning(text: str, edit: tuple[str, str]) -> None:
+    old, new = edit
+    content = f"({'message' if text == PLAN else 'm'}.content if {SWITCH})"
+    assert refusal(text, (old, new.format(content)))

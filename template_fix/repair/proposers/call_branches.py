@@ -16,6 +16,7 @@ from jinja2 import nodes
 from template_fix.contract.examination import Observation, generation_header
 from template_fix.conversations.probe import CALLS, Part
 from template_fix.jinja.queries import walk
+from template_fix.jinja.renderer import REASONING_FIELDS
 from template_fix.jinja.templates import Template, Token, lex
 from template_fix.repair.message_reads import (
     access,
@@ -33,6 +34,10 @@ from template_fix.text.edits import Edit, Span
 from template_fix.trace.recorder import Site, Trace
 
 # How conversations begin in which the first turn calls tools.
+# How many outputs of a turn may stand in front of its calls.
+_OUTPUTS = 4
+_FIELD = "reasoning_content"
+_KNOWN = ("role", "content", "tool_calls", *REASONING_FIELDS)
 _CALLING = ("uc", "uv", "uk", "uw")
 
 
@@ -47,13 +52,18 @@ class _Branch(NamedTuple):
 
 def proposals(basis: Basis) -> Iterator[Proposal]:
     """Yield the edits that print a turn's text, or its reasoning, beside its tool calls, too."""
+    yield from _in_own_field(basis)
     lost: dict[str, tuple[Observation, Part]] = {}
     for seen in basis.examined.failing:
         for part in () if seen.probe.text_lists else seen.lost:
             if part.kind in ("answer", "reasoning") and seen.probe.shape[part.message] in CALLS:
                 lost.setdefault(part.kind, (seen, part))
     for seen, part in lost.values():
-        found = (*_at_tests(basis, seen, part), *_at_header(basis, seen, part), *_at_calls(basis, seen, part))
+        found = (
+            *_at_tests(basis, seen, part),
+            *_at_header(basis, seen, part),
+            *_at_calls(basis, seen, part),
+        )
         for said, at, edit in found:
             yield Proposal(
                 "TF206",
@@ -63,6 +73,24 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
                 at,
                 (edit,),
             )
+
+
+def _in_own_field(basis: Basis) -> Iterator[Proposal]:
+    """Yield edits that print reasoning where the template prints a field of its own between the tags of reasoning."""
+    template, tags = basis.template, basis.tags
+    failing = (seen for seen in basis.examined.failing if seen.probe.form == _FIELD and not seen.probe.text_lists)
+    seen = next((seen for seen in failing if any(seen.probe.shape[part.message] in CALLS for part in seen.lost)), None)
+    for number, text in basis.trace.record(seen.probe).outputs if seen else ():
+        site = basis.trace.outputs[number]
+        name = message_name(template, site.span) if tags.open in text and tags.close in text else ""
+        for node in walk(site.node) if name else ():
+            of, own = key_read(node) or ("", "")
+            at = template.span(node)
+            if of == name and own not in _KNOWN and at:
+                given, read = access(template, name, _FIELD), at.of(template.source)
+                edit = put_expression(at, f"{read} or {given} if {basis.switch} else {read}")
+                why = f"In front of tool calls, {read} alone is printed as reasoning."
+                yield Proposal("TF201", "branch", f"print {given} where {read} is printed", why, at, (edit,))
 
 
 def opened(basis: Basis) -> Iterator[Proposal]:
@@ -168,10 +196,9 @@ def _in_constant(basis: Basis, seen: Observation, message: int, test: str, tag: 
 def _at_calls(basis: Basis, seen: Observation, part: Part) -> Iterator[tuple[str, Span, Edit]]:
     """Yield edits in front of the loop that prints the calls of the turn, or of what is printed behind its header."""
     template, trace = basis.template, basis.trace
-    first = first_output(trace, seen.probe, part.message)
-    second = first and first_output(trace, seen.probe, part.message, behind=first.span.end)
-    sites = [site for site in (first, second) if site]
+    sites = list(_printed_first(trace, seen, part.message))
     loops = [loop for site in sites for loop in enclosing_loops(template, site.span) if _over_calls(loop)]
+    sites = sites if loops else sites[:2]
     around, head = (template.span(loops[0]), template.span(loops[0].iter)) if loops else (None, None)
     found = list(_as_elsewhere(basis, seen, part, around or sites[-1].span)) if sites else []
     outputs = [site for site in sites if around is None or site.span.end <= around.start]
@@ -187,6 +214,19 @@ def _at_calls(basis: Basis, seen: Observation, part: Part) -> Iterator[tuple[str
                 # Beside a text it may be printed already, be that empty.
                 empty = f"{test} and not {content} and {content} is not string"
                 yield said, around, tag_in_front(template, around.start + 1, (empty, tag))
+
+
+def _printed_first(trace: Trace, seen: Observation, message: int) -> Iterator[Site]:
+    """Yield what is printed of a message, as far as to its calls."""
+    behind = 0
+    for _ in range(_OUTPUTS):
+        site = first_output(trace, seen.probe, message, behind=behind)
+        if site is None:
+            return
+        yield site
+        if any(_over_calls(loop) for loop in enclosing_loops(trace.template, site.span)):
+            return
+        behind = site.span.end
 
 
 def _alone(found: Iterable[tuple[str, list[tuple[str, str]]]]) -> Iterator[tuple[str, tuple[str, str]]]:
