@@ -117,7 +117,7 @@ def check_data(
     """
     from template_fix.data.check import check_data as check_one
 
-    checkpoint = open_model(os.fspath(model), revision).checkpoint
+    checkpoint = open_model(os.fspath(model), revision, whole=False).checkpoint
     return check_one(checkpoint, source, options, wish, on_batch)
 
 

@@ -40,7 +40,7 @@ _PATIENCE = 10
 _in_child = False
 # Tests and benchmarks set it to work on templates in their own process: they trust these templates.
 trusted = False
-# How many bounded calls of this process were stopped: the result of a call that was isn't final.
+# How often work of this process was stopped: what comes of that isn't final.
 stopped = 0
 # How many more ticks the current step may take, and the whole call; None for no limit.
 _ticks_left: int | None = None

@@ -21,6 +21,7 @@ class Texts(Mapping[str, str]):
     def __init__(self, raw: Mapping[str, bytes], places: Mapping[str, str]) -> None:
         self._raw, self._places = dict(raw), dict(places)
         self._texts: dict[str, str] = {}
+        self._digests: dict[str, str] = {}
 
     def __getitem__(self, name: str) -> str:
         if name not in self._texts:
@@ -39,8 +40,10 @@ class Texts(Mapping[str, str]):
 
     def digest(self, name: str) -> str:
         """Return the SHA-256 of a file's bytes."""
-        raw = self._raw.get(name)
-        return sha256(self._texts[name].encode() if raw is None else raw).hexdigest()
+        if name not in self._digests:
+            raw = self._raw.get(name)
+            self._digests[name] = sha256(self._texts[name].encode() if raw is None else raw).hexdigest()
+        return self._digests[name]
 
 
 def hash_files(files: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

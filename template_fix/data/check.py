@@ -21,11 +21,12 @@ from template_fix.data.sources import Source
 from template_fix.data.survey import Survey, surveyed
 from template_fix.data.tally import Found
 from template_fix.data.troubles.kinds import OF_REASONING
-from template_fix.engine.patch import check, patch, special_tokens
+from template_fix.engine.checked import check, find_or_recall
+from template_fix.engine.patch import patch, special_tokens
 from template_fix.jinja.renderer import Renderer, RenderError
 from template_fix.jinja.templates import ParseError, Template
 from template_fix.options import Options
-from template_fix.results import PatchResult, Report
+from template_fix.results import Report
 from template_fix.tokens.reasoning_tokens import recorded_tags
 
 # Computing time to learn the tags of all templates of a model.
@@ -117,23 +118,26 @@ def check_data(
     ``on_batch`` is called with each batch that is done. Raises CheckpointError as `row_check_of` does, and DataError
     where there are no rows, or a file can't be written.
     """
-    wish = wish or DataWish()
+    options, wish = options or Options(), wish or DataWish()
     batches = source.batches()
 
     def check_of(some: Checkpoint) -> RowCheck:
         return replace(row_check_of(some, options, wish.columns, wish.release), exact=wish.exact)
 
-    now = check_of(checkpoint)
-    patched: PatchResult | None = None
+    def find_repair() -> tuple[Report, RowCheck | None]:
+        """Return what is wrong with the checkpoint, and the repaired check, None where templates are as they were."""
+        patched = patch(checkpoint, options)
+        then = check_of(checkpoint.after(patched.changed)) if patched.changed else now
+        return patched.before, then if (then.templates, then.media) != (now.templates, now.media) else None
+
+    beside = (sorted(wish.columns.items()), wish.release, wish.exact)
+    now = find_or_recall("rows", lambda: check_of(checkpoint), checkpoint, options, *beside)
+    report: Report | None = None
     repaired: RowCheck | None = None
 
     def repair() -> RowCheck | None:
-        """Return the row check of the repaired templates, None where they are as they were."""
-        nonlocal patched, repaired
-        patched = patch(checkpoint, options)
-        if patched.changed:
-            then = check_of(checkpoint.after(patched.changed))
-            repaired = then if (then.templates, then.media) != (now.templates, now.media) else None
+        nonlocal report, repaired
+        report, repaired = find_or_recall("repaired rows", find_repair, checkpoint, options, *beside)
         return repaired
 
     with _writing(wish.listing) as lines, _writing(wish.rewrite) as out:
@@ -145,11 +149,10 @@ def check_data(
         survey = surveyed(now, batches, wish.processes, on_batch, repair, listed if lines else None)
         if not survey.before.rows:
             raise DataError(f"{', '.join(source.names)}: holds no rows")
-        if out and patched is None and any(map(survey.before.having, OF_REASONING)):
+        if out and report is None and any(map(survey.before.having, OF_REASONING)):
             repair()  # rows that lose nothing as they stand may need it once their reasoning is moved
         done = Rewriter(now, repaired).written(source.batches(), out) if out else None
-    report = patched.before if patched else check(checkpoint, options)
-    return DataReport(report, replace(survey, names=source.names, rewritten=done))
+    return DataReport(report or check(checkpoint, options), replace(survey, names=source.names, rewritten=done))
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from template_fix.bounds import limits
 from template_fix.bounds.limits import LimitExceeded, run_in_turn
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.checkpoint.stop_tokens import turn_end_tokens
@@ -128,8 +129,11 @@ def run_or_recall(
     tried = run_in_turn(function, new, computing=computing, meanwhile=meanwhile, doing=doing)
     for name in names:
         value = known[name] if name in known else next(tried)
-        if options.cache and name not in known and not isinstance(value, LimitExceeded) and is_final(value):
-            keep(name, value)
+        if name not in known:
+            if isinstance(value, LimitExceeded) or not is_final(value):
+                limits.stopped += 1  # nothing is final that this becomes a part of
+            elif options.cache:
+                keep(name, value)
         yield value
 
 

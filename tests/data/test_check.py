@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -13,12 +14,18 @@ import tiny_model
 
 from template_fix import Options
 from template_fix.api import check_data
+from template_fix.bounds import limits
+from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.cli.main import main
+from template_fix.data import check as data_check
 from template_fix.data.batches import Batch, rising
 from template_fix.data.row_check import RowCheck
 from template_fix.data.sources import Source
 from template_fix.data.survey import surveyed
 from template_fix.data.tally import WORST, Counted, Example, Tally
+from template_fix.disk.user_folders import cache_path, key_path
+from template_fix.engine.patch import patch
+from template_fix.results import PatchResult
 
 KEEPS = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}{{ '</think>' if false else '' }}"
 ROW = tiny_model.inline(*tiny_model.QUESTIONS[0])
@@ -287,6 +294,88 @@ def test_a_repair_is_asked_for_once_and_tried_on_every_batch_in_trouble() -> Non
     survey = surveyed(check, batches, 2, None, mended)
     assert survey.before.answer_rows_lost == 5 and asked == [1]
     assert survey.after is not None and (survey.after.rows, survey.after.harmed) == (5, 0)
+
+
+@pytest.fixture
+def repairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A cache and a key of the test's own; models of which a repair is looked for go into the list."""
+    for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    names: list[str] = []
+
+    def noted(checkpoint: Checkpoint, options: Options) -> PatchResult:
+        names.append(checkpoint.name)
+        return patch(checkpoint, options)
+
+    monkeypatch.setattr(data_check, "patch", noted)
+    return names
+
+
+def test_a_second_run_looks_for_no_repair_and_says_the_same(told: Any, repairs: list[str]) -> None:
+    first = told("cuts", [ROW])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(limits, "start", _refuse_template_work(limits.start))
+        assert told("cuts", [ROW]) == first
+    assert "With the repaired template" in first[1] and repairs == ["cuts"]
+    assert told("cuts", [ROW], "--no-cache") == first
+    assert repairs == ["cuts", "cuts"]
+
+
+def _refuse_template_work(start: Any) -> Any:
+    def refuse(function: Any, *given: Any, **named: Any) -> Any:
+        assert function.__name__ == "survey", "more than rows is looked at"
+        return start(function, *given, **named)
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments"),
+    [("cuts", ["--transformers", "4.57"]), ("cuts", ["--set", "x=1"]), ("cuts", ["--column", "tools=x"]), ("cut", [])],
+    ids=["another release", "a variable", "another column", "a file that changed"],
+)
+def test_what_is_asked_otherwise_has_a_repair_looked_for(
+    told: Any, repairs: list[str], folder: Path, model: str, arguments: list[str]
+) -> None:
+    told("cuts", [ROW])
+    tiny_model.written(folder / "cut")
+    (folder / "cut" / "config.json").write_text("{}")
+    told(model, [ROW], *arguments)
+    assert repairs == ["cuts", model]
+
+
+@pytest.mark.parametrize("damage", ["cut short", "of another user", "of another value"])
+def test_entries_of_the_cache_that_are_not_this_users_are_passed_over(
+    told: Any, repairs: list[str], tmp_path: Path, damage: str
+) -> None:
+    first = told("cuts", [ROW])
+    for entry in cache_path().iterdir():
+        content = entry.read_bytes()
+        if damage == "cut short":
+            entry.write_bytes(content[:-1])
+        elif damage == "of another value":
+            entry.write_bytes(content[:64] + pickle.dumps("what nobody signed"))
+    if damage == "of another user":
+        key_path().write_bytes(b"k" * 32)
+    assert told("cuts", [ROW]) == first
+    assert repairs == ["cuts", "cuts"]
+
+
+def test_a_repair_that_came_of_a_limit_is_looked_for_again(
+    told: Any, repairs: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = data_check.patch
+
+    def stopped(checkpoint: Checkpoint, options: Options) -> PatchResult:
+        limits.stopped += 1
+        return noted(checkpoint, options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(data_check, "patch", stopped)
+        told("cuts", [ROW])
+    for _ in range(2):
+        told("cuts", [ROW])
+    assert repairs == ["cuts", "cuts"]
 
 
 def test_rows_are_rendered_by_the_command_itself(tmp_path: Path) -> None:

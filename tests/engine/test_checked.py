@@ -13,6 +13,7 @@ from template_fix import api
 from template_fix.bounds import limits
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError
 from template_fix.engine import check as engine
+from template_fix.engine import studies
 from template_fix.engine.checked import check
 from template_fix.options import Options
 from template_fix.results import Report
@@ -29,7 +30,7 @@ def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     check_now = engine.check_now
 
-    def noted(checkpoint: Checkpoint, options: Options) -> tuple[Report, bool]:
+    def noted(checkpoint: Checkpoint, options: Options) -> Report:
         names.append(checkpoint.name)
         return check_now(checkpoint, options)
 
@@ -110,6 +111,18 @@ def test_what_came_of_a_limit_is_not_kept(checked: list[str], monkeypatch: pytes
         check(Checkpoint("model", FILES))
     check(Checkpoint("model", FILES))
     check(Checkpoint("model", FILES))
+    assert len(checked) == 2
+
+
+def test_what_a_study_without_an_end_becomes_a_part_of_is_not_kept(
+    checked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = studies.run_in_turn
+    monkeypatch.setattr(
+        studies, "run_in_turn", lambda *given, **named: (replace(each, final=False) for each in run(*given, **named))
+    )
+    for _ in range(2):
+        check(Checkpoint("model", FILES))
     assert len(checked) == 2
 
 
