@@ -138,10 +138,12 @@ def run_or_recall(
 
 
 def study_name(kind: str, source: str, setting: Setting, options: Options) -> str:
-    """Return a name in the cache for what is found out about a template.
+    """Return a name in the cache for what is found out about a template, "" where nothing is kept.
 
     It follows from all this, and the day where a template may ask for it. A ``check`` asks for nothing.
     """
+    if not options.cache:
+        return ""
     chosen = (sorted(options.select), sorted(options.ignore))
     asked = (*chosen, options.default, options.mark, options.flags, options.comments)
     return entry_name(kind, source, setting, asked if kind != "check" else None, day_for([source]))

@@ -17,6 +17,8 @@ WIDEST = 100
 NARROWEST = 40
 # The most characters of a piece; a fixed line is a line of a file, and shown whole.
 _LONGEST = 20_000
+# The most columns that a character takes.
+_WIDE = 2
 
 # Without colour, these characters mark a style; they are those of wdiff.
 _MARKS: dict[Style, tuple[str, str]] = {"lost": ("[-", "-]"), "stray": ("{+", "+}"), "added": ("{+", "+}")}
@@ -77,10 +79,12 @@ def _mark(piece: Piece) -> Piece:
     return Piece(f"{opening}{piece.text}{closing}", piece.style)
 
 
-def _make_harmless(line: Line) -> Iterator[Piece]:
+def _make_harmless(line: Line) -> Sequence[Piece]:
     """Return the pieces of a line without secrets and without characters that act on a terminal."""
     pieces = line.pieces if line.fixed else [Piece(cut(text, _LONGEST), style) for text, style in line.pieces]
-    return (Piece(make_presentable(text), style) for text, style in mask_pieces(pieces))
+    if make_presentable(whole := "".join(piece.text for piece in pieces)) == whole:
+        return pieces  # what isn't in the whole line is in none of its pieces
+    return [Piece(make_presentable(text), style) for text, style in mask_pieces(pieces)]
 
 
 def mask_pieces(pieces: Sequence[Piece]) -> Sequence[Piece]:
@@ -118,7 +122,7 @@ def _split_words(piece: Piece, room: int) -> Iterator[Piece]:
     """Yield the words of a piece, each with the spaces after it; a word wider than ``room`` comes in parts."""
     for word in re.findall(r" *[^ ]+ *| +", piece.text):
         start = used = 0
-        narrow = word.isascii() and len(word.rstrip()) <= room
+        narrow = len(word.rstrip()) * (1 if word.isascii() else _WIDE) <= room
         for index, char in enumerate("" if narrow else word.rstrip()):
             used += (wide := cell_width(char))
             if used > room and index > start:
@@ -129,6 +133,8 @@ def _split_words(piece: Piece, room: int) -> Iterator[Piece]:
 
 def count_fitting(text: str, room: int) -> int:
     """Return how many of the first characters of ``text`` fit into ``room`` columns."""
+    if len(text) * _WIDE <= room:
+        return len(text)
     used = 0
     for index, char in enumerate(text):
         used += cell_width(char)

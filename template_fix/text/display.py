@@ -76,7 +76,7 @@ def _join_words(text: str) -> str:
 
 def make_visible(text: str) -> str:
     """Return ``text`` on one line, with an escape for every character that is invisible or moves the cursor."""
-    return _SUSPECT.sub(lambda match: _escape(match[0]), text)
+    return text if text.isprintable() else _SUSPECT.sub(lambda match: _escape(match[0]), text)
 
 
 def _escape(char: str) -> str:
@@ -147,8 +147,9 @@ def _patterns() -> tuple[re.Pattern[str], ...]:
 
 def _stored_token() -> str | None:
     """Return the token that huggingface_hub would use. If it isn't imported, no token has been used in this process."""
+    hub = sys.modules.get("huggingface_hub")
     with suppress(Exception):  # an error here must not hide the message that is about to be shown
-        token = sys.modules["huggingface_hub"].get_token()
+        token = hub.get_token() if hub else None
         return token if isinstance(token, str) else None
     return None
 

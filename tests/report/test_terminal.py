@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from template_fix.report.terminal import Piece, add_marks, cell_width, line, printer, wants_colour, wrap
+from template_fix.report.terminal import Piece, add_marks, cell_width, count_fitting, line, printer, wants_colour, wrap
 
 
 class Terminal(io.StringIO):
@@ -78,3 +78,24 @@ def test_a_terminal_without_colour_gets_marks(monkeypatch, name, value):
     stream = Terminal()
     printer(stream)([line(Piece("gone", "lost"))])
     assert stream.getvalue() == "[-gone-]\n"
+
+
+SECRET = "hf_" + "a1B2" * 8
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param(("see ", SECRET), id="in a piece of its own"),
+        pytest.param((f"see {SECRET[:9]}", SECRET[9:]), id="in two pieces"),
+        pytest.param((f"see {SECRET}\x1b[1m",), id="beside what acts on a terminal"),
+    ],
+)
+def test_no_secret_is_printed(parts):
+    shown = "".join(texts(line(*(Piece(part, "lost") for part in parts), indent=1), 80))
+    assert shown.startswith(" see ") and "a1B2" not in shown and "\x1b" not in shown
+
+
+@given(st.text(st.sampled_from("ab 日\u0301🇩👩\u200d"), max_size=60), st.integers(1, 90))
+def test_a_text_that_fits_is_not_cut(text, room):
+    assert (count_fitting(text, room) == len(text)) is (sum(map(cell_width, text)) <= room)
