@@ -235,10 +235,15 @@ class Repair:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A repair that was refused, and the reason, in one sentence."""
+    """A repair that was refused, and the reason.
+
+    ``evidence`` shows it in a conversation, ``decide`` says what the repair mends and what a person has to decide.
+    """
 
     repair: Repair
     reason: str
+    evidence: tuple[Evidence, ...] = ()
+    decide: str = ""
 
 
 @dataclass(frozen=True)

@@ -235,22 +235,23 @@ class Examination:
         Where it isn't, or no field can hold the reasoning, it is printed as well as that of the simplest conversation.
         """
         simplest = self.probes.get(("ur", Key("inline")))
-        other = next(self._in_fields(probe), None)
+        other = self.in_field(probe)
         if other is not None:
-            yield partial(operator.eq, "".join(text.split()), "".join(other.split()))
+            yield partial(operator.eq, "".join(text.split()), "".join(str(self.text(other)).split()))
         elif simplest not in (None, probe) and set(probe.shape) & set(REASONS):
             seen = self.observe(simplest)
             if Held("alike") in seen.held | seen.broken:
                 yield partial(seen.held.__contains__, Held("alike"))
 
-    def _in_fields(self, probe: Probe) -> Iterator[str]:
-        """Yield what is printed of a conversation with its reasoning in a field, where that is all of it."""
+    def in_field(self, probe: Probe) -> Probe | None:
+        """Return the same conversation with its reasoning in the first field of which all is printed."""
         for name in IN_FIELDS:
             legacy = probe.legacy or name != "reasoning_content"
             field = self.probes.get((probe.shape, probe.key._replace(form=name, legacy=legacy)))
             text = self.text(field) if field else None
             if field and isinstance(text, str) and None not in locate(field.parts, text):
-                yield text
+                return field
+        return None
 
     def _stable(self, probe: Probe, cut: int) -> bool:
         part, whole = self.text(probe, cut), self.text(probe)
@@ -268,6 +269,24 @@ class Examination:
     def _prompted(self, probe: Probe, turn: int) -> bool:
         prompt, whole = self.text(probe, turn, prompt=True), self.text(probe, turn + 1)
         return isinstance(prompt, Failure) or isinstance(whole, Failure) or whole.startswith(prompt)
+
+
+class Rendering(NamedTuple):
+    """The first ``upto`` messages of a conversation, with the generation prompt or without."""
+
+    probe: Probe
+    upto: int
+    prompt: bool = False
+
+    def text(self, examined: Examination) -> str | Failure:
+        """Return what a template prints of it."""
+        return examined.text(self.probe, self.upto, self.prompt)
+
+    def describe(self) -> str:
+        """Say in words what is rendered."""
+        first = f"its first {self.upto} messages" if self.upto > 1 else "its first message"
+        told = self.probe.describe() + (f"; {first}" if self.upto < len(self.probe.messages) else "")
+        return told + ("; with the generation prompt" if self.prompt else "")
 
 
 class Case(NamedTuple):

@@ -6,7 +6,6 @@ It renders both over the whole battery and compares. It knows nothing of how a c
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, pairwise
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from template_fix.contract.examination import (
     Examination,
     Held,
     Observation,
+    Rendering,
     behind_texts,
     generation_header,
     generation_prompt,
@@ -24,24 +24,9 @@ from template_fix.contract.examination import (
 )
 from template_fix.contract.placing import in_front, locate
 from template_fix.contract.turn_ends import closing
+from template_fix.contract.verdict import BROKEN, Harm, Verdict
 from template_fix.conversations.probe import CALLS, Key, Part, Probe, ProbeId
 from template_fix.jinja.renderer import Failure
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """How a candidate compares with what it would replace: ``reason`` is empty where it may stand.
-
-    ``gained`` are the pairs of conversation and property that it mends; ``hopeless`` says that it harms a conversation
-    which is printed well, so that no further edit beside it should make up for that. ``harmed`` is the key of the
-    conversation that ended the comparison.
-    """
-
-    reason: str
-    hopeless: bool = False
-    gained: frozenset[tuple[str, Key, Held]] = frozenset()
-    compared: int = 0
-    harmed: ProbeId | None = None
 
 
 def judge(before: Case, after: Case, first: Iterable[ProbeId] = ()) -> Verdict:
@@ -54,39 +39,43 @@ def judge(before: Case, after: Case, first: Iterable[ProbeId] = ()) -> Verdict:
     battery = before.itself.probes
     for key in dict.fromkeys([*first, *battery]):
         probe = battery[key]
-        reason = _worse(before.itself, after.itself, probe) or _not_conservative(before, after, probe)
-        if reason:
-            return Verdict(f"{reason} ({probe.describe()})", before.itself.safe(probe), harmed=key)
+        harm = _worse(before.itself, after.itself, probe) or _not_conservative(before, after, probe)
+        if harm:
+            return harm.verdict(probe, before.itself.safe(probe))
         old, new = before.itself.observe(probe), after.itself.observe(probe)
         gained |= {(probe.shape, probe.key, held) for held in new.held - old.held if held.property in SAFE}
     # Asked last, since it takes the whole battery to know what the candidate supports.
     for probe in before.itself.probes.values():
-        if _not_as_last(before.itself, after.itself, probe):
-            reason = "it would print a turn differently from the way the template does when the turn stands last"
-            return Verdict(f"{reason} ({probe.describe()})")
+        if harm := _not_as_last(before.itself, after.itself, probe):
+            return harm.verdict(probe)
     return Verdict("", gained=frozenset(gained), compared=len(before.itself.probes))
 
 
-def _worse(before: Examination, after: Examination, probe: Probe) -> str:
+def _worse(before: Examination, after: Examination, probe: Probe) -> Harm | None:
     old, new = before.observe(probe), after.observe(probe)
     if old.text is None:
         silenced = new.text is not None and any(
             part.kind == "call" and part.feature not in after.unsupported for part in new.lost
         )
-        return "it would let a conversation pass that fails now, and lose of it" if silenced else ""
+        return Harm("it would let a conversation pass that fails now, and lose of it") if silenced else None
     if new.text is None:
-        return f"it would make the template fail: {new.failure}"
+        return Harm(f"it would make the template fail: {new.failure}")
     if new.as_data and not old.as_data:
-        return "it would print a list of text blocks as it stands, with its braces"
+        return Harm("it would print a list of text blocks as it stands, with its braces")
     kept = SAFE if before.owed(probe) or not old.breaks(*SAFE) else ("printed", "once")
     broken = [held for held in old.held & new.broken if held.property in kept]
     worse = sorted(held for held in broken if not _left_out(before, probe, held))
-    return (
-        f"it would break what the template does right: {worse[0].property}" if worse else _cut_off(before, after, probe)
-    )
+    return _breaking(after, probe, worse[0]) if worse else _cut_off(before, after, probe)
 
 
-def _cut_off(before: Examination, after: Examination, probe: Probe) -> str:
+def _breaking(after: Examination, probe: Probe, held: Held) -> Harm:
+    """Return the harm where something is broken that the template does right, with what shows it beside."""
+    shorter = Rendering(probe, held.of) if held.property == "stable" else None
+    field = after.in_field(probe) if held.property == "alike" else None
+    return Harm(BROKEN[held.property], beside=Rendering(field, len(field.messages)) if field else shorter)
+
+
+def _cut_off(before: Examination, after: Examination, probe: Probe) -> Harm | None:
     """Return what is worse where a conversation ends early, as after a call, with the generation prompt or without."""
     ends = [(cut, False) for cut in probe.cuts] + [(turn, True) for turn in probe.turns()]
     for upto, prompt in ends:
@@ -94,11 +83,11 @@ def _cut_off(before: Examination, after: Examination, probe: Probe) -> str:
         if isinstance(old, Failure) or old == new:
             continue
         if isinstance(new, Failure):
-            return f"it would make the template fail: {new.reason}"
+            return Harm(f"it would make the template fail: {new.reason}", upto, prompt)
         parts = [part for part in probe.parts if part.message < upto and part.kind != "reasoning"]
         if any(was and not now for was, now in zip(locate(parts, old), locate(parts, new), strict=True)):
-            return "it would lose a text of a conversation that ends early"
-    return ""
+            return Harm("it would lose a text of a conversation that ends early", upto, prompt)
+    return None
 
 
 def _left_out(before: Examination, probe: Probe, held: Held) -> bool:
@@ -108,23 +97,24 @@ def _left_out(before: Examination, probe: Probe, held: Held) -> bool:
     return held.property == "printed" and isinstance(text, str) and probe.parts[held.of].text not in text
 
 
-def _not_conservative(before: Case, after: Case, probe: Probe) -> str:
+def _not_conservative(before: Case, after: Case, probe: Probe) -> Harm | None:
     if after.off.text(probe) != before.off.text(probe):
-        return "with preserve_thinking=false it would not print what the template printed before"
+        return Harm("with preserve_thinking=false it would not print what the template printed before")
     if probe.fixed and _overruled(before.itself, after.itself, probe):
-        return "it would overrule the template's own switch"
+        return Harm("it would overrule the template's own switch")
     if before.itself.safe(probe) and after.itself.text(probe) != before.itself.text(probe):
-        return "it would change a conversation that is printed well"
+        return Harm("it would change a conversation that is printed well")
     for turn in probe.turns():
         if _prompts_otherwise(before.itself, after.itself, probe, turn):
-            return "it would change the generation prompt"
-    return (
+            return Harm("it would change the generation prompt", turn, prompt=True)
+    reason = (
         _headless(before.itself, after.itself, probe)
         or _out_of_place(before.itself, after.itself, probe)
         or _divided(before.itself, after.itself, probe)
         or _empty_block(before.itself, after.itself, probe)
         or _reframed(before.itself, after.itself, probe)
     )
+    return Harm(reason) if reason else None
 
 
 def _prompts_otherwise(before: Examination, after: Examination, probe: Probe, turn: int) -> bool:
@@ -314,15 +304,16 @@ def _inside(seen: Observation) -> Iterator[tuple[int, str]]:
             yield one.message, (seen.text or "")[span.end : following.start]
 
 
-def _not_as_last(before: Examination, after: Examination, probe: Probe) -> bool:
+def _not_as_last(before: Examination, after: Examination, probe: Probe) -> Harm | None:
     """Compare each turn of a conversation that is printed safely with how the template prints it as the last turn."""
     if before.safe(probe):
-        return False
+        return None
     for turn in probe.turns():
         last = before.probes.get((probe.shape[: turn + 1], probe.key))
         if last and before.safe(last) and _turn(before, last, turn) != _turn(after, probe, turn):
-            return after.safe(probe)
-    return False
+            reason = "it would print a turn differently from the way the template does when the turn stands last"
+            return Harm(reason, beside=Rendering(last, turn + 1)) if after.safe(probe) else None
+    return None
 
 
 def _turn(examined: Examination, probe: Probe, turn: int) -> str | None:

@@ -5,22 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
-from template_fix.contract.examination import Examination
+from template_fix.contract.examination import Examination, Rendering
 from template_fix.conversations.probe import Probe
 from template_fix.jinja.renderer import Failure
-
-
-class Rendering(NamedTuple):
-    """The first ``upto`` messages of a conversation, with the generation prompt or without."""
-
-    probe: Probe
-    upto: int
-    prompt: bool = False
-
-    def text(self, examined: Examination) -> str | Failure:
-        """Return what a template prints of it."""
-        return examined.text(self.probe, self.upto, self.prompt)
-
 
 # The texts of which one is owed in the place of what a template prints, or fails with; none where that is right.
 Owed: TypeAlias = Callable[[Rendering, "str | Failure"], "tuple[str, ...]"]

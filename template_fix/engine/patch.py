@@ -49,9 +49,9 @@ def _patched(checkpoint: Checkpoint, options: Options, *, alike: bool) -> PatchR
     before, subject = looked_at.report, looked_at.subject
     kept = [_repair(program, *each) for program, study in studied.items() for each in study.kept]
     refused = [
-        Refusal(_repair(program, each, (each.code,), each.edits), why)
+        Refusal(_repair(program, each.proposal, (each.proposal.code,), each.proposal.edits), *each[1:])
         for program, study in studied.items()
-        for each, why in study.refused
+        for each in study.refused
     ]
     variables = {name for study in studied.values() for name in study.variables}
     for repair, reason in on_tokens(subject, flag_repair, subject, looked_at.on_tokens, variables, options):

@@ -19,7 +19,7 @@ from template_fix.engine.programs import Program
 from template_fix.jinja.folding import SWITCH
 from template_fix.jinja.queries import undeclared
 from template_fix.options import Options
-from template_fix.repair.proposers import Proposal
+from template_fix.repair.proposers import Attempt, Proposal
 from template_fix.repair.study import Found, Setting, Study
 from template_fix.results import TemplateSummary, Unevaluated
 from template_fix.rules import (
@@ -51,8 +51,8 @@ class Studied:
     """The results of the study of one template, in a form that leaves the child process.
 
     ``found`` pairs each finding with its code; ``learned`` is what can be told of each copy of the template; ``kept``
-    has each proposal that stands with the codes that it resolves and its final edits, ``refused`` each other one with
-    the reason. ``variables`` are what the template reads and doesn't set, ``stops`` what it prints at the end of turns,
+    has each proposal that stands with the codes that it resolves and its final edits, ``refused`` what came closest
+    for others. ``variables`` are what the template reads and doesn't set, ``stops`` what it prints at the end of turns,
     ``begins`` the BOS token that it prints first. ``ignored`` are the codes that its comments ignore, with the reasons.
     ``final`` is what would come out again, and not of a limit.
     """
@@ -61,7 +61,7 @@ class Studied:
     learned: TemplateSummary = field(default_factory=TemplateSummary)
     variables: frozenset[str] = frozenset()
     kept: tuple[tuple[Proposal, tuple[str, ...], tuple[Edit, ...]], ...] = ()
-    refused: tuple[tuple[Proposal, str], ...] = ()
+    refused: tuple[Attempt, ...] = ()
     stops: tuple[str, ...] = ()
     begins: tuple[str, ...] = ()
     ignored: Mapping[str, str] = field(default_factory=dict)

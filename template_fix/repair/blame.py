@@ -1,18 +1,24 @@
-"""Finds what is at fault: the expressions and tests without which a conversation would be printed well."""
+"""Finds what is at fault, and what stands in the way of a repair.
+
+At fault are expressions and tests without which a conversation would be printed well. In the way is what the judge says
+of the attempt that comes closest to a repair.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, pairwise
 
-from template_fix.contract.examination import SAFE, Case, Examination, Observation
-from template_fix.contract.judge import Verdict, judge
+from template_fix.contract.examination import SAFE, SAMPLE, Case, Examination, Held, Observation, Rendering
+from template_fix.contract.judge import judge
 from template_fix.contract.placing import counts
+from template_fix.contract.verdict import Verdict
 from template_fix.conversations.probe import Part, Probe
 from template_fix.repair.candidates import are_apart
-from template_fix.repair.proposers import Basis, Proposal, experiments
-from template_fix.repair.search import Search
+from template_fix.repair.proposers import Attempt, Basis, Proposal, experiments
+from template_fix.repair.search import Choice, Search
 from template_fix.repair.trials import (
     find_drops,
     find_flips,
@@ -23,9 +29,17 @@ from template_fix.repair.trials import (
     prints_the_same,
     sample,
 )
+from template_fix.results import Evidence, compare_texts
 from template_fix.text.edits import Span
 from template_fix.trace.coverage import Coverage
 
+# What an attempt does, by what it mends of a conversation.
+_MENDED = {
+    "once": "a text that is doubled now is printed once",
+    "well-formed": "reasoning that isn't in one block of its own now is",
+    "alike": "reasoning inside of content that isn't printed as in a field now is",
+    "stable": "a turn that changes now once more messages follow stays as it is",
+}
 # What a patch is meant to resolve that keeps an answer with closing tags in it: it says nothing of other texts.
 _ANSWERS = "TF206"
 
@@ -161,3 +175,62 @@ def _blamed(
         mends = made and any(made.holds(seen.probe, held) for held in seen.breaks(*SAFE))
         if made and mends and not _judged(search, made).hopeless:
             yield chosen[-1].at
+
+
+def closest(search: Search, best: Choice, proposals: Iterable[Proposal]) -> Attempt | None:
+    """Return the proposal that comes closest to a repair beside what stands already, None where none mends anything."""
+    found: tuple[int, Choice, Counter[str]] | None = None
+    for proposal in proposals:
+        tried = search.tried([*best.kept, proposal])
+        if tried.verdict.reason:
+            mended, spoilt = _balance(best.case.itself, tried.case.itself)
+            if mended and (found is None or mended.total() - spoilt > found[0]):
+                found = mended.total() - spoilt, tried, mended
+    if found is None:
+        return None
+    _, tried, mended = found
+    reason = tried.verdict.reason
+    # What is printed again is told first.
+    told = max(mended, key=lambda words: ("lost" in words, mended[words]))
+    decide = f"With this edit, {told}: decide whether {reason.replace('it would', 'the edit may', 1)}."
+    return Attempt(tried.kept[-1], reason, tuple(_shown(best.case.itself, tried)), decide)
+
+
+def _balance(before: Examination, after: Examination) -> tuple[Counter[str], int]:
+    """Return what is mended in conversations that are printed badly, in words, and how much else is spoilt."""
+    mended: Counter[str] = Counter()
+    spoilt = 0
+    for seen in (*before.failing, *before.well[:SAMPLE]):
+        new = after.held(seen.probe, *SAFE)
+        mended.update(_mended(seen, held) for held in sorted(new & seen.broken))
+        spoilt += sum(held.property in SAFE for held in seen.held - new)
+    return mended, spoilt
+
+
+def _mended(seen: Observation, held: Held) -> str:
+    if held.property == "printed":
+        lost = seen.kind(held)
+        return f"{lost if lost == 'reasoning' else 'text'} that is lost now is printed"
+    return _MENDED[held.property]
+
+
+def _shown(before: Examination, tried: Choice) -> Iterator[Evidence]:
+    """Yield what an attempt changes in the conversation that refutes it, and what it prints otherwise beside that."""
+    after = tried.case.itself
+    changed = [each for each in tried.verdict.shown if each.text(before) != each.text(after)]
+    for each in changed[:1]:
+        old, new = (_printed(each, examined) for examined in (before, after))
+        yield compare_texts(each.describe(), old, new, ("before", "after"))
+    for at, other in pairwise(tried.verdict.shown):
+        whole, alone = _printed(at, after), _printed(other, after)
+        if other.upto < at.upto:
+            subject, labels = f"with this edit; its first {other.upto} messages", ("alone", "followed")
+            whole = whole[: len(alone)]
+        else:
+            subject, labels = "with this edit; its reasoning in a field, and inside of content", ("field", "content")
+        yield compare_texts(subject, alone, whole, labels)
+
+
+def _printed(rendering: Rendering, examined: Examination) -> str:
+    text = rendering.text(examined)
+    return text if isinstance(text, str) else ""

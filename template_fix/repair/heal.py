@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import NamedTuple, TypeAlias
 
 from template_fix.contract.examination import Case, Examination
-from template_fix.contract.judge import Verdict
+from template_fix.contract.verdict import Verdict
 from template_fix.jinja.templates import Template
 from template_fix.options import Options
+from template_fix.repair.blame import closest
 from template_fix.repair.candidates import are_apart
 from template_fix.repair.loop_leaks import find_leak, resets
 from template_fix.repair.proposers import (
+    Attempt,
     Basis,
     Proposal,
     call_branches,
@@ -50,11 +51,11 @@ _SPREAD = (
 
 
 class Repaired(NamedTuple):
-    """What came of a template: the proposals that stand, with the codes that each resolves and its final edits, those
-    refused, with the reasons, whether nothing is left to mend, and what the conversations reached that were tried."""
+    """What came of a template: the proposals that stand, with the codes that each resolves and its final edits, the
+    closest attempts that don't, whether nothing is left to mend, and what the conversations reached that were tried."""
 
     kept: tuple[tuple[Proposal, tuple[str, ...], tuple[Edit, ...]], ...] = ()
-    refused: tuple[tuple[Proposal, str], ...] = ()
+    refused: tuple[Attempt, ...] = ()
     whole: bool = True
     coverage: Coverage | None = None
 
@@ -106,8 +107,9 @@ def find_repair(
     best, unproved = _proved(study, best)
     kept = tuple(_final(study, found, best, checks)) if best else ()
     left = best is None or broken(best.case.itself)
-    refused = (*((each, _UNREACHED) for each in unproved), *(_refusals(study, proposals, best, wanted) if left else ()))
-    return Repaired(kept, refused, not left, study.coverage)
+    refused = [Attempt(each, _UNREACHED) for each in unproved]
+    refused += _refusals(study, proposals, best or unmade, wanted) if left else ()
+    return Repaired(kept, tuple(refused), not left, study.coverage)
 
 
 def _cheap(study: Study) -> Iterator[Proposal]:
@@ -285,17 +287,12 @@ def _resolved(before: set[_Result], after: set[_Result]) -> tuple[str, ...]:
     return tuple(sorted(gone or {finding.code for finding in before - after}))
 
 
-def _refusals(
-    study: Study, proposals: Sequence[Proposal], best: Choice | None, wanted: set[str]
-) -> Iterator[tuple[Proposal, str]]:
-    """Yield why proposals can't stand, beside those that do: one for each code, those for what was found first."""
-    made = best.kept if best else ()
-    passed_over: Counter[str] = Counter()
-    for proposal in sorted(proposals, key=lambda each: each.code not in wanted):
-        if not passed_over[proposal.code] and are_apart([*made, proposal]):
-            reason = _UNREACHED
-            if _reached(study, proposal):
-                reason = study.search.tried([*made, proposal]).verdict.reason
-            if reason and proposal not in made:
-                passed_over[proposal.code] += 1
-                yield proposal, reason
+def _refusals(study: Study, proposals: Sequence[Proposal], best: Choice, wanted: set[str]) -> Iterator[Attempt]:
+    """Yield what came closest for each code beside what stands, those for what was found first."""
+    others = [each for each in proposals if each not in best.kept and are_apart([*best.kept, each])]
+    for code in sorted({each.code for each in others}, key=lambda code: (code not in wanted, code)):
+        suggested = [each for each in others if each.code == code]
+        reached = [each for each in suggested if _reached(study, each)]
+        attempt = closest(study.search, best, reached)
+        if attempt or len(reached) < len(suggested):
+            yield attempt or Attempt(next(each for each in suggested if each not in reached), _UNREACHED)

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from itertools import combinations, product
 
 from template_fix.contract.examination import SAFE, SAMPLE, Case, Examination
-from template_fix.contract.judge import Verdict, judge
+from template_fix.contract.judge import judge
+from template_fix.contract.verdict import Verdict
 from template_fix.conversations.probe import ProbeId
 from template_fix.jinja.engines import why_unportable
 from template_fix.jinja.folding import SWITCH, equal_when_off
@@ -226,8 +227,8 @@ class Search:
         if key not in self._choices:
             first = [key for key, _ in self._harmed.most_common(SAMPLE)] if harmed_first else []
             self._choices[key] = self._tried(tuple(chosen), first)
-            harmed = self._choices[key].verdict.harmed
-            self._harmed.update([harmed] if harmed else [])
+            shown = self._choices[key].verdict.shown
+            self._harmed.update((each.probe.shape, each.probe.key) for each in shown[:1])
         return self._choices[key]
 
     def _tried(self, chosen: tuple[Proposal, ...], first: Sequence[ProbeId]) -> Choice:
@@ -238,9 +239,9 @@ class Search:
         # proposal, and of all together where they are confirmed.
         verdict = judge(self.before, Case(case.itself, self.before.off), first)
         if not verdict.reason and not all(map(self.candidates.folds, chosen)):
-            verdict = Verdict(f"with {SWITCH}=false it would be another program than the template was", hopeless=True)
+            verdict = Verdict(f"it would be another program than the template was with {SWITCH}=false", hopeless=True)
         elif not verdict.reason and (unknown := next(filter(None, map(self._unknown, chosen)), None)):
-            verdict = Verdict(unknown, hopeless=True)
+            verdict = Verdict(f"it would be less portable: {unknown}", hopeless=True)
         return Choice(chosen, verdict, source, case)
 
     def _unknown(self, proposal: Proposal) -> str | None:

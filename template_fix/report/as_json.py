@@ -153,7 +153,8 @@ def repaired_json(result: PatchResult) -> dict[str, object]:
 
 
 def _refusal_json(refusal: Refusal) -> dict[str, object]:
-    return {**_repair_json(refusal.repair), "reason": refusal.reason}
+    evidence = [evidence_json(each) for each in refusal.evidence]
+    return {**_repair_json(refusal.repair), "reason": refusal.reason, "evidence": evidence, "decide": refusal.decide}
 
 
 def _repair_json(repair: Repair) -> dict[str, object]:

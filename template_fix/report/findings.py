@@ -268,6 +268,10 @@ def _refused_lines(refusal: Refusal) -> Iterator[Line]:
     yield line("")
     yield line(Piece("Refused: ", "warning"), cut(repair.title), hang=2)
     yield line(cut(refusal.reason), indent=2)
+    for evidence in refusal.evidence:
+        yield from evidence_lines(evidence, 2)
+    if refusal.decide:
+        yield line(Piece("decide: ", "good"), cut(refusal.decide), indent=2, hang=8)
     yield line(Piece(f"{_describe_origin(repair)} for {', '.join(repair.codes)}", "dim"), indent=2)
 
 

@@ -281,10 +281,13 @@ def test_a_template_in_its_own_place_mends_nothing_and_harms_nothing() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        pytest.param(STRIP, "{{ content.split('</think>')[0] }}", "printed", id="an answer is lost"),
-        pytest.param(STRIP, "{% if not m.tool_calls %}{{ content }}{% endif %}", "printed", id="text with a call"),
+        pytest.param(STRIP, "{{ content.split('</think>')[0] }}", "lose a text", id="an answer is lost"),
+        pytest.param(STRIP, "{% if not m.tool_calls %}{{ content }}{% endif %}", "lose a text", id="text with a call"),
         pytest.param(
-            STRIP, "{{ content }}{{ '' if '</think>' not in content else content }}", "once", id="an answer is doubled"
+            STRIP,
+            "{{ content }}{{ '' if '</think>' not in content else content }}",
+            "print a text twice",
+            id="an answer is doubled",
         ),
         pytest.param(STRIP, "{{ content | replace('This is', 'this is') }}", "", id="an answer is changed"),
         pytest.param(STRIP, " {{ content }}", "change a conversation that is printed well", id="a plain turn changes"),
@@ -293,20 +296,22 @@ def test_a_template_in_its_own_place_mends_nothing_and_harms_nothing() -> None:
         pytest.param(
             STRIP,
             TAGGED.replace("WITH", "</think>{{ content }}"),
-            "well-formed",
+            "no block of its own",
             id="a stray closing tag in front of the block, where there is one",
         ),
-        pytest.param(STRIP, TAGGED.replace("WITH", "<think>{{ content }}"), "well-formed", id="a doubled opening tag"),
+        pytest.param(
+            STRIP, TAGGED.replace("WITH", "<think>{{ content }}"), "no block of its own", id="a doubled opening tag"
+        ),
         pytest.param(
             STRIP,
             TAGGED.replace("WITH", "{{ content.replace('</think>', '') }}"),
-            "well-formed",
+            "no block of its own",
             id="a block that is left open",
         ),
         pytest.param(
             STRIP,
             TAGGED.replace("WITH", "{{ content if loop.last else content.replace('\n', ' ') }}"),
-            "stable",
+            "once more messages follow",
             id="a turn that changes later",
         ),
         pytest.param(
@@ -424,10 +429,10 @@ def test_whether_a_turn_follows_its_prompt_is_no_reason() -> None:
 def test_a_verdict_names_the_conversation_and_whether_there_is_hope() -> None:
     asked = battery(THINK, dict)
     harmful = judge(case(chat(STRIP), asked), case(chat(switched("{{ content }}!", STRIP)), asked))
-    assert harmful.reason.endswith("(question, answer)") and harmful.hopeless
+    assert harmful.shown[0].describe() == "question, answer" and harmful.hopeless
     doubled = switched(TAGGED.replace("WITH", "<think>{{ content }}"), STRIP)
     hopeful = judge(case(chat(STRIP), asked), case(chat(doubled), asked))
-    assert "reasoned answer" in hopeful.reason and not hopeful.hopeless
+    assert "reasoned answer" in hopeful.shown[0].describe() and not hopeful.hopeless
 
 
 @given(st.text("ab"), st.text("ab"))

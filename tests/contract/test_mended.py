@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from template_fix.bounds.limits import run_bounded
-from template_fix.contract.examination import Examination
-from template_fix.contract.mended import Mended, Owed, Rendering, judge_mend
+from template_fix.contract.examination import Examination, Rendering
+from template_fix.contract.mended import Mended, Owed, judge_mend
 from template_fix.conversations.battery import battery
 from template_fix.jinja.renderer import Failure, Renderer
 from template_fix.repair.study import NEUTRAL

@@ -63,4 +63,4 @@ def test_an_edit_stands_only_where_conversations_print_all_that_it_adds(monkeypa
     never = f"{{% if {guard(True)} and m.odd %}}{{{{ m.odd }}}}{{% endif %}}"
     refused = repaired_by(never, monkeypatch)
     assert not refused.kept
-    assert [reason for _, reason in refused.refused if "gets there" in reason]
+    assert [each for each in refused.refused if "gets there" in each.reason]

@@ -98,7 +98,7 @@ def test_ids_that_calls_lack_are_not_printed() -> None:
         pytest.param(
             NO_OPENING,
             ("'[bot]' }}\n        {%- if m.r", f"('[bot]<think>' if {SWITCH} else '[bot]') }}}}\n        {{%- if m.r"),
-            "it would break what the template does right: well-formed",
+            "it would print reasoning in no block of its own, or leave a block open",
             id="an opening tag in front of every turn",
         ),
         pytest.param(

@@ -45,24 +45,22 @@ def studied(text: str) -> Study:
 
 CHANGES = "it would change a conversation that is printed well"
 PROMPT = "it would change the generation prompt"
-BREAKS = "it would break what the template does right: "
+LOSES = "it would lose a text that the template prints"
+UNSTABLE = "it would print a turn differently once more messages follow it"
 FAILS = "it would make the template fail: "
 OVERRULES = "it would overrule the template's own switch"
-NO_SWITCH = "with preserve_thinking=false it would be another program than the template was"
+NO_SWITCH = "it would be another program than the template was with preserve_thinking=false"
 
 
 def refusal(text: str, *edits: tuple[str, str]) -> str:
-    """Why the judge refuses these replacements, made wherever the first part of each stands first.
-
-    The conversation that shows it, at the end in brackets, is left out.
-    """
+    """Why the judge refuses these replacements, made wherever the first part of each stands first."""
     made = []
     for old, new in edits:
         assert old in text
         start = text.index(old)
         made.append(Edit(Span(start, start + len(old)), new))
     wrong = Proposal("TF202", "wrong", "", "", made[0].span, tuple(made))
-    return studied(text).search.tried([wrong]).verdict.reason.partition(" (question")[0]
+    return studied(text).search.tried([wrong]).verdict.reason
 
 
 @pytest.mark.parametrize(
@@ -71,29 +69,25 @@ def refusal(text: str, *edits: tuple[str, str]) -> str:
         pytest.param(
             source("channel_macro"),
             [opened("scan.stopped")],
-            BREAKS + "printed",
+            LOSES,
             id="the scan for results stops at once",
         ),
-        pytest.param(
-            source("channel_macro"), [opened("follow['role'] != 'tool'")], BREAKS + "printed", id="no result is one"
-        ),
+        pytest.param(source("channel_macro"), [opened("follow['role'] != 'tool'")], LOSES, id="no result is one"),
         pytest.param(
             source("channel_macro"),
             [closed("follow['role'] != 'tool'")],
-            BREAKS + "once",
+            "it would print a text twice that the template prints once",
             id="whatever follows is a result",
         ),
         pytest.param(
             source("channel_macro"), [opened("message['role'] != 'tool'")], CHANGES, id="results are printed twice"
         ),
         pytest.param(MARKED, [closed("m.role == 'user'")], CHANGES, id="no message is remembered as the question"),
-        pytest.param(
-            MARKED, [opened("m.role == 'user'")], BREAKS + "stable", id="every message is remembered as the question"
-        ),
+        pytest.param(MARKED, [opened("m.role == 'user'")], UNSTABLE, id="every message is remembered as the question"),
         pytest.param(
             source("empty_block"),
             [opened("m.role == 'user'")],
-            BREAKS + "printed",
+            LOSES,
             id="every message is the last question",
         ),
         pytest.param(source("gate"), [closed("ns.searching")], CHANGES, id="the last question is never found"),
@@ -175,7 +169,7 @@ BARE = ("{{- '</think>' }}", "{{- '' if " + SWITCH + " and '</think>' in (messag
 
 def test_a_closing_tag_in_front_of_a_block_that_is_kept_is_refused() -> None:
     """With its split merely switched off, every text is printed, as `</think><think>reasoning</think>answer`."""
-    assert refusal(source("stray"), UNSPLIT) == BREAKS + "well-formed"
+    assert refusal(source("stray"), UNSPLIT) == "it would print reasoning in no block of its own, or leave a block open"
     assert not refusal(source("stray"), UNSPLIT, BARE)
 
 
@@ -185,7 +179,7 @@ def test_a_closing_tag_in_front_of_a_block_that_is_kept_is_refused() -> None:
         pytest.param(
             source("strip"),
             [instead("content.split('</think>')[-1]", "content.split('</think>')[0]")],
-            BREAKS + "printed",
+            LOSES,
             id="the answer in exchange for the reasoning",
         ),
         pytest.param(
@@ -200,7 +194,7 @@ def test_a_closing_tag_in_front_of_a_block_that_is_kept_is_refused() -> None:
             CHANGES,
             id="another end of results",
         ),
-        pytest.param(source("strip"), [closed("message['role'] == 'assistant'")], BREAKS + "printed", id="no turns"),
+        pytest.param(source("strip"), [closed("message['role'] == 'assistant'")], LOSES, id="no turns"),
         pytest.param(
             source("brackets"),
             [opened("message['reasoning_content'] is defined")],
@@ -210,7 +204,7 @@ def test_a_closing_tag_in_front_of_a_block_that_is_kept_is_refused() -> None:
         pytest.param(
             source("brackets"),
             [closed("message['reasoning_content'] is defined")],
-            BREAKS + "printed",
+            LOSES,
             id="a field that is left out",
         ),
         pytest.param(
@@ -229,13 +223,13 @@ def test_a_closing_tag_in_front_of_a_block_that_is_kept_is_refused() -> None:
         pytest.param(
             source("gate"),
             [opened("not loop.last and reasoning_content")],
-            BREAKS + "stable",
+            UNSTABLE,
             id="an empty block in some turns only",
         ),
         pytest.param(
             source("safe"),
             [closed("message.role == 'assistant' and message.reasoning_content")],
-            BREAKS + "printed",
+            LOSES,
             id="a safe template loses",
         ),
     ],

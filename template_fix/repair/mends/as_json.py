@@ -10,7 +10,8 @@ from typing import Any
 
 from jinja2 import nodes
 
-from template_fix.contract.mended import Owed, Rendering
+from template_fix.contract.examination import Rendering
+from template_fix.contract.mended import Owed
 from template_fix.conversations.probe import Probe
 from template_fix.jinja.queries import walk
 from template_fix.jinja.renderer import Failure, Message

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from jinja2 import nodes
 
-from template_fix.contract.mended import Owed, Rendering, renderings
+from template_fix.contract.examination import Rendering
+from template_fix.contract.mended import Owed, renderings
 from template_fix.conversations.probe import Probe
 from template_fix.jinja.renderer import Failure, Message, Renderer, RenderError
 from template_fix.repair import places

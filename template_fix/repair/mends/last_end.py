@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from jinja2 import nodes
 
-from template_fix.contract.mended import Owed, Rendering
+from template_fix.contract.examination import Rendering
+from template_fix.contract.mended import Owed
 from template_fix.contract.placing import end_of, locate
 from template_fix.contract.turn_ends import parts_around_texts, turn_ends
 from template_fix.conversations.probe import Key, Probe

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from jinja2 import nodes
 
-from template_fix.contract.examination import generation_header
-from template_fix.contract.mended import Owed, Rendering
+from template_fix.contract.examination import Rendering, generation_header
+from template_fix.contract.mended import Owed
 from template_fix.contract.placing import locate
 from template_fix.contract.turn_ends import TurnEnds, parts_around_texts, turn_ends
 from template_fix.conversations.probe import Part, Probe

@@ -9,6 +9,7 @@ from template_fix.contract.examination import Examination
 from template_fix.conversations.tags import Tags
 from template_fix.jinja.renderer import REASONING_FIELDS
 from template_fix.jinja.templates import Template
+from template_fix.results import Evidence
 from template_fix.text.edits import Edit, Span
 from template_fix.trace.recorder import Trace
 
@@ -27,6 +28,15 @@ class Proposal:
     why: str
     at: Span
     edits: tuple[Edit, ...]
+
+
+class Attempt(NamedTuple):
+    """A proposal that can't stand: the reason, what shows it, and what has to be decided by those who want it."""
+
+    proposal: Proposal
+    reason: str
+    evidence: tuple[Evidence, ...] = ()
+    decide: str = ""
 
 
 class Basis(NamedTuple):

@@ -58,6 +58,8 @@ class Repaired(NamedTuple):
     why: str
     codes: str
     refused: bool
+    experiments: Sequence[Experiment] = ()
+    decide: str = ""
 
 
 class Model(NamedTuple):
@@ -183,7 +185,14 @@ def _view_patched(patched: Patched) -> Model:
         Repaired(safe_text(each.title), safe_text(each.why), ", ".join(each.codes), False) for each in result.kept
     ]
     repairs += [
-        Repaired(safe_text(each.repair.title), safe_text(each.reason), ", ".join(each.repair.codes), True)
+        Repaired(
+            safe_text(each.repair.title),
+            safe_text(each.reason),
+            ", ".join(each.repair.codes),
+            True,
+            [view_experiment(shown) for shown in each.evidence],
+            safe_text(each.decide),
+        )
         for each in result.refused
     ]
     return Model(
