@@ -17,6 +17,7 @@ from template_fix.conversations.disguise import Disguise, spell
 from template_fix.conversations.rows import ROLES, Row
 from template_fix.data.shapes.operations import always_holds, drop_repeats, join, length, make_finder, recorded
 from template_fix.data.texts import Pairs, Text, find, mapped, spans
+from template_fix.data.troubles.blocks import troubles_of_blocks
 from template_fix.data.troubles.calls import troubles_of_calls
 from template_fix.data.troubles.kinds import KINDS, Trouble
 from template_fix.data.troubles.reasoning import troubles_of_reasoning
@@ -120,6 +121,7 @@ def verdict(view: View) -> Verdict:
     if not view.turns:
         troubles.append(Trouble("no_turn", 0, "a prompt alone" if row.is_prompt else "no message of the assistant"))
     troubles += troubles_of_reasoning(view, printed)
+    troubles += troubles_of_blocks(view, printed)
     troubles += troubles_of_calls(view, printed)
     return Verdict(
         sizes["reasoning"],

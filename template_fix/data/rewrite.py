@@ -15,7 +15,7 @@ from template_fix.conversations.tags import closings
 from template_fix.data.batches import Batch
 from template_fix.data.losses import Verdict
 from template_fix.data.row_check import RowCheck, in_parts
-from template_fix.data.texts import Pairs, mapped, reasoning_of, turns
+from template_fix.data.texts import Pairs, mapped, reasoning_blocks, reasoning_of, turns
 from template_fix.data.troubles.kinds import OF_REASONING
 from template_fix.data.troubles.reasoning import between, open_blocks, pairs_in
 from template_fix.data.verdicts import verdict_on
@@ -73,7 +73,8 @@ class Rewriter:
         except BrokenRow:
             return value, "unread"
         before = [verdict_on(each, self.now.template(each)) for each in conversations]
-        if not any(map(_moves, before)):
+        typed = any(reasoning_blocks(message) for each in conversations for message in each.messages)
+        if not any(_moves(each) or (typed and each.failure) for each in before):
             return row, "same"
         for check in filter(None, (self.now, self.repaired)):
             for changed in self._forms(row, conversations, check.own):
@@ -88,8 +89,10 @@ class Rewriter:
         # A closing tag that ends other things too (`<|end|>`) would end the turn that holds it.
         paired = [(opening, closing) for opening, closing in own if closing in closings(opening)]
         forms = (*(partial(_in_field, name) for name in REASONING_FIELDS), *(partial(_inline, pair) for pair in paired))
-        for form in forms:
-            yield with_messages(row, columns, partial(_moved, form=form, tags=(*own, *self.now.tags)))
+        listed = any(isinstance(message.get("content"), list) for each in conversations for message in each.messages)
+        for change in (_moved, _moved_in_text) if listed else (_moved,):
+            for form in forms:
+                yield with_messages(row, columns, partial(change, form=form, tags=(*own, *self.now.tags)))
 
 
 def _moves(verdict: Verdict) -> bool:
@@ -159,6 +162,22 @@ def _parted(text: str, tags: Pairs) -> tuple[list[str], str]:
     return found, text.strip() if found else text
 
 
+def _moved_in_text(message: Message, form: Form, tags: Pairs) -> Message:
+    """Return what `_moved` does, with contents as text."""
+    bare = _moved(message, lambda rest, reasoning: form(_in_text(rest), reasoning), tags)
+    return bare if bare is not message else _in_text(message)
+
+
+def _in_text(message: Message) -> Message:
+    """Return a message with a list of one text block as text; one that is all reasoning leaves no text."""
+    content = message.get("content")
+    if content == []:
+        return {**message, "content": ""}
+    block = content[0] if isinstance(content, list) and len(content) == 1 else None
+    text = block.get("text") if isinstance(block, Mapping) and block.get("type") == "text" else None
+    return {**message, "content": text} if isinstance(text, str) else message
+
+
 def _in_field(name: str, message: Message, reasoning: str) -> Message:
     return {**message, name: reasoning}
 
@@ -172,7 +191,10 @@ def _inline(pair: tuple[str, str], message: Message, reasoning: str) -> Message:
 
 
 def _right(check: RowCheck, changed: Mapping[str, object], before: list[Verdict]) -> bool:
-    """Whether a changed row is rendered with all of its reasoning between the model's own tags, and its answers."""
+    """Whether a changed row is rendered with all of its reasoning between the model's own tags, and its answers.
+
+    A row that had none of it can only have been printed with the braces of its lists.
+    """
     rows = rows_of(changed, dict(check.columns))
     for row, old in zip(rows, before, strict=True):
         template = check.template(row)
@@ -181,6 +203,8 @@ def _right(check: RowCheck, changed: Mapping[str, object], before: list[Verdict]
             return False
         printed = str(template.print(row))
         texts = [text for number in turns(row) for text in reasoning_of(row.messages[number], check.tags)]
-        if not texts or not all(any(between(a, text, b, printed) for a, b in check.own) for text in texts):
+        if not texts and old.reasoning:
+            return False
+        if not all(any(between(a, text, b, printed) for a, b in check.own) for text in texts):
             return False
     return True

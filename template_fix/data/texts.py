@@ -117,13 +117,22 @@ def _content(value: object, change: Callable[[str, bool], str]) -> object:
 
 
 def _block(block: Mapping[str, object], change: Callable[[str, bool], str]) -> dict[str, object]:
-    """Return a typed block of content with its text changed."""
+    """Return a typed block of content with its text changed; that of reasoning may lie deeper, in blocks of its own."""
     kind = str(block.get("type"))
     reasoning = names_reasoning(kind)
+    if reasoning:
+        return {key: _within(value, key == kind or key in _TEXT_KEYS, change) for key, value in block.items()}
     return {
-        key: change(value, reasoning) if isinstance(value, str) and key in ("text", "content", kind) else value
+        key: change(value, False) if isinstance(value, str) and key in ("text", "content", kind) else value
         for key, value in block.items()
     }
+
+
+def reasoning_blocks(message: Message) -> list[str]:
+    """Return the types of those blocks of a message's content that are called as reasoning is."""
+    content = message.get("content")
+    blocks = content if isinstance(content, list) else []
+    return list(filter(names_reasoning, (str(each.get("type")) for each in blocks if isinstance(each, Mapping))))
 
 
 def spans(text: str, tags: Pairs) -> list[tuple[bool, int, int]]:

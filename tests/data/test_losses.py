@@ -136,6 +136,26 @@ def test_blocks_of_content_are_texts_too() -> None:
     assert (told.reasoning_lost, told.answer_lost) == (len(REASONING), 0)
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        pytest.param({"type": "thinking", "thinking": REASONING, "signature": "c2lnbmVk"}, id="signed"),
+        pytest.param({"type": "reasoning", "reasoning": REASONING}, id="by another name"),
+        pytest.param({"type": "thinking", "thinking": [{"type": "text", "text": REASONING}]}, id="in chunks"),
+        pytest.param({"type": "reasoning", "summary": [{"type": "summary_text", "text": REASONING}]}, id="summed up"),
+    ],
+)
+def test_reasoning_in_a_block_of_its_own_type_is_lost_where_texts_alone_are_printed(block: dict[str, object]) -> None:
+    texts = "{% for m in messages %}{% for b in m.content if b.type == 'text' %}{{ b.text }}{% endfor %}{% endfor %}"
+    told = judged(texts, {"content": [block, {"type": "text", "text": ANSWER}]})
+    assert (told.reasoning, told.reasoning_lost, told.answer_lost) == (len(REASONING), len(REASONING), 0)
+
+
+def test_what_a_block_is_signed_with_is_no_reasoning() -> None:
+    told = judged(PLAIN, {"content": [{"type": "thinking", "signature": REASONING}, {"type": "text", "text": ANSWER}]})
+    assert told.reasoning == 0
+
+
 @given(st.lists(st.sampled_from(["<think>", "</think>", "a b", "<b>", " ", "\n", "x"])).map("".join))
 def test_stretches_cover_all_but_tags_and_the_space_around_them(text: str) -> None:
     found = list(spans(text, TAGS))

@@ -27,6 +27,19 @@ LAST_ALONE = (
     "{% if add_generation_prompt %}{{ '<|go|>assistant' }}{% endif %}"
 )
 RIGHT = {"content": ANSWER, "reasoning_content": THOUGHT}
+TEXT = {"type": "text", "text": ANSWER}
+BLOCKS = [
+    pytest.param({"type": "thinking", "thinking": THOUGHT}, id="thinking"),
+    pytest.param({"type": "reasoning", "text": THOUGHT}, id="reasoning"),
+    pytest.param({"type": "thinking", "thinking": [{"type": "text", "text": THOUGHT}]}, id="chunks"),
+]
+READS = (
+    "{% if m.content is string %}{{ m.content }}{% else %}"
+    "{% for b in m.content if b.type == 'text' %}{{ b.text }}{% endfor %}{% endif %}"
+)
+REFUSES = READS.replace(
+    " if b.type == 'text' %}", " %}{% if b.type != 'text' %}{{ raise_exception('odd') }}{% endif %}"
+)
 
 
 def rewritten(turn: dict[str, Any], check: RowCheck = CHECK, **columns: Any) -> tuple[dict[str, Any], Rewritten]:
@@ -80,6 +93,44 @@ def test_a_column_of_reasoning_goes_into_the_last_turn() -> None:
 def test_a_row_that_is_right_stays_as_it_is(turn: dict[str, Any]) -> None:
     made, told = rewritten(turn)
     assert made == {"role": "assistant", **turn} and told == Rewritten(1)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize(
+    ("source", "content"),
+    [
+        pytest.param(TEMPLATE.replace("m.content }}", "m.content if m.content is string }}"), ANSWER, id="texts alone"),
+        pytest.param(TEMPLATE.replace("{{ m.content }}{% for c", f"{READS}{{% for c"), [TEXT], id="lists of texts"),
+        pytest.param(TEMPLATE.replace("m.content }}", "'' ~ m.content }}"), ANSWER, id="lists with their braces"),
+        pytest.param(TEMPLATE.replace("m.content }}", "'' + m.content }}"), ANSWER, id="texts, or it fails"),
+        pytest.param(
+            TEMPLATE.replace("{{ m.content }}{% for c", REFUSES + "{% for c"), [TEXT], id="lists of texts, or it fails"
+        ),
+    ],
+)
+def test_reasoning_in_a_block_of_its_own_type_goes_to_the_field(
+    source: str, content: object, block: dict[str, object]
+) -> None:
+    check = RowCheck((("default", source),), (), CHECK.tags, (), 5, (OWN,))
+    made, told = rewritten({"content": [block, TEXT]}, check)
+    assert made == {"role": "assistant", "content": content, "reasoning_content": THOUGHT}
+    assert told == Rewritten(1, 1, 0, 0)
+
+
+def test_a_list_that_is_printed_with_its_braces_becomes_text_without_any_reasoning() -> None:
+    made, told = rewritten({"content": [TEXT]})
+    assert made == {"role": "assistant", "content": ANSWER} and told.rewritten == 1
+
+
+def test_of_several_texts_none_is_made() -> None:
+    made, told = rewritten({"content": [TEXT, TEXT]})
+    assert made == {"role": "assistant", "content": [TEXT, TEXT]} and told.left == 1
+
+
+def test_reasoning_that_is_encrypted_stays_where_it_is() -> None:
+    sealed = {"type": "redacted_thinking", "data": "c2VhbGVk"}
+    made, _ = rewritten({"content": [sealed, TEXT]}, NO_FIELD)
+    assert made == {"role": "assistant", "content": [sealed, TEXT]}
 
 
 def test_a_row_that_no_form_helps_stays_as_it_is() -> None:

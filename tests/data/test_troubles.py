@@ -39,6 +39,10 @@ def kinds(*given: Any, **columns: Any) -> list[str]:
 
 
 RIGHT = {"content": ANSWER, "reasoning_content": THOUGHT}
+TEXT, THINKING = {"type": "text", "text": ANSWER}, {"type": "thinking", "thinking": THOUGHT}
+# Print the texts of blocks whatever their type is, or whatever stands in them.
+BLOCKS = TEMPLATE.replace("{{ m.content }}{% for c", "{% for b in m.content %}{{ b.text }}{% endfor %}{% for c")
+ANY_BLOCK = BLOCKS.replace("b.text", "b[b.type]")
 CASES = [
     (
         "reasoning_as_text",
@@ -70,6 +74,16 @@ CASES = [
     ),
     ("empty_first", ADDS, {"content": f"[IN]{THOUGHT}[/IN]{ANSWER}"}, RIGHT),
     ("block_added", ADDS, {"content": ANSWER}, RIGHT),
+    ("printed_as_data", TEMPLATE, {"content": [TEXT]}, {"content": f"Such a block is {TEXT}."}),
+    (
+        "printed_as_data",
+        TEMPLATE.replace("m.content }}", "m.content | tojson }}"),
+        {"content": [THINKING, TEXT]},
+        RIGHT,
+    ),
+    ("printed_as_data", BLOCKS.replace("b.text", "b"), {"content": [THINKING, TEXT]}, RIGHT),
+    ("reasoning_as_text", BLOCKS, {"content": [{"type": "reasoning", "text": THOUGHT}, TEXT]}, {"content": [TEXT]}),
+    ("reasoning_as_text", ANY_BLOCK, {"content": [THINKING, TEXT]}, {"content": [TEXT], "reasoning_content": THOUGHT}),
     ("encoded_twice", TEMPLATE, call('{"at": "noon"}'), call({"at": "noon"})),
     ("nulls", TEMPLATE, call({"at": "noon", "by": None}), call({"at": None})),
     ("versions_differ", TEMPLATE, {"content": ANSWER, "reasoning": THOUGHT}, RIGHT),
@@ -86,6 +100,20 @@ def test_a_trouble_is_found_where_it_is_and_only_there(
     found = judged(template, wrong, tools=tools).troubles
     assert [(each.kind, each.message) for each in found if each.kind == kind] == [(kind, 2)]
     assert kind not in kinds(template, right, tools=tools)
+
+
+def test_a_result_that_is_printed_as_json_is_right() -> None:
+    called = {**call({"at": "noon"}), "content": "Let me look that up."}
+    rows = [{"role": "user", "content": "When?"}, {"role": "assistant", **called}, {"role": "tool", "content": [TEXT]}]
+    [told] = RowCheck((("default", TEMPLATE),), (), (OWN,), (), 5, (OWN,)).within([{"messages": rows, "tools": [TOOL]}])
+    assert "printed_as_data" not in [each.kind for each in told.troubles]
+
+
+def test_a_block_of_reasoning_between_the_models_tags_is_right() -> None:
+    typed = ANY_BLOCK.replace(
+        "{{ b[b.type] }}", "{{ '[IN]' + b.thinking + '[/IN]' if b.type == 'thinking' else b.text }}"
+    )
+    assert kinds(typed, {"content": [THINKING, TEXT]}) == []
 
 
 def test_reasoning_in_other_tags_names_both_pairs() -> None:
@@ -213,6 +241,13 @@ def test_reasoning_in_a_column_of_its_own_is_told() -> None:
             "{% for m in messages %}{{ 'said ' + m.content }}{% endfor %}",
             "messages[1].content is a list; the template takes text",
             id="a list of blocks",
+        ),
+        pytest.param(
+            {"content": [THINKING, TEXT]},
+            "{% for m in messages %}{% for b in m.content if b is mapping %}"
+            "{{ b.text if b.type == 'text' else raise_exception('odd block') }}{% endfor %}{% endfor %}",
+            "messages[1].content has a block of type thinking, which the template doesn't take; --rewrite OUT.jsonl",
+            id="a block of reasoning",
         ),
     ],
 )

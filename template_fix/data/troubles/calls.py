@@ -18,7 +18,7 @@ _PLAIN_KEYS = frozenset({"role", "content"})
 # The names by which transformers 5 passes reasoning on, whichever it came by.
 _ADDED = frozenset({"reasoning_content", "thinking"})
 # Whose content is the result of a call.
-_RESULTS = ("tool", "function")
+RESULTS = ("tool", "function")
 # A null has a meaning of its own there.
 _NO_NULL = ("default", "enum", "const", "examples")
 
@@ -67,7 +67,7 @@ def troubles_of_calls(view: View, printed: str) -> Iterator[Trouble]:
             calls += [(number, call) for call in calls_of(message)]
             if not message["tool_calls"]:
                 yield from _empty_calls(view, printed, number)
-        if message["role"] in _RESULTS:
+        if message["role"] in RESULTS:
             results.append((number, message))
     for number, call in calls:
         if isinstance(text := call.function.get("arguments"), str) and _escaped(text, printed):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from template_fix.conversations.rows import ROLES, BrokenRow, Row, parsed
+from template_fix.data.texts import reasoning_blocks
 from template_fix.data.troubles.calls import calls_of, filled, with_calls
 from template_fix.data.troubles.view import RowTemplate
 from template_fix.jinja.renderer import REASONING_FIELDS, Failure, Message
@@ -123,6 +124,15 @@ def _content_is_text(message: Message) -> _Change | None:
 
 
 @_in_each_message
+def _reasoning_in_blocks(message: Message) -> _Change | None:
+    if not (kinds := reasoning_blocks(message)):
+        return None
+    says = f".content has a block of type {kinds[0]}, which the template doesn't take; --rewrite OUT.jsonl moves it"
+    kept = [each for each in message["content"] if not isinstance(each, Mapping) or each.get("type") not in kinds]
+    return _Change(says, {**message, "content": kept})
+
+
+@_in_each_message
 def _content_is_a_list(message: Message) -> _Change | None:
     if not isinstance(content := message.get("content"), list):
         return None
@@ -206,7 +216,7 @@ _GUESSES: tuple[_Guess, ...] = (
     _arguments(_object, "is text; parse it (json.loads)"),
     *(_keys_without_value, _nulls_in_calls),
     _arguments(lambda value: {} if value is None else None, "is missing; give {}"),
-    *(_content_is_missing, _content_is_a_list, _content_is_text, _content_beside_reasoning),
+    *(_content_is_missing, _reasoning_in_blocks, _content_is_a_list, _content_is_text, _content_beside_reasoning),
     *(_results_without_name, _call_ids),
     _arguments(_text, "is an object; write it as text (json.dumps)"),
     *(_other_roles, _no_question, _same_role_in_turn),

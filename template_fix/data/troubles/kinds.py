@@ -54,6 +54,12 @@ _ALL = (
         "use a role, a place, or a form of content that the template prints",
     ),
     Kind(
+        "printed_as_data",
+        "error",
+        "have contents that are lists of blocks, and print them as they stand, with their braces",
+        "the model learns the braces; give contents as text, as --rewrite OUT.jsonl does of lists with one text",
+    ),
+    Kind(
         "call_lost",
         "error",
         "have a tool call whose name isn't printed",
@@ -108,4 +114,6 @@ _ALL = (
 )
 KINDS = {kind.name: kind for kind in _ALL}
 # What a rewritten row must not have.
-OF_REASONING = frozenset({"reasoning_as_text", "reasoning_twice", "unclosed", "empty_first", "column_unread"})
+OF_REASONING = frozenset(
+    {"reasoning_as_text", "reasoning_twice", "unclosed", "empty_first", "column_unread", "printed_as_data"}
+)
