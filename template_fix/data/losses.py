@@ -156,18 +156,23 @@ def _blocks(content: list[object]) -> Iterator[str]:
 def _plain(view: View, printed: str) -> bool:
     """Whether every text of the turns, or every stretch of them, is printed as it stands."""
     stripped = (text.strip() for fields in view.fields.values() for text, _ in fields)
-    whole = drop_repeats(text for text in stripped if text)
-    return _all_printed(view, printed, whole) or _all_printed(view, printed, [each.text for each in view.texts])
+    ways = [each.text for each in view.texts], drop_repeats(text for text in stripped if text)
+    if all(always_holds(printed, text) for text in ways[1]):
+        ways = ways[::-1]
+    return next((found for texts in ways if (found := _all_printed(view, printed, texts)) is not None), False)
 
 
-def _all_printed(view: View, printed: str, texts: Sequence[str]) -> bool:
-    """Whether texts are all printed as often as the row has them, and none of them by chance."""
+def _all_printed(view: View, printed: str, texts: Sequence[str]) -> bool | None:
+    """Whether texts are all printed as often as the row has them, and none of them by chance.
+
+    None where that isn't sure; where it is not so, nothing that holds them is printed.
+    """
     if any(length(text) < _TELLING or view.template.has(text) for text in texts):
-        return False
+        return None
     for text in texts:
         said = _count_held(view.said, text) if always_holds(view.said, text) else _count(view.said, text)
-        if not (always_holds(printed, text) and said == 1) and _count(printed, text) < said:
-            return False
+        if not (always_holds(printed, text) and said == 1) and (found := _count(printed, text)) < said:
+            return None if found else False
     return True
 
 

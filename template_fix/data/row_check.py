@@ -7,7 +7,7 @@ processes. The template is run in a child process, one for each batch: a process
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -100,8 +100,8 @@ class RowCheck:
         """Return the same inside of `limits.run_bounded`; raises LimitExceeded where a child process dies of a row."""
         return [each.now for each in self.both(rows)]
 
-    def both(self, rows: Iterable[object]) -> list[Verdicts]:
-        """Return the same, with the verdicts that the repaired templates bring."""
+    def both(self, rows: Iterable[object]) -> Iterator[Verdicts]:
+        """Yield the same, with the verdicts that the repaired templates bring."""
         shapes = None if self.exact else _shapes(self)
         if shapes:
             shapes.start()

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from html import escape
+from itertools import islice
 from typing import NamedTuple
 
 from template_fix.bounds.limits import LimitExceeded, start
@@ -15,9 +16,12 @@ from template_fix.data.batches import Batch, rising
 from template_fix.data.losses import Verdict
 from template_fix.data.rewrite import Rewritten
 from template_fix.data.row_check import BATCH_SECONDS, RowCheck, in_parts
-from template_fix.data.tally import Found, Tally, found_in, tallied
+from template_fix.data.tally import Found, Tally, found_in, shortened, tallied
 from template_fix.data.troubles.kinds import KINDS
-from template_fix.data.verdicts import NOT_TRIED, PATIENCE
+from template_fix.data.verdicts import NOT_TRIED, PATIENCE, Verdicts
+
+# So many rows are told of at once.
+_FEW = 500
 
 
 @dataclass(frozen=True)
@@ -66,14 +70,19 @@ class _Surveyor:
     def survey(self, batch: Batch) -> _Part:
         """Return what becomes of one batch. Use it inside `limits.run_bounded`; raises LimitExceeded."""
         both = self.check.both(batch.rows)
-        hit = [(number, each.repaired) for number, each in zip(batch.numbers, both, strict=True) if each.repaired]
-        after = tallied(batch.file, [number for number, _ in hit], [each for _, each in hit])
-        part = self._part(batch, [each.now for each in both])
-        return part._replace(after=after if self.check.repaired else None, learned=self.check.learned())
+        parts = [self._few(batch.file, numbers, islice(both, len(numbers))) for numbers in _by_few(batch.numbers)]
+        return _joined(parts)._replace(learned=self.check.learned())
 
-    def _part(self, batch: Batch, verdicts: Sequence[Verdict]) -> _Part:
-        found = found_in(batch.file, batch.numbers, verdicts) if self.listing else ()
-        return _Part(tallied(batch.file, batch.numbers, verdicts), None, tuple(found))
+    def _few(self, file: str, numbers: Sequence[int], both: Iterable[Verdicts]) -> _Part:
+        """Return what becomes of a few rows: what is told of most of them is dropped before that of others is held."""
+        now, repaired = zip(*both, strict=True)
+        hit = [number for number, each in zip(numbers, repaired, strict=True) if each]
+        after = tallied(file, hit, [each for each in repaired if each]) if self.check.repaired else None
+        return self._part(file, numbers, now)._replace(after=after)
+
+    def _part(self, file: str, numbers: Sequence[int], verdicts: Sequence[Verdict]) -> _Part:
+        found = found_in(file, numbers, verdicts) if self.listing else ()
+        return _Part(tallied(file, numbers, verdicts), None, tuple(found))
 
     def begin(self, batch: Batch) -> Callable[[], _Part]:
         """Begin the survey of a batch in a process of its own, and return what waits for it."""
@@ -93,8 +102,12 @@ class _Surveyor:
 
     def stopped(self, batch: Batch, why: str) -> _Part:
         """Return what stands for rows that can't be tried."""
-        part = self._part(batch, [Verdict(failure=why)] * len(batch))
+        part = self._part(batch.file, batch.numbers, [Verdict(failure=why)] * len(batch))
         return part._replace(after=part.before if self.check.repaired else None)
+
+
+def _by_few(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (numbers[at : at + _FEW] for at in range(0, len(numbers), _FEW))
 
 
 def _joined(parts: Iterable[_Part]) -> _Part:
@@ -128,7 +141,7 @@ def surveyed(
         total = _joined([total, part._replace(found=())])
         if on_batch:
             on_batch(batch)
-    return Survey((), total.before, total.after, now.release)
+    return Survey((), shortened(total.before), total.after and shortened(total.after), now.release)
 
 
 def _finished(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from template_fix.data.losses import Verdict
 from template_fix.data.troubles.kinds import KINDS
 from template_fix.data.verdicts import STOPPED
-from template_fix.text.display import cut, one_line
+from template_fix.text.display import cut, ends_of, one_line
 
 # How many rows that lose most are kept, and how many different examples of a kind.
 WORST, _EXAMPLES = 5, 50
@@ -133,7 +133,7 @@ COUNTS = tuple(name for name, default in vars(Tally()).items() if isinstance(def
 
 
 def tallied(file: str, numbers: Sequence[int], verdicts: Sequence[Verdict]) -> Tally:
-    """Return what the verdicts on rows of a file, and their numbers, add up to."""
+    """Return what the verdicts on rows of a file, and their numbers, add up to; it isn't `shortened` yet."""
     if not verdicts:
         return Tally()
     columns: Any = Verdict._make(zip(*verdicts, strict=True))  # all values of each field, in the place of one
@@ -158,7 +158,7 @@ def tallied(file: str, numbers: Sequence[int], verdicts: Sequence[Verdict]) -> T
         layout=sum(any(trouble.kind == "layout" for trouble in each.troubles) for each in troubled),
         troubled=sum(each.harmed and each.lossless for each in troubled),
         troubles=_merged(_troubles(file, numbers, verdicts)),
-        worst=tuple(_shorten(Found(file, numbers[at], verdicts[at])) for at in worst),
+        worst=tuple(_with_cut(Found(file, numbers[at], verdicts[at]), ends_of) for at in worst),
     )
 
 
@@ -171,11 +171,16 @@ def found_in(file: str, numbers: Sequence[int], verdicts: Sequence[Verdict]) -> 
     """Yield each row that something is wrong with."""
     for number, each in zip(numbers, verdicts, strict=True):
         if each.troubles or not each.lossless:
-            yield _shorten(Found(file, number, each))
+            yield _with_cut(Found(file, number, each), cut)
 
 
-def _shorten(found: Found) -> Found:
-    return found._replace(verdict=found.verdict._replace(cut=cut(found.verdict.cut, _LONGEST_CUT)))
+def shortened(tally: Tally) -> Tally:
+    """Return a tally with its worst rows as shown. To cut a text takes long, and few are left in the end."""
+    return replace(tally, worst=tuple(_with_cut(each, cut) for each in tally.worst))
+
+
+def _with_cut(found: Found, change: Callable[[str, int], str]) -> Found:
+    return found._replace(verdict=found.verdict._replace(cut=change(found.verdict.cut, _LONGEST_CUT)))
 
 
 def _troubles(file: str, numbers: Sequence[int], verdicts: Sequence[Verdict]) -> Iterator[Counted]:

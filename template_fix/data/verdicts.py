@@ -66,20 +66,19 @@ def verdicts(
     now: Chooser,
     repaired: Chooser | None = None,
     shapes: Shapes[Verdicts] | None = None,
-) -> list[Verdicts]:
-    """Return the verdicts on each row: a mapping of columns, or its JSON text; ``columns`` are as in `rows.rows_of`.
+) -> Iterator[Verdicts]:
+    """Yield the verdicts on each row: a mapping of columns, or its JSON text; ``columns`` are as in `rows.rows_of`.
 
     Where a row is like others in all but its texts, a program of ``shapes`` tells that was recorded of them; without,
     each row is rendered. Works inside of `limits.run_bounded` alone.
     """
-    found, patience, parser = list[Verdicts](), (_patience(), _patience()), RowParser(columns_of(columns)[1])
+    patience, parser = (_patience(), _patience()), RowParser(columns_of(columns)[1])
     for part in _parts(values):
         if any(each.stopped for steps in patience for each in steps):
             shapes = None  # whether a row is tried depends on those before it
         read = [_read(value, columns, shapes, parser) for value in part]
         rendered = _rendered([each for each in read if isinstance(each, list)], now, repaired, patience)
-        found += [next(rendered) if isinstance(each, list) else each for each in read]
-    return found
+        yield from [next(rendered) if isinstance(each, list) else each for each in read]
 
 
 def _rendered(

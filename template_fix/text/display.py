@@ -99,6 +99,12 @@ def cut(text: str, longest: int = LONGEST) -> str:
     return f"{text[: _secret_around(text, head)[0]]} {ELLIPSIS} {text[_secret_around(text, tail)[1] :]}"
 
 
+def ends_of(text: str, longest: int = LONGEST) -> str:
+    """Return a shorter text of which `cut` makes the same. A secret may be cut in it: it isn't to be shown."""
+    reach = longest + _REACH
+    return text if len(text) <= 2 * reach else text[:reach] + text[-reach:]
+
+
 def _secret_around(text: str, at: int) -> tuple[int, int]:
     """Return the start and end of the secret around offset ``at``; both are ``at`` if there is none."""
     begin = max(0, at - _REACH)

@@ -45,6 +45,8 @@ def each_mark(text: Any, other: Any) -> Any:
     return [text[at : length(text) - at] + require(mark) for mark, at in marks(text)]
 
 
+LONG = "so long that it tells"
+
 OPERATIONS: dict[str, Work] = {
     "strip": lambda a, b: a.strip() + b.lstrip("\n") + a.rstrip(None),
     "is it empty": lambda a, b: "some" if a and not b else a,
@@ -79,6 +81,10 @@ OPERATIONS: dict[str, Work] = {
         *(a.strip() in b + a.strip("\n"), a.strip() in a.strip("<"), a.lstrip() in a.rstrip(), a.strip(" <") in b + a),
         *(b.removeprefix("<") in b, a.strip(None) in a.lstrip(" ").rstrip() + b, a.strip() in a.lstrip("<\n") + b),
     ],
+    "what is equal to what is held": lambda a, b: [
+        (LONG + a).strip() in b + (LONG + a).rstrip(",<"),
+        *((LONG + a).removesuffix(",") in join("", [b, one, "|"]) for one in [(LONG + a)[:18], (LONG + b).strip()]),
+    ],
     "nested": lambda a, b: {"x": [a, (b, 1)], "y": None},
 }
 
@@ -103,6 +109,14 @@ def test_rows_that_go_another_way_are_told_nothing() -> None:
     with recording() as run:
         program = run.program(OPERATIONS["does it hold"](run.leaf("a</a>"), run.leaf("b")))
     assert (program(["</a>", "x"]), program(["<a>", "x"])) == ("x", None)
+
+
+def test_a_text_is_held_where_one_is_that_equals_it_and_rows_in_which_they_differ_are_told_nothing() -> None:
+    with recording() as run:
+        text = run.leaf(f"|{LONG}")
+        program = run.program(text.split("|")[-1] in join("", ["<", text.split("|", 1)[1], ">"]))
+    assert " in " not in program.source
+    assert (program([f"|{LONG}, or longer"]), program([f"|{LONG}|{LONG}"])) == (True, None)
 
 
 LISTED = {name for name in vars(_Text) if not name.startswith("_")}

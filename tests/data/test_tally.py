@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from template_fix.data.losses import Verdict
-from template_fix.data.tally import Tally, tallied
+from template_fix.data.tally import Tally, shortened, tallied
 from template_fix.data.troubles.kinds import Trouble
 from template_fix.data.verdicts import STOPPED
+from template_fix.text.display import cut
 
 COUNTS = st.integers(0, 3)
 TROUBLES = st.builds(
@@ -33,6 +34,14 @@ VERDICTS = st.builds(
 def test_the_rows_of_a_batch_add_up_to_what_each_by_itself_does(verdicts: list[Verdict]) -> None:
     each = (tallied("a", [number], [verdict]) for number, verdict in enumerate(verdicts, 5))
     assert tallied("a", range(5, 5 + len(verdicts)), verdicts) == reduce(add, each, Tally())
+
+
+def test_the_worst_rows_are_shown_in_part_and_no_secret_is_in_them() -> None:
+    text = "a" * 1300 + " hf_" + "b" * 90 + "c" * 50_000
+    told = tallied("a", [1], [Verdict(reasoning=9, reasoning_lost=9, cut=text)])
+    assert shortened(told) == shortened(shortened(told)) != told
+    [worst] = shortened(told).worst
+    assert worst.verdict.cut == cut(text, 2000) and "hf_" not in worst.verdict.cut
 
 
 def test_rows_that_show_the_same_are_one_example_the_first() -> None:

@@ -17,7 +17,7 @@ from template_fix.hub.errors import Absent, HubError, Moved, NoRevision, Offline
 from template_fix.jinja.renderer import RenderError
 from template_fix.options import UnknownCodeError
 from template_fix.share.plan import PushError
-from template_fix.text.display import UserError, cut, make_presentable, make_visible, one_line, scrub
+from template_fix.text.display import UserError, cut, ends_of, make_presentable, make_visible, one_line, scrub
 
 TOLD = [CheckpointError, HubError, Absent, Moved, NoRevision, Offline, Unreachable, PushError, WriteError, DataError]
 TOLD += [ConversationError, RenderError, UnknownCodeError]
@@ -106,6 +106,18 @@ def test_a_cut_leaves_no_part_of_a_secret(monkeypatch, before, secret, after, lo
     monkeypatch.setenv("HF_TOKEN", "my secret-token-123")
     shown = one_line("." * before + " " + secret + " " + "," * after, longest)
     assert not any(part in shown for part in ("ABC", "34567", "abc", "klm", "user", "my s", "-123"))
+
+
+@given(
+    text=st.text("ab \n", max_size=20).map(lambda text: text * 700),
+    at=st.integers(0, 14_000),
+    secret=st.sampled_from([HF, f"bearer {'x' * 5000} "]),
+    longest=st.integers(10, 300),
+)
+def test_the_ends_of_a_text_are_cut_like_all_of_it(text, at, secret, longest):
+    text = text[:at] + secret + text[at:]
+    assert cut(ends_of(text, longest), longest) == cut(text, longest)
+    assert len(ends_of(text, longest)) < 9000
 
 
 @pytest.mark.parametrize("size", [10**3, 10**5, 10**7])

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, NoReturn, cast
 _MOST_STEPS = 2000
 # What is short stands in the program as it is.
 _SHORT = 80
+# Shorter texts are equal by chance.
+_TELLING = 16
 # What an operation may give, in items and nested.
 _MOST_ITEMS, _DEEPEST = 64, 4
 
@@ -237,13 +239,22 @@ class Recording:
         return made
 
     def always_holds(self, whole: Placeholder, part: object) -> bool:
-        """Whether a text holds another in each row, by what was noted."""
-        name = part.name if isinstance(part, Placeholder) else None
+        """Whether a text holds another in each row, by what was noted, or what is noted now: that two are equal."""
+        if not isinstance(part, Placeholder):
+            return False
+        name: str | None = part.name
         inside = self._inside.get(whole.name, {whole.name})
         cores = {self._cores.get(each, each) for each in inside}
         while name and not (name in inside or (name in self._bare and self._cores[name] in cores)):
             name = self._around.get(name)
-        return name is not None
+        return name is not None or self._is_joined_of(whole, part)
+
+    def _is_joined_of(self, whole: Placeholder, part: Placeholder) -> bool:
+        """Whether a text is joined of one that is equal to another, and not by chance; in other rows it has to be."""
+        for each in self._joined.get(whole.name, ()) if len(part.value) >= _TELLING else ():
+            if isinstance(each, Placeholder) and each.value == part.value:
+                return cast(bool, self.step("({} == {})", each, part, value=lambda: True))
+        return False
 
     def step(self, form: str, *operands: object, value: Callable[[], object]) -> object:
         """Note an operation, which is its ``form`` with the operands put in, and return what it gives.
