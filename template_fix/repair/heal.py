@@ -90,7 +90,8 @@ def find_repair(
         if best is not None and not broken(best.case.itself) and not loses_blocks(best.case.itself):
             break
     while best is not None and broken(best.case.itself):
-        more = hopeful(_beside(study, best))
+        # What harms alone may be right beside what was chosen.
+        more = hopeful([*_beside(study, best), *proposals])
         grown = study.search.best(more, best)
         other = study.search.exchanged(more, best) if grown is None or broken(grown.case.itself) else None
         better = min(filter(None, (other, grown)), key=lambda choice: count_wrong(choice.case.itself), default=None)
