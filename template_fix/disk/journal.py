@@ -37,8 +37,8 @@ from template_fix.disk.store import (
     STORE,
     Entry,
     WriteError,
-    digest,
     digest_file,
+    encoded,
     find_begun_undo,
     manifest_text,
     read_entries,
@@ -106,16 +106,20 @@ def empty_folder(scratch: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def stage(directory: Path, store: Path, data: Mapping[str, tuple[bytes, bytes]]) -> Entry:
-    """Prepare an entry and decide it by a rename: from then on this run or the next one completes the change."""
+def stage(
+    directory: Path, store: Path, texts: Mapping[str, tuple[str, str]], files: Mapping[str, tuple[str, str]]
+) -> Entry:
+    """Prepare an entry and decide it by a rename: from then on this run or the next one completes the change.
+
+    For each file name, ``texts`` are those before and after, and ``files`` the digests of their bytes.
+    """
     known = read_entries(directory)
     number = 1 + max((int(entry.path.name) for entry in known), default=0)
-    files = {name: (digest(old), digest(new)) for name, (old, new) in data.items()}
     with empty_folder(store / "scratch") as scratch:
-        for name, (old, new) in data.items():
-            write(scratch / "before" / name, old, directory / name)
-            write(scratch / "after" / name, new, directory / name)
-        write(scratch / MANIFEST, manifest_text(directory, files))
+        for name, both in texts.items():
+            for side, text in zip(("before", "after"), both, strict=True):
+                write(scratch / side / name, encoded(text), directory / name)
+        write(scratch / MANIFEST, [manifest_text(directory, files)])
         (store / IGNORE).write_text("*\n", encoding="utf-8")
         for folder, _, _ in os.walk(scratch):
             sync(Path(folder))
@@ -216,12 +220,15 @@ def move(source: Path, target: Path, names: Iterable[str]) -> None:
 # The disk
 
 
-def write(path: Path, data: bytes, like: Path | None = None) -> None:
-    """Write a new file and sync it; ``like`` is a file whose mode, owner and extended attributes it gets."""
+def write(path: Path, data: Iterable[bytes], like: Path | None = None) -> None:
+    """Write a new file of bytes that come in parts, and sync it.
+
+    ``like`` is a file whose mode, owner and extended attributes it gets.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = 0o666 if like is None else 0o600
     with open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
-        file.write(data)
+        file.writelines(data)
         file.flush()
         if like is not None:
             _copy_attributes(path, like)

@@ -29,16 +29,17 @@ def replace(directory: Path, changed: Mapping[str, tuple[str, str]]) -> None:
     a directory of the Hub cache, which are shared; if another run holds the directory; and for any error of the system
     (a read-only directory or file, a full disk).
     """
-    data = {name: (old.encode(), new.encode()) for name, (old, new) in changed.items() if old != new}
-    if not data:
+    texts = {name: both for name, both in changed.items() if both[0] != both[1]}
+    if not texts:
         return
-    _refuse_shared(directory, data)
+    _refuse_shared(directory, texts)
+    digests = {name: (_digest(old), _digest(new)) for name, (old, new) in texts.items()}
     with journal.session(directory) as held:
         journal.finish(directory, held)
-        _refuse_changed(directory, data)
-        entry = journal.stage(directory, held, data)
+        _refuse_changed(directory, digests)
+        entry = journal.stage(directory, held, texts, digests)
         try:
-            _refuse_changed(directory, data)
+            _refuse_changed(directory, digests)
             journal.move_into_place(directory, entry)
         except BaseException:
             journal.roll_back(directory, entry)
@@ -103,7 +104,7 @@ def write_elsewhere(directory: Path, files: Mapping[str, str | bytes]) -> None:
         with journal.session(directory) as held, journal.empty_folder(held / "scratch") as scratch:
             for name, new in missing.items():
                 (directory / name).parent.mkdir(parents=True, exist_ok=True)
-                journal.write(scratch / name, new)
+                journal.write(scratch / name, [new])
             journal.move(scratch, directory, missing)
             for folder in made:
                 journal.sync(folder.parent)
@@ -142,10 +143,14 @@ def _find_link(directory: Path, names: Iterable[str]) -> Path | None:
     return next((path for path in paths if os.path.islink(path)), None)
 
 
-def _refuse_changed(directory: Path, data: Mapping[str, tuple[bytes, bytes]]) -> None:
-    for name, (old, _) in data.items():
+def _digest(text: str) -> str:
+    return store.digest(store.encoded(text))
+
+
+def _refuse_changed(directory: Path, digests: Mapping[str, tuple[str, str]]) -> None:
+    for name, (old, _) in digests.items():
         path = directory / name
-        if not path.is_file() or path.read_bytes() != old:
+        if digest_file(path) != old:
             raise WriteError(f"{path}: was changed since it was read; run the command again")
         _refuse_protected(path)
 

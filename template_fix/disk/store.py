@@ -12,7 +12,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
@@ -29,7 +29,7 @@ LOCK, IGNORE, MANIFEST = "lock", ".gitignore", "manifest.json"
 
 State = Literal["", "unfinished", "foreign"]
 
-_LARGEST_MANIFEST = 2**20
+_LARGEST_MANIFEST, _AT_ONCE = 2**20, 2**16
 _TEMPLATE = re.compile(rf"{re.escape(ADDITIONAL)}[^/]+\.jinja|[^/]+(?:{'|'.join(map(re.escape, SUFFIXES))})")
 
 
@@ -170,14 +170,25 @@ def _foreign_error(directory: Path) -> ForeignError:
     )
 
 
-def digest(data: bytes) -> str:
-    """Return the SHA-256 digest of bytes, in hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
+def encoded(text: str) -> Iterator[bytes]:
+    """Yield the UTF-8 bytes of a text, some at a time: they need as much memory as the text itself."""
+    return (text[at : at + _AT_ONCE].encode() for at in range(0, len(text), _AT_ONCE))
+
+
+def digest(data: Iterable[bytes]) -> str:
+    """Return the SHA-256 digest of bytes that come in parts, in hexadecimal."""
+    found = hashlib.sha256()
+    for part in data:
+        found.update(part)
+    return found.hexdigest()
 
 
 def digest_file(path: Path) -> str | None:
     """Return the digest of a file, or None if there is no regular file."""
     try:
-        return digest(path.read_bytes()) if stat.S_ISREG(os.lstat(path).st_mode) else None
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            return None
+        with path.open("rb") as file:
+            return digest(iter(lambda: file.read(_AT_ONCE), b""))
     except FileNotFoundError:
         return None

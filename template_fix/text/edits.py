@@ -58,7 +58,9 @@ def apply(text: str, edits: Iterable[Edit]) -> str:
             raise OverlapError(f"two edits claim the text at offset {start}")
         parts += text[position:start], edit.text
         position, done = end, start
-    return "".join([*parts, text[position:]])
+    if 2 * position > len(text):
+        return "".join([*parts, text[position:]])
+    return text.replace(text[:position], "".join(parts), 1)  # holds the rest, which may be long, no third time
 
 
 def edits_between(before: str, after: str) -> tuple[Edit, ...]:

@@ -7,6 +7,7 @@ import stat
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -109,6 +110,19 @@ def test_undo_restores_bytes_and_modes_and_leaves_no_trace(directory: Path) -> N
     assert undo(directory) == tuple(CHANGED)
     assert state(directory) == old
     assert not (directory / ".template-fix").exists()
+
+
+def test_a_large_file_is_held_no_further_time_while_it_is_written(directory: Path) -> None:
+    old, new = ("€" * 10**6 + end for end in ("old", "new"))
+    (directory / "tokenizer.json").write_text(old, encoding="utf-8")
+    tracemalloc.start()
+    replace(directory, {"tokenizer.json": (old, new)})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10**6
+    assert (directory / "tokenizer.json").read_text(encoding="utf-8") == new
+    undo(directory)
+    assert (directory / "tokenizer.json").read_text(encoding="utf-8") == old
 
 
 @pytest.mark.parametrize("changed", [{}, {"tokenizer.json": ('{"special": true}',) * 2}], ids=["no file", "same text"])

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import tracemalloc
+from contextlib import suppress
+
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from template_fix.text.edits import Edit, Span, apply, differing_spans, edits_between, unified_diff
+from template_fix.text.edits import Edit, OverlapError, Span, apply, differing_spans, edits_between, unified_diff
 
 LINES = st.lists(st.sampled_from(["a\n", "b\n", "c\n"]), max_size=25).map("".join)
 
@@ -47,6 +50,26 @@ def _patched(old: list[str], diff: str) -> str:
 TEMPLATES = st.lists(
     st.sampled_from(["{{ x }}", "{%- if a %}", "{% endif %}", "text", "\n", " ", "{# c #}", "é\r\n", "{{ 'a' + b }}"])
 ).map("".join)
+
+
+@given(st.text("ab\n", max_size=12), st.lists(st.tuples(st.integers(0, 12), st.text("abc", max_size=2)), max_size=4))
+def test_what_is_outside_of_edits_stays_where_it_was(text: str, places: list[tuple[int, str]]) -> None:
+    edits = [Edit(Span(at, min(at + len(new), len(text))), new) for at, new in places if at <= len(text)]
+    with suppress(OverlapError):
+        made = apply(text, edits)
+        for edit in sorted(set(edits), reverse=True):
+            text = text[: edit.span.start] + edit.text + text[edit.span.end :]
+        assert made == text
+
+
+def test_a_long_text_that_is_edited_near_its_beginning_is_copied_once() -> None:
+    text = "ab" * 10**6
+    tracemalloc.start()
+    made = apply(text, [Edit(Span(5, 6), "cd"), Edit(Span(0, 0), "e")])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert made == "e" + text[:5] + "cd" + text[6:]
+    assert peak < 1.5 * len(text)
 
 
 @given(TEMPLATES, TEMPLATES)
