@@ -16,15 +16,16 @@ import os
 import pickle
 import select
 import signal
-import socket
 import struct
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    import socket
 
 Function = Callable[..., bytes]
 # Waits for the answer until a deadline, a time of `time.monotonic`. Returns None if the child died without an answer,
@@ -140,6 +141,9 @@ class _ForkServer:
     """A fresh interpreter with one thread that forks for this process."""
 
     def __init__(self) -> None:
+        import socket
+        import subprocess
+
         self.owner = os.getpid()
         self.control, theirs = socket.socketpair()
         # It imports the same modules, but not the trainer's callback, which imports all of transformers.
@@ -156,6 +160,8 @@ class _ForkServer:
             )
 
     def ask(self, end: socket.socket) -> None:
+        import socket
+
         socket.send_fds(self.control, [b"x"], [end.fileno()])
 
 
@@ -164,6 +170,8 @@ _fork_servers: list[_ForkServer] = []
 
 
 def _fork_in_server(function: Function, args: tuple[object, ...], show_stderr: bool) -> Wait:
+    import socket
+
     request = pickle.dumps((dict(os.environ), (show_stderr, function, args)))
     ours, theirs = socket.socketpair()
     with theirs:
@@ -190,6 +198,8 @@ def _fork_in_server(function: Function, args: tuple[object, ...], show_stderr: b
 
 
 def _spawn(function: Function, args: tuple[object, ...], show_stderr: bool) -> Wait:
+    import subprocess
+
     child = subprocess.Popen(
         [sys.executable, "-I", "-c", _ALONE, json.dumps(_module_path())],
         stdin=subprocess.PIPE,
@@ -238,6 +248,7 @@ _ALONE = _START + "child.answer_on_stdin()"
 
 def serve(control: int, parent: int, modules: list[str]) -> None:
     """Run the fork server: fork for each descriptor that arrives on ``control``, until process ``parent`` is gone."""
+    import socket
     from importlib import import_module
 
     if os.fork():

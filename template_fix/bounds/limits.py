@@ -18,7 +18,6 @@ import os
 import pickle
 import signal
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -278,6 +277,8 @@ def run_and_pickle(
     except StepExceeded:  # the last tick came while a step that had run out of memory was being left
         outcome = LimitExceeded("takes more time or memory than it may")
     except BaseException as error:  # the parent raises it again, whatever it is
+        import traceback
+
         known = isinstance(error, (LimitExceeded, UserError, ValueError, OSError))
         outcome = error if known else ChildError(traceback.format_exc())
     return pickle.dumps(("error", outcome))

@@ -27,6 +27,7 @@ from template_fix.cli.settings import ConfiguredCommand
 if TYPE_CHECKING:
     from template_fix.cli.output import Format, Reporting
     from template_fix.data.check import DataReport
+    from template_fix.disk.baseline import Baseline
     from template_fix.options import Options
 
 
@@ -78,18 +79,23 @@ def _check_models(
     from template_fix import api
     from template_fix.cli import output, run
     from template_fix.cli.progress import show_progress
-    from template_fix.disk.baseline import Baseline, read_baseline
-    from template_fix.options import rule_codes
     from template_fix.results import Failed
 
     call = partial(api.check, options=options, revision=models.revision, tokens=models.tokens)
     path = reporting.baseline
-    known = run.try_one(path, lambda: read_baseline(path, rule_codes("readable"))) if path else Baseline({})
+    known = run.try_one(path, lambda: _read_baseline(path)) if path else None
     if isinstance(known, Failed):
         return output.print_check([known], reporting._replace(new_baseline=None))
     silent = reporting.statistics or reporting.form in ("json", "sarif")
     outcomes = show_progress(found, lambda name: run.try_one(name, partial(call, name)), silent=silent)
-    return output.print_check(map(known.without_known, outcomes) if path else outcomes, reporting)
+    return output.print_check(map(known.without_known, outcomes) if known else outcomes, reporting)
+
+
+def _read_baseline(path: str) -> Baseline:
+    from template_fix.disk.baseline import read_baseline
+    from template_fix.options import rule_codes
+
+    return read_baseline(path, rule_codes("readable"))
 
 
 def _check_data(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
-import secrets
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -95,7 +94,7 @@ def keep(name: str, value: object) -> None:
     with suppress(OSError):
         folder = cache_path()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path, made = folder / name, folder / f"{name}.{os.getpid()}.{secrets.token_hex(4)}"
+        path, made = folder / name, folder / f"{name}.{os.getpid()}.{os.urandom(4).hex()}"
         try:
             descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with open(descriptor, "wb") as file:

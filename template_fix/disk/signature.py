@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import secrets
 from contextlib import suppress
 from pathlib import Path
 
@@ -68,11 +67,11 @@ def _read_key(path: Path) -> bytes:
 def _make_key(path: Path) -> None:
     """Write a new key, completely or not at all; if two runs do so at once, the first key stays."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made = path.with_name(f"key.{os.getpid()}.{secrets.token_hex(4)}")
+    made = path.with_name(f"key.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(_LENGTH))
+            file.write(os.urandom(_LENGTH))
             file.flush()
             os.fsync(descriptor)
         with suppress(FileExistsError):

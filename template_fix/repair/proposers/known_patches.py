@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 
 from template_fix.jinja.patterns import Pattern, fill
-from template_fix.jinja.tables import table
+from template_fix.jinja.tables import folder_of, table
 from template_fix.jinja.templates import Template
 from template_fix.repair.proposers import Proposal
 from template_fix.repair.splice import put_expression
@@ -37,7 +36,7 @@ class Patch:
 def known_patches() -> tuple[Patch, ...]:
     """Return the patches that ship with the package, in the order of their files and entries."""
     package = "template_fix.patches"
-    names = sorted(entry.name for entry in files(package).iterdir() if entry.name.endswith(".toml"))
+    names = sorted(entry.name for entry in folder_of(package).glob("*.toml"))
     entries = (entry for name in names for entry in table(name, package)["patch"])
     return tuple(Patch(**{**entry, "pattern": Pattern.parse(entry["pattern"])}) for entry in entries)
 

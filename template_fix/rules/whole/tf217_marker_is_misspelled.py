@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from html import unescape
 
 from template_fix.contract.turn_ends import UNORDERED, around
 from template_fix.repair import places
@@ -72,6 +71,8 @@ def _opened_by_closing(study: Study) -> Iterator[Found]:
 
 
 def _right(marker: str) -> str:
+    from html import unescape
+
     return re.sub(r"(?<=[|｜]) | (?=[|｜])", "", unescape(marker))
 
 
