@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -35,8 +34,7 @@ class Entry(NamedTuple):
     items: int | None = None
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):
     """What stands in front of a file's tensors.
 
     ``raw`` are its bytes, ``entries`` the metadata by their keys, ``metadata_end`` is where these end; the data of
@@ -44,9 +42,9 @@ class Header:
     """
 
     name: str
-    raw: bytes = field(repr=False)
+    raw: bytes
     order: str
-    entries: Mapping[str, Entry] = field(repr=False)
+    entries: Mapping[str, Entry]
     metadata_end: int
     tensors: int
     alignment: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from template_fix.checkpoint.json_file import Document, kind
 from template_fix.results import Place
@@ -131,8 +132,7 @@ def _copy(json: Document, variant: str, node: Node, form: str) -> TemplateCopy:
 Views = Mapping[str, TemplateCopy]
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(NamedTuple):
     """The copies of one checkpoint by the places that readers look in."""
 
     copies: tuple[TemplateCopy, ...]

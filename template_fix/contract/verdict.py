@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from template_fix.contract.examination import Held, Rendering
@@ -18,8 +17,7 @@ BROKEN = {
 }
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """How a candidate compares with what it would replace: ``reason`` is empty where it may stand.
 
     ``gained`` are the pairs of conversation and property that it mends; ``hopeless`` says that it harms a conversation

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import replace
+from typing import NamedTuple, TypeVar
 
 from template_fix.checkpoint.checkpoint import Checkpoint, TemplateCopy
 from template_fix.conversations.tags import closings
@@ -24,8 +24,7 @@ _UNFOUND = "; what in the template does it was looked for, and not found"
 Value = TypeVar("Value")
 
 
-@dataclass(frozen=True)
-class Checked:
+class Checked(NamedTuple):
     """A checkpoint that was looked at: its report, what the rules on files and tokens looked at, and what those on
     tokens found, wanted or not."""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 
 from template_fix.jinja.templates import lex
 from template_fix.repair.study import Found
@@ -37,7 +36,7 @@ def note_ignored(
         reason = ignored.get(code)
         if reason and heeded:
             message = f"{each.message}; ignored in the template: {reason}"
-            each = replace(each, message=message, level=Level.NOTE, fix=None, sought=False)
+            each = each._replace(message=message, level=Level.NOTE, fix=None, sought=False)
         elif reason:
-            each = replace(each, message=f"{each.message}; a comment of the template ignores it ({reason}){_UNHEEDED}")
+            each = each._replace(message=f"{each.message}; a comment of the template ignores it ({reason}){_UNHEEDED}")
         yield code, each

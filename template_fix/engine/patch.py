@@ -61,7 +61,7 @@ def _patched(checkpoint: Checkpoint, options: Options, *, alike: bool) -> PatchR
             kept.append(repair)
     made = [edit for repair in kept for edit in repair.edits]
     mended = checkpoint.apply(made)
-    while (on_files := file_repair(replace(subject, checkpoint=mended), options)) is not None:
+    while (on_files := file_repair(subject._replace(checkpoint=mended), options)) is not None:
         mended = mended.apply(on_files.edits)
         kept.append(_seen_from_before(on_files, made))
         made += kept[-1].edits

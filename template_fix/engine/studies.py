@@ -241,7 +241,7 @@ def _study(source: str, setting: Setting, options: Options, heal: bool) -> Studi
     made = find_repair(study, found, options, _CHECKS, _ALONE)
     tests, exercised = (len(made.coverage.outcomes), made.coverage.both) if made.coverage else (0, 0)
     if not made.whole and study.binds_switch:
-        captured = find_repair(Study(source, replace(setting, captured=True)), found, options, _CHECKS, _ALONE)
+        captured = find_repair(Study(source, setting._replace(captured=True)), found, options, _CHECKS, _ALONE)
         made = captured if captured.whole or not made.refused else made
     learned = replace(studied.learned, tests=tests, exercised=exercised)
     return replace(studied, kept=made.kept, refused=made.refused, learned=learned)

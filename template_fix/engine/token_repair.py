@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from template_fix.options import Options
 from template_fix.results import Finding, Level, Repair, Target
@@ -37,7 +36,7 @@ def flag_repair(
         return
     tags = [tag for pair in subject.tags if named or pair not in subject.control_tags for tag in pair]
     unflagged = unflag(subject.checkpoint, tags, frozenset(variables))
-    after = token_findings(replace(subject, checkpoint=subject.checkpoint.apply(unflagged.edits)))
+    after = token_findings(subject._replace(checkpoint=subject.checkpoint.apply(unflagged.edits)))
     resolved = {finding.code for finding in before} - {finding.code for finding in after}
     why = " ".join([_PRINTED if is_gguf(subject.checkpoint) else _ORDINARY, *unflagged.notes])
     title = f"make {tags_named} ordinary tokens"

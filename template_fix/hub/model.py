@@ -6,9 +6,9 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from template_fix.checkpoint.checkpoint import Checkpoint, CheckpointError, folder_of, is_template_file, refuse_large
 from template_fix.checkpoint.gguf import SUFFIX, is_gguf
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 STDIN = "-"
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(NamedTuple):
     """A model's checkpoint, and the folder with its files.
 
     ``remote`` is the repository and commit from which they were fetched; it is None for a directory, and for files that
@@ -66,7 +65,7 @@ def open_model(name: str, revision: str | None = None, tokens: str | None = None
     if tokens is not None:
         if name != STDIN and not is_template_file(Path(name)):
             raise CheckpointError(f"{name}: has a tokenizer of its own; --tokens is for a template in its own file")
-        return replace(open_model(name, revision), lent=open_model(tokens).checkpoint)
+        return open_model(name, revision)._replace(lent=open_model(tokens).checkpoint)
     if not name:
         raise CheckpointError("the name of the model is empty; is a variable unset?")
     if name == STDIN and revision is None:

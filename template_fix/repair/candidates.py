@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 
 from jinja2 import TemplateSyntaxError
 from jinja2.utils import Namespace
@@ -41,8 +41,7 @@ class _Made(Namespace):
         return answer
 
 
-@dataclass(frozen=True)
-class _Union:
+class _Union(NamedTuple):
     """Proposals compiled into one template: those of ``made`` for good, those of ``switches`` behind these names.
 
     ``texts`` are those that were rendered of each conversation, each with the names that the template asked for and the
@@ -52,7 +51,7 @@ class _Union:
     renderer: Renderer
     made: frozenset[Proposal]
     switches: Mapping[Proposal, str]
-    texts: dict[object, list[tuple[dict[str, bool], str | Failure]]] = field(default_factory=dict)
+    texts: dict[object, list[tuple[dict[str, bool], str | Failure]]]
 
     def has(self, chosen: frozenset[Proposal]) -> bool:
         """Whether this union can render with just these proposals made."""
@@ -146,7 +145,7 @@ class Candidates:
         edits = self.edits(made) + [self._either(*group) for group in by_span.values()]
         if self.noted and not made:
             edits.append(self.noted)
-        return _Union(Renderer(apply(self.source, edits), self.variables), made, names)
+        return _Union(Renderer(apply(self.source, edits), self.variables), made, names, {})
 
     def _switched(self, proposal: Proposal) -> bool:
         """Whether a proposal changes nothing where it isn't made: a tag that is inserted may take white space away."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import chain
 from typing import NamedTuple, TypeAlias
 
@@ -160,7 +159,7 @@ def _calls(study: Study, choice: Choice) -> Iterator[Proposal]:
         tried = study.search.tried([*choice.kept, opened]) if are_apart([*choice.kept, opened]) else None
         beside = _basis(study, tried) if tried and tried.source != choice.source else None
         for said in _in_original(study, tried, call_branches.proposals(beside)) if tried and beside else ():
-            yield replace(opened, edits=(*opened.edits, *said.edits))
+            yield opened._replace(edits=(*opened.edits, *said.edits))
 
 
 def _calls_first(study: Study, best: Choice, printing: Iterable[Proposal], others: Sequence[Proposal]) -> Choice | None:
@@ -186,7 +185,7 @@ def _in_original(study: Study, choice: Choice, proposals: Iterable[Proposal]) ->
         spans = [trace_back(edit.span, made) for edit in proposal.edits]
         edits = tuple(Edit(span, edit.text) for span, edit in zip(spans, proposal.edits, strict=True) if span)
         if len(edits) == len(proposal.edits):
-            yield replace(proposal, at=edits[0].span, edits=edits)
+            yield proposal._replace(at=edits[0].span, edits=edits)
 
 
 def _without_leak(study: Study, best: Choice) -> Choice:
@@ -258,7 +257,7 @@ def _final(
         rest = study.search.tried(others).case if others else study.case
         without = _findings(study, rest, checks) if others else before
         if _spreads_empty_block(rest.itself, best.case.itself):
-            proposal = replace(proposal, why=proposal.why + _SPREAD.format(code=proposal.code))
+            proposal = proposal._replace(why=proposal.why + _SPREAD.format(code=proposal.code))
         yield proposal, _resolved(without or before, after) or (proposal.code,), tuple(edits)
 
 

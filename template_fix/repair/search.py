@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import combinations, product
+from typing import NamedTuple
 
 from template_fix.contract.examination import SAFE, SAMPLE, Case, Examination
 from template_fix.contract.judge import judge
@@ -26,8 +26,7 @@ from template_fix.repair.proposers import Proposal
 _TAG_END = re.compile(r"[%}]\}")
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """The result of a search: the proposals to keep, their verdict, and the template with them made."""
 
     kept: tuple[Proposal, ...]
@@ -202,7 +201,7 @@ class Search:
             choice = self._if_as_good(choice, [each for each in choice.kept if each is not proposal])
         for proposal in choice.kept:
             for edit in proposal.edits:
-                fewer = replace(proposal, edits=tuple(each for each in proposal.edits if each is not edit))
+                fewer = proposal._replace(edits=tuple(each for each in proposal.edits if each is not edit))
                 if fewer.edits:
                     kept = [fewer if each is proposal else each for each in choice.kept]
                     smaller = self._if_as_good(choice, kept)

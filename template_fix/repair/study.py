@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
+from typing import NamedTuple
 
 from jinja2 import nodes
 
@@ -42,8 +43,7 @@ NEUTRAL = Tags(*USUAL)
 _ASKED = 3
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """How a template is studied: its variables, the tags that the user chose, and the default of the switch.
 
     ``captured`` has repairs note the switch first of all, for templates that bind it themselves. ``ends`` are the texts
@@ -61,8 +61,7 @@ class Setting:
     assumed: tuple[str, str] | None = None
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """A finding on a template, with offsets as its place; ``sought`` says that one was looked for, found or not."""
 
     message: str

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.checkpoint.template_copies import CONFIG, PROCESSOR_FILES
@@ -33,8 +32,7 @@ SAMPLES = (
 PARTS = ("normalizer", "pre_tokenizer")
 
 
-@dataclass(frozen=True)
-class Otherwise:
+class Otherwise(NamedTuple):
     """A text that ``releases`` encode differently from tokenizer.json, as the class ``name``.
 
     ``today`` tells that the newest release is among them, ``stored`` and ``built`` are the tokens of both.

@@ -7,7 +7,7 @@ release that could load the file before.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.checkpoint.json_file import Document
@@ -25,8 +25,7 @@ NEW_CLASSES = {"TokenizersBackend": "PreTrainedTokenizerFast", "PythonBackend": 
 TYPE = '"__type": "AddedToken"'
 
 
-@dataclass(frozen=True)
-class Obstacle:
+class Obstacle(NamedTuple):
     """One form that can't be loaded: by which releases, where it is, what they say, and what is to be done.
 
     ``edits`` are empty where no edit is known to mean the same. ``grave`` is what stands between today's release and

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from template_fix.checkpoint.checkpoint import Checkpoint
 from template_fix.checkpoint.template_copies import CONFIG
@@ -13,8 +13,7 @@ TOKEN_FILES = frozenset({TOKENIZER, CONFIG, ADDED, MAP, GGUF_TOKENS})
 _NO_FILES = "no tokenizer files are here"
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(NamedTuple):
     """A checkpoint and what is known of its reasoning.
 
     ``tags`` are the pairs of opening and closing reasoning tags that its templates and its vocabulary name,

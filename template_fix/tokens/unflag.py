@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
@@ -22,8 +21,7 @@ _MOST_MISSING = 32
 ENTRIES = ("added_tokens", "added_tokens_decoder", TYPES)
 
 
-@dataclass(frozen=True)
-class Unflagged:
+class Unflagged(NamedTuple):
     """The edits that make tags ordinary, and in ``notes``, one sentence each, what stays as it is and why."""
 
     edits: tuple[tuple[str, Edit], ...]

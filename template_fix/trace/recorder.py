@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Undefined, nodes, pass_context
 from jinja2.runtime import Context
@@ -28,8 +28,7 @@ _RESERVED = frozenset({"loop", "caller", "varargs", "kwargs", "self", "super"})
 _VALUES = (nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Call, nodes.Filter, nodes.CondExpr)
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(NamedTuple):
     """An expression or test of a template, by its number among all nodes, with the numbers of what is inside of it."""
 
     number: int

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import chain, combinations
 from typing import Any
 
@@ -113,7 +112,7 @@ def test_proposals_that_are_proved_together_need_no_proof_of_their_own() -> None
     made = candidates(TWO)
     behind = proposal(TWO, "{{ " + SPLIT, f"{{% if {SWITCH} %}}{{% endif %}}{{{{ {SPLIT}", "behind")
     inserts = [
-        replace(each, edits=(Edit(Span(at, at), f"{{% if {SWITCH} %}}{{% endif %}}"),))
+        each._replace(edits=(Edit(Span(at, at), f"{{% if {SWITCH} %}}{{% endif %}}"),))
         for each, at in ((IDLE, IDLE.at.start), (behind, behind.at.start))
     ]
     made.offer(inserts)
@@ -124,8 +123,8 @@ def test_proposals_that_are_proved_together_need_no_proof_of_their_own() -> None
 def test_where_one_of_several_takes_white_space_away_each_is_proved_by_itself() -> None:
     made = candidates(SPACED)
     at = SPACED.index("{{ " + SPLIT)
-    idle = replace(
-        GREEDY, source="idle", at=Span(at, at), edits=(Edit(Span(at, at), GREEDY.edits[0].text.replace("-", "")),)
+    idle = GREEDY._replace(
+        source="idle", at=Span(at, at), edits=(Edit(Span(at, at), GREEDY.edits[0].text.replace("-", "")),)
     )
     made.offer([idle, GREEDY])
     made.case([idle])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from template_fix.contract.examination import Examination
@@ -14,8 +13,7 @@ from template_fix.text.edits import Edit, Span
 from template_fix.trace.recorder import Trace
 
 
-@dataclass(frozen=True)
-class Proposal:
+class Proposal(NamedTuple):
     """An edit of a template that might repair something.
 
     ``code`` is the rule it is meant to resolve, ``at`` the expression or test at fault, ``title`` what the edit does

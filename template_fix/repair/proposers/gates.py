@@ -6,7 +6,6 @@ The proposal makes the test hold, or not hold, while the switch is on: for every
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import replace
 from itertools import product
 
 from jinja2 import nodes
@@ -55,7 +54,7 @@ def _unless_set(basis: Basis, gate: Proposal, name: str) -> Proposal:
     test = f"{name}_unset" if bound else f"{name} is not defined"
     tag = f"{{%- if {basis.switch} %}}{{%- set {test} = {name} is not defined %}}{{%- endif %}}"
     edits = [Edit(each.span, each.text.replace(basis.switch, f"({basis.switch} and {test})")) for each in gate.edits]
-    return replace(gate, edits=(*([in_front(basis.template.source, tag)] if bound else []), *edits))
+    return gate._replace(edits=(*([in_front(basis.template.source, tag)] if bound else []), *edits))
 
 
 def _gates(basis: Basis) -> Iterator[Proposal]:
@@ -96,7 +95,7 @@ def _repeated(basis: Basis, mended: Set[tuple[int, bool]]) -> Iterator[Proposal]
         if seen and not harms(trace, tests, examined)[0]:
             code, test = _code(seen, mends), switch if outcome else f"not {switch}"
             gates = [_gate(trace, number, outcome, code, test) for number in numbers]
-            yield replace(gates[0], edits=tuple(edit for gate in gates for edit in gate.edits))
+            yield gates[0]._replace(edits=tuple(edit for gate in gates for edit in gate.edits))
 
 
 def _as_prompt(trace: Trace, number: int, outcome: bool, code: str, switch: str) -> Iterator[Proposal]:
@@ -104,7 +103,7 @@ def _as_prompt(trace: Trace, number: int, outcome: bool, code: str, switch: str)
     if not outcome and not any(enclosing_loops(trace.template, trace.tests[number].span)):
         gate = _gate(trace, number, False, code, f"(not {switch} or add_generation_prompt)")
         title = "print the generation prompt only where it is asked for"
-        yield replace(gate, title=title, why="What begins the next turn is printed behind every conversation.")
+        yield gate._replace(title=title, why="What begins the next turn is printed behind every conversation.")
 
 
 def _guarded(trace: Trace, number: int, seen: Observation, switch: str) -> Iterator[Proposal]:
