@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -503,3 +504,12 @@ def test_stdin_stands_alone(pipe):
     code, _, err = pipe(LOSSY, "patch", "-", "other")
     assert code == 2
     assert "- reads a template from stdin, and must be the only MODEL" in err
+
+
+def test_only_in_a_process_of_its_own_cycles_are_looked_for_less_often():
+    before = gc.get_threshold()
+    main(["--version"])
+    assert gc.get_threshold() == before
+    code = f"import gc; from template_fix.cli.main import main; main(); print(gc.get_threshold()[0] > {before[0]})"
+    ran = subprocess.run([sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=True)
+    assert ran.stdout.endswith("True\n") and not ran.stderr
