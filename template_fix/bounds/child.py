@@ -17,6 +17,7 @@ import pickle
 import select
 import signal
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -142,7 +143,6 @@ class _ForkServer:
 
     def __init__(self) -> None:
         import socket
-        import subprocess
 
         self.owner = os.getpid()
         self.control, theirs = socket.socketpair()
@@ -198,8 +198,6 @@ def _fork_in_server(function: Function, args: tuple[object, ...], show_stderr: b
 
 
 def _spawn(function: Function, args: tuple[object, ...], show_stderr: bool) -> Wait:
-    import subprocess
-
     child = subprocess.Popen(
         [sys.executable, "-I", "-c", _ALONE, json.dumps(_module_path())],
         stdin=subprocess.PIPE,
