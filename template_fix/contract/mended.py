@@ -14,10 +14,14 @@ Owed: TypeAlias = Callable[[Rendering, "str | Failure"], "tuple[str, ...]"]
 
 
 class Mended(NamedTuple):
-    """What an edited template comes to: ``reason`` is empty where it may stand, ``gained`` counts the texts mended."""
+    """What an edited template comes to: ``reason`` is empty where it may stand, ``gained`` counts the texts mended.
+
+    ``shown`` is what refutes it.
+    """
 
     reason: str
     gained: int = 0
+    shown: Rendering | None = None
 
 
 def judge_mend(before: Examination, after: Examination, owed: Owed) -> Mended:
@@ -35,7 +39,7 @@ def judge_mend(before: Examination, after: Examination, owed: Owed) -> Mended:
         if new in wanted:
             gained += 1
         elif reason := _harm(old, new, wanted):
-            return Mended(f"{reason} ({each.probe.describe()})", gained)
+            return Mended(reason, gained, each)
     return Mended("" if gained else "it would mend none of the conversations that were tried", gained)
 
 
@@ -52,7 +56,7 @@ def _harm(old: str | Failure, new: str | Failure, wanted: tuple[str, ...]) -> st
     if isinstance(new, Failure):
         return f"it would make the template fail: {new.reason}"
     if wanted:
-        return "it would not print what is owed, and just that"
+        return "it would print something else than what is owed"
     if isinstance(old, Failure):
         return "it would let a conversation pass that fails now, and nothing tells whether it is printed right"
     return "it would change a text that is right"

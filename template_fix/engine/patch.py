@@ -16,7 +16,7 @@ from template_fix.engine.studies import PATCH_SECONDS, Studied, setting_for, spe
 from template_fix.engine.token_repair import file_repair, flag_repair
 from template_fix.jinja.folding import SWITCH
 from template_fix.options import Options
-from template_fix.repair.proposers import Proposal
+from template_fix.repair.proposers import Attempt, Proposal
 from template_fix.results import PatchResult, Refusal, Repair, Report, Target
 from template_fix.rules import READABLE_RULES, codes, is_wanted, rule_of
 from template_fix.text.edits import Edit, Span, trace_back
@@ -49,9 +49,7 @@ def _patched(checkpoint: Checkpoint, options: Options, *, alike: bool) -> PatchR
     before, subject = looked_at.report, looked_at.subject
     kept = [_repair(program, *each) for program, study in studied.items() for each in study.kept]
     refused = [
-        Refusal(_repair(program, each.proposal, (each.proposal.code,), each.proposal.edits), *each[1:])
-        for program, study in studied.items()
-        for each in study.refused
+        _refusal(program, each, each.proposal.edits) for program, study in studied.items() for each in study.refused
     ]
     variables = {name for study in studied.values() for name in study.variables}
     for repair, reason in on_tokens(subject, flag_repair, subject, looked_at.on_tokens, variables, options):
@@ -66,10 +64,11 @@ def _patched(checkpoint: Checkpoint, options: Options, *, alike: bool) -> PatchR
         kept.append(_seen_from_before(on_files, made))
         made += kept[-1].edits
     more = list(_mends(mended, options, programs(mended, alike=alike), before))
-    refused += [Refusal(repair, why) for repair, why in more if why]
+    refused += [refusal for refusal in more if refusal.reason]
     # All at once: several templates may stand in one file, and several mends in one template.
-    mended = mended.apply(edit for repair, why in more if not why for edit in repair.edits)
-    kept += (traced := [_seen_from_before(repair, made) for repair, why in more if not why])
+    mends = [each.repair for each in more if not each.reason]
+    mended = mended.apply(edit for repair in mends for edit in repair.edits)
+    kept += (traced := [_seen_from_before(repair, made) for repair in mends])
     made += [edit for repair in traced for edit in repair.edits]
     if options.mark:
         marked = list(_marks(mended, options, programs(mended, alike=alike)))
@@ -108,10 +107,8 @@ def _check_again(
     return check_studied(mended, {each: known.get(each.source) or new[each] for each in found}, options).report
 
 
-def _mends(
-    checkpoint: Checkpoint, options: Options, found: Sequence[Program], before: Report
-) -> Iterator[tuple[Repair, str]]:
-    """Yield the repairs of what isn't reasoning, all of the same files, with the reason where one can't stand."""
+def _mends(checkpoint: Checkpoint, options: Options, found: Sequence[Program], before: Report) -> Iterator[Refusal]:
+    """Yield the repairs of what isn't reasoning, all of the same files, each as refused; those without reason stand."""
     from template_fix.engine.mending import Made, find_all_mends, is_mendable
 
     at = {(each.place.file, each.place.template) for each in before.findings if is_mendable(each.code) and each.place}
@@ -124,9 +121,9 @@ def _mends(
         if isinstance(made, LimitExceeded):
             found_here = sorted({finding.code for finding in before.findings if is_mendable(finding.code)})
             nothing = Proposal(found_here[0], "mend", "mend what isn't reasoning", "", Span(0, 0), ())
-            made = [Made(nothing, (), f"it {made}")]
-        for proposal, edits, reason in made:
-            yield _repair(program, proposal, (proposal.code,), edits), reason
+            made = [Made(Attempt(nothing, f"it {made}"))]
+        for attempt, edits in made:
+            yield _refusal(program, attempt, edits)
 
 
 def _marks(checkpoint: Checkpoint, options: Options, found: Sequence[Program]) -> Iterator[tuple[Repair, str]]:
@@ -164,6 +161,11 @@ def _unproved(before: Report, after: Report) -> str:
         if finding.code in _UNREADABLE and finding.code not in known:
             return f"the repaired template could not be proved: {finding.message}"
     return ""
+
+
+def _refusal(program: Program, attempt: Attempt, edits: Sequence[Edit]) -> Refusal:
+    repair = _repair(program, attempt.proposal, (attempt.proposal.code,), edits)
+    return Refusal(repair, attempt.reason, attempt.evidence, attempt.decide)
 
 
 def _repair(

@@ -17,7 +17,7 @@ from template_fix.contract.placing import counts
 from template_fix.contract.verdict import Verdict
 from template_fix.conversations.probe import Part, Probe
 from template_fix.repair.candidates import are_apart
-from template_fix.repair.proposers import Attempt, Basis, Proposal, experiments
+from template_fix.repair.proposers import Attempt, Basis, Proposal, decision, experiments
 from template_fix.repair.search import Choice, Search
 from template_fix.repair.trials import (
     find_drops,
@@ -192,8 +192,7 @@ def closest(search: Search, best: Choice, proposals: Iterable[Proposal]) -> Atte
     reason = tried.verdict.reason
     # What is printed again is told first.
     told = max(mended, key=lambda words: ("lost" in words, mended[words]))
-    decide = f"With this edit, {told}: decide whether {reason.replace('it would', 'the edit may', 1)}."
-    return Attempt(tried.kept[-1], reason, tuple(_shown(best.case.itself, tried)), decide)
+    return Attempt(tried.kept[-1], reason, tuple(_shown(best.case.itself, tried)), decision(told, reason))
 
 
 def _balance(before: Examination, after: Examination) -> tuple[Counter[str], int]:

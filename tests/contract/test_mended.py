@@ -33,7 +33,7 @@ TEXT = "{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}"
 @pytest.mark.parametrize(
     ("after", "reason"),
     [
-        pytest.param(TEXT.replace(";", "!"), "not print what is owed, and just that", id="more than is owed"),
+        pytest.param(TEXT.replace(";", "!"), "something else than what is owed", id="more than is owed"),
         pytest.param(TEXT + "{{ messages[9].x.y }}", "make the template fail", id="a failure"),
         pytest.param(TEXT, "mend none", id="nothing"),
         pytest.param(TEXT + "{% if messages | length > 1 %}.{% endif %}", "change a text that is right", id="another"),

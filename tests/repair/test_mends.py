@@ -2,13 +2,19 @@ from __future__ import annotations
 
 import pytest
 from rendering import render
-from shelf import FILE
+from shelf import FILE, study
 
 from template_fix.checkpoint.checkpoint import Checkpoint
+from template_fix.contract.examination import Rendering
 from template_fix.engine.mending import is_mendable
 from template_fix.engine.patch import Options, patch
+from template_fix.jinja.renderer import Failure
+from template_fix.repair.mends import Mend
+from template_fix.repair.mends.mending import _best
+from template_fix.repair.proposers import Proposal
 from template_fix.results import PatchResult
 from template_fix.rules import WHOLE_RULES
+from template_fix.text.edits import Edit, Span
 
 CONFIG = '{"bos_token": "<s>", "eos_token": "</s>"}'
 # A right one; each test puts a defect in.
@@ -254,6 +260,32 @@ def test_an_end_that_only_the_last_turn_has_is_refused_with_a_reason() -> None:
     text = "{%- for m in messages %}{{- '<|' ~ m.role ~ '|>' ~ m.content }}{%- endfor %}{{- eos_token }}"
     result = patched(text, Options(select="TF209"))
     assert not result.kept and result.refused[0].reason
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        pytest.param("messages | length == 1 or messages[0].content is not string", id="and behind lists"),
+        pytest.param("not messages[1:] or messages[0]['role'] == 'system'", id="and behind a system text"),
+    ],
+)
+def test_a_mend_that_comes_close_shows_what_it_would_change(when: str) -> None:
+    text = "{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}"
+    end = Edit(Span(len(text), len(text)), f"{{% if {when} %}}.{{% endif %}}")
+    near = Proposal("TF210", "mend", "end a lone message", "", end.span, (end,))
+
+    def owed(each: Rendering, old: str | Failure) -> tuple[str, ...]:
+        return (f"{old}.",) if each.upto == 1 and isinstance(each.probe.messages[0]["content"], str) else ()
+
+    refused = _best(study(text), Mend(lambda _: iter(()), lambda _: owed, lambda *_: iter([near])), near)
+    assert refused.reason == "it would change a text that is right"
+    mends, decides = (
+        "With this edit, texts that are wrong now are printed as they are owed",
+        "change a text that is right",
+    )
+    assert refused.decide == f"{mends}: decide whether the edit may {decides}."
+    [shown] = refused.evidence
+    assert shown.printed == f"{shown.given}." and shown.stray[0].endswith(".") and shown.labels == ("before", "after")
 
 
 START, ENDIF = "    {{- '<|im_start|>'", "    {%- endif %}\n"

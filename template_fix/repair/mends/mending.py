@@ -11,8 +11,9 @@ from template_fix.jinja.engines import why_unportable
 from template_fix.jinja.renderer import Renderer, RenderError
 from template_fix.repair.loop_leaks import find_leak
 from template_fix.repair.mends import Mend, as_json, empty_calls, last_end, open_turns, system_texts
-from template_fix.repair.proposers import Proposal
+from template_fix.repair.proposers import Attempt, Proposal, decision
 from template_fix.repair.study import Found, Setting, Study
+from template_fix.results import compare_texts
 from template_fix.text.edits import Edit, Span, apply, trace_back
 
 MENDS: Mapping[str, Mend] = {
@@ -34,11 +35,10 @@ Check: TypeAlias = "Callable[[Study], Iterator[Found]]"
 
 
 class Made(NamedTuple):
-    """A mend with its edits in the template as it was before any, and the reason why it can't stand, or ""."""
+    """A mend with its edits in the template as it was before any; an attempt whose reason is "" stands."""
 
-    proposal: Proposal
-    edits: tuple[Edit, ...]
-    reason: str = ""
+    attempt: Attempt
+    edits: tuple[Edit, ...] = ()
 
 
 def mend(source: str, setting: Setting, checks: Mapping[str, Check], served: str = "") -> list[Made]:
@@ -56,13 +56,13 @@ def mend(source: str, setting: Setting, checks: Mapping[str, Check], served: str
                 break
             nothing = Proposal(code, "mend", found.fix or found.message, "", found.at or Span(0, 0), ())
             refused = served if not MENDS[code].adds else ""
-            proposal, reason = (nothing, refused) if refused else _best(study, MENDS[code], nothing)
-            edits = _traced_back(proposal.edits, [edit for each in made for edit in each.edits])
-            if reason or len(edits) < len(proposal.edits):
-                made.append(Made(proposal, (), reason or _TWICE))
+            attempt = Attempt(nothing, refused) if refused else _best(study, MENDS[code], nothing)
+            edits = _traced_back(attempt.proposal.edits, [edit for each in made for edit in each.edits])
+            if attempt.reason or len(edits) < len(attempt.proposal.edits):
+                made.append(Made(attempt if attempt.reason else attempt._replace(reason=_TWICE)))
                 break
-            made.append(Made(proposal, edits))
-            study = Study(apply(study.source, proposal.edits), setting)
+            made.append(Made(attempt, edits))
+            study = Study(apply(study.source, attempt.proposal.edits), setting)
     return made
 
 
@@ -72,28 +72,28 @@ def _traced_back(edits: Sequence[Edit], made: Sequence[Edit]) -> tuple[Edit, ...
     return tuple(Edit(span, edit.text) for span, edit in zip(spans, edits, strict=True) if span)
 
 
-def _best(study: Study, how: Mend, nothing: Proposal) -> tuple[Proposal, str]:
-    """Return the proposal that mends most of those that may stand, or one with the reason why none may.
+def _best(study: Study, how: Mend, nothing: Proposal) -> Attempt:
+    """Return the proposal that mends most of those that may stand, or the closest with the reason why none may.
 
     That is ``nothing`` where none came near.
     """
     tried = _enlarged(study, how)
     owed = how.owed(tried)
-    best: tuple[int, Proposal] | None = None
-    refused: tuple[int, Proposal, str] | None = None
+    best: tuple[int, Attempt] | None = None
+    refused: tuple[int, Attempt] | None = None
     for number, proposal in enumerate(how.proposals(tried, owed)):
         if number == _MOST:
             break
-        gained, reason = _judged(tried, how, proposal)
-        if reason and (refused is None or gained > refused[0]):
-            refused = gained, proposal, reason
-        elif not reason and (best is None or gained > best[0]):
-            best = gained, proposal
+        gained, attempt = _judged(tried, how, proposal)
+        if attempt.reason and (refused is None or gained > refused[0]):
+            refused = gained, attempt
+        elif not attempt.reason and (best is None or gained > best[0]):
+            best = gained, attempt
             if how.whole:
                 break
     if best:
-        return best[1], ""
-    return (refused[1], refused[2]) if refused and refused[0] else (nothing, how.unknown)
+        return best[1]
+    return refused[1] if refused and refused[0] else Attempt(nothing, how.unknown)
 
 
 def _enlarged(study: Study, how: Mend) -> Study:
@@ -104,24 +104,31 @@ def _enlarged(study: Study, how: Mend) -> Study:
     return tried
 
 
-def _judged(study: Study, how: Mend, proposal: Proposal) -> tuple[int, str]:
-    """Return how many texts a proposal mends, and why it can't stand, "" where it can."""
+def _judged(study: Study, how: Mend, proposal: Proposal) -> tuple[int, Attempt]:
+    """Return how many texts a proposal mends, and why it can't stand."""
     edited = apply(study.source, proposal.edits)
     try:
         renderer = Renderer(edited, study.variables)
     except RenderError as error:
-        return 0, f"the edited template doesn't compile: {error}"
+        return 0, Attempt(proposal, f"the edited template doesn't compile: {error}")
     before = study.examined
     after = Examination(renderer, before.probes.values(), before.tags, before.flags)
-    reason, gained = judge_mend(before, after, how.owed(study))
+    reason, gained, at = judge_mend(before, after, how.owed(study))
+    if at:
+        old, new = (text if isinstance(text := at.text(each), str) else "" for each in (before, after))
+        shown = compare_texts(at.describe(), old, new, ("before", "after"))
+        return gained, Attempt(
+            proposal, reason, (shown,), decision("texts that are wrong now are printed as they are owed", reason)
+        )
     if reason:
-        return gained, reason
+        return gained, Attempt(proposal, reason)
     if (unknown := why_unportable(study.source, edited)) is not None:
-        return gained, unknown
+        return gained, Attempt(proposal, unknown)
     if not all(_reached(study, edit) for edit in proposal.edits):
-        return gained, _UNREACHED
+        return gained, Attempt(proposal, _UNREACHED)
     leak = find_leak(study.source, edited, study.tags, study.variables, before.flags)
-    return gained, f"where loops leak it would print differently ({leak.probe.describe()})" if leak else ""
+    why = f"where loops leak it would print differently ({leak.probe.describe()})" if leak else ""
+    return gained, Attempt(proposal, why)
 
 
 def _reached(study: Study, edit: Edit) -> bool:

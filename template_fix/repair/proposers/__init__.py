@@ -37,6 +37,11 @@ class Attempt(NamedTuple):
     decide: str = ""
 
 
+def decision(mended: str, reason: str) -> str:
+    """Return what those have to decide who want an edit that mends something, and may not stand for a reason."""
+    return f"With this edit, {mended}: decide whether {reason.replace('it would', 'the edit may', 1)}."
+
+
 class Basis(NamedTuple):
     """What experiments are made on: a template with its values recorded, and what it does to each conversation.
 
