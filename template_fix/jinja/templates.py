@@ -54,7 +54,8 @@ def lex(source: str) -> tuple[Token, ...]:
     returns, the last newline) comes back as tokens of the kind ``gap``. Raises ParseError.
     """
     raw = _raw_offsets(source)
-    return tuple(Token(kind, source[raw[start] : raw[end]], raw[start], raw[end]) for kind, start, end in _lex(source))
+    at = ((kind, raw[start], raw[end]) for kind, start, end in _parts(source))
+    return tuple(Token(kind, source[start:end], start, end) for kind, start, end in at)
 
 
 class Template:
@@ -68,7 +69,7 @@ class Template:
     def __init__(self, source: str) -> None:
         self.source = source
         self._raw = _raw_offsets(source)
-        tokens = [token for token in _lex(source) if token[0] != "gap"]
+        tokens = [token for token in _parts(source) if token[0] != "gap"]
         text = _normal(source)
         parser = _SpanParser(environment(), [(kind, text[start:end], start, end) for kind, start, end in tokens])
         try:
@@ -113,6 +114,11 @@ def _raw_offsets(source: str) -> range | list[int]:
         return range(len(source) + 1)
     offsets = [i for i in range(len(source)) if not (source[i] == "\n" and i and source[i - 1] == "\r")]
     return [*offsets, len(source)]
+
+
+@lru_cache(maxsize=8)
+def _parts(source: str) -> tuple[tuple[str, int, int], ...]:
+    return tuple(_lex(source))
 
 
 def _lex(source: str) -> Iterator[tuple[str, int, int]]:
