@@ -53,6 +53,8 @@ def judge(before: Case, after: Case, first: Iterable[ProbeId] = ()) -> Verdict:
 
 def _worse(before: Examination, after: Examination, probe: Probe) -> Harm | None:
     old, new = before.observe(probe), after.observe(probe)
+    if old is new:  # what both print alike is observed once
+        return None
     if old.text is None:
         silenced = new.text is not None and any(
             part.kind == "call" and part.feature not in after.unsupported for part in new.lost
@@ -107,6 +109,8 @@ def _not_conservative(before: Case, after: Case, probe: Probe) -> Harm | None:
     for turn in probe.turns():
         if _prompts_otherwise(before.itself, after.itself, probe, turn):
             return Harm("it would change the generation prompt", turn, prompt=True)
+    if before.itself.observe(probe) is after.itself.observe(probe):
+        return None
     reason = (
         _headless(before.itself, after.itself, probe)
         or _out_of_place(before.itself, after.itself, probe)

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from jinja2 import TemplateSyntaxError
 from jinja2.utils import Namespace
 
+from template_fix.contract.another import AnotherExamination, Known
 from template_fix.contract.examination import Case, Examination
 from template_fix.jinja.folding import CAPTURED, SWITCH, capture, equal_when_off, guard
 from template_fix.jinja.renderer import Failure, Renderer, RenderError, Variables
@@ -27,53 +28,69 @@ _MADE = "template_fix_made"
 
 
 class _Made(Namespace):
-    """The names of those proposals that are made, as attributes that are true; ``asked`` gets what it is asked."""
+    """The ``names`` of those proposals that are made, as attributes that are true; those asked for become its own."""
 
-    def __init__(self, names: frozenset[str], asked: dict[str, bool]) -> None:
-        object.__setattr__(self, "names", names)
-        object.__setattr__(self, "asked", asked)
+    __slots__ = ("names",)
+    __getattribute__ = object.__getattribute__
 
-    def __getattribute__(self, name: str) -> object:
-        if name == "__class__":
-            return _Made
-        answer = name in object.__getattribute__(self, "names")
-        object.__getattribute__(self, "asked")[name] = answer
+    def __init__(self, names: frozenset[str]) -> None:
+        self.names = names
+
+    def __getattr__(self, name: str) -> bool:
+        answer = self.__dict__[name] = name in self.names
         return answer
+
+
+# What is known of a conversation: its text, or the name that decides next, with what either answer leads to.
+_Rendered: TypeAlias = "str | Failure | _Asking"
+
+
+class _Asking(NamedTuple):
+    name: str
+    answers: dict[object, _Rendered]
 
 
 class _Union(NamedTuple):
     """Proposals compiled into one template: those of ``made`` for good, those of ``switches`` behind these names.
 
-    ``texts`` are those that were rendered of each conversation, each with the names that the template asked for and the
-    answers: where these are the same, so is the text.
+    ``texts`` has what was rendered of each conversation: the text, or the name that the template asks for next, with
+    what follows from either answer.
     """
 
     renderer: Renderer
     made: frozenset[Proposal]
     switches: Mapping[Proposal, str]
-    texts: dict[object, list[tuple[dict[str, bool], str | Failure]]]
+    texts: dict[object, _Rendered]
 
     def has(self, chosen: frozenset[Proposal]) -> bool:
         """Whether this union can render with just these proposals made."""
         return self.made <= chosen and chosen - self.made <= self.switches.keys()
 
-    def examination(self, chosen: frozenset[Proposal], before: Examination, flags: Variables) -> Examination:
+    def examination(
+        self, chosen: frozenset[Proposal], before: Examination, known: Known, flags: Variables
+    ) -> Examination:
         """Return an examination over the battery of ``before`` with just these proposals made."""
         names = frozenset(self.switches[each] for each in chosen - self.made)
-        asked: dict[str, bool] = {}
+        made = _Made(names)
+        asked: dict[str, bool] = vars(made)
 
         def rendered(key: object, render: Callable[[], str | Failure]) -> str | Failure:
-            known = self.texts.setdefault(key, [])
-            for answers, text in known:
-                if all((name in names) is answer for name, answer in answers.items()):
-                    return text
-            asked.clear()
-            text = render()
-            known.append((dict(asked), text))
-            return text
+            branch, way, depth = self.texts, key, 0
+            while isinstance(found := branch.get(way), _Asking):
+                name, branch = found
+                way, depth = name in names, depth + 1
+            if found is None:
+                asked.clear()
+                found = render()
+                for name, answer in list(asked.items())[depth:]:
+                    more: dict[object, _Rendered] = {}
+                    branch[way] = _Asking(name, more)
+                    branch, way = more, answer
+                branch[way] = found
+            return found
 
-        renderer = self.renderer.with_variables({_MADE: _Made(names, asked)})
-        return Examination(renderer, before.probes.values(), before.tags, flags, rendered)
+        renderer = self.renderer.with_variables({_MADE: made})
+        return AnotherExamination(before, known, renderer, flags, rendered)
 
 
 class Candidates:
@@ -94,6 +111,7 @@ class Candidates:
         self._unions: list[_Union] = []
         self._folding: dict[Proposal, bool] = {}
         self._cases: dict[frozenset[Proposal], Case | str] = {}
+        self._known: Known = {}
 
     def offer(self, proposals: Iterable[Proposal]) -> None:
         """Take note of proposals that are going to be tried, so that they can be compiled in with others."""
@@ -127,7 +145,11 @@ class Candidates:
             if union is None:
                 union = self._union(chosen)
                 self._unions.append(union)
-        return union.examination(made, self.before.itself, self.flags[0]) if union and union.has(made) else None
+        return (
+            union.examination(made, self.before.itself, self._known, self.flags[0])
+            if union and union.has(made)
+            else None
+        )
 
     def _union(self, chosen: Sequence[Proposal]) -> _Union:
         """Compile proposals with as many of those offered as can be told from them and from each other."""
@@ -142,7 +164,7 @@ class Candidates:
         for each in together:
             for edit in each.edits:
                 by_span.setdefault(edit.span, []).append((names[each], edit))
-        edits = self.edits(made) + [self._either(*group) for group in by_span.values()]
+        edits = self.edits(made) + self._nested(by_span)
         if self.noted and not made:
             edits.append(self.noted)
         return _Union(Renderer(apply(self.source, edits), self.variables), made, names, {})
@@ -180,20 +202,28 @@ class Candidates:
             return False
 
     def _fits(self, proposal: Proposal, together: Iterable[Proposal], made: Iterable[Proposal]) -> bool:
-        """Whether a proposal can be compiled in with others: where it claims the same text, as an alternative."""
+        """Whether a proposal can be compiled in with others: where it claims a text of theirs, as an alternative."""
         edits = [edit for each in together for edit in each.edits]
         return are_apart([proposal, *made]) and all(
             _apart(one, other) or _alternatives(one, other) for one in proposal.edits for other in edits
         )
 
-    def _either(self, *named: tuple[str, Edit]) -> Edit:
-        """Return edits of one place as one, each made only where its name is true, too."""
-        span = named[0][1].span
-        if len(named) == 1 or span.start == span.end:
+    def _nested(self, by_span: Mapping[Span, Sequence[tuple[str, Edit]]]) -> list[Edit]:
+        """Return the edits of each place as one, those of its parts in what stands there where none of them is made."""
+        found: list[Edit] = []
+        for span in sorted(by_span, key=lambda span: span.end - span.start):
+            parts = [edit for edit in found if _inside(edit.span, span)]
+            kept = apply(self.source[: span.end], parts)[span.start :] if parts else ""
+            found = [*(edit for edit in found if edit not in parts), self._either(span, kept, by_span[span])]
+        return found
+
+    def _either(self, span: Span, kept: str, named: Sequence[tuple[str, Edit]]) -> Edit:
+        """Return edits of one place as one, each made only where its name is true, too, else what is ``kept``."""
+        if span.start == span.end or (len(named) == 1 and not kept):
             behind = (edit.text.replace(self.guard, f"({_MADE}.{name} and {self.guard})") for name, edit in named)
             return Edit(span, "".join(behind))
         choices = "".join(f"{edit.text} if {_MADE}.{name} else " for name, edit in named)
-        return Edit(span, f"({choices}{span.of(self.source)})")
+        return Edit(span, f"({choices}{kept or span.of(self.source)})")
 
     def alone(self, chosen: Sequence[Proposal]) -> Case | str:
         """Return the same of the template that has these proposals made and nothing else compiled in."""
@@ -204,8 +234,7 @@ class Candidates:
         return Case(self._examination(renderer, 0), self._examination(renderer, 1))
 
     def _examination(self, renderer: Renderer, off: int) -> Examination:
-        itself = self.before.itself
-        return Examination(renderer, itself.probes.values(), itself.tags, self.flags[off])
+        return AnotherExamination(self.before.itself, self._known, renderer, self.flags[off])
 
 
 def are_apart(chosen: Iterable[Proposal]) -> bool:
@@ -220,6 +249,12 @@ def _apart(one: Edit, other: Edit) -> bool:
 
 
 def _alternatives(one: Edit, other: Edit) -> bool:
-    """Whether two edits put an expression in the place of the same one, or insert something at the same place."""
+    """Whether two edits put an expression in the place of one, or of a part of it, or insert at the same place."""
+    if one.span == other.span and one.span.start == one.span.end:
+        return True
     expressions = all(edit.text.startswith("(") and edit.text.endswith(")") for edit in (one, other))
-    return one.span == other.span and (expressions or one.span.start == one.span.end)
+    return expressions and (_inside(one.span, other.span) or _inside(other.span, one.span))
+
+
+def _inside(one: Span, other: Span) -> bool:
+    return other.start <= one.start < one.end <= other.end

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, product
 from typing import NamedTuple
 
@@ -162,15 +162,12 @@ class Search:
         Beside a base, what they do there counts.
         """
         made = base.kept if base else ()
-        kept: dict[tuple[object, ...], Proposal] = {}
+        found: dict[Proposal, Examination] = {}
         for proposal in proposals:
             together = [*made, proposal]
             if are_apart(together) and self._matters(together, base) and not self.tried(together).verdict.hopeless:
-                case = self.candidates.case(together)
-                assert isinstance(case, Case)
-                effect = tuple(_effect(self.before.itself, case.itself))
-                kept[effect] = min(kept.get(effect, proposal), proposal, key=_size)
-        return list(kept.values())
+                found[proposal] = self.tried(together).case.itself
+        return [min(group, key=_size) for group in _with_same_effect(self.before.itself, found)]
 
     def _grown(
         self, base: Choice | None, proposals: Sequence[Proposal], by: int, *, lists: bool = False
@@ -317,9 +314,20 @@ def _size(proposal: Proposal) -> tuple[bool, int]:
     return proposal.source != "switch", added
 
 
-def _effect(before: Examination, after: Examination) -> Iterator[object]:
-    """Yield all that is printed of the conversations that were printed badly, and of how they begin."""
-    for probe in after.probes.values():
-        if not before.safe(probe):
-            yield from (after.text(probe, upto) for upto in (*probe.cuts, None))
-            yield from (after.text(probe, turn, prompt=True) for turn in probe.turns())
+def _with_same_effect(before: Examination, found: Mapping[Proposal, Examination]) -> list[list[Proposal]]:
+    """Return proposals grouped by all that they print of conversations that are printed badly, and of how these begin.
+
+    What is told from all others isn't rendered any further.
+    """
+    groups = [list(found)]
+    for probe in (each for each in before.probes.values() if not before.safe(each)):
+        beginnings = [(upto, False) for upto in (*probe.cuts, None)] + [(turn, True) for turn in probe.turns()]
+        for upto, prompt in beginnings if any(len(group) > 1 for group in groups) else ():
+            parted: dict[tuple[int, object], list[Proposal]] = {}
+            for number, group in enumerate(groups):
+                for each in group:
+                    text = found[each].text(probe, upto, prompt) if len(group) > 1 else None
+                    parted.setdefault((number, text), []).append(each)
+            groups = list(parted.values())
+    order = {each: number for number, each in enumerate(found)}
+    return sorted(groups, key=lambda group: order[group[0]]) if found else []

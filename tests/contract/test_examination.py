@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shelf import NAMES, chat, source, study
 
+from template_fix.contract.another import AnotherExamination
 from template_fix.contract.examination import SAFE, Case, Examination, Held
 from template_fix.contract.judge import judge
 from template_fix.contract.placing import locate
@@ -451,3 +452,19 @@ def test_parts_are_found_where_they_stand_and_those_of_turns_in_order(kinds: lis
     turns = [span for part, span in zip(parts, spans, strict=True) if span and part.kind in ("answer", "reasoning")]
     assert turns == sorted(turns)
     assert None not in [span for part, span in zip(parts, spans, strict=True) if part.kind in ("call", "question")]
+
+
+def test_what_two_templates_print_alike_of_a_conversation_is_observed_once() -> None:
+    before = examined(chat(KEEP))
+    after = AnotherExamination(before, {}, Renderer(chat(FIELD + STRIP)))
+    inline, plain = (next(each for each in before.probes.values() if each.form == form) for form in ("inline", "plain"))
+    assert after.observe(plain) is before.observe(plain)
+    assert after.observe(inline) is not before.observe(inline)
+
+
+def test_the_same_text_is_another_observation_where_its_form_in_a_field_is_printed_otherwise() -> None:
+    inline, field = (probe("ur", THINK, form) for form in ("inline", "reasoning_content"))
+    before = examined(chat(KEEP), inline, field)
+    after = AnotherExamination(before, {}, Renderer(chat("{{ m.reasoning_content }}{{ content }}")))
+    assert after.text(inline) == before.text(inline)
+    assert Held("alike") in before.observe(inline).held and Held("alike") in after.observe(inline).broken

@@ -129,3 +129,19 @@ def test_where_one_of_several_takes_white_space_away_each_is_proved_by_itself() 
     made.offer([idle, GREEDY])
     made.case([idle])
     assert made._folding == {idle: True, GREEDY: False}
+
+
+def test_edits_of_a_part_are_compiled_in_with_those_of_the_whole_and_of_each_other() -> None:
+    whole = proposal(TWO, SPLIT, f"({SPLIT} | upper if {SWITCH} else {SPLIT})", "whole")
+    part, other = (
+        proposal(TWO, "content.split('</think>')", f"({new} if {SWITCH} else content.split('</think>'))", new)
+        for new in ("[content]", "content.split('e')")
+    )
+    made = candidates(TWO)
+    made.offer([whole, part, other, OPEN])
+    for chosen in sets((whole, part, other, OPEN)):
+        together, alone = made.case(chosen), made.alone(chosen)
+        assert isinstance(together, Case) and isinstance(alone, Case)
+        for probe in list(together.itself.probes.values())[::7]:
+            assert together.itself.text(probe) == alone.itself.text(probe)
+    assert len(made._unions) == 1

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 from shelf import chat, source, study
 
-from template_fix.contract.examination import SAFE
+from template_fix.contract.examination import SAFE, Case
 from template_fix.repair.candidates import are_apart
 from template_fix.repair.proposers import Proposal
-from template_fix.repair.search import Choice, Search, broken
+from template_fix.repair.search import Choice, Search, _with_same_effect, broken
 from template_fix.repair.study import Study
 from template_fix.text.edits import Edit, Span
 
@@ -161,3 +161,15 @@ def test_a_verdict_says_why_an_edit_may_not_stand(two: Study) -> None:
 def test_edits_are_apart_where_they_claim_different_text(spans: list[tuple[int, int]], separate: bool) -> None:
     made = [Proposal("TF202", "", "", "", Span(*span), (Edit(Span(*span), "x"),)) for span in spans]
     assert are_apart(made) is separate
+
+
+def test_proposals_with_the_same_effect_are_told_from_all_others(two: Study) -> None:
+    longer = proposal(TWO, SPLIT, f"((content) if {SWITCH} else {SPLIT})", "longer")
+    upper = proposal(TWO, SPLIT, f"(content | upper if {SWITCH} else {SPLIT})", "upper")
+    given = [OPEN, longer, upper, KEEP]
+    two.search.candidates.offer(given)
+    cases = {each: two.search.candidates.case([each]) for each in given}
+    groups = _with_same_effect(
+        two.examined, {each: case.itself for each, case in cases.items() if isinstance(case, Case)}
+    )
+    assert groups == [[OPEN], [longer, KEEP], [upper]]
