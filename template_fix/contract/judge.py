@@ -25,6 +25,7 @@ from template_fix.contract.examination import (
 from template_fix.contract.placing import in_front, locate
 from template_fix.contract.turn_ends import closing
 from template_fix.contract.verdict import BROKEN, Harm, Verdict
+from template_fix.conversations.growth import LISTED_ANSWERS
 from template_fix.conversations.probe import CALLS, Key, Part, Probe, ProbeId
 from template_fix.jinja.renderer import Failure
 
@@ -39,7 +40,9 @@ def judge(before: Case, after: Case, first: Iterable[ProbeId] = ()) -> Verdict:
     battery = before.itself.probes
     for key in dict.fromkeys([*first, *battery]):
         probe = battery[key]
-        harm = _worse(before.itself, after.itself, probe) or _not_conservative(before, after, probe)
+        harm = _printed_as_data(before.itself, after.itself, probe)
+        if probe.special != LISTED_ANSWERS:  # of these, that is all that is asked: a template needn't take them
+            harm = harm or _worse(before.itself, after.itself, probe) or _not_conservative(before, after, probe)
         if harm:
             return harm.verdict(probe, before.itself.safe(probe))
         old, new = before.itself.observe(probe), after.itself.observe(probe)
@@ -49,6 +52,13 @@ def judge(before: Case, after: Case, first: Iterable[ProbeId] = ()) -> Verdict:
         if harm := _not_as_last(before.itself, after.itself, probe):
             return harm.verdict(probe)
     return Verdict("", gained=frozenset(gained), compared=len(before.itself.probes))
+
+
+def _printed_as_data(before: Examination, after: Examination, probe: Probe) -> Harm | None:
+    """Return the harm where a list is printed that isn't now, or on which a template fails that prints none so."""
+    old, new = before.observe(probe), after.observe(probe)
+    worse = new.as_data and not old.as_data and (old.text is not None or not any(seen.as_data for seen in before))
+    return Harm("it would print a list of text blocks as it stands, with its braces") if worse else None
 
 
 def _worse(before: Examination, after: Examination, probe: Probe) -> Harm | None:
@@ -62,8 +72,6 @@ def _worse(before: Examination, after: Examination, probe: Probe) -> Harm | None
         return Harm("it would let a conversation pass that fails now, and lose of it") if silenced else None
     if new.text is None:
         return Harm(f"it would make the template fail: {new.failure}")
-    if new.as_data and not old.as_data:
-        return Harm("it would print a list of text blocks as it stands, with its braces")
     kept = SAFE if before.owed(probe) or not old.breaks(*SAFE) else ("printed", "once")
     broken = [held for held in old.held & new.broken if held.property in kept]
     worse = sorted(held for held in broken if not _left_out(before, probe, held))

@@ -11,6 +11,9 @@ from template_fix.conversations.probe import FORMS, Part, Probe, probe
 from template_fix.conversations.tags import Tags, closings
 from template_fix.options import Flags
 
+# What tells conversations apart whose answers alone are lists of text blocks.
+LISTED_ANSWERS = "answers alone as lists"
+
 
 def with_switch(tags: Tags, arguments: type, name: str, value: bool | str) -> tuple[Probe, ...]:
     """Return conversations that set a variable of the template's own."""
@@ -98,6 +101,19 @@ def without_ids(tags: Tags, arguments: type) -> Iterator[Probe]:
             for each in called.messages
         )
         yield replace(called, messages=messages, special="calls without ids", ordinary=False)
+
+
+def with_listed_answers(tags: Tags, arguments: type) -> Iterator[Probe]:
+    """Yield conversations whose answers alone are lists of text blocks: a template may fail on any other list."""
+    for shape, form in product(("ur", "urur", "uvta", "uwtr"), FORMS):
+        listed = probe(shape, tags, form, arguments=arguments, text_lists=True)
+        told = probe(shape, tags, form, arguments=arguments)
+        answers = [message["role"] == "assistant" for message in told.messages]
+        messages = (
+            one if answer else other for answer, one, other in zip(answers, listed.messages, told.messages, strict=True)
+        )
+        parts = (one if answers[one.message] else other for one, other in zip(listed.parts, told.parts, strict=True))
+        yield replace(listed, messages=tuple(messages), parts=tuple(parts), special=LISTED_ANSWERS)
 
 
 def _without(given: Mapping[str, Any], key: str) -> dict[str, Any]:

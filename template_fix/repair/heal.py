@@ -18,6 +18,7 @@ from template_fix.repair.proposers import (
     Basis,
     Proposal,
     call_branches,
+    drops,
     experiments,
     fields,
     known_patches,
@@ -74,6 +75,7 @@ def find_repair(
     study = study.enlarged()
 
     def asked_for(suggested: Iterable[Proposal]) -> list[Proposal]:
+        suggested = drops.for_texts_too(suggested, study.examined, study.switch)
         return [each for each in suggested if _asked_for(each, wanted, alone, options)]
 
     def hopeful(suggested: Iterable[Proposal]) -> list[Proposal]:

@@ -18,6 +18,7 @@ from template_fix.conversations.growth import (
     unusual,
     with_block,
     with_blocks_of,
+    with_listed_answers,
     with_literal,
     with_other_arguments,
     with_switch,
@@ -27,7 +28,7 @@ from template_fix.conversations.probe import Part, Probe, as_lists, probe
 from template_fix.conversations.tags import USUAL, Tags
 from template_fix.jinja.folding import CAPTURED, SWITCH, guard
 from template_fix.jinja.queries import is_marker, optional, undeclared
-from template_fix.jinja.renderer import Message, Renderer, RenderError, Variables
+from template_fix.jinja.renderer import Failure, Message, Renderer, RenderError, Variables
 from template_fix.jinja.templates import ParseError, Template
 from template_fix.options import Flags
 from template_fix.repair.proposers import Basis, Proposal
@@ -113,6 +114,9 @@ class Study:
         if known:
             found, known = find_reaching(known.joined_by(more), self._as_taken(unusual(self.tags, self.arguments)))
             more += found
+        # What fails on lists today must go on to fail, or read them: not print them with their braces.
+        listed = with_listed_answers(self.tags, self.arguments)
+        more += (each for each in listed if isinstance(self.examined.text(each), Failure))
         # Calls that a template drops come with arguments that it couldn't print, too.
         more += self._as_taken(with_other_arguments(self.tags, self.arguments))
         if any("id" in (getattr(node, "attr", ""), getattr(node, "value", "")) for node in self.template.all_nodes):

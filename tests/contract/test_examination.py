@@ -256,8 +256,12 @@ TAGGED = "{% if '</think>' in content %}WITH{% else %}{{ content }}{% endif %}"
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        pytest.param(STRIP, "{{ content }}", id="reasoning that was cut off"),
-        pytest.param(FIELD + STRIP, KEEP, id="reasoning that was cut off inside of content, and printed from a field"),
+        pytest.param(STRIP, "{{ '' + content }}", id="reasoning that was cut off"),
+        pytest.param(
+            FIELD + STRIP,
+            FIELD + "{{ '' + content }}",
+            id="reasoning that was cut off inside of content, and printed from a field",
+        ),
         pytest.param(LATER, KEEP, id="reasoning that was cut off later"),
         pytest.param(
             "</think>" + KEEP,
@@ -348,14 +352,14 @@ def test_an_edit_that_can_not_be_switched_off_is_refused() -> None:
 )
 def test_another_generation_prompt_is_refused(prompt: str) -> None:
     old = chat(STRIP, "A:<think>\n")
-    new = chat(switched("{{ content }}", STRIP), switched(prompt, "A:<think>\n"))
+    new = chat(switched("{{ '' + content }}", STRIP), switched(prompt, "A:<think>\n"))
     assert "the generation prompt" in verdict(old, new)
-    assert verdict(old, chat(switched("{{ content }}", STRIP), "A:<think>\n")) == ""
+    assert verdict(old, chat(switched("{{ '' + content }}", STRIP), "A:<think>\n")) == ""
 
 
 def test_a_prompt_that_changes_behind_tool_results_alone_is_refused() -> None:
     told = "{% if messages[-1].role == 'tool' and preserve_thinking | default(true) %}B:{% else %}A:{% endif %}"
-    assert "the generation prompt" in verdict(chat(STRIP), chat(switched("{{ content }}", STRIP), told))
+    assert "the generation prompt" in verdict(chat(STRIP), chat(switched("{{ '' + content }}", STRIP), told))
 
 
 def test_reasoning_in_front_of_its_header_is_refused() -> None:
@@ -388,7 +392,7 @@ def test_reasoning_in_front_of_its_header_is_refused() -> None:
 def test_other_markup_around_a_turn_that_comes_back_is_refused(old: str, new: str) -> None:
     template = chat(STRIP)
     assert old in template
-    assert verdict(template, template.replace(STRIP, switched("{{ content }}", STRIP)).replace(old, new))
+    assert verdict(template, template.replace(STRIP, switched("{{ '' + content }}", STRIP)).replace(old, new))
 
 
 CALLS = "{% for call in m.tool_calls or [] %}[{{ call.function.arguments | tojson }}]{% endfor %};\n"

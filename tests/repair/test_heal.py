@@ -51,7 +51,9 @@ def repaired_by(tag: str, monkeypatch: pytest.MonkeyPatch) -> Repaired:
     """What comes of ``ALWAYS`` where all that is proposed is to keep what is cut out, with a tag behind it."""
     study, cut = Study(ALWAYS, Setting()), f"{{{{ {CUT} }}}}"
     at = ALWAYS.index(cut)
-    edit = Edit(Span(at, at + len(cut)), f"{{{{ (m.content if {study.switch} else {CUT}) }}}}{tag}")
+    edit = Edit(
+        Span(at, at + len(cut)), f"{{{{ (m.content if {study.switch} and m.content is string else {CUT}) }}}}{tag}"
+    )
     study.known = (Proposal("TF201", "a test", "keep it", "It is cut out.", edit.span, (edit,)),)
     for name in ("rewritings", "forcing"):
         monkeypatch.setattr(experiments, name, lambda basis: iter(()))

@@ -58,7 +58,7 @@ REPAIRED = {
         "{% if '</think>' in content %}{% set content = content.split('</think>')[-1].lstrip('\\n') %}{% endif %}"
         "{{ content }}"
     ),
-    "split-last": chat("{{ content.split('</think>')[-1] }}"),
+    "split-last": chat("{{ '' + content.split('</think>')[-1] }}"),
     "split-once": chat("{{ content.split('</think>', 1)[1] if '</think>' in content else content }}"),
     "split-last-at-first-closing-tag": chat(
         "{% if '</think>' in content %}{{ content.split('</think>', 1)[0] + '</think>' }}"
@@ -68,8 +68,10 @@ REPAIRED = {
         "{% if '</think>' in content %}{{ content.split('</think>', 1)[0] + '</think>' }}"
         "{{ content.split('</think>')[-1] }}{% else %}{{ content }}{% endif %}"
     ),
-    "strip-call": macro("{{ text.split('</think>') | last }}", "{{ strip_thinking(content) }}"),
-    "strip-call-trimmed": macro("{{ text.split('</think>') | last | trim }}", "{{ strip_thinking(content) }}"),
+    "strip-call": macro("{{ text.split('</think>') | last }}", "{{ '' + strip_thinking(content) }}"),
+    "strip-call-trimmed": macro(
+        "{{ text.split('</think>') | last | trim }}", "{% set content = '' + content %}{{ strip_thinking(content) }}"
+    ),
     "after-last-question": gated("loop.index0 > ns.last_query_index"),
     "after-last-question-inclusive": gated("loop.index0 >= ns.last_query_index"),
     "last-or-reasoned": chat(

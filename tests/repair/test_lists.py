@@ -6,7 +6,8 @@ import pytest
 from shelf import chat, codes, patched, repaired, study
 from test_wrong_edits import SWITCH, refusal
 
-from template_fix.repair.search import count_lacking, lost_in_lists
+from template_fix.jinja.renderer import Failure, Renderer
+from template_fix.repair.search import broken, count_lacking, lost_in_lists
 
 # What is added up in a loop is gone as its iteration ends; each of the two in its own spelling.
 SUM = chat(
@@ -420,3 +421,54 @@ def test_a_template_that_prints_no_list_at_all_gets_no_texts_of_blocks() -> None
         + EMPTIED[EMPTIED.rindex("        {{- '[end]'") :]
     )
     assert "joined_blocks" not in repaired(text)
+
+
+# Each fails on answers that are lists, and on any list in a question: braces are never printed today.
+CUT_OFF = """\
+{%- for m in messages %}
+    {%- if m.role == 'assistant' %}
+        {{- '[bot]' }}{{- m.content.split('</think>')[-1] }}
+        {%- for c in m.tool_calls or [] %}{{- '<call>' ~ c.function.arguments | tojson ~ '</call>' }}{%- endfor %}
+        {{- '[end]' }}
+    {%- else %}
+        {{- '[' + m.role + ']' + m.content + '[end]' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '[bot]' }}{%- endif %}
+"""
+IN_A_MACRO = (
+    "{% macro answer(text) %}{{ text.split('</think>') | last | trim }}{% endmacro %}"
+    "{% for message in messages %}{% if message['role'] == 'assistant' %}A: {{ answer(message['content']) }}"
+    "{% for c in message['tool_calls'] or [] %}[{{ c['function']['arguments'] | tojson }}]{% endfor %};\n"
+    "{% else %}{{ message['role'] + ': ' + message['content'] + ';\n' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}A: {% endif %}"
+)
+# Lists in questions are printed with their braces, so that this template fails only on those in answers.
+ON_ANSWERS_ALONE = CUT_OFF.replace(
+    "'[' + m.role + ']' + m.content + '[end]'", "'[' ~ m.role ~ ']' ~ m.content ~ '[end]'"
+)
+BRACES = "it would print a list of text blocks as it stands, with its braces"
+SPELLED = [
+    pytest.param(CUT_OFF, "m.content.split('</think>')[-1]", "m.content", id="laid out"),
+    pytest.param(IN_A_MACRO, "answer(message['content'])", "message['content']", id="in a macro"),
+    pytest.param(ON_ANSWERS_ALONE, "m.content.split('</think>')[-1]", "m.content", id="on answers alone"),
+]
+
+
+@pytest.mark.parametrize(("text", "whole", "kept"), SPELLED)
+def test_a_list_on_which_a_template_fails_is_not_printed_as_data(text: str, whole: str, kept: str) -> None:
+    assert refusal(text, (whole, f"({kept} if {SWITCH} else {whole})")) == BRACES
+    assert refusal(text, (whole, f"({kept} if {SWITCH} and {kept} is string else {whole})")) == ""
+
+
+@pytest.mark.parametrize(("text", "whole", "kept"), SPELLED)
+def test_texts_alone_are_kept_where_a_template_fails_on_lists(text: str, whole: str, kept: str) -> None:
+    mended = repaired(text)
+    assert f"{kept} is string" in mended and not broken(study(mended).examined)
+    blocks = [{"type": "text", "text": "An answer."}]
+    rendered = Renderer(mended)([{"role": "user", "content": "Q"}, {"role": "assistant", "content": blocks}])
+    assert isinstance(rendered, Failure), "as before the repair"
+
+
+def test_what_fails_on_no_list_is_kept_without_a_test_for_texts() -> None:
+    assert f"(content if {SWITCH} else " in repaired(chat("{{ '' + content.split('</think>')[-1] }}"))

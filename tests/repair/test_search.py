@@ -12,7 +12,7 @@ from template_fix.text.edits import Edit, Span
 
 SWITCH = "(preserve_thinking | default(true))"
 SPLIT = "content.split('</think>')[-1]"
-KEPT = f"(content if {SWITCH} else {SPLIT})"
+KEPT = f"(content if {SWITCH} and content is string else {SPLIT})"
 # The field is printed in the last turn alone, and reasoning inside of content never.
 TWO = chat(
     "{% if m.reasoning_content %}{% if loop.last %}<think>\n{{ m.reasoning_content }}\n</think>\n\n{% endif %}"
@@ -142,7 +142,7 @@ def test_with_the_original_as_default_the_switch_has_to_be_asked_for(two: Study)
 
 
 def test_a_verdict_says_why_an_edit_may_not_stand(two: Study) -> None:
-    assert "another program" in two.search.tried([proposal(TWO, SPLIT, "content")]).verdict.reason
+    assert "another program" in two.search.tried([proposal(TWO, SPLIT, "content.strip()")]).verdict.reason
     assert "doesn't compile" in two.search.tried([proposal(TWO, SPLIT, "content (")]).verdict.reason
     assert two.search.tried([HARM]).verdict.hopeless
 

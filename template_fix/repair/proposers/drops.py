@@ -2,22 +2,30 @@
 
 The proposal puts the operand that held the text in the place of the whole. Where that is a name for the pieces of a
 text that was split, it puts the text there.
+
+A template that fails on a list of text blocks where it takes a text apart must not print the list as it stands once the
+text is kept whole: so there are edits for texts alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 
 from jinja2 import nodes
 
-from template_fix.contract.examination import SAMPLE, Observation
+from template_fix.contract.examination import SAMPLE, Examination, Observation
 from template_fix.conversations.probe import Part
 from template_fix.jinja.templates import Template
 from template_fix.repair.message_reads import content_reader
 from template_fix.repair.proposers import Basis, Proposal, short
 from template_fix.repair.splice import put_expression
 from template_fix.repair.trials import find_drops, prints_the_same
-from template_fix.text.edits import Span
+from template_fix.text.edits import Edit, Span
+
+_READ = r"([\w.\[\]'\"]+)"
+# A value that is kept as it is, in the place of a whole; it may be cut to size.
+_KEPT = re.compile(rf"\(+{_READ}(?: or ''\)| \| trim)?")
 
 
 def proposals(basis: Basis) -> Iterator[Proposal]:
@@ -45,6 +53,25 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
         if (joined := _joined(trace.template, whole.span)) and isinstance(text.node, nodes.Name):
             # What is put together of a piece and a constant ends without the white space that the text ends in.
             yield _kept(basis, joined, f"{kept}.rstrip()", code)
+
+
+def for_texts_too(proposals: Iterable[Proposal], examined: Examination, switch: str) -> Iterator[Proposal]:
+    """Yield proposals, each behind itself once more for texts alone, where the template fails on lists."""
+    fails = any(seen.probe.text_lists and seen.text is None for seen in examined)
+    for proposal in proposals:
+        yield proposal
+        edits = tuple(Edit(edit.span, _for_texts(edit.text, switch)) for edit in proposal.edits)
+        if fails and edits != proposal.edits:
+            yield proposal._replace(edits=edits)
+
+
+def _for_texts(text: str, switch: str) -> str:
+    """Return the text of an edit that keeps a value, or prints one where there is one, with a test for texts."""
+    front, choice, whole = text.partition(f" if {switch} else ")
+    kept = _KEPT.fullmatch(front) if choice else None
+    if kept:
+        return f"{front} if {switch} and {kept[1]} is string else {whole}"
+    return re.sub(rf"({re.escape(switch)} and ){_READ}(?= and | -?%}})", r"\1\2 is string and \2", text)
 
 
 def _joined(template: Template, piece: Span) -> Span | None:
