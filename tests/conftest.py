@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import pickle
 import signal
@@ -31,6 +32,8 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 # huggingface_hub reads this when it is imported. No test, nor what a test starts, is to reach the real Hub.
 SERVER = Server()
 os.environ.update(HF_ENDPOINT=SERVER.endpoint, HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
+# So it is imported here: what a test does in the place of a child, which goes offline, is not to decide for the others.
+importlib.import_module("huggingface_hub.constants")
 # Nor is any to find or to leave a key in the user's home.
 _STATE = tempfile.TemporaryDirectory()
 os.environ["XDG_STATE_HOME"] = _STATE.name
@@ -61,6 +64,7 @@ def _in_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
     Tests of what only a real child does are marked ``children``. Slow tests have children, and with ``--children`` all.
     """
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")  # as it is again for the next test
     marks = map(request.node.get_closest_marker, ("children", "slow"))
     if sys.platform == "win32" or request.config.getoption("children") or any(marks):
         return
