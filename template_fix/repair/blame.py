@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from functools import cached_property
 from itertools import combinations, pairwise
 
 from template_fix.contract.examination import SAFE, SAMPLE, Case, Examination, Held, Observation, Rendering
@@ -40,39 +40,106 @@ _MENDED = {
     "alike": "reasoning inside of content that isn't printed as in a field now is",
     "stable": "a turn that changes now once more messages follow stays as it is",
 }
-# What a patch is meant to resolve that keeps an answer with closing tags in it: it says nothing of other texts.
-_ANSWERS = "TF206"
 
 
-def cause(search: Search, known: Sequence[Proposal], basis: Basis | None, probe: Probe, part: Part) -> Span | None:
-    """Return the expression or test that keeps a text from being printed, None where none is found.
+class Blame:
+    """Finds the places in one template that are at fault.
 
-    Of those but for which a reasoning is printed, the first that can be changed without harm counts, else the first
-    expression that is given the text and loses it. A test is none: it may be right, and what it leads to where it is
-    forced only happens to print the text. For other texts the first that is known counts.
+    ``search`` judges proposals for it, ``known`` are those of known patches; ``basis`` is None where it isn't traced.
     """
-    blamed: list[Span] = []
-    for at, harmless in _causes(search, known, basis, probe, part):
-        if harmless:
-            return at
-        blamed.append(at)
-    return blamed[0] if blamed else None
 
+    def __init__(self, search: Search, known: Sequence[Proposal], basis: Basis | None) -> None:
+        self.search, self.known, self.basis = search, known, basis
+        self._tried: dict[tuple[Proposal, ...], Examination | None] = {}
+        self._verdicts: dict[tuple[Proposal, ...], Verdict] = {}
 
-def _causes(
-    search: Search, known: Sequence[Proposal], basis: Basis | None, probe: Probe, part: Part
-) -> Iterator[tuple[Span, bool]]:
-    """Yield what keeps a text from being printed, and whether it can be changed without harm."""
-    reasoning = part.kind == "reasoning"
-    about = (each for each in known if experiments.names_expression(each) and not (reasoning and each.code == _ANSWERS))
-    suspects = _reached(about, basis, probe) if counts(part) else []
-    search.candidates.offer(suspects)
-    for proposal in suspects:
-        made = _made(search, basis, (proposal,))
-        if made and part.text in _text(made, probe):
-            yield proposal.at, not reasoning or not _judged(search, made).reason
-    if reasoning and basis:  # only then experiments are worth what they cost
-        yield from _forced(basis, probe, part)
+    def cause(self, probe: Probe, part: Part) -> Span | None:
+        """Return the expression or test that keeps a text from being printed, None where none is found.
+
+        Of those but for which a reasoning is printed, the first that can be changed without harm counts, else the first
+        expression that is given the text and loses it. A test is none: it may be right, and what it leads to where it
+        is forced only happens to print the text. For other texts the first that is known counts.
+        """
+        blamed: list[Span] = []
+        for at, harmless in self._causes(probe, part):
+            if harmless:
+                return at
+            blamed.append(at)
+        return blamed[0] if blamed else None
+
+    def _causes(self, probe: Probe, part: Part) -> Iterator[tuple[Span, bool]]:
+        """Yield what keeps a text from being printed, and whether it can be changed without harm."""
+        reasoning = part.kind == "reasoning"
+        named = filter(experiments.names_expression, self.known)
+        about = (each for each in named if not (reasoning and each.of_answers))
+        suspects = _reached(about, self.basis, probe) if counts(part) else []
+        self.search.candidates.offer(suspects)
+        for proposal in suspects:
+            made = self._made((proposal,))
+            if made and part.text in _text(made, probe):
+                yield proposal.at, not reasoning or not self._judged((proposal,)).reason
+        if reasoning and self.basis:  # only then experiments are worth what they cost
+            yield from _forced(self.basis, probe, part)
+
+    def _made(self, chosen: tuple[Proposal, ...]) -> Examination | None:
+        """Return the template with proposals made, by forcing where that comes to the same: it compiles nothing."""
+        if chosen in self._tried:
+            return self._tried[chosen]
+        made: Examination | None = None
+        if forced := forced_by(self.basis, chosen) if self.basis else None:
+            before = self.search.before.itself
+            made = Examination(forced, before.probes.values(), before.tags, before.flags)
+        elif isinstance(case := self.search.candidates.case(chosen), Case):
+            made = case.itself
+        self._tried[chosen] = made
+        return made
+
+    def _judged(self, chosen: tuple[Proposal, ...]) -> Verdict:
+        """Return the judge's verdict on a few conversations: all of them take longer than a place is worth."""
+        if chosen not in self._verdicts:
+            made, few = self._made(chosen), self._few
+            after = made.narrowed(few.probes.values()) if made else few
+            self._verdicts[chosen] = judge(Case(few, few), Case(after, few))
+        return self._verdicts[chosen]
+
+    @cached_property
+    def _few(self) -> Examination:
+        examined = self.search.before.itself
+        first = {probe.key: probe for probe in reversed(examined.probes.values())}
+        chosen = [*sample(examined), *(seen.probe for seen in examined.failing), *first.values()]
+        names = {(probe.shape, probe.key) for probe in chosen}
+        return examined.narrowed(probe for name, probe in examined.probes.items() if name in names)
+
+    def change(self, seen: Observation) -> Span | None:
+        """Return the expression without which a conversation is printed better, and none worse, or None.
+
+        Known ones are suspected first, and at last in pairs: a gate may hide another.
+        """
+        return next(self._changes(seen), None)
+
+    def _changes(self, seen: Observation) -> Iterator[Span]:
+        tagged = seen.probe.form != "plain"
+        basis, offer = self.basis, self.search.candidates.offer
+        known = _reached([each for each in self.known if tagged or not each.of_answers], basis, seen.probe)
+        offer(known)
+        yield from self._blamed(combinations(known, 1), seen)
+        if basis:
+            others = tuple(experiments.suspects(basis, seen.probe))
+            offer(others)
+            yield from self._blamed(combinations(others, 1), seen)
+            for number, outcome in find_flips(basis.trace, seen.probe):
+                mends = gains(basis.trace, {number: outcome}, seen, basis.examined)
+                if mends and not any(harms(basis.trace, {number: outcome}, basis.examined)):
+                    yield basis.trace.tests[number].span
+        yield from self._blamed(combinations(known, 2), seen)
+
+    def _blamed(self, sets: Iterable[tuple[Proposal, ...]], seen: Observation) -> Iterator[Span]:
+        """Yield what the last of some proposals points at, where together they mend something without harm."""
+        for chosen in filter(are_apart, sets):
+            made = self._made(chosen)
+            mends = made and any(made.holds(seen.probe, held) for held in seen.breaks(*SAFE))
+            if mends and not self._judged(chosen).hopeless:
+                yield chosen[-1].at
 
 
 def _reached(proposals: Iterable[Proposal], basis: Basis | None, probe: Probe) -> list[Proposal]:
@@ -89,32 +156,6 @@ def _reached(proposals: Iterable[Proposal], basis: Basis | None, probe: Probe) -
     for each in sorted(reached, key=lambda each: forced_by(basis, (each,)) is None):
         found.setdefault(each.at, each)
     return list(found.values())
-
-
-@lru_cache(maxsize=16)
-def _made(search: Search, basis: Basis | None, chosen: tuple[Proposal, ...]) -> Examination | None:
-    """Return the template with proposals made, by forcing where that comes to the same: it compiles nothing."""
-    forced = forced_by(basis, chosen) if basis else None
-    if forced:
-        before = search.before.itself
-        return Examination(forced, before.probes.values(), before.tags, before.flags)
-    case = search.candidates.case(chosen)
-    return case.itself if isinstance(case, Case) else None
-
-
-@lru_cache(maxsize=16)
-def _judged(search: Search, made: Examination) -> Verdict:
-    """Return the judge's verdict on a few conversations: all of them take longer than a place is worth."""
-    few = _few(search.before.itself)
-    return judge(Case(few, few), Case(made.narrowed(few.probes.values()), few))
-
-
-@lru_cache(maxsize=2)
-def _few(examined: Examination) -> Examination:
-    first = {probe.key: probe for probe in reversed(examined.probes.values())}
-    chosen = [*sample(examined), *(seen.probe for seen in examined.failing), *first.values()]
-    names = {(probe.shape, probe.key) for probe in chosen}
-    return examined.narrowed(probe for name, probe in examined.probes.items() if name in names)
 
 
 def _text(examined: Examination, probe: Probe) -> str:
@@ -140,41 +181,6 @@ def _forced(basis: Basis, probe: Probe, part: Part) -> Iterator[tuple[Span, bool
     for test, renderer in forced:
         if prints(renderer, probe, part) and prints_the_same(renderer, examined, untouched):
             yield test.span, True
-
-
-def change(search: Search, known: Sequence[Proposal], basis: Basis | None, seen: Observation) -> Span | None:
-    """Return the expression without which a conversation is printed better, and none worse, or None.
-
-    Known ones are suspected first, and at last in pairs: a gate may hide another.
-    """
-    return next(_changes(search, known, basis, seen), None)
-
-
-def _changes(search: Search, known: Sequence[Proposal], basis: Basis | None, seen: Observation) -> Iterator[Span]:
-    tagged = seen.probe.form != "plain"
-    known = _reached([each for each in known if tagged or each.code != _ANSWERS], basis, seen.probe)
-    search.candidates.offer(known)
-    yield from _blamed(search, basis, combinations(known, 1), seen)
-    if basis:
-        others = tuple(experiments.suspects(basis, seen.probe))
-        search.candidates.offer(others)
-        yield from _blamed(search, basis, combinations(others, 1), seen)
-        for number, outcome in find_flips(basis.trace, seen.probe):
-            mends = gains(basis.trace, {number: outcome}, seen, basis.examined)
-            if mends and not any(harms(basis.trace, {number: outcome}, basis.examined)):
-                yield basis.trace.tests[number].span
-    yield from _blamed(search, basis, combinations(known, 2), seen)
-
-
-def _blamed(
-    search: Search, basis: Basis | None, sets: Iterable[Sequence[Proposal]], seen: Observation
-) -> Iterator[Span]:
-    """Yield what the last of some proposals points at, where together they mend something without harm."""
-    for chosen in filter(are_apart, sets):
-        made = _made(search, basis, tuple(chosen))
-        mends = made and any(made.holds(seen.probe, held) for held in seen.breaks(*SAFE))
-        if made and mends and not _judged(search, made).hopeless:
-            yield chosen[-1].at
 
 
 def closest(search: Search, best: Choice, proposals: Iterable[Proposal]) -> Attempt | None:

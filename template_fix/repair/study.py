@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from jinja2 import nodes
 
@@ -24,7 +24,7 @@ from template_fix.conversations.growth import (
     with_switch,
     without_ids,
 )
-from template_fix.conversations.probe import Part, Probe, as_lists, probe
+from template_fix.conversations.probe import IN_FIELDS, Part, Probe, as_lists, probe
 from template_fix.conversations.tags import USUAL, Tags
 from template_fix.jinja.folding import CAPTURED, SWITCH, guard
 from template_fix.jinja.queries import is_marker, optional, undeclared
@@ -38,6 +38,9 @@ from template_fix.text.edits import Span
 from template_fix.trace.coverage import Coverage, find_own_names, find_reaching
 from template_fix.trace.recorder import Trace, trace_template
 
+if TYPE_CHECKING:
+    from template_fix.repair.blame import Blame
+
 # What the battery is spelled with for a template that has no tags of its own: to it they are text like any other.
 NEUTRAL = Tags(*USUAL)
 # Of the texts that a template looks for in contents, how many are tried.
@@ -49,8 +52,7 @@ class Setting(NamedTuple):
 
     ``captured`` has repairs note the switch first of all, for templates that bind it themselves. ``ends`` are the texts
     of the tokens that generation stops at, as far as they are known. ``switch`` is what ``preserve_thinking`` is set
-    to, None where it isn't passed. ``assumed`` are the tags of a template that
-    has none, None where it is taken as it is.
+    to, None where it isn't passed. ``assumed`` are the tags of a template that has none, None to take it as it is.
     """
 
     variables: Flags = ()
@@ -87,6 +89,7 @@ class Study:
         self.unreadable: ParseError | RenderError | LimitExceeded | None = None
         self.blames = True
         self._search: Search | None = None
+        self._blame: Blame | None = None
         try:
             with step("parsing the template"):
                 self.template = Template(source)
@@ -135,7 +138,7 @@ class Study:
 
     def _with(self, case: Case) -> Study:
         made = copy(self)
-        made.case, made._search = case, None  # what was tried was judged by another battery
+        made.case, made._search, made._blame = case, None, None  # what was tried was judged by another battery
         return made
 
     def _varied(self, name: str) -> Iterator[Probe]:
@@ -277,15 +280,17 @@ class Study:
 
     def cause(self, probe: Probe, part: Part) -> Span | None:
         """Return the expression or test that keeps a text from being printed, None where none is found."""
-        from template_fix.repair import blame
-
-        return blame.cause(self.search, self.known, self.basis, probe, part) if self.blames else None
+        return self._blaming().cause(probe, part) if self.blames else None
 
     def change(self, seen: Observation) -> Span | None:
         """Return the expression without which a conversation is printed better, None where none is found."""
-        from template_fix.repair import blame
+        return self._blaming().change(seen) if self.blames else None
 
-        return blame.change(self.search, self.known, self.basis, seen) if self.blames else None
+    def _blaming(self) -> Blame:
+        from template_fix.repair.blame import Blame
+
+        self._blame = self._blame or Blame(self.search, self.known, self.basis)
+        return self._blame
 
     def asked(
         self,
@@ -332,8 +337,7 @@ def _arguments(renderer: Renderer, tags: Tags, lists: bool) -> type:
 
 def _given(message: Message) -> str:
     """Return a message's reasoning fields and content as text."""
-    fields = ("reasoning_content", "reasoning", "thinking")
-    reasoning = next((f"{name}: {message[name]}\n" for name in fields if message.get(name)), "")
+    reasoning = next((f"{name}: {message[name]}\n" for name in IN_FIELDS if message.get(name)), "")
     content = message.get("content")
     calls = "".join(f"\ntool call: {call['function']}" for call in message.get("tool_calls", ()))
     if isinstance(content, list):

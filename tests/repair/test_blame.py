@@ -5,7 +5,6 @@ from shelf import chat, study
 from test_search import KEEP, SPLIT, SWITCH, TWO, proposal
 
 from template_fix.contract.examination import Case
-from template_fix.repair.blame import cause
 from template_fix.repair.proposers import Proposal
 from template_fix.repair.study import Study
 from template_fix.repair.trials import forced_by
@@ -75,7 +74,7 @@ def test_a_place_that_is_known_is_found_without_compiling() -> None:
     studied = study(CUT)
     lost = studied.reasoning_lost(last=True)
     assert lost
-    at = cause(studied.search, studied.known, studied.basis, lost[0].probe, lost[1])
+    at = studied.cause(lost[0].probe, lost[1])
     assert at and at.of(CUT) == "'</think>' in content"
     assert not studied.search.candidates._unions
 
@@ -86,5 +85,5 @@ def test_a_proposal_where_nothing_is_evaluated_is_not_asked() -> None:
     probe = next(each for each in studied.examined.probes.values() if each.shape == "um")
     lost = [part for part in studied.examined.observe(probe).lost if part.kind != "reasoning"]
     assert studied.known and lost
-    assert cause(studied.search, studied.known, studied.basis, probe, lost[0]) is None
+    assert studied.cause(probe, lost[0]) is None
     assert not studied.search.candidates._unions

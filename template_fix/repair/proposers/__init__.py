@@ -17,7 +17,7 @@ class Proposal(NamedTuple):
     """An edit of a template that might repair something.
 
     ``code`` is the rule it is meant to resolve, ``at`` the expression or test at fault, ``title`` what the edit does
-    in a few words, ``why`` what is wrong there.
+    in a few words, ``why`` what is wrong there. ``of_answers`` says that it keeps answers whole, and no reasoning.
     """
 
     code: str
@@ -26,6 +26,7 @@ class Proposal(NamedTuple):
     why: str
     at: Span
     edits: tuple[Edit, ...]
+    of_answers: bool = False
 
 
 class Attempt(NamedTuple):

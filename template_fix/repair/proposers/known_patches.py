@@ -1,8 +1,8 @@
 """Known patches: idioms that lose reasoning, as data in ``patches/*.toml``.
 
 Each entry has ``id``, ``rule`` (the code it is meant to resolve), ``pattern``, ``replacement`` (of the whole match, or
-of the metavariable that ``edit`` names), ``title``, ``why`` and ``seen``. In a replacement, ``SWITCH`` is the test
-that the repair is switched by.
+of the metavariable that ``edit`` names), ``title``, ``why`` and ``seen``; ``of_answers`` where it keeps answers whole, and
+no reasoning. In a replacement, ``SWITCH`` is the test that the repair is switched by.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Patch:
     why: str
     seen: str
     edit: str | None = None
+    of_answers: bool = False
 
 
 @lru_cache(maxsize=1)
@@ -53,4 +54,5 @@ def proposals(template: Template, switch: str) -> Iterator[Proposal]:
             if at is None:
                 continue
             text = fill(patch.replacement.replace("SWITCH", switch), bindings, template)
-            yield Proposal(patch.rule, f"patch {patch.id}", patch.title, patch.why, at, (put_expression(at, text),))
+            edits = (put_expression(at, text),)
+            yield Proposal(patch.rule, f"patch {patch.id}", patch.title, patch.why, at, edits, patch.of_answers)
