@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from shelf import chat, study
-from test_search import KEEP, SPLIT, SWITCH, TWO, proposal
+from test_search import SPLIT, SWITCH, TWO, proposal
 
 from template_fix.contract.examination import Case
 from template_fix.repair.proposers import Proposal
@@ -60,9 +60,10 @@ def test_what_forcing_does_not_come_to_is_left_to_compiling(text: str, old: str,
 
 def test_several_are_forced_together() -> None:
     studied, opened = made(TWO, "loop.last", f"{SWITCH} or loop.last")
+    kept = proposal(TWO, SPLIT, f"(content if {SWITCH} else {SPLIT})")
     assert studied.basis
-    forced = forced_by(studied.basis, [opened, KEEP])
-    compiled = studied.search.candidates.alone([opened, KEEP])
+    forced = forced_by(studied.basis, [opened, kept])
+    compiled = studied.search.candidates.alone([opened, kept])
     assert forced and isinstance(compiled, Case)
     assert all(
         forced(probe.messages, probe.tools, **dict(probe.flags)) == compiled.itself.text(probe)

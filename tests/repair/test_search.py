@@ -164,7 +164,7 @@ def test_edits_are_apart_where_they_claim_different_text(spans: list[tuple[int, 
 
 
 def test_proposals_with_the_same_effect_are_told_from_all_others(two: Study) -> None:
-    longer = proposal(TWO, SPLIT, f"((content) if {SWITCH} else {SPLIT})", "longer")
+    longer = proposal(TWO, SPLIT, f"((content) if {SWITCH} and content is string else {SPLIT})", "longer")
     upper = proposal(TWO, SPLIT, f"(content | upper if {SWITCH} else {SPLIT})", "upper")
     given = [OPEN, longer, upper, KEEP]
     two.search.candidates.offer(given)

@@ -1,8 +1,8 @@
 """Known patches: idioms that lose reasoning, as data in ``patches/*.toml``.
 
 Each entry has ``id``, ``rule`` (the code it is meant to resolve), ``pattern``, ``replacement`` (of the whole match, or
-of the metavariable that ``edit`` names), ``title``, ``why`` and ``seen``; ``of_answers`` where it keeps answers whole, and
-no reasoning. In a replacement, ``SWITCH`` is the test that the repair is switched by.
+of the metavariable that ``edit`` names), ``title``, ``why`` and ``seen``; ``of_answers`` where it keeps
+answers whole, and no reasoning. In a replacement, ``SWITCH`` is the test that the repair is switched by.
 """
 
 from __future__ import annotations
