@@ -113,12 +113,10 @@ class Study:
         for name, text in asked_for(self.template.tree):
             if name in given:
                 more += self._as_taken(with_switch(self.tags, self.arguments, name, text))
-        known = self.coverage
-        if known:
+        if known := self.coverage:
             found, known = find_reaching(known.joined_by(more), self._as_taken(unusual(self.tags, self.arguments)))
             more += found
-        # What fails on lists today must go on to fail, or read them: not print them with their braces.
-        listed = with_listed_answers(self.tags, self.arguments)
+        listed = with_listed_answers(self.tags, self.arguments)  # what fails on these must not print their braces
         more += (each for each in listed if isinstance(self.examined.text(each), Failure))
         # Calls that a template drops come with arguments that it couldn't print, too.
         more += self._as_taken(with_other_arguments(self.tags, self.arguments))
@@ -287,9 +285,9 @@ class Study:
         return self._blaming().change(seen) if self.blames else None
 
     def _blaming(self) -> Blame:
-        from template_fix.repair.blame import Blame
+        from template_fix.repair import blame
 
-        self._blame = self._blame or Blame(self.search, self.known, self.basis)
+        self._blame = self._blame or blame.Blame(self.search, self.known, self.basis)
         return self._blame
 
     def asked(

@@ -21,9 +21,9 @@ from template_fix.rules import WHOLE_RULES
 CONFIG = "tokenizer_config.json"
 FIELD = "{% if m.reasoning_content %}<think>\n{{ m.reasoning_content }}\n</think>\n\n{% endif %}"
 # One defect, found and repaired at once.
-SMALL = chat(FIELD + "{{ content.split('</think>')[-1] }}")
+SMALL = chat(FIELD + "{{ '' + content.split('</think>')[-1] }}")
 SPLIT = "content.split('</think>')[-1]"
-KEPT = f"content if (preserve_thinking | default(true)) else {SPLIT}"
+KEPT = f"(content if (preserve_thinking | default(true)) else {SPLIT})"
 MENDED = SMALL.replace(SPLIT, KEPT)
 TURN = {"role": "assistant", "content": "<think>\nwhy\n</think>\n\nso"}
 ASKED = [{"role": "user", "content": "what?"}, TURN]
@@ -82,10 +82,10 @@ def test_a_template_is_repaired_wherever_it_is_stored(files: dict[str, str]) -> 
 @pytest.mark.parametrize("files", FORMS)
 def test_only_the_edited_bytes_change(files: dict[str, str]) -> None:
     result = run(files)
-    inserted = KEPT.removesuffix(SPLIT)
+    front = KEPT.partition(SPLIT)[0]
     for file, (was, now) in result.changed.items():
         assert was == files[file]
-        assert now.replace(inserted, "") == was and now.count(inserted) == was.count("content.split")
+        assert now.replace(front, "") == was.replace("[-1]", "[-1])") and now.count(front) == was.count("[-1]")
 
 
 @pytest.mark.parametrize("files", FORMS)
@@ -255,7 +255,7 @@ def test_the_repair_of_a_channel_is_the_familys_own_form() -> None:
 def test_a_template_with_a_switch_of_its_own_gets_no_second_one() -> None:
     text = chat(
         "{% set keep = keep_thoughts if keep_thoughts is defined else false %}"
-        + FIELD.replace("{% if", "{% if keep and")
+        + "{{ '' + (content if keep else content.split('</think>')[-1]) }}"
         + "{{ content if keep else content.split('</think>')[-1] }}"
     )
     now = after({FILE: text}, run({FILE: text}))[FILE]
