@@ -255,8 +255,8 @@ def test_the_repair_of_a_channel_is_the_familys_own_form() -> None:
 def test_a_template_with_a_switch_of_its_own_gets_no_second_one() -> None:
     text = chat(
         "{% set keep = keep_thoughts if keep_thoughts is defined else false %}"
+        + FIELD.replace("{% if", "{% if keep and")
         + "{{ '' + (content if keep else content.split('</think>')[-1]) }}"
-        + "{{ content if keep else content.split('</think>')[-1] }}"
     )
     now = after({FILE: text}, run({FILE: text}))[FILE]
     assert now != text and now.count("preserve_thinking") == 1
