@@ -105,7 +105,7 @@ def without_ids(tags: Tags, arguments: type) -> Iterator[Probe]:
 
 def with_listed_answers(tags: Tags, arguments: type) -> Iterator[Probe]:
     """Yield conversations whose answers alone are lists of text blocks: a template may fail on any other list."""
-    for shape, form in product(("ur", "urur", "uvta", "uwtr"), FORMS):
+    for shape, form in product(("urur", "uwtr"), FORMS):
         listed = probe(shape, tags, form, arguments=arguments, text_lists=True)
         told = probe(shape, tags, form, arguments=arguments)
         answers = [message["role"] == "assistant" for message in told.messages]

@@ -75,8 +75,8 @@ def find_repair(
     study = study.enlarged()
 
     def asked_for(suggested: Iterable[Proposal]) -> list[Proposal]:
-        suggested = drops.for_texts_too(suggested, study.examined, study.switch)
-        return [each for each in suggested if _asked_for(each, wanted, alone, options)]
+        chosen = [each for each in suggested if _asked_for(each, wanted, alone, options)]
+        return [*chosen, *_for_texts(study, chosen)]
 
     def hopeful(suggested: Iterable[Proposal]) -> list[Proposal]:
         return [each for each in asked_for(suggested) if _reached(study, each)]
@@ -112,6 +112,17 @@ def find_repair(
     refused = [Attempt(each, _UNREACHED) for each in unproved]
     refused += _refusals(study, proposals, best or unmade, wanted) if left else ()
     return Repaired(kept, tuple(refused), not left, study.coverage)
+
+
+def _for_texts(study: Study, proposals: Sequence[Proposal]) -> Iterator[Proposal]:
+    """Yield once more, for texts alone, what would print a list as it stands on which the template fails."""
+    failing = [seen.probe for seen in study.examined if seen.probe.text_lists and seen.text is None]
+    study.search.candidates.offer(proposals)
+    for each in proposals if failing else ():
+        other = drops.for_texts(each, study.switch)
+        case = study.search.candidates.case([each]) if other != each else None
+        if isinstance(case, Case) and any(case.itself.observe(probe).as_data for probe in failing):
+            yield other
 
 
 def _cheap(study: Study) -> Iterator[Proposal]:

@@ -10,11 +10,11 @@ text is kept whole: so there are edits for texts alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from jinja2 import nodes
 
-from template_fix.contract.examination import SAMPLE, Examination, Observation
+from template_fix.contract.examination import SAMPLE, Observation
 from template_fix.conversations.probe import Part
 from template_fix.jinja.templates import Template
 from template_fix.repair.message_reads import content_reader
@@ -55,14 +55,9 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
             yield _kept(basis, joined, f"{kept}.rstrip()", code)
 
 
-def for_texts_too(proposals: Iterable[Proposal], examined: Examination, switch: str) -> Iterator[Proposal]:
-    """Yield proposals, each behind itself once more for texts alone, where the template fails on lists."""
-    fails = any(seen.probe.text_lists and seen.text is None for seen in examined)
-    for proposal in proposals:
-        yield proposal
-        edits = tuple(Edit(edit.span, _for_texts(edit.text, switch)) for edit in proposal.edits)
-        if fails and edits != proposal.edits:
-            yield proposal._replace(edits=edits)
+def for_texts(proposal: Proposal, switch: str) -> Proposal:
+    """Return a proposal for texts alone, or as it is where it keeps no value."""
+    return proposal._replace(edits=tuple(Edit(edit.span, _for_texts(edit.text, switch)) for edit in proposal.edits))
 
 
 def _for_texts(text: str, switch: str) -> str:
