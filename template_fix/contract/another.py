@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 from template_fix.contract.examination import Examination, Held, Observation, Rendered
-from template_fix.conversations.probe import IN_FIELDS, Key, Probe, ProbeId
+from template_fix.conversations.probe import Key, Probe, ProbeId
 from template_fix.jinja.renderer import Renderer, Variables
 
 # What was observed of each conversation, by all that it follows from.
@@ -43,10 +43,7 @@ def _decisive(examined: Examination, probe: Probe) -> Iterator[object]:
     for turn in probe.turns():
         yield from (examined.text(probe, turn, prompt=True), examined.text(probe, turn + 1))
     if probe.form in ("inline", "mixed"):
-        for name in IN_FIELDS:
-            legacy = probe.legacy or name != "reasoning_content"
-            field = examined.probes.get((probe.shape, probe.key._replace(form=name, legacy=legacy)))
-            yield examined.text(field) if field else None
+        yield from map(examined.text, examined.in_fields(probe))
         simplest = examined.probes.get(("ur", Key("inline")))
         if simplest not in (None, probe):
             seen = examined.observe(simplest)

@@ -245,13 +245,19 @@ class Examination:
 
     def in_field(self, probe: Probe) -> Probe | None:
         """Return the same conversation with its reasoning in the first field of which all is printed."""
+        for field in self.in_fields(probe):
+            text = self.text(field)
+            if isinstance(text, str) and None not in locate(field.parts, text):
+                return field
+        return None
+
+    def in_fields(self, probe: Probe) -> Iterator[Probe]:
+        """Yield the same conversation with its reasoning in each field, as far as there is one."""
         for name in IN_FIELDS:
             legacy = probe.legacy or name != "reasoning_content"
             field = self.probes.get((probe.shape, probe.key._replace(form=name, legacy=legacy)))
-            text = self.text(field) if field else None
-            if field and isinstance(text, str) and None not in locate(field.parts, text):
-                return field
-        return None
+            if field:
+                yield field
 
     def _stable(self, probe: Probe, cut: int) -> bool:
         part, whole = self.text(probe, cut), self.text(probe)
