@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from shelf import patched, repaired, study
+from shelf import chat, patched, repaired, study
 from test_wrong_edits import SWITCH, refusal
 
 from template_fix.repair.search import broken, loses_calls
@@ -339,3 +339,12 @@ CALLS = f"{SWITCH} and m['tool_calls']"
 )
 def test_a_wrong_edit_for_calls_that_vanish_is_refused(text: str, edits: list[tuple[str, str]]) -> None:
     assert refusal(text, *edits)
+
+
+def test_calls_that_a_caller_leaves_out_stay_left_out() -> None:
+    calls = "{% for call in m.tool_calls or [] %}[{{ call.function.arguments | tojson }}]{% endfor %}"
+    text = chat("{{ '' + content.split('</think>')[-1] }}").replace(
+        calls, "{% if not inline %}" + calls + "{% endif %}"
+    )
+    mended = repaired(text)
+    assert "{% if not inline %}" in text and "{% if not inline %}" in mended != text

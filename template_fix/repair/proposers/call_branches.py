@@ -98,7 +98,9 @@ def opened(basis: Basis) -> Iterator[Proposal]:
 
     They go as in a form in which calls are printed, wherever there are calls, or only beside no text.
     """
-    called = [seen for seen in basis.examined if seen.probe.shape[:2] in _CALLING and seen.text is not None]
+    # Calls that a variable of the caller's leaves out are left out by its wish.
+    asked = (seen for seen in basis.examined if not seen.probe.varied and seen.text is not None)
+    called = [seen for seen in asked if seen.probe.shape[:2] in _CALLING]
     printed = {part.feature: seen for seen in called for part, _ in seen.placed if _first_call(part)}
     lost = {part.feature: (seen, part) for seen in reversed(called) for part in seen.lost if _first_call(part)}
     found: dict[tuple[tuple[int, bool], ...], None] = {}
