@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from jinja2 import TemplateSyntaxError
-from jinja2.utils import Namespace
 
 from template_fix.contract.another import AnotherExamination, Known
 from template_fix.contract.examination import Case, Examination
@@ -27,34 +26,56 @@ from template_fix.text.edits import Edit, Span, apply
 _MADE = "template_fix_made"
 
 
-class _Made(Namespace):
-    """The ``names`` of those proposals that are made, as attributes that are true; those asked for become its own."""
+class _Made(dict[str, bool]):
+    """Answers a template whether any of some proposals is made, by their ``names``; ``asked`` has each with the answer.
 
-    __slots__ = ("names",)
-    __getattribute__ = object.__getattribute__
+    A mapping that keeps its answers is what a template reads in the least time.
+    """
 
     def __init__(self, names: frozenset[str]) -> None:
         self.names = names
+        self.asked: dict[str, bool] = {}
 
-    def __getattr__(self, name: str) -> bool:
-        answer = self.__dict__[name] = name in self.names
+    def __missing__(self, names: str) -> bool:
+        each = names.split()
+        self.asked.update((name, name in self.names) for name in each if name not in self.asked)
+        answer = self[names] = not self.names.isdisjoint(each)
         return answer
 
 
-# What is known of a conversation: its text, or the name that decides next, with what either answer leads to.
-_Rendered: TypeAlias = "str | Failure | _Asking"
+class _Rendered:
+    """What is known of a conversation once some proposals are made: the names that are asked for next, in their order.
 
+    Those that were true lead on; ``text`` comes out where none of them is, None where that is unknown.
+    """
 
-class _Asking(NamedTuple):
-    name: str
-    answers: dict[object, _Rendered]
+    __slots__ = ("asked", "text")
+
+    def __init__(self) -> None:
+        self.asked: dict[str, _Rendered | None] = {}
+        self.text: str | Failure | None = None
+
+    def find(self, names: frozenset[str]) -> str | Failure | None:
+        """Return what comes out with these proposals made, if that is known."""
+        found: _Rendered | None = self
+        while found and (name := next(filter(names.__contains__, found.asked), None)):
+            found = found.asked[name]
+        return found.text if found else None
+
+    def note(self, asked: Mapping[str, bool], text: str | Failure) -> None:
+        """Note what came out, and the answers that it was asked for."""
+        found = self
+        for name, true in asked.items():
+            following = found.asked.setdefault(name, None)
+            if true:
+                found.asked[name] = found = following or _Rendered()
+        found.text = text
 
 
 class _Union(NamedTuple):
     """Proposals compiled into one template: those of ``made`` for good, those of ``switches`` behind these names.
 
-    ``texts`` has what was rendered of each conversation: the text, or the name that the template asks for next, with
-    what follows from either answer.
+    ``texts`` has what was rendered of each conversation.
     """
 
     renderer: Renderer
@@ -72,22 +93,16 @@ class _Union(NamedTuple):
         """Return an examination over the battery of ``before`` with just these proposals made."""
         names = frozenset(self.switches[each] for each in chosen - self.made)
         made = _Made(names)
-        asked: dict[str, bool] = vars(made)
 
         def rendered(key: object, render: Callable[[], str | Failure]) -> str | Failure:
-            branch, way, depth = self.texts, key, 0
-            while isinstance(found := branch.get(way), _Asking):
-                name, branch = found
-                way, depth = name in names, depth + 1
-            if found is None:
-                asked.clear()
-                found = render()
-                for name, answer in list(asked.items())[depth:]:
-                    more: dict[object, _Rendered] = {}
-                    branch[way] = _Asking(name, more)
-                    branch, way = more, answer
-                branch[way] = found
-            return found
+            told = self.texts.setdefault(key, _Rendered())
+            text = told.find(names)
+            if text is None:
+                made.clear()
+                made.asked.clear()
+                text = render()
+                told.note(made.asked, text)
+            return text
 
         renderer = self.renderer.with_variables({_MADE: made})
         return AnotherExamination(before, known, renderer, flags, rendered)
@@ -220,10 +235,13 @@ class Candidates:
     def _either(self, span: Span, kept: str, named: Sequence[tuple[str, Edit]]) -> Edit:
         """Return edits of one place as one, each made only where its name is true, too, else what is ``kept``."""
         if span.start == span.end or (len(named) == 1 and not kept):
-            behind = (edit.text.replace(self.guard, f"({_MADE}.{name} and {self.guard})") for name, edit in named)
+            behind = (edit.text.replace(self.guard, f"({_MADE}['{name}'] and {self.guard})") for name, edit in named)
             return Edit(span, "".join(behind))
-        choices = "".join(f"{edit.text} if {_MADE}.{name} else " for name, edit in named)
-        return Edit(span, f"({choices}{kept or span.of(self.source)})")
+        # All are asked for at once: where none is made, that is one question for each place.
+        names = " ".join(name for name, _ in named)
+        choices = "".join(f"{edit.text} if {_MADE}['{name}'] else " for name, edit in named[:-1])
+        kept = kept or span.of(self.source)
+        return Edit(span, f"(({choices}{named[-1][1].text}) if {_MADE}['{names}'] else {kept})")
 
     def alone(self, chosen: Sequence[Proposal]) -> Case | str:
         """Return the same of the template that has these proposals made and nothing else compiled in."""
