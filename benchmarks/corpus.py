@@ -46,7 +46,10 @@ from template_fix.text.edits import common_prefix
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared/corpus/templates"
 WHOLE = codes(WHOLE_RULES)
-PROPERTIES = {"printed": "lossless", "once": "lossless", "well-formed": "well-formed", "alike": "well-formed"}
+PROPERTIES = {
+    **dict.fromkeys(("printed", "once"), "lossless"),
+    **dict.fromkeys(("in order", "well-formed", "alike"), "well-formed"),
+}
 # What engines look for in the text of a template; a repair may not take it away.
 SNIFFED = (
     *("content.split('</think>')", "<think>", "</think>", "reasoning_content"),

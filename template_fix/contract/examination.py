@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple, TypeAlias
 
-from template_fix.contract.placing import comes_once, counts, end_of, locate, well_formed
+from template_fix.contract.placing import comes_once, counts, end_of, leads, locate, well_formed
 from template_fix.conversations.probe import IN_FIELDS, REASONS, Form, Key, Part, Probe, ProbeId
 from template_fix.conversations.tags import Tags
 from template_fix.jinja.renderer import Failure, Renderer, Variables
@@ -21,8 +21,8 @@ Rendered: TypeAlias = "Callable[[object, Callable[[], str | Failure]], str | Fai
 class Held(NamedTuple):
     """One thing that a template does right in one conversation.
 
-    ``property`` is ``printed`` or ``once`` (of a part), ``well-formed`` or ``alike`` (of the conversation), ``stable``
-    (of its first ``of`` messages) or ``prompted`` (of the message at ``of``).
+    ``property`` is ``printed``, ``once`` or ``in order`` (of a part), ``well-formed`` or ``alike`` (of the
+    conversation), ``stable`` (of its first ``of`` messages) or ``prompted`` (of the message at ``of``).
     """
 
     property: str
@@ -31,7 +31,7 @@ class Held(NamedTuple):
 
 # The feature of reasoning in a field: to ignore it is a finding of its own.
 FIELD = "field reasoning_content"
-SAFE = ("printed", "once", "well-formed", "alike", "stable")
+SAFE = ("printed", "once", "in order", "well-formed", "alike", "stable")
 # How many conversations stand for all those that are printed badly, or well, where experiments are made on them.
 SAMPLE = 12
 Check = tuple[Held, Callable[[], bool]]
@@ -223,6 +223,8 @@ class Examination:
             yield Held("printed", index), partial(bool, span)
             if counts(part):
                 yield Held("once", index), partial(comes_once, text, part)
+            if part.kind == "reasoning" and span:
+                yield Held("in order", index), partial(leads, part, span, probe.parts, spans)
         yield Held("well-formed"), partial(well_formed, probe, text, spans, self.tags)
         if probe.form in ("inline", "mixed") and None not in spans:
             yield from ((Held("alike"), right) for right in self._alike(probe, text))

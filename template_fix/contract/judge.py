@@ -22,7 +22,7 @@ from template_fix.contract.examination import (
     generation_prompt,
     printed_in_front,
 )
-from template_fix.contract.placing import in_front, locate
+from template_fix.contract.placing import in_front, leads, locate
 from template_fix.contract.turn_ends import closing
 from template_fix.contract.verdict import BROKEN, Harm, Verdict
 from template_fix.conversations.growth import LISTED_ANSWERS
@@ -212,6 +212,8 @@ def _headless(before: Examination, after: Examination, probe: Probe) -> str:
             begun = front.partition(header)[2].rpartition(after.tags.open.strip())[0].strip() if header else ""
             if begun and probe.shape[part.message] in "kd" and calling.partition(header)[2].strip().startswith(begun):
                 return "it would print reasoning in the middle of a tool call"
+            if not leads(part, span, probe.parts, new.spans):
+                return BROKEN["in order"]
     return ""
 
 

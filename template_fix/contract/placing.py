@@ -36,6 +36,13 @@ def locate(parts: Iterable[Part], text: str) -> tuple[Span | None, ...]:
     return tuple(found)
 
 
+def leads(reasoning: Part, at: Span, parts: Iterable[Part], spans: Iterable[Span | None]) -> bool:
+    """Whether reasoning that is printed at a place stands in front of the tool calls of its message."""
+    placed = zip(parts, spans, strict=True)
+    calls = (span for part, span in placed if span and part.kind == "call" and part.message == reasoning.message)
+    return all(at.start < span.start for span in calls)
+
+
 def well_formed(probe: Probe, text: str, spans: tuple[Span | None, ...], tags: Tags) -> bool:
     """Whether each printed reasoning stands in one block of its own, and no block is left open or stands elsewhere.
 

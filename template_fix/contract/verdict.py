@@ -11,6 +11,7 @@ from template_fix.conversations.probe import Key, Probe
 BROKEN = {
     "printed": "it would lose a text that the template prints",
     "once": "it would print a text twice that the template prints once",
+    "in order": "it would print reasoning behind the tool calls that it led to",
     "well-formed": "it would print reasoning in no block of its own, or leave a block open",
     "alike": "it would print reasoning inside of content differently from reasoning in a field",
     "stable": "it would print a turn differently once more messages follow it",

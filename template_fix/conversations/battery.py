@@ -63,6 +63,7 @@ def _battery(tags: Tags, arguments: type) -> Iterator[Probe]:
     for shape, form in (
         *(("ur", "inline"), ("urur", "inline"), ("ur", "reasoning_content"), ("urur", "reasoning_content")),
         *(("uaua", "plain"), ("uvta", "plain"), ("uktr", "reasoning_content"), ("uktrur", "reasoning_content")),
+        ("uktr", "inline"),
     ):
         yield probe(shape, tags, form, arguments=arguments, text_lists=True)
     yield _in_two_blocks(probe("ur", tags, "inline", arguments=arguments, text_lists=True), tags)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import product
 from typing import Any, NamedTuple
 
 from jinja2 import nodes
 
 from template_fix.conversations.tags import MARKUP, NAMED, REASONING, Tags, closings, pairs
-from template_fix.jinja.queries import optional, walk
+from template_fix.jinja.queries import key_read, optional, walk
 from template_fix.jinja.renderer import REASONING_FIELDS, Failure, Renderer
 from template_fix.text.edits import common_prefix
 
@@ -179,15 +181,17 @@ def find_in_output(renderer: Renderer, tree: nodes.Template) -> Tags | None:
     """Return the tags between which a template prints reasoning that comes in a field, or None where it never does.
 
     Variables get the values that the template asks for: some print reasoning only where ``reasoning == 'always'``.
+    Where no usual field is printed, one of the template's own may be.
     """
     way, own = asking(renderer), sorted(optional(tree) - {"enable_thinking", "tools"})
+    named = {key for _, key in filter(None, map(key_read, walk(tree))) if REASONING.search(key)}
+    given = filter(None, (REASONING_FIELDS, sorted(named.difference(REASONING_FIELDS))))
     settings: list[dict[str, Any]] = [{}, {"enable_thinking": True}]
     settings += [{name: value} for name, value in asked_for(tree)] + [{name: True} for name in own]
-    for flags in settings:
-        for tools in (False, True):
-            found = _around(renderer, way, tools, flags)
-            if found:
-                return found if found.paired else _with_calls(found, _around(renderer, way, True, flags, answer=""))
+    for fields, flags, tools in product(given, settings, (False, True)):
+        around = partial(_around, renderer, way, fields, flags)
+        if found := around(tools):
+            return found if found.paired else _with_calls(found, around(True, answer=""))
     return None
 
 
@@ -210,14 +214,14 @@ def _with_calls(tags: Tags, calling: Tags | None) -> Tags:
 
 
 def _around(
-    renderer: Renderer, way: Asked, tools: bool, flags: dict[str, object], answer: str = _ANSWER
+    renderer: Renderer, way: Asked, fields: Iterable[str], flags: dict[str, object], tools: bool, answer: str = _ANSWER
 ) -> Tags | None:
     turn: dict[str, object] = {}
     if tools:
         call = {"name": "look", "arguments": {"at": "things"}}
         turn["tool_calls"] = [{"id": "call00001", "type": "function", "function": call}]
     plain = renderer(way.messages(answer, **turn), **flags)
-    told = renderer(way.messages(answer, **turn, **dict.fromkeys(REASONING_FIELDS, _REASONING)), **flags)
+    told = renderer(way.messages(answer, **turn, **dict.fromkeys(fields, _REASONING)), **flags)
     if isinstance(told, Failure) or _REASONING not in told or _QUESTION not in told:
         return None
     start = told.index(_REASONING)

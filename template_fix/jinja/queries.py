@@ -12,6 +12,8 @@ from jinja2 import nodes
 from template_fix.jinja.environment import Generation, environment
 from template_fix.jinja.generator import Generator
 
+_METHODS = frozenset(dir(dict))
+
 
 @lru_cache(maxsize=16)
 def parse(source: str) -> nodes.Template:
@@ -149,3 +151,20 @@ def optional(tree: nodes.Template) -> frozenset[str]:
         if isinstance(node, nodes.Test | nodes.Filter) and node.name in ("defined", "undefined", "default", "d")
     )
     return frozenset(node.name for node in asked if isinstance(node, nodes.Name))
+
+
+def key_read(node: nodes.Node) -> tuple[str, str] | None:
+    """Return a variable and the key that an expression reads of it: as an attribute, an item, or by ``get``."""
+    if isinstance(node, nodes.Getattr):
+        of, key = node.node, node.attr if node.attr not in _METHODS else None
+    elif isinstance(node, nodes.Getitem):
+        of, key = node.node, _text(node.arg)
+    elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr == "get":
+        of, key = node.node.node, _text(node.args[0]) if node.args else None
+    else:
+        return None
+    return (of.name, key) if key and isinstance(of, nodes.Name) else None
+
+
+def _text(node: nodes.Node) -> str | None:
+    return node.value if isinstance(node, nodes.Const) and isinstance(node.value, str) else None

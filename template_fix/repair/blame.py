@@ -36,6 +36,7 @@ from template_fix.trace.coverage import Coverage
 # What an attempt does, by what it mends of a conversation.
 _MENDED = {
     "once": "a text that is doubled now is printed once",
+    "in order": "reasoning that stood behind the tool calls now stands in front of them",
     "well-formed": "reasoning that isn't in one block of its own now is",
     "alike": "reasoning inside of content that isn't printed as in a field now is",
     "stable": "a turn that changes now once more messages follow stays as it is",

@@ -86,25 +86,20 @@ def find_repair(
     for suggest in (_cheap, _forced):
         proposals += asked_for(suggest(study))
         reached = [each for each in proposals if _reached(study, each)]
-        choices = (best, study.search.best(reached, thorough=suggest is _forced))
-        best = min(filter(None, choices), key=lambda choice: count_wrong(choice.case.itself), default=None)
+        best = _better(best, study.search.best(reached, thorough=suggest is _forced))
         if best is not None and not broken(best.case.itself) and not loses_blocks(best.case.itself):
             break
-    while best is not None and broken(best.case.itself):
-        # What harms alone may be right beside what was chosen.
-        more = hopeful([*_beside(study, best), *proposals])
-        grown = study.search.best(more, best)
-        other = study.search.exchanged(more, best) if grown is None or broken(grown.case.itself) else None
-        better = min(filter(None, (other, grown)), key=lambda choice: count_wrong(choice.case.itself), default=None)
-        if better is None or better.kept == best.kept:
-            break
-        best = better
+    best = _grown(study, best, hopeful, proposals)
+    if (best is None or broken(best.case.itself)) and (answers := asked_for(_for_answers(study, proposals))):
+        proposals += answers
+        reached = [each for each in proposals if _reached(study, each)]
+        best = _better(best, _grown(study, study.search.best(reached), hopeful, proposals))
     unmade = Choice((), Verdict(""), study.source, study.case)
     if loses_calls((best or unmade).case.itself):
         best = study.search.best(hopeful(_calls(study, best or unmade)), best) or best
     if best and loses_calls(best.case.itself):
         best = _calls_first(study, best, hopeful(_calls(study, unmade)), hopeful(proposals)) or best
-    best = _with_lists(study, best or unmade, hopeful)
+    best = _with_lists(study, best or unmade, hopeful, proposals)
     best = best and _without_leak(study, best)
     best, unproved = _proved(study, best)
     kept = tuple(_final(study, found, best, checks)) if best else ()
@@ -112,6 +107,29 @@ def find_repair(
     refused = [Attempt(each, _UNREACHED) for each in unproved]
     refused += _refusals(study, proposals, best or unmade, wanted) if left else ()
     return Repaired(kept, tuple(refused), not left, study.coverage)
+
+
+def _better(*choices: Choice | None) -> Choice | None:
+    """Return the choice that leaves the least to mend, the first of several."""
+    return min(filter(None, choices), key=lambda choice: count_wrong(choice.case.itself), default=None)
+
+
+def _grown(
+    study: Study,
+    best: Choice | None,
+    hopeful: Callable[[Iterable[Proposal]], list[Proposal]],
+    proposals: Sequence[Proposal],
+) -> Choice | None:
+    """Return a choice with what can be mended beside it, too: what harms alone may be right there."""
+    while best is not None and broken(best.case.itself):
+        more = hopeful([*_beside(study, best), *proposals])
+        grown = study.search.best(more, best)
+        other = study.search.exchanged(more, best) if grown is None or broken(grown.case.itself) else None
+        better = _better(other, grown)
+        if better is None or better.kept == best.kept:
+            break
+        best = better
+    return best
 
 
 def _for_texts(study: Study, proposals: Sequence[Proposal]) -> Iterator[Proposal]:
@@ -122,6 +140,17 @@ def _for_texts(study: Study, proposals: Sequence[Proposal]) -> Iterator[Proposal
         other = drops.for_texts(each, study.switch)
         case = study.search.candidates.case([each]) if other != each else None
         if isinstance(case, Case) and any(case.itself.observe(probe).as_data for probe in failing):
+            yield other
+
+
+def _for_answers(study: Study, proposals: Sequence[Proposal]) -> Iterator[Proposal]:
+    """Yield once more, for turns without tool calls, what would print reasoning behind the calls that it led to."""
+    asked = [each for each in study.examined if each.probe.shape == "uktr" and not each.probe.flags]
+    called = [each.probe for each in asked if each.lost]
+    for each in proposals if called else ():
+        other = drops.for_answers(study.template, each, study.switch)
+        case = study.search.candidates.case([each]) if other != each else None
+        if isinstance(case, Case) and any(case.itself.observe(probe).breaks("in order") for probe in called):
             yield other
 
 
@@ -148,7 +177,12 @@ def _beside(study: Study, choice: Choice) -> Iterator[Proposal]:
     yield from _in_original(study, choice, chain(*found))
 
 
-def _with_lists(study: Study, choice: Choice, hopeful: Callable[[Iterable[Proposal]], list[Proposal]]) -> Choice | None:
+def _with_lists(
+    study: Study,
+    choice: Choice,
+    hopeful: Callable[[Iterable[Proposal]], list[Proposal]],
+    proposals: Sequence[Proposal],
+) -> Choice | None:
     """Return a choice with what prints more of contents that are lists; None where nothing stands.
 
     A sum that is lost with its loop comes first: without it the lists are no form that the template accepts.
@@ -159,8 +193,16 @@ def _with_lists(study: Study, choice: Choice, hopeful: Callable[[Iterable[Propos
         if more and lost_in_lists(more.case.itself) < lost_in_lists(choice.case.itself):
             choice = more
     basis = _basis(study, choice) if loses_in_lists(choice.case.itself) else None
-    if basis:
-        choice = study.search.best(hopeful(_in_original(study, choice, fields.beside_lists(basis))), choice) or choice
+    beside = list(_in_original(study, choice, fields.beside_lists(basis))) if basis else []
+    if beside:
+        choice = study.search.best(hopeful(beside), choice) or choice
+    if loses_in_lists(choice.case.itself):
+        answers = hopeful(_for_answers(study, [*proposals, *beside]))
+        grown = study.search.best(answers, choice) or choice
+        if grown.kept == choice.kept:
+            answers = hopeful(_for_answers(study, list(_beside(study, choice))))
+            grown = study.search.best(answers, choice) or choice
+        choice = grown
     return choice if choice.kept else None
 
 

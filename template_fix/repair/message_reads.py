@@ -9,15 +9,16 @@ from typing import NamedTuple
 from jinja2 import nodes
 
 from template_fix.conversations.probe import Probe
-from template_fix.jinja.queries import walk
+from template_fix.jinja.queries import key_read, walk
+from template_fix.jinja.renderer import REASONING_FIELDS
 from template_fix.jinja.templates import Template
 from template_fix.repair.proposers import Basis
 from template_fix.repair.splice import tag_behind
 from template_fix.text.edits import Edit, Span
 from template_fix.trace.recorder import Site, Trace
 
-_METHODS = frozenset(dir(dict))
 _OF_A_MESSAGE = ("role", "content", "tool_calls")
+_KNOWN = (*_OF_A_MESSAGE, *REASONING_FIELDS)
 
 
 class Binding(NamedTuple):
@@ -167,21 +168,10 @@ def _is_named(node: nodes.Node, names: Collection[str]) -> bool:
     return isinstance(node, nodes.Name) and node.name in names
 
 
-def key_read(node: nodes.Node) -> tuple[str, str] | None:
-    """Return a variable and the key that an expression reads of it: as an attribute, an item, or by ``get``."""
-    if isinstance(node, nodes.Getattr):
-        of, key = node.node, node.attr if node.attr not in _METHODS else None
-    elif isinstance(node, nodes.Getitem):
-        of, key = node.node, _text(node.arg)
-    elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr == "get":
-        of, key = node.node.node, _text(node.args[0]) if node.args else None
-    else:
-        return None
-    return (of.name, key) if key and isinstance(of, nodes.Name) else None
-
-
-def _text(node: nodes.Node) -> str | None:
-    return node.value if isinstance(node, nodes.Const) and isinstance(node.value, str) else None
+def own_keys(template: Template, name: str) -> list[str]:
+    """Return the keys that a template reads of a message and that are its own: no other takes them."""
+    read = (key_read(node) for node in template.all_nodes)
+    return list(dict.fromkeys(key for of, key in filter(None, read) if of == name and key not in _KNOWN))
 
 
 def rebind(template: Template, binding: Binding, test: str, assigned: str) -> Edit:

@@ -32,6 +32,11 @@ def found(text: str) -> Tags | None:
             id="words around a field",
         ),
         pytest.param(
+            chat("{% if m.rationale %}<<{{ m.rationale }}>>\n{% endif %}{{ m.content }}"),
+            Tags("<<", ">>", "", "", "\n"),
+            id="a field of the template's own",
+        ),
+        pytest.param(
             TURNS.replace("A: ", "{{% if m.thinking %}}(({{{{ m.thinking }}}})) {{% endif %}}A: ").format(
                 "{{ m.content }}"
             )

@@ -15,7 +15,7 @@ from jinja2 import nodes
 
 from template_fix.contract.examination import Observation, generation_header
 from template_fix.conversations.probe import CALLS, Part
-from template_fix.jinja.queries import walk
+from template_fix.jinja.queries import key_read, walk
 from template_fix.jinja.renderer import REASONING_FIELDS
 from template_fix.jinja.templates import Template, Token, lex
 from template_fix.repair.message_reads import (
@@ -23,7 +23,6 @@ from template_fix.repair.message_reads import (
     content_reader,
     enclosing_loops,
     first_output,
-    key_read,
     message_name,
 )
 from template_fix.repair.proposers import Basis, Proposal

@@ -4,7 +4,8 @@ The proposal puts the operand that held the text in the place of the whole. Wher
 text that was split, it puts the text there.
 
 A template that fails on a list of text blocks where it takes a text apart must not print the list as it stands once the
-text is kept whole: so there are edits for texts alone.
+text is kept whole: so there are edits for texts alone. Nor must one that prints contents behind tool calls print the
+reasoning there that led to them: so there are edits for turns without calls.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from jinja2 import nodes
 from template_fix.contract.examination import SAMPLE, Observation
 from template_fix.conversations.probe import Part
 from template_fix.jinja.templates import Template
-from template_fix.repair.message_reads import content_reader
+from template_fix.repair.message_reads import access, content_reader, message_name
 from template_fix.repair.proposers import Basis, Proposal, short
 from template_fix.repair.splice import put_expression
 from template_fix.repair.trials import find_drops, prints_the_same
@@ -58,6 +59,20 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
 def for_texts(proposal: Proposal, switch: str) -> Proposal:
     """Return a proposal for texts alone, or as it is where it keeps no value."""
     return proposal._replace(edits=tuple(Edit(edit.span, _for_texts(edit.text, switch)) for edit in proposal.edits))
+
+
+def for_answers(template: Template, proposal: Proposal, switch: str) -> Proposal:
+    """Return a proposal for turns without tool calls; what it makes of constants, such as headers, is for all turns."""
+
+    def alone(edit: Edit) -> Edit:
+        name = message_name(template, edit.span)
+        if not name or edit.span.of(template.source).startswith(("'", '"')):
+            return edit
+        test = f"{switch} and not {access(template, name, 'tool_calls')}"
+        whole = rf"(not )?{re.escape(switch)}"
+        return Edit(edit.span, re.sub(whole, lambda found: f"not ({test})" if found[1] else test, edit.text))
+
+    return proposal._replace(edits=tuple(map(alone, proposal.edits)))
 
 
 def _for_texts(text: str, switch: str) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from jinja2 import nodes
 
 from template_fix.contract.examination import FIELD, Observation, generation_header
+from template_fix.contract.placing import locate, well_formed
+from template_fix.conversations.probe import Key
 from template_fix.conversations.tags import Tags
 from template_fix.jinja.templates import Template
 from template_fix.repair.message_reads import (
@@ -20,6 +22,7 @@ from template_fix.repair.message_reads import (
     enclosing_loops,
     first_output,
     other_key,
+    own_keys,
     reads,
     rebind,
     with_keys,
@@ -50,8 +53,9 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
     title = f"print {NAME} inside of the turn"
     why = f"The template reads no reasoning field; with this edit, {NAME} is printed as reasoning in content is."
     named = tuple(alias(template, binding, name, switch) for name in basis.fields for binding in bound)
+    own = [(alias(template, binding, name, switch),) for binding in bound for name in own_fields(basis, binding)]
     opened = (read + beside for beside in dict.fromkeys(openings) for read in (each, texts))
-    for edits in (named, each, texts, once, *opened, listed, either, wholes):
+    for edits in (named, *own, each, texts, once, *opened, listed, either, wholes):
         if edits:
             yield Proposal("TF203", "field fold", title, why, spans[0] if spans else edits[0].span, edits)
 
@@ -68,6 +72,20 @@ def alias(template: Template, binding: Binding, field: str, switch: str) -> Edit
     given, read = binding.access(NAME), binding.access(field)
     named = with_keys(template, binding, **{field: given})
     return rebind(template, binding, f"{switch} and {given} and not {read}", named)
+
+
+def own_fields(basis: Basis, binding: Binding) -> Iterator[str]:
+    """Yield the fields of the template's own that it prints as reasoning where it ignores all others."""
+    examined = basis.examined
+    probe = examined.probes.get(("uktr", Key("reasoning_content")))
+    if probe is None or FIELD not in examined.unsupported:
+        return
+    for name in own_keys(basis.template, binding.name):
+        given = tuple({**each, name: each[NAME]} if NAME in each else each for each in probe.messages)
+        text = str(examined.renderer(given, probe.tools, False, **examined.set_for(probe)))
+        spans = locate(probe.parts, text)
+        if None not in spans and well_formed(probe, text, spans, basis.tags):
+            yield name
 
 
 def _rebound(template: Template, binding: Binding, tags: Tags, switch: str) -> Edit:

@@ -20,7 +20,7 @@ from template_fix.jinja.renderer import REASONING_FIELDS, Failure
 from template_fix.jinja.templates import Template
 from template_fix.repair.message_reads import Binding, access, bindings, message_name, reads, rebind, with_keys
 from template_fix.repair.proposers import Basis, Proposal
-from template_fix.repair.proposers.fields import NAME, alias
+from template_fix.repair.proposers.fields import NAME, alias, own_fields
 from template_fix.repair.splice import behind_tag, literal
 from template_fix.repair.trials import find_flips
 from template_fix.text.edits import Edit, Span, common_prefix
@@ -29,11 +29,13 @@ from template_fix.text.edits import Edit, Span, common_prefix
 def proposals(basis: Basis) -> Iterator[Proposal]:
     """Yield the edit that hands reasoning inside of content to the template as a field."""
     template, examined, switch = basis.template, basis.examined, basis.switch
-    bad = any(seen.breaks("printed", "well-formed", "alike") for seen in examined if seen.probe.form == "inline")
-    fields = basis.fields or [name for name in REASONING_FIELDS if name in template.source]
-    if not bad or not fields:
-        return
     bound = bindings(template, reads(basis))
+    own = [name for each in bound for name in own_fields(basis, each)]
+    inline = (seen for seen in examined if seen.probe.form == "inline")
+    bad = any(seen.breaks("printed", "in order", "well-formed", "alike") for seen in inline)
+    fields = own or basis.fields or [name for name in REASONING_FIELDS if name in template.source]
+    if not (bad or own) or not fields:
+        return
     renaming = fields[0] != NAME and FIELD in examined.unsupported
     loops = {template.span(node.test or node.iter) for node in template.all_nodes if isinstance(node, nodes.For)}
     looped = [each for each in bound if each.head in loops]

@@ -1,8 +1,8 @@
 """Reasoning is printed, but not in one block of its own.
 
 ## What
-The reasoning is there, with doubled tags, a stray closing tag in front of it, no tag at all, or printed twice; or the
-same reasoning comes out differently from a field and from inside of content.
+The reasoning is there, with doubled tags, a stray closing tag in front of it, no tag at all, printed twice, or behind
+the tool calls that it led to; or the same reasoning comes out differently from a field and from inside of content.
 
 ## Why
 The model learns a format that no prompt asks for and no parser reads.
@@ -31,6 +31,7 @@ PATCH_WITH = ""
 
 _MESSAGES = {
     "well-formed": "reasoning isn't printed in one block of its own",
+    "in order": "reasoning is printed behind the tool calls that it led to",
     "once": "a text of the turn is printed more than once",
     "alike": "reasoning from a field is printed differently from the same reasoning inside of content",
 }
