@@ -42,6 +42,8 @@ from template_fix.trace.coverage import Coverage, find_unreached
 from template_fix.trace.recorder import trace_template
 
 Checks: TypeAlias = "Mapping[str, Callable[[Study], Iterator[Found]]]"
+# Leaves those of some proposals that were asked for, and that a conversation reaches.
+Hopeful: TypeAlias = "Callable[[Iterable[Proposal]], list[Proposal]]"
 _UNREACHED = "no conversation that it was tried on gets there, so nothing proves it"
 
 _SPREAD = (
@@ -114,12 +116,7 @@ def _better(*choices: Choice | None) -> Choice | None:
     return min(filter(None, choices), key=lambda choice: count_wrong(choice.case.itself), default=None)
 
 
-def _grown(
-    study: Study,
-    best: Choice | None,
-    hopeful: Callable[[Iterable[Proposal]], list[Proposal]],
-    proposals: Sequence[Proposal],
-) -> Choice | None:
+def _grown(study: Study, best: Choice | None, hopeful: Hopeful, proposals: Sequence[Proposal]) -> Choice | None:
     """Return a choice with what can be mended beside it, too: what harms alone may be right there."""
     while best is not None and broken(best.case.itself):
         more = hopeful([*_beside(study, best), *proposals])
@@ -177,12 +174,7 @@ def _beside(study: Study, choice: Choice) -> Iterator[Proposal]:
     yield from _in_original(study, choice, chain(*found))
 
 
-def _with_lists(
-    study: Study,
-    choice: Choice,
-    hopeful: Callable[[Iterable[Proposal]], list[Proposal]],
-    proposals: Sequence[Proposal],
-) -> Choice | None:
+def _with_lists(study: Study, choice: Choice, hopeful: Hopeful, proposals: Sequence[Proposal]) -> Choice | None:
     """Return a choice with what prints more of contents that are lists; None where nothing stands.
 
     A sum that is lost with its loop comes first: without it the lists are no form that the template accepts.

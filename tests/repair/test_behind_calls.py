@@ -38,7 +38,7 @@ BOTH = [pytest.param(BY_ATTRIBUTES, id="by attributes"), pytest.param(BY_KEYS, i
 def test_reasoning_is_handed_to_the_field_that_the_template_has_for_it(text: str) -> None:
     before, after = study(text), study(repaired(text))
     found = {each.code: each.message for each in patched(text).before.findings}
-    assert "TF203" in found and found["TF207"] == "reasoning is printed behind the tool calls that it led to"
+    assert "TF203" in found and "behind the tool calls that it led to" in found["TF207"]
     assert before.tags == after.tags
     owed = [seen for seen in after.examined if after.examined.owed(seen.probe)]
     assert owed and not any(seen.breaks("printed", "in order", "alike") for seen in owed)
