@@ -27,19 +27,16 @@ _MADE = "template_fix_made"
 
 
 class _Made(dict[str, bool]):
-    """Answers a template whether any of some proposals is made, by their ``names``; ``asked`` has each with the answer.
+    """Answers a template which proposals are made: the names of those are ``true``. What it is asked for stays in it.
 
-    A mapping that keeps its answers is what a template reads in the least time.
+    That is what a template reads in the least time.
     """
 
-    def __init__(self, names: frozenset[str]) -> None:
-        self.names = names
-        self.asked: dict[str, bool] = {}
+    def __init__(self, true: frozenset[str]) -> None:
+        self.true = true
 
-    def __missing__(self, names: str) -> bool:
-        each = names.split()
-        self.asked.update((name, name in self.names) for name in each if name not in self.asked)
-        answer = self[names] = not self.names.isdisjoint(each)
+    def __missing__(self, name: str) -> bool:
+        answer = self[name] = name in self.true
         return answer
 
 
@@ -73,14 +70,14 @@ class _Rendered:
 
 
 class _Union(NamedTuple):
-    """Proposals compiled into one template: those of ``made`` for good, those of ``switches`` behind these names.
+    """Proposals compiled into one template: those of ``made`` for good, each of ``switches`` where its names are true.
 
     ``texts`` has what was rendered of each conversation.
     """
 
     renderer: Renderer
     made: frozenset[Proposal]
-    switches: Mapping[Proposal, str]
+    switches: Mapping[Proposal, frozenset[str]]
     texts: dict[object, _Rendered]
 
     def has(self, chosen: frozenset[Proposal]) -> bool:
@@ -91,7 +88,7 @@ class _Union(NamedTuple):
         self, chosen: frozenset[Proposal], before: Examination, known: Known, flags: Variables
     ) -> Examination:
         """Return an examination over the battery of ``before`` with just these proposals made."""
-        names = frozenset(self.switches[each] for each in chosen - self.made)
+        names = frozenset[str]().union(*(self.switches[each] for each in chosen - self.made))
         made = _Made(names)
 
         def rendered(key: object, render: Callable[[], str | Failure]) -> str | Failure:
@@ -99,9 +96,8 @@ class _Union(NamedTuple):
             text = told.find(names)
             if text is None:
                 made.clear()
-                made.asked.clear()
                 text = render()
-                told.note(made.asked, text)
+                told.note(made, text)
             return text
 
         renderer = self.renderer.with_variables({_MADE: made})
@@ -182,7 +178,10 @@ class Candidates:
         edits = self.edits(made) + self._nested(by_span)
         if self.noted and not made:
             edits.append(self.noted)
-        return _Union(Renderer(apply(self.source, edits), self.variables), made, names, {})
+        switches = {
+            each: frozenset([name, *(_any(by_span[edit.span]) for edit in each.edits)]) for each, name in names.items()
+        }
+        return _Union(Renderer(apply(self.source, edits), self.variables), made, switches, {})
 
     def _switched(self, proposal: Proposal) -> bool:
         """Whether a proposal changes nothing where it isn't made: a tag that is inserted may take white space away."""
@@ -238,10 +237,9 @@ class Candidates:
             behind = (edit.text.replace(self.guard, f"({_MADE}['{name}'] and {self.guard})") for name, edit in named)
             return Edit(span, "".join(behind))
         # All are asked for at once: where none is made, that is one question for each place.
-        names = " ".join(name for name, _ in named)
         choices = "".join(f"{edit.text} if {_MADE}['{name}'] else " for name, edit in named[:-1])
         kept = kept or span.of(self.source)
-        return Edit(span, f"(({choices}{named[-1][1].text}) if {_MADE}['{names}'] else {kept})")
+        return Edit(span, f"(({choices}{named[-1][1].text}) if {_MADE}['{_any(named)}'] else {kept})")
 
     def alone(self, chosen: Sequence[Proposal]) -> Case | str:
         """Return the same of the template that has these proposals made and nothing else compiled in."""
@@ -253,6 +251,11 @@ class Candidates:
 
     def _examination(self, renderer: Renderer, off: int) -> Examination:
         return AnotherExamination(self.before.itself, self._known, renderer, self.flags[off])
+
+
+def _any(named: Iterable[tuple[str, Edit]]) -> str:
+    """Return the name that is true where any edit of one place is made."""
+    return " ".join(name for name, _ in named)
 
 
 def are_apart(chosen: Iterable[Proposal]) -> bool:
