@@ -201,7 +201,9 @@ def _with_lists(study: Study, choice: Choice, hopeful: Hopeful, proposals: Seque
 def _calls(study: Study, choice: Choice) -> Iterator[Proposal]:
     """Yield what prints calls that vanish: tests that go otherwise, and with them the text beside those calls."""
     basis = _basis(study, choice)
-    for opened in _in_original(study, choice, call_branches.opened(basis)) if basis else ():
+    found = list(_in_original(study, choice, call_branches.opened(basis))) if basis else []
+    study.search.candidates.offer(found)
+    for opened in found:
         yield opened
         tried = study.search.tried([*choice.kept, opened]) if are_apart([*choice.kept, opened]) else None
         beside = _basis(study, tried) if tried and tried.source != choice.source else None

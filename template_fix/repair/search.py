@@ -22,6 +22,7 @@ from template_fix.jinja.folding import SWITCH, equal_when_off
 from template_fix.jinja.renderer import Variables
 from template_fix.repair.candidates import Candidates, are_apart
 from template_fix.repair.proposers import Proposal
+from template_fix.text.edits import Edit
 
 _TAG_END = re.compile(r"[%}]\}")
 
@@ -196,9 +197,11 @@ class Search:
         before = choice
         for proposal in choice.kept:
             choice = self._if_as_good(choice, [each for each in choice.kept if each is not proposal])
+        several = (each for each in choice.kept if len(each.edits) > 1)
+        self.candidates.offer(_without(proposal, edit) for proposal in several for edit in proposal.edits)
         for proposal in choice.kept:
             for edit in proposal.edits:
-                fewer = proposal._replace(edits=tuple(each for each in proposal.edits if each is not edit))
+                fewer = _without(proposal, edit)
                 if fewer.edits:
                     kept = [fewer if each is proposal else each for each in choice.kept]
                     smaller = self._if_as_good(choice, kept)
@@ -306,6 +309,10 @@ def loses_in_lists(examined: Examination) -> bool:
 def lost_in_lists(examined: Examination) -> int:
     """Return how many texts are lost of contents that are lists, whether the template accepts these or not."""
     return sum(len(seen.lost) for seen in examined if seen.probe.text_lists and seen.text is not None)
+
+
+def _without(proposal: Proposal, edit: Edit) -> Proposal:
+    return proposal._replace(edits=tuple(each for each in proposal.edits if each is not edit))
 
 
 def _size(proposal: Proposal) -> tuple[bool, int]:
