@@ -185,6 +185,8 @@ def _count_held(where: str, text: str) -> int:
 @recorded
 def _count(where: str, text: str) -> int:
     """Return ``where.count(text)``: long texts fit but once."""
+    if len(text) > len(where):
+        return 0
     return where.count(text) if 2 * len(text) <= len(where) else int(find(where, text) >= 0)
 
 
@@ -195,7 +197,8 @@ def _losses(view: View, texts: Sequence[Text], printed: str) -> list[int]:
     if all(letter for _, letter in letters):
         find, tags = make_finder(letters), view.template.tags
         text = view.render([_disguised(number, each, find, tags) for number, each in enumerate(view.row.messages)])
-        if isinstance(text, str) and _fits(text, printed, [each.text for each in texts]):
+        worn = [(each.text, letter, _spelled(each.text, letter)) for each, letter in letters]
+        if isinstance(text, str) and _fits(text, printed, worn):
             return [_missing(each.text, text.count(letter)) for each, letter in letters]
     return _missing_words([each.text for each in texts], printed)
 
@@ -207,10 +210,10 @@ def _disguised(
 
     def put_on(text: str, field: bool) -> str:
         parts, done = [], 0
-        for inner, start, end in spans(text, tags):
-            letter = letter_of(Text("reasoning" if field or inner else "answer", number, text[start:end]))
-            parts += [text[done:start], _spelled(text[start:end], letter or "")]
-            done = end
+        for each in spans(text, tags):
+            letter = letter_of(Text("reasoning" if field or each.reasoning else "answer", number, each.text))
+            parts += [text[done : each.start], _spelled(each.text, letter or "")]
+            done = each.end
         return join("", [*parts, text[done:]])
 
     def put_on_all(text: str, _: bool) -> str:
@@ -227,9 +230,17 @@ def _spelled(text: str, letter: str) -> str:
 
 
 @recorded
-def _fits(told: str, printed: str, texts: Sequence[str]) -> bool:
-    """Whether a rendering of the texts in disguise is like the one without in all else."""
-    return Disguise(texts).fits(told, printed)
+def _fits(told: str, printed: str, worn: Sequence[tuple[str, str, str]]) -> bool:
+    """Whether a rendering of texts in disguise is like the one without in all else.
+
+    ``worn`` are texts, their letters, and the texts spelled in these. Most are printed whole, once, or not at all.
+    """
+    bare = told
+    for text, _, spelled in worn:
+        bare = bare.replace(spelled, text, 1)
+    if bare == printed and not any(letter in bare for _, letter, _ in worn):
+        return True
+    return Disguise(text for text, _, _ in worn).fits(told, printed)
 
 
 def _missing(text: str, kept: int) -> int:

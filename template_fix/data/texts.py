@@ -77,9 +77,9 @@ def fields_of(message: Message) -> list[Field]:
 def texts_of(fields: Iterable[Field], number: int, tags: Pairs) -> list[Text]:
     """Return the stretches of a turn's texts, each once."""
     return drop_repeats(
-        Text("reasoning" if field or inner else "answer", number, text[start:end])
+        Text("reasoning" if field or each.reasoning else "answer", number, each.text)
         for text, field in fields
-        for inner, start, end in spans(text, tags)
+        for each in spans(text, tags)
     )
 
 
@@ -135,8 +135,17 @@ def reasoning_blocks(message: Message) -> list[str]:
     return list(filter(names_reasoning, (str(each.get("type")) for each in blocks if isinstance(each, Mapping))))
 
 
-def spans(text: str, tags: Pairs) -> list[tuple[bool, int, int]]:
-    """Return the stretches of a text between its tags and other markup, whether they are reasoning, and where they are.
+class Stretch(NamedTuple):
+    """A stretch of a text, whether it is reasoning, and where it begins and ends."""
+
+    reasoning: bool
+    start: int
+    end: int
+    text: str
+
+
+def spans(text: str, tags: Pairs) -> list[Stretch]:
+    """Return the stretches of a text between its tags and other markup.
 
     What stands in front of a first lone closing tag is reasoning whose opening tag was in the prompt. Surrounding
     white space belongs to no stretch.
@@ -147,13 +156,13 @@ def spans(text: str, tags: Pairs) -> list[tuple[bool, int, int]]:
         marks = _in_order([*marks, *[(require(mark), start, end) for mark, start, end in odd]])
     reasoning = next((mark in known.closing for mark, _, _ in marks if mark in known.either), False)
     start = 0
-    found: list[tuple[bool, int, int]] = []
+    found: list[Stretch] = []
     whole = length(text)
     for mark, begin, end in (*marks, ("", whole, whole)):
         if begin >= start:
             if part := text[start:begin].lstrip():
-                first = begin - length(part)
-                found.append((reasoning, first, first + length(part.rstrip())))
+                first, said = begin - length(part), part.rstrip()
+                found.append(Stretch(reasoning, first, first + length(said), said))
             reasoning = mark in known.opening or (reasoning and mark not in known.closing)
             start = end
     return found

@@ -14,8 +14,9 @@ from tiny_model import TEMPLATE
 
 from template_fix.bounds.limits import run_bounded
 from template_fix.conversations.discovery import discover
+from template_fix.conversations.disguise import Disguise, spell
 from template_fix.conversations.rows import row_of
-from template_fix.data.losses import Verdict, _count, spans
+from template_fix.data.losses import Verdict, _count, _fits, spans
 from template_fix.data.troubles.view import RowTemplate
 from template_fix.data.verdicts import verdict_on
 from template_fix.jinja.renderer import Renderer, prepare_messages
@@ -97,7 +98,7 @@ def test_a_text_that_is_changed_is_not_called_lost(printed: str) -> None:
 
 def test_tags_that_hold_more_than_one_mark_are_tags() -> None:
     found = list(spans("<|channel>thought\nso<channel|>yes", (("<|channel>thought", "<channel|>"),)))
-    assert found == [(True, 18, 20), (False, 30, 33)]
+    assert found == [(True, 18, 20, "so"), (False, 30, 33, "yes")]
 
 
 def test_only_the_turn_that_loses_is_told() -> None:
@@ -159,9 +160,9 @@ def test_what_a_block_is_signed_with_is_no_reasoning() -> None:
 @given(st.lists(st.sampled_from(["<think>", "</think>", "a b", "<b>", " ", "\n", "x"])).map("".join))
 def test_stretches_cover_all_but_tags_and_the_space_around_them(text: str) -> None:
     found = list(spans(text, TAGS))
-    assert all(text[start:end] == text[start:end].strip() != "" for _, start, end in found)
-    assert [start for _, start, _ in found] == sorted(start for _, start, _ in found)
-    covered = "".join(text[start:end] for _, start, end in found)
+    assert all(each.text == text[each.start : each.end] == each.text.strip() != "" for each in found)
+    assert [each.start for each in found] == sorted(each.start for each in found)
+    covered = "".join(each.text for each in found)
     bare = text.replace("<think>", "").replace("</think>", "").replace("<b>", "")
     assert "".join(covered.split()) == "".join(bare.split())
 
@@ -232,7 +233,26 @@ def test_texts_are_counted_as_python_counts_them(where: str, text: str) -> None:
 )
 def test_marks_inside_of_marks_are_none(text: str, wanted: list[tuple[bool, str]]) -> None:
     told = spans(text, (("[THINK]", "[/THINK]"),))
-    assert [(reasoning, text[start:end]) for reasoning, start, end in told] == wanted
+    assert [(each.reasoning, each.text) for each in told] == wanted
+
+
+_LETTERS = "\U000f0000\U000f0001"
+_SAID = st.text("ab\n", min_size=1, max_size=3)
+
+
+@given(
+    st.tuples(_SAID, _SAID), st.lists(st.sampled_from([0, 1, 2, 3, *_LETTERS, "a", "\n"]), max_size=6), st.booleans()
+)
+def test_renderings_of_texts_that_are_printed_whole_are_found_alike_as_any_others(
+    texts: tuple[str, str], pieces: list[int | str], same: bool
+) -> None:
+    spelled = [spell(text, letter) for text, letter in zip(texts, _LETTERS, strict=True)]
+    known = {0: texts[0], 1: texts[1], 2: texts[0][:1], 3: texts[1][-1:]}
+    worn = {0: spelled[0], 1: spelled[1], 2: spelled[0][:1], 3: spelled[1][-1:]}
+    printed = "".join(known.get(each, str(each)) for each in pieces) + ("" if same else ".")
+    told = "".join(worn.get(each, str(each)) for each in pieces)
+    fits = _fits(told, printed, list(zip(texts, _LETTERS, spelled, strict=True)))
+    assert fits is Disguise(texts).fits(told, printed)
 
 
 def test_a_text_that_begins_everywhere_is_not_looked_for_everywhere() -> None:
