@@ -346,3 +346,41 @@ def test_a_row_that_is_nested_without_end_is_no_error() -> None:
         deep = [deep]
     shapes = Shapes(Counting(), ["messages", "tools"], ["tools"])
     assert shapes.answer({"messages": deep}) is None and shapes.answer({"tools": deep}) is None
+
+
+_FIELDS = st.sampled_from(["role", "content", "type", "n", "messages", "prompt", "id"])
+_LEAF = st.one_of(st.none(), st.booleans(), st.integers(0, 1), st.sampled_from(["user", "a", "", "long" * 9]))
+_JSON = st.recursive(
+    _LEAF,
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(_FIELDS, inner, max_size=3)),
+    max_leaves=6,
+)
+_ROWS = st.dictionaries(_FIELDS, _JSON, max_size=3)
+
+
+def of_row(row: object) -> tuple[object, list[object]] | None:
+    leaves: list[object] = []
+    try:
+        return Shapes(lambda _: None, {"messages", "prompt"}, ["id"])._key(row, leaves), leaves
+    except (module._Unshaped, ValueError):
+        return None
+
+
+@given(_ROWS, _JSON | _ROWS)
+def test_a_shape_is_read_at_once_from_its_own_rows_alone(row: dict[str, object], other: object) -> None:
+    told = of_row(row)
+    read = module._reader(told[0]) if told else None
+    for each in (row, other) if read else ():
+        leaves = read(each)  # type: ignore[misc]
+        assert leaves is None or (told[0], leaves) == of_row(each)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("name", ["messages", "prompt"])
+def test_rows_of_texts_are_read_at_once(name: str) -> None:
+    row = {name: [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "So"}], "beside": "it"}
+    told = of_row(row)
+    assert told
+    read = module._reader(told[0])
+    assert read
+    assert read(row) == told[1] == ["Hi", "So", "it"]
+    assert read({**row, "beside": None}) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import marshal
 import pickle
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from template_fix.bounds.limits import LimitExceeded, step
 from template_fix.data.shapes.operations import recording
@@ -41,10 +41,11 @@ class _Unshaped(Exception):
 class _Shape:
     """What is known of the rows of one shape: programs, the one that answered last in front, and how they fared."""
 
-    __slots__ = ("answered", "left", "missed", "programs", "told")
+    __slots__ = ("answered", "left", "missed", "programs", "read", "told")
 
-    def __init__(self, programs: Iterable[Program] = (), left: int = _MOST_PROGRAMS) -> None:
+    def __init__(self, key: object, programs: Iterable[Program] = (), left: int = _MOST_PROGRAMS) -> None:
         self.programs = list(programs)
+        self.read = _reader(key) if self.programs else None
         self.answered, self.missed = 0, 1
         # How many more programs may be recorded, and how many might when another process was told of this shape.
         self.left = self.told = left
@@ -76,6 +77,7 @@ class Shapes(Generic[Answer]):
     def start(self) -> None:
         """Begin with other rows, of which nothing is known but the programs that there are."""
         self._steps = self._tried = self._answered = self._met = 0
+        self._last: _Shape | None = None
         self._dumped.clear()
 
     def _forget(self, *, objects: bool) -> None:
@@ -104,7 +106,7 @@ class Shapes(Generic[Answer]):
         self._learned += len(learned)
         for key, programs, left in shapes if objects == self._objects else ():
             if key in self._known or len(self._known) < _MOST_SHAPES:
-                self._known[key] = _Shape(programs, left)
+                self._known[key] = _Shape(key, programs, left)
 
     @property
     def _brings_little(self) -> bool:
@@ -123,15 +125,19 @@ class Shapes(Generic[Answer]):
             self._forget(objects=True)
             self.start()
         self._tried += 1
-        leaves: list[object] = []
-        try:
-            key = self._key(row, leaves)
-            shape = self._known.get(key)
-        except (_Unshaped, TypeError, ValueError):  # what can't be hashed, or isn't JSON
-            return None
-        if shape is None:
-            self._meet(row, key)
-            return None
+        shape = self._last
+        leaves: list[object] | None = shape.read(row) if shape and shape.read else None
+        if leaves is None:
+            leaves = []
+            try:
+                key = self._key(row, leaves)
+                self._last = shape = self._known.get(key)
+            except (_Unshaped, TypeError, ValueError):  # what can't be hashed, or isn't JSON
+                return None
+            if shape is None:
+                self._meet(row, key)
+                return None
+        assert shape
         for number, program in enumerate(shape.programs):
             told: Answer | None = _told(shape, program.run, leaves)
             if told is not None:
@@ -151,7 +157,7 @@ class Shapes(Generic[Answer]):
     def _meet(self, row: Mapping[object, object], key: object) -> None:
         self._met += 1
         if len(self._known) < _MOST_SHAPES and _is_json(row) and len(repr(key)) <= _LONGEST_KEY:
-            self._known[key] = _Shape()
+            self._known[key] = _Shape(key)
 
     def _learn(self, shape: _Shape, row: Any, leaves: list[Any]) -> Answer | None:
         """Return the answer for a row by a program that is recorded of it."""
@@ -214,6 +220,45 @@ class Shapes(Generic[Answer]):
             elif name in self._read:
                 made[name] = _with_leaves(value, leaf)
         return made
+
+
+def _reader(key: Any) -> Callable[[object], list[object] | None] | None:
+    """Return what gives the leaves of most rows of a shape in a third of the time that `Shapes._key` takes.
+
+    It gives None for rows of other shapes, and some of this one. There is one for plain rows alone: of texts and lists
+    of messages whose fields are texts.
+    """
+    lines, leaves = ["def read(v):"], list[str]()
+    if not _add_reading((key[::2], *key[1::2]), "v", lines, leaves):
+        return None
+    space: dict[str, Any] = {}
+    exec("\n".join([*lines, f" return [{', '.join(leaves)}]"]), space)
+    return cast("Callable[[object], list[object] | None]", space["read"])
+
+
+def _add_reading(part: Any, at: str, lines: list[str], leaves: list[str]) -> bool:
+    """Add what unpacks a part of a row and compares its shape, and the names of its leaves, unless it is none of text.
+
+    A part is what `_part` gives; ``at`` is the name that the row's own one has.
+    """
+    if part is str:
+        lines.append(f" if type({at}) is not str: return None")
+        leaves.append(at)
+    if type(part) is not tuple:
+        return part is str
+    names = [f"{at}_{number}" for number in range(len(part) - 1)]
+    if part[0] is list:
+        lines.append(f" if type({at}) is not list or len({at}) != {len(names)}: return None")
+        lines.append(f" [{', '.join(names)}] = {at}")
+    else:
+        lines.append(f" if type({at}) is not dict or tuple({at}) != {part[0]!r}: return None")
+        lines.append(f" [{', '.join(names)}] = {at}.values()")
+    for key, each, name in zip(names if part[0] is list else part[0], part[1:], names, strict=True):
+        if key in _NAMING and type(each) is str:
+            lines.append(f" if type({name}) is not str or {name} != {each!r}: return None")
+        elif key in _NAMING or not _add_reading(each, name, lines, leaves):
+            return False
+    return True
 
 
 def _are_objects(value: object) -> bool:
