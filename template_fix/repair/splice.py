@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from typing import TypeAlias
 
 from jinja2 import TemplateSyntaxError, nodes
 
 from template_fix.jinja.folding import CAPTURED, SWITCH, fold, guard
 from template_fix.jinja.queries import alike, parse
 from template_fix.jinja.templates import NEWLINE, Template, lex
-from template_fix.text.edits import Edit, Span, apply
+from template_fix.text.edits import Edit, Span, apply, written
 
 # What a line of an edit may have, in templates that are laid out.
 _WIDEST = 120
 _WRAPPED_AT = re.compile(r"'(?:[^'\\]|\\.)*'|, |.", re.DOTALL)
-_BROKEN_AT = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"| (?:if|else) |.", re.DOTALL)
-_WORDS = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"| and |.", re.DOTALL)
+_WORDS = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"| (?:if|else|and|or) |.", re.DOTALL)
+# A line with one tag and nothing else: how it is indented, and what kind of tag it is.
+_LINE_OF_TAG = re.compile(r"([ \t]*)\{([%{])-?[ \t]*(\w*)(?:(?!\{[%{]).)*[%}]\}\s*")
+# Yields other texts for one of the edits of a template.
+_Shapes: TypeAlias = Callable[[Template, Sequence[Edit], int], Iterator[str]]
 # A test that is nothing but one expression in parentheses.
 _ALONE = re.compile(r"(\{%-? (?:if|elif) )\(((?:[^()]|\([^()]*\))*)\)( -?%\})")
 
@@ -52,9 +56,15 @@ def tag_behind(template: Template, at: int, *guarded: tuple[str, str], kind: str
     own = re.search(r"\n([ \t]*)(?:\{\{|\{%-?\s*(?:set|end\w+)\b)[^\n]*$", template.source[:at])
     outer = f"\n{own[1]}" if own and line else line.removeprefix("\r")
     inner = f"{outer}    " if line else ""
-    shown = [(_in_lines(test, outer), _wrapped(tag, inner)) if line else (test, tag) for test, tag in guarded]
+    shown = [(_asked(test, outer), _wrapped(tag, inner)) if line else (test, tag) for test, tag in guarded]
     tags = " %}".join(f"{outer}{{%- if {test} %}}{inner}{tag}{outer}{{%- endif" for test, tag in shown)
     return Edit(Span(at, at), f"{tags} {mark}")
+
+
+def _indented(tags: str, inner: str) -> str:
+    """Return tags of a line each, indented as a whole, or without lines in a template that has none there."""
+    lines = ((line.lstrip(" "), f"{inner}{line[: len(line) - len(line.lstrip(' '))]}") for line in tags.split("\n"))
+    return "".join(indent + _wrapped(tag, indent) if inner else tag for tag, indent in lines)
 
 
 def _wrapped(tag: str, indent: str) -> str:
@@ -75,19 +85,38 @@ def _wrapped(tag: str, indent: str) -> str:
     return f"{tag[:2]}{''.join(parts)}{tag[-2:]}"
 
 
-def _in_lines(test: str, indent: str) -> str:
-    """Return a test that is too long for one line in several, each but the first of which begins with ``and``."""
-    if len(test) + len(indent) <= _WIDEST:
+def _asked(test: str, outer: str) -> str:
+    """Return the test of a tag in front of which stands ``outer``: the line break and indentation."""
+    indent = outer.removeprefix("\n")
+    return _in_lines(test, indent, len(f"{indent}{{%- if "), len(" %}"))
+
+
+def _in_lines(test: str, indent: str, front: int, behind: int, room: int = _WIDEST) -> str:
+    """Return a test that is too long for its line in several, each but the first of which begins with an operator.
+
+    It is the one that binds least. ``front`` and ``behind`` are how much of the line is used before and after the test.
+    """
+    if front + len(test) + behind <= room:
         return test
-    parts, depth = [""], 0
-    for word in _WORDS.findall(test):
+    words = list(_with_depths(test))
+    least = min(((depth, word == " and ", word) for word, depth in words if word in (" and ", " or ")), default=None)
+    parts = [""]
+    for word, depth in words:
+        parts = [*parts, word[1:]] if least == (depth, word == " and ", word) else [*parts[:-1], parts[-1] + word]
+    lines = [parts.pop(0)]
+    while parts:
+        part = parts.pop(0)
+        used = (len(indent) + 8 if lines[1:] else front) + len(f"{lines[-1]} {part}") + (0 if parts else behind)
+        lines = [*lines[:-1], f"{lines[-1]} {part}"] if used <= room else [*lines, part]
+    return f"\n{indent}        ".join(lines)
+
+
+def _with_depths(text: str) -> Iterator[tuple[str, int]]:
+    """Yield the words of an expression, each with how many brackets are open behind it."""
+    depth = 0
+    for word in _WORDS.findall(text):
         depth += (word in "([{") - (word in ")]}")
-        parts = [*parts, "and "] if depth == 0 and word == " and " else [*parts[:-1], parts[-1] + word]
-    lines = [parts[0]]
-    for part in parts[1:]:
-        fits = len(indent) + len(lines[-1]) + len(part) <= _WIDEST - 8
-        lines = [*lines[:-1], f"{lines[-1]} {part}"] if fits else [*lines, part]
-    return f"{indent}        ".join(lines)
+        yield word, depth
 
 
 def tag_in_front(template: Template, at: int, *guarded: tuple[str, str], kind: str = "block_begin") -> Edit:
@@ -100,15 +129,8 @@ def tag_in_front(template: Template, at: int, *guarded: tuple[str, str], kind: s
     line = re.search(r"\n[ \t]*$", template.source[: begin.start]) if dash else None
     outer = line.group() if line else ""
     inner = f"{outer}    " if line else ""
-    # A tag of several lines is indented as a whole, or has none of them where the template has none.
-    shown = (
-        (
-            _in_lines(test, outer) if line else test,
-            re.sub(r"\n *", lambda found: inner and inner + found.group()[1:], tag),
-        )
-        for test, tag in guarded
-    )
-    text = (f"{{%{dash} if {test} %}}{inner}{tag}{outer}{{%- endif %}}{outer}" for test, tag in shown)
+    shown = [(_asked(test, outer) if line else test, _indented(tag, inner)) for test, tag in guarded]
+    text = (f"{{%{dash} if {test} %}}{tag}{outer}{{%- endif %}}{outer}" for test, tag in shown)
     return Edit(Span(begin.start, begin.start), "".join(text))
 
 
@@ -118,20 +140,24 @@ def literal(text: str) -> str:
 
 
 def tidy(template: Template, edits: Sequence[Edit]) -> list[Edit]:
-    """Return the edits without those parentheses round a whole that change nothing, and with long choices wrapped.
+    """Return the edits without those parentheses round a whole that change nothing, and with long ones wrapped.
 
     The tree of the result decides: it stays the same.
     """
+    kept = _shaped(template, edits, _with_fewer_parentheses)
+    for one, other in pairwise(sorted(range(len(kept)), key=lambda index: kept[index].span)):
+        kept = _under_one_switch(template, kept, one, other)
+    return _shaped(template, kept, _with_lines_broken)
+
+
+def _shaped(template: Template, edits: Sequence[Edit], shapes: _Shapes) -> list[Edit]:
     kept = list(edits)
     wanted = _tree(template, kept)
     for index, edit in enumerate(edits):
-        for shapes in (_with_fewer_parentheses, _with_lines_broken):
-            for text in shapes(template, kept[index]):
-                tried = [*kept[:index], Edit(edit.span, text), *kept[index + 1 :]]
-                if alike(_tree(template, tried), wanted):
-                    kept = tried
-    for one, other in pairwise(sorted(range(len(kept)), key=lambda index: kept[index].span)):
-        kept = _under_one_switch(template, kept, one, other)
+        for text in shapes(template, kept, index):
+            tried = [*kept[:index], Edit(edit.span, text), *kept[index + 1 :]]
+            if alike(_tree(template, tried), wanted):
+                kept = tried
     return kept
 
 
@@ -168,30 +194,41 @@ def _opened_by(switch: str, text: str) -> str:
     return text[len(front) : -1] if text.startswith(front) and text.endswith(")") else ""
 
 
-def _with_lines_broken(template: Template, edit: Edit) -> Iterator[str]:
-    """Yield the text of an edit with each part of its choice on a line of its own, where one is too long for that.
+def _with_lines_broken(template: Template, edits: Sequence[Edit], index: int) -> Iterator[str]:
+    """Yield the text of an edit in several lines, where it stands in a tag that has a line by itself, too long for it.
 
-    Only where the edit stands in a tag that has a line by itself.
+    Only what asks for the switch is broken: what the template chose or tested by itself stays as it is.
     """
-    begin = template.source.rfind("\n", 0, edit.span.start) + 1
-    line = template.source[begin:].partition("\n")[0]
-    alone = re.fullmatch(r"([ \t]*)\{[%{](?:(?!\{[%{]).)*[%}]\}\s*", line)
-    if alone and "\n" not in edit.text and len(line) + len(edit.text) - (edit.span.end - edit.span.start) > _WIDEST:
-        depth, whole, broken = 0, edit.text[:1] == "(" and edit.text[-1:] == ")", False
-        parts: list[str] = []
-        tokens = _BROKEN_AT.findall(edit.text)
-        for index, token in enumerate(tokens):
-            depth += (token in "([{") - (token in ")]}")
-            if token == " if " and depth == whole:  # what the template chose by itself stays as it is
-                test = "".join(tokens[index + 1 :]).partition(" else ")[0]
-                broken = SWITCH in test or CAPTURED in test
-            breaks = broken and depth == whole and token in (" if ", " else ")
-            parts.append(f"\n{alone[1]}    {token[1:]}" if breaks else token)
-        yield "".join(parts)
+    edit, source = edits[index], template.source
+    begin = source.rfind("\n", 0, edit.span.start) + 1
+    alone = _LINE_OF_TAG.fullmatch(source[begin:].partition("\n")[0])
+    if not alone or "\n" in edit.text or not (SWITCH in edit.text or CAPTURED in edit.text):
+        return
+    after, at = apply(source, edits), dict(written(edits))[edit]
+    front, behind = at.start - after.rfind("\n", 0, at.start) - 1, len(after[at.end :].partition("\n")[0])
+    if " else " not in edit.text:
+        tags = filter(None, map(_LINE_OF_TAG.fullmatch, source.split("\n")))
+        own = (len(tag[0]) for tag in tags if tag.group(2, 3) == alone.group(2, 3))
+        yield _in_lines(edit.text, alone[1], front, behind, max(_WIDEST, *own))
+    elif front + len(edit.text) + behind > _WIDEST:
+        yield _choice_in_lines(edit.text, alone[1])
 
 
-def _with_fewer_parentheses(template: Template, edit: Edit) -> Iterator[str]:
-    text = edit.text
+def _choice_in_lines(text: str, indent: str) -> str:
+    """Return a choice with a line for each part that the switch chooses between."""
+    whole, broken = text[:1] == "(" and text[-1:] == ")", False
+    words, parts = list(_with_depths(text)), []
+    for index, (word, depth) in enumerate(words):
+        if word == " if " and depth == whole:
+            test = "".join(each for each, _ in words[index + 1 :]).partition(" else ")[0]
+            broken = SWITCH in test or CAPTURED in test
+        breaks = broken and depth == whole and word in (" if ", " else ")
+        parts.append(f"\n{indent}    {word[1:]}" if breaks else word)
+    return "".join(parts)
+
+
+def _with_fewer_parentheses(template: Template, edits: Sequence[Edit], index: int) -> Iterator[str]:
+    text = edits[index].text
     if text[:1] == "(" and text[-1:] == ")":
         yield text[1:-1]
     if _ALONE.search(text):

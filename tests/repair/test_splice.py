@@ -5,7 +5,7 @@ import pytest
 from template_fix.jinja.folding import fold, guard
 from template_fix.jinja.queries import alike, parse
 from template_fix.jinja.templates import Template
-from template_fix.repair.splice import put_expression, tag_behind, tidy
+from template_fix.repair.splice import put_expression, tag_behind, tag_in_front, tidy
 from template_fix.text.edits import Span, apply
 
 SWITCH = guard(True)
@@ -53,6 +53,68 @@ def test_an_edit_stays_on_its_line_where_that_is_short_or_has_other_tags(source:
 def test_parentheses_go_where_they_change_nothing() -> None:
     assert edited("{{ 'a' ~ x }}", "x", "y if z else x") == "{{ 'a' ~ (y if z else x) }}"
     assert edited("{{ x }}", "x", "y if z else x") == "{{ y if z else x }}"
+
+
+ASKED = "loop.index0 > ns.last_question_index and message.reasoning_content is defined and message.reasoning_content"
+
+
+@pytest.mark.parametrize(
+    ("line", "test", "after"),
+    [
+        pytest.param(
+            f"    {{%- if {ASKED} %}}",
+            f"{SWITCH} or {ASKED}",
+            f"    {{%- if {SWITCH}\n            or {ASKED} %}}",
+            id="the whole test",
+        ),
+        pytest.param(
+            f"  {{% set shown = not ({ASKED}) %}}",
+            f"{ASKED} and 'a or b' in [x and y] and not {SWITCH}",
+            f"  {{% set shown = not ({ASKED}\n          and 'a or b' in [x and y] and not {SWITCH}) %}}",
+            id="a part of what is set",
+        ),
+    ],
+)
+def test_a_test_has_several_lines_where_it_is_too_long_for_its_own(line: str, test: str, after: str) -> None:
+    source = f"{{%- for message in messages %}}\n{line}\n{{{{ message }}}}\n"
+    ends = "{%- endif %}{%- endfor %}" if " if " in line else "{%- endfor %}"
+    assert edited(source + ends, ASKED, test) == source.replace(line, after) + ends
+
+
+@pytest.mark.parametrize(
+    ("source", "test"),
+    [
+        pytest.param(
+            f"{{% if x %}}\n{{{{ a }}}}{{% if {ASKED} %}}{{% endif %}}{{% endif %}}",
+            f"{SWITCH} or {ASKED}",
+            id="beside tags",
+        ),
+        pytest.param(
+            f"{{% if {ASKED} %}}\n{{% endif %}}\n{{% if {ASKED} or {ASKED} %}}\n{{% endif %}}",
+            f"{SWITCH} or {ASKED}",
+            id="own tests that are as long",
+        ),
+        pytest.param(f"{{% if {ASKED} %}}\n{{% endif %}}", f"{ASKED} or {ASKED}", id="no switch is asked for"),
+    ],
+)
+def test_a_test_stays_on_its_line_where_the_template_has_such_lines(source: str, test: str) -> None:
+    assert edited(source, ASKED, test) == source.replace(ASKED, test, 1)
+
+
+def test_tags_of_several_lines_are_indented_as_a_whole_where_the_template_has_lines() -> None:
+    mapping = ", ".join(f"'key_{number}': message.key_{number}" for number in range(6))
+    tags = "{{- message.content }}\n{%- set message = {" + mapping + "} %}"
+    source = "{%- for message in messages %}\n    {%- if message.result %}\n    {%- endif %}\n{%- endfor %}"
+    made = apply(source, [tag_in_front(Template(source), source.index("if"), (SWITCH, tags))])
+    assert made.split("\n")[1:5] == [
+        f"    {{%- if {SWITCH} %}}",
+        "        {{- message.content }}",
+        "        {%- set message = {",
+        "            'key_0': message.key_0,",
+    ]
+    line = source.replace("\n", "")
+    made = apply(line, [tag_in_front(Template(line), line.index("if"), (SWITCH, tags))])
+    assert "\n" not in made and tags.replace("\n", "") in made
 
 
 def opened_each(source: str, *tests: str) -> str:

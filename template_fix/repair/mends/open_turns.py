@@ -14,13 +14,12 @@ from template_fix.contract.placing import locate
 from template_fix.contract.turn_ends import TurnEnds, parts_around_texts, turn_ends
 from template_fix.conversations.probe import Part, Probe
 from template_fix.jinja.renderer import Failure, Message
-from template_fix.jinja.templates import lex
 from template_fix.repair.mends import Mend
 from template_fix.repair.message_reads import access, enclosing_loops, first_output
 from template_fix.repair.proposers import Proposal
-from template_fix.repair.splice import literal
+from template_fix.repair.splice import literal, tag_in_front
 from template_fix.repair.study import Study
-from template_fix.text.edits import Edit, Span
+from template_fix.text.edits import Span
 
 _SHAPES = ("uctu", "uctua", "suctua", "uctctua", "uctuctua", "uctuuctaua", "uvtua", "uctau")
 _FORMS = (("", False), (None, False), (None, True))
@@ -134,22 +133,18 @@ def _proposals(study: Study, owed: Owed) -> Iterator[Proposal]:
     if asked is None or study.trace is None or ends is None:
         return
     site = first_output(study.trace, asked, asked.shape.index("tu") + 1)
-    tags = [token for token in lex(study.source) if token.kind == "variable_begin" and site]
-    at = max((token.start for token in tags if site and token.start < site.span.start), default=None)
-    loops = (
-        [loop for loop in enclosing_loops(study.template, site.span) if isinstance(loop.target, nodes.Name)]
-        if site
-        else []
-    )
-    if at is None or not loops:
+    loops = list(enclosing_loops(study.template, site.span)) if site else []
+    loops = [loop for loop in loops if isinstance(loop.target, nodes.Name)]
+    if site is None or not loops:
         return
     title = f"print {ends.between} in front of a question that follows a tool result"
-    for tag in _tags(study, loops[-1], f"{{{{- {literal(closing)} }}}}"):
-        yield Proposal("TF209", "mend", title, _WHY, Span(at, at), (Edit(Span(at, at), tag),))
+    for test, tags in _guarded(study, loops[-1], f"{{{{- {literal(closing)} }}}}"):
+        edit = tag_in_front(study.template, site.span.start, (test, tags), kind="variable_begin")
+        yield Proposal("TF209", "mend", title, _WHY, edit.span, (edit,))
 
 
-def _tags(study: Study, loop: nodes.For, printed: str) -> Iterator[str]:
-    """Yield tags, short ones first, that print something in a loop over messages behind a tool result.
+def _guarded(study: Study, loop: nodes.For, printed: str) -> Iterator[tuple[str, str]]:
+    """Yield tests and tags, short ones first, that print something in a loop over messages behind a tool result.
 
     The last ones do where nothing was said beside the call: a turn that says something behind a result may be ended.
     """
@@ -160,10 +155,13 @@ def _tags(study: Study, loop: nodes.For, printed: str) -> Iterator[str]:
     shown = messages if isinstance(loop.iter, nodes.Name) else f"({messages})"
     last = f"({shown}[:loop.index0] | selectattr('role', 'equalto', 'assistant') | list)[-1:]"
     content = access(study.template, name, "content").removeprefix(name)
-    silent = f"{{%- for called in {last} %}}{{%- if not called{content} %}}{printed}{{%- endif %}}{{%- endfor %}}"
-    for inside in (printed, silent):
+    silent = (
+        f"{{%- for called in {last} %}}\n    {{%- if not called{content} %}}\n        {printed}\n"
+        "    {%- endif %}\n{%- endfor %}"
+    )
+    for tags in (printed, silent):
         for test in (behind, f"{behind} and {role} == 'user'"):
-            yield f"{{%- if {test} %}}{inside}{{%- endif %}}"
+            yield test, tags
 
 
 def _shown(study: Study, ends: TurnEnds | None) -> tuple[Probe | None, str]:

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from jinja2 import nodes
 
 from template_fix.contract.examination import SAMPLE, Observation
-from template_fix.jinja.templates import Template, lex
+from template_fix.jinja.templates import Template
 from template_fix.repair.message_reads import Binding, access, bindings, first_output, message_name, reads, with_keys
 from template_fix.repair.proposers import Basis, Proposal, short
-from template_fix.repair.splice import literal, put_expression
+from template_fix.repair.splice import literal, put_expression, tag_in_front
 from template_fix.text.edits import Edit, Span
 from template_fix.trace.recorder import Site
 
@@ -69,13 +69,10 @@ def _around(template: Template, result: Span, printed: list[Span]) -> Span | Non
 
 
 def _said_first(template: Template, binding: Binding, statement: Span, switch: str) -> Edit:
-    tag = [token for token in lex(template.source) if token.kind == "block_begin" and token.start < statement.start][-1]
     content, calls = binding.access("content"), binding.access("tool_calls")
-    text = (
-        f"{tag.text} if {switch} and {calls} and {content} is string %}}{{{{- {content} | trim }}}}"
-        f"{{%- set {binding.name} = {with_keys(template, binding, content=literal(''))} %}}{{%- endif %}}"
-    )
-    return Edit(Span(tag.start, tag.start), text)
+    silent = f"{{%- set {binding.name} = {with_keys(template, binding, content=literal(''))} %}}"
+    test = f"{switch} and {calls} and {content} is string"
+    return tag_in_front(template, statement.start, (test, f"{{{{- {content} | trim }}}}\n{silent}"))
 
 
 def _once(basis: Basis) -> Iterator[Proposal]:
