@@ -187,6 +187,15 @@ def enclosing_loops(template: Template, at: Span) -> Iterator[nodes.For]:
             yield node
 
 
+def asked_around(template: Template, at: Span, test: str) -> bool:
+    """Whether a place is in what a choice of the template prints where just this test holds."""
+    chosen = [
+        node for node in template.all_nodes if isinstance(node, nodes.CondExpr) and template.text(node.test) == test
+    ]
+    spans = map(template.span, (node.expr1 for node in chosen))
+    return any(span.start <= at.start and at.end <= span.end for span in spans if span)
+
+
 def message_name(template: Template, at: Span) -> str:
     """Return the variable that holds the message around a place: of a loop, or a macro's parameter, "" for none."""
     for node in template.all_nodes:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -16,10 +18,13 @@ from template_fix.text.edits import Edit, Span, apply, written
 
 # What a line of an edit may have, in templates that are laid out.
 _WIDEST = 120
+# By what lines are indented where no line of the template tells.
+_STEP = "    "
 _WRAPPED_AT = re.compile(r"'(?:[^'\\]|\\.)*'|, |.", re.DOTALL)
 _WORDS = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"| (?:if|else|and|or) |.", re.DOTALL)
 # A line with one tag and nothing else: how it is indented, and what kind of tag it is.
 _LINE_OF_TAG = re.compile(r"([ \t]*)\{([%{])-?[ \t]*(\w*)(?:(?!\{[%{]).)*[%}]\}\s*")
+_GUARD = "|".join(re.escape(guard(default)) for default in (True, False))
 # Yields other texts for one of the edits of a template.
 _Shapes: TypeAlias = Callable[[Template, Sequence[Edit], int], Iterator[str]]
 # A test that is nothing but one expression in parentheses.
@@ -55,19 +60,30 @@ def tag_behind(template: Template, at: int, *guarded: tuple[str, str], kind: str
     at, mark, line = behind_tag(template, at, kind)
     own = re.search(r"\n([ \t]*)(?:\{\{|\{%-?\s*(?:set|end\w+)\b)[^\n]*$", template.source[:at])
     outer = f"\n{own[1]}" if own and line else line.removeprefix("\r")
-    inner = f"{outer}    " if line else ""
-    shown = [(_asked(test, outer), _wrapped(tag, inner)) if line else (test, tag) for test, tag in guarded]
+    step = step_of(template.source)
+    inner = f"{outer}{step}" if line else ""
+    shown = [(_asked(test, outer, step), _wrapped(tag, inner, step)) if line else (test, tag) for test, tag in guarded]
     tags = " %}".join(f"{outer}{{%- if {test} %}}{inner}{tag}{outer}{{%- endif" for test, tag in shown)
     return Edit(Span(at, at), f"{tags} {mark}")
 
 
-def _indented(tags: str, inner: str) -> str:
+@lru_cache(maxsize=8)
+def step_of(source: str) -> str:
+    """Return by what a template's lines are indented most often further than those in front of them."""
+    indents = re.findall(r"^([ \t]*)\{[%{]", source, re.MULTILINE)
+    steps = Counter(
+        more.removeprefix(less) for less, more in pairwise(indents) if more != less and more.startswith(less)
+    )
+    return steps.most_common(1)[0][0] if steps else _STEP
+
+
+def _indented(tags: str, inner: str, step: str) -> str:
     """Return tags of a line each, indented as a whole, or without lines in a template that has none there."""
-    lines = ((line.lstrip(" "), f"{inner}{line[: len(line) - len(line.lstrip(' '))]}") for line in tags.split("\n"))
-    return "".join(indent + _wrapped(tag, indent) if inner else tag for tag, indent in lines)
+    lines = [(tag, inner + before.replace(_STEP, step)) for before, tag in re.findall(r"( *)([^\n]*)", tags) if tag]
+    return "".join(indent + _wrapped(tag, indent, step) if inner else tag for tag, indent in lines)
 
 
-def _wrapped(tag: str, indent: str) -> str:
+def _wrapped(tag: str, indent: str, step: str) -> str:
     """Return a tag with each key of its mapping on a line of its own, where it is too long for one."""
     if len(tag) + len(indent) <= _WIDEST:
         return tag
@@ -76,25 +92,26 @@ def _wrapped(tag: str, indent: str) -> str:
         before = open_
         open_ = open_ + token if token in "({[" else open_[:-1] if token in ")}]" else open_
         if token == "{" and "{" not in before:
-            token = f"{{{indent}    "
+            token = f"{{{indent}{step}"
         elif token == "}" and "{" not in open_:
             token = f"{indent}}}"
         elif token == ", " and open_[-1:] == "{" and open_.count("{") == 1:
-            token = f",{indent}    "
+            token = f",{indent}{step}"
         parts.append(token)
     return f"{tag[:2]}{''.join(parts)}{tag[-2:]}"
 
 
-def _asked(test: str, outer: str) -> str:
+def _asked(test: str, outer: str, step: str) -> str:
     """Return the test of a tag in front of which stands ``outer``: the line break and indentation."""
     indent = outer.removeprefix("\n")
-    return _in_lines(test, indent, len(f"{indent}{{%- if "), len(" %}"))
+    return _in_lines(test, indent + 2 * step, len(f"{indent}{{%- if "), len(" %}"))
 
 
 def _in_lines(test: str, indent: str, front: int, behind: int, room: int = _WIDEST) -> str:
     """Return a test that is too long for its line in several, each but the first of which begins with an operator.
 
-    It is the one that binds least. ``front`` and ``behind`` are how much of the line is used before and after the test.
+    It is the one that binds least. These lines are indented by ``indent``; ``front`` and ``behind`` are how much of the
+    line is used before and after the test.
     """
     if front + len(test) + behind <= room:
         return test
@@ -106,9 +123,9 @@ def _in_lines(test: str, indent: str, front: int, behind: int, room: int = _WIDE
     lines = [parts.pop(0)]
     while parts:
         part = parts.pop(0)
-        used = (len(indent) + 8 if lines[1:] else front) + len(f"{lines[-1]} {part}") + (0 if parts else behind)
+        used = (len(indent) if lines[1:] else front) + len(f"{lines[-1]} {part}") + (0 if parts else behind)
         lines = [*lines[:-1], f"{lines[-1]} {part}"] if used <= room else [*lines, part]
-    return f"\n{indent}        ".join(lines)
+    return f"\n{indent}".join(lines)
 
 
 def _with_depths(text: str) -> Iterator[tuple[str, int]]:
@@ -128,8 +145,9 @@ def tag_in_front(template: Template, at: int, *guarded: tuple[str, str], kind: s
     dash = "-" if begin.text.endswith("-") else ""
     line = re.search(r"\n[ \t]*$", template.source[: begin.start]) if dash else None
     outer = line.group() if line else ""
-    inner = f"{outer}    " if line else ""
-    shown = [(_asked(test, outer) if line else test, _indented(tag, inner)) for test, tag in guarded]
+    step = step_of(template.source)
+    inner = f"{outer}{step}" if line else ""
+    shown = [(_asked(test, outer, step) if line else test, _indented(tag, inner, step)) for test, tag in guarded]
     text = (f"{{%{dash} if {test} %}}{tag}{outer}{{%- endif %}}{outer}" for test, tag in shown)
     return Edit(Span(begin.start, begin.start), "".join(text))
 
@@ -142,12 +160,40 @@ def literal(text: str) -> str:
 def tidy(template: Template, edits: Sequence[Edit]) -> list[Edit]:
     """Return the edits without those parentheses round a whole that change nothing, and with long ones wrapped.
 
-    The tree of the result decides: it stays the same.
+    The tree of the result decides: it stays the same. Where the template has given the switch its default, its name is
+    all that is asked.
     """
-    kept = _shaped(template, edits, _with_fewer_parentheses)
+    kept = _shaped(template, _by_name(template, edits), _with_fewer_parentheses)
     for one, other in pairwise(sorted(range(len(kept)), key=lambda index: kept[index].span)):
         kept = _under_one_switch(template, kept, one, other)
     return _shaped(template, kept, _with_lines_broken)
+
+
+def _by_name(template: Template, edits: Sequence[Edit]) -> list[Edit]:
+    """Return the edits with the switch alone in place of its test with a default, behind where it is given one.
+
+    That is done once, for all; a macro may be called from anywhere.
+    """
+    stored = [each for each in template.all_nodes if isinstance(each, nodes.Name) and each.name == SWITCH]
+    given = [
+        span.end
+        for each in template.tree.body
+        if isinstance(each, nodes.Assign)
+        and isinstance(each.target, nodes.Name)
+        and each.target.name == SWITCH
+        and isinstance(each.node, nodes.Filter)
+        and each.node.name in ("default", "d")
+        and (span := template.span(each))
+    ]
+    if not given or sum(each.ctx != "load" for each in stored) > 1:
+        return list(edits)
+    apart = [template.span(each) for each in template.all_nodes if isinstance(each, nodes.Macro | nodes.CallBlock)]
+    return [
+        edit._replace(text=re.sub(_GUARD, SWITCH, edit.text))
+        if edit.span.start > given[0] and not any(span and span.start < edit.span.start < span.end for span in apart)
+        else edit
+        for edit in edits
+    ]
 
 
 def _shaped(template: Template, edits: Sequence[Edit], shapes: _Shapes) -> list[Edit]:
@@ -169,7 +215,7 @@ def _under_one_switch(template: Template, edits: list[Edit], one: int, other: in
     first, second = edits[one], edits[other]
     if template.source[first.span.end : second.span.start].split() != ["and"]:
         return edits
-    for switch in (guard(True), guard(False), CAPTURED):
+    for switch in (guard(True), guard(False), CAPTURED, SWITCH):
         parts = [_opened_by(switch, each.text) for each in (first, second)]
         if not all(parts):
             continue
@@ -209,13 +255,13 @@ def _with_lines_broken(template: Template, edits: Sequence[Edit], index: int) ->
     if " else " not in edit.text:
         tags = filter(None, map(_LINE_OF_TAG.fullmatch, source.split("\n")))
         own = (len(tag[0]) for tag in tags if tag.group(2, 3) == alone.group(2, 3))
-        yield _in_lines(edit.text, alone[1], front, behind, max(_WIDEST, *own))
+        yield _in_lines(edit.text, alone[1] + 2 * step_of(source), front, behind, max(_WIDEST, *own))
     elif front + len(edit.text) + behind > _WIDEST:
-        yield _choice_in_lines(edit.text, alone[1])
+        yield _choice_in_lines(edit.text, alone[1] + step_of(source))
 
 
 def _choice_in_lines(text: str, indent: str) -> str:
-    """Return a choice with a line for each part that the switch chooses between."""
+    """Return a choice with a line, indented by ``indent``, for each part that the switch chooses between."""
     whole, broken = text[:1] == "(" and text[-1:] == ")", False
     words, parts = list(_with_depths(text)), []
     for index, (word, depth) in enumerate(words):
@@ -223,7 +269,7 @@ def _choice_in_lines(text: str, indent: str) -> str:
             test = "".join(each for each, _ in words[index + 1 :]).partition(" else ")[0]
             broken = SWITCH in test or CAPTURED in test
         breaks = broken and depth == whole and word in (" if ", " else ")
-        parts.append(f"\n{indent}    {word[1:]}" if breaks else word)
+        parts.append(f"\n{indent}{word[1:]}" if breaks else word)
     return "".join(parts)
 
 

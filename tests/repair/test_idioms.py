@@ -193,3 +193,34 @@ def test_an_answer_that_is_still_cut_behind_its_tag_is_not_repaired() -> None:
 def test_a_cut_at_words_that_is_another_with_the_switch_off_is_refused() -> None:
     cut = "m.content.split('FINAL ANSWER:') | last | trim"
     assert "preserve_thinking=false" in refusal(FINAL_WORDS, (cut, f"(m.content if {SWITCH} else m.content[2:])"))
+
+
+CHOSEN = """\
+{%- for m in messages %}
+    {%- set said = m.content if m.content is string else '' %}
+    {%- if m.role == 'assistant' %}
+        {{- 'A:' + said + ';\\n' }}
+    {%- else %}
+        {{- m.role + ': ' + said + ';\\n' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- 'A:' }}{%- if enable_thinking is defined and not enable_thinking %}{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}
+{%- endif %}
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(CHOSEN, id="an attribute"),
+        pytest.param(CHOSEN.replace("m.content", "m['content']"), id="a key"),
+    ],
+)
+def test_what_a_choice_of_the_template_asks_is_not_asked_again(text: str) -> None:
+    assert repaired(text).count("is string") == 1
+
+
+def test_it_is_asked_where_the_choice_asks_something_else() -> None:
+    text = CHOSEN.replace("m.content is string else", "m.content is defined and m.content is string else")
+    assert repaired(text).count("is string") == 2

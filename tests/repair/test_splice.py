@@ -70,7 +70,7 @@ ASKED = "loop.index0 > ns.last_question_index and message.reasoning_content is d
         pytest.param(
             f"  {{% set shown = not ({ASKED}) %}}",
             f"{ASKED} and 'a or b' in [x and y] and not {SWITCH}",
-            f"  {{% set shown = not ({ASKED}\n          and 'a or b' in [x and y] and not {SWITCH}) %}}",
+            f"  {{% set shown = not ({ASKED}\n      and 'a or b' in [x and y] and not {SWITCH}) %}}",
             id="a part of what is set",
         ),
     ],
@@ -115,6 +115,70 @@ def test_tags_of_several_lines_are_indented_as_a_whole_where_the_template_has_li
     line = source.replace("\n", "")
     made = apply(line, [tag_in_front(Template(line), line.index("if"), (SWITCH, tags))])
     assert "\n" not in made and tags.replace("\n", "") in made
+
+
+@pytest.mark.parametrize(
+    ("source", "step"),
+    [
+        pytest.param("{%- for m in ms %}\n  {%- if m %}\n  {%- endif %}\n{%- endfor %}", "  ", id="two spaces"),
+        pytest.param("{%- for m in ms %}\n\t{%- if m %}\n\t{%- endif %}\n{%- endfor %}", "\t", id="a tab"),
+        pytest.param(
+            "{%- for m in ms %}\n{%- if m %}\n{%- endif %}\n{%- endfor %}", "    ", id="four where nothing is"
+        ),
+        pytest.param(
+            "{%- for m in ms %}\n  {%- if m %}\n    {{- a }}\n  {%- endif %}\n{%- endfor %}\n{%- if x %}\n      {{ y }}"
+            "\n{%- endif %}",
+            "  ",
+            id="two spaces most often",
+        ),
+    ],
+)
+def test_tags_are_indented_further_by_what_the_template_indents(source: str, step: str) -> None:
+    made = apply(source, [tag_behind(Template(source), source.index(" %}"), (SWITCH, "{{- 'x' }}"))])
+    indent = source.split("\n")[1].partition("{")[0]
+    assert made.split("\n")[1:4] == [
+        f"{indent}{{%- if {SWITCH} %}}",
+        f"{indent}{step}{{{{- 'x' }}}}",
+        f"{indent}{{%- endif %}}",
+    ]
+
+
+GIVEN = "{%- set preserve_thinking = preserve_thinking | default(false) %}"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param(GIVEN, id="a default"),
+        pytest.param(
+            "{% set x = 1 %}{% set preserve_thinking=preserve_thinking|d(true, true) %}", id="in another spelling"
+        ),
+    ],
+)
+def test_the_switch_is_asked_for_by_name_where_the_template_has_given_it_a_default(given: str) -> None:
+    source = given + "{% for m in messages %}{{ m.cut }}{% endfor %}"
+    at = source.index("m.cut")
+    edits = tidy(Template(source), [put_expression(Span(at, at + 5), f"m.whole if {SWITCH} else m.cut")])
+    assert apply(source, edits) == source.replace("m.cut", "m.whole if preserve_thinking else m.cut")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param("{{ m.cut }}" + GIVEN, id="in front of that"),
+        pytest.param(GIVEN + "{% macro turn(m) %}{{ m.cut }}{% endmacro %}{{ turn(x) }}", id="in a macro"),
+        pytest.param(GIVEN + "{% set preserve_thinking = x %}{{ m.cut }}", id="where another value follows"),
+        pytest.param("{% set preserve_thinking = x %}{{ m.cut }}", id="where it is given what may be missing"),
+        pytest.param("{% if x %}" + GIVEN + "{% endif %}{{ m.cut }}", id="where it is given one in some cases"),
+        pytest.param(
+            "{% set x = preserve_thinking | default(false) %}{{ m.cut }}", id="where something else is given it"
+        ),
+    ],
+)
+def test_the_switch_is_asked_for_with_a_default_elsewhere(source: str) -> None:
+    at = source.index("m.cut")
+    edits = tidy(Template(source), [put_expression(Span(at, at + 5), f"m.whole if {SWITCH} else m.cut")])
+    assert apply(source, edits) == source.replace("m.cut", f"m.whole if {SWITCH} else m.cut")
 
 
 def opened_each(source: str, *tests: str) -> str:

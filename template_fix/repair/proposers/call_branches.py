@@ -26,7 +26,7 @@ from template_fix.repair.message_reads import (
     message_name,
 )
 from template_fix.repair.proposers import Basis, Proposal
-from template_fix.repair.splice import are_alike, behind_tag, put_expression, tag_behind, tag_in_front
+from template_fix.repair.splice import are_alike, behind_tag, put_expression, step_of, tag_behind, tag_in_front
 from template_fix.repair.trials import prints
 from template_fix.repair.turn_form import behind_header, learn
 from template_fix.text.edits import Edit, Span
@@ -303,7 +303,11 @@ def _said_first(template: Template, test: Span, printed: _Branch, condition: str
     """
     at, mark, line = behind_tag(template, test.end)
     own = re.match(r"\r?\n[ \t]*", printed.text)
-    inside = printed.text.replace(own.group(), f"{line}    ").rstrip() + line if own and line else printed.text
+    inside = (
+        printed.text.replace(own.group(), f"{line}{step_of(template.source)}").rstrip() + line
+        if own and line
+        else printed.text
+    )
     laid_out, as_it_was = (
         Edit(Span(at, at), f"{line}{{%- if {condition} {printed.opening}{text}{printed.closing} endif {mark}")
         for text in (inside, printed.text)

@@ -18,6 +18,7 @@ from template_fix.jinja.templates import Template
 from template_fix.repair.message_reads import (
     Binding,
     access,
+    asked_around,
     bindings,
     enclosing_loops,
     first_output,
@@ -104,7 +105,9 @@ def _folded(template: Template, span: Span, tags: Tags, switch: str, texts_alone
     content = span.of(template.source)
     field = other_key(content, NAME)
     if texts_alone:
-        test, whole = f"{switch} and {field} and {content} is string", f"{_form(tags).whole(field)} ~ {content}"
+        text = f"{content} is string"
+        test = f"{switch} and {field}" + ("" if asked_around(template, span, text) else f" and {text}")
+        whole = f"{_form(tags).whole(field)} ~ {content}"
     else:
         test = f"{switch} and {field} and ({content} is string or not {content})"
         whole = f"{_form(tags).whole(field)} ~ ({content} or '')"
