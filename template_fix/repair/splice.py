@@ -24,6 +24,8 @@ _WRAPPED_AT = re.compile(r"'(?:[^'\\]|\\.)*'|, |.", re.DOTALL)
 _WORDS = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"| (?:if|else|and|or) |.", re.DOTALL)
 # A line with one tag and nothing else: how it is indented, and what kind of tag it is.
 _LINE_OF_TAG = re.compile(r"([ \t]*)\{([%{])-?[ \t]*(\w*)(?:(?!\{[%{]).)*[%}]\}\s*")
+# Comments at the very beginning, where what follows them takes the white space behind them away.
+_COMMENTS = re.compile(r"(?:\s*\{#.*?#\})+(?=\s+\{[%{]-)", re.DOTALL)
 _GUARD = "|".join(re.escape(guard(default)) for default in (True, False))
 # Yields other texts for one of the edits of a template.
 _Shapes: TypeAlias = Callable[[Template, Sequence[Edit], int], Iterator[str]]
@@ -37,8 +39,13 @@ def put_expression(at: Span, text: str) -> Edit:
 
 
 def in_front(source: str, tags: str) -> Edit:
-    """Return the edit that puts tags in front of a template."""
-    # A line of its own only where the template's first tag takes the line break away again.
+    """Return the edit that puts tags in front of a template, behind the comments that it begins with.
+
+    A line of their own is theirs only where a dash takes the line break away again.
+    """
+    comments = _COMMENTS.match(source)
+    if comments and not parse(comments.group()).body:
+        return Edit(Span(comments.end(), comments.end()), "\n" + tags)
     return Edit(Span(0, 0), tags + ("\n" if source.startswith(("{%-", "{{-", "{#-")) else ""))
 
 

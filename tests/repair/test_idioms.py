@@ -205,7 +205,8 @@ CHOSEN = """\
     {%- endif %}
 {%- endfor %}
 {%- if add_generation_prompt %}
-    {{- 'A:' }}{%- if enable_thinking is defined and not enable_thinking %}{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}
+    {{- 'A:' }}
+    {%- if enable_thinking is defined and not enable_thinking %}{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}
 {%- endif %}
 """
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from jinja2 import nodes
 
 from template_fix.jinja.folding import fold, guard
 from template_fix.jinja.queries import alike, parse
 from template_fix.jinja.templates import Template
-from template_fix.repair.splice import put_expression, tag_behind, tag_in_front, tidy
+from template_fix.repair.splice import in_front, put_expression, tag_behind, tag_in_front, tidy
 from template_fix.text.edits import Span, apply
 
 SWITCH = guard(True)
@@ -115,6 +116,23 @@ def test_tags_of_several_lines_are_indented_as_a_whole_where_the_template_has_li
     line = source.replace("\n", "")
     made = apply(line, [tag_in_front(Template(line), line.index("if"), (SWITCH, tags))])
     assert "\n" not in made and tags.replace("\n", "") in made
+
+
+@pytest.mark.parametrize(
+    ("source", "before"),
+    [
+        pytest.param("{#- Whose this is -#}\n{%- set a = 1 %}", "{#- Whose this is -#}\n", id="a comment"),
+        pytest.param("{# one #}{# two\nlines #}\n\n{{- bos_token }}", "{# one #}{# two\nlines #}\n", id="two of them"),
+        pytest.param("{%- set a = 1 %}\n{# why #}\n{{- x }}", "", id="none in front"),
+        pytest.param("{# one #}\n{{ x }}", "", id="a line break that is printed"),
+        pytest.param("{# one #} text {# two #}\n{{- x }}", "", id="a text between two"),
+    ],
+)
+def test_what_comes_first_stands_behind_the_comments_at_the_beginning(source: str, before: str) -> None:
+    made = apply(source, [in_front(source, "{%- set first = true %}")])
+    assert made.startswith(before + "{%- set first = true %}")
+    tree = parse(made)
+    assert isinstance(tree.body.pop(0), nodes.Assign) and alike(tree.body, parse(source).body)
 
 
 @pytest.mark.parametrize(
