@@ -74,7 +74,9 @@ class Search:
             if grown is None:
                 break
             best = grown
-        return self._confirmed(self._needed(self._plainer(best, proposals))) if best else None
+        return (
+            self._confirmed(self._needed(self._consistent(self._plainer(best, proposals), proposals))) if best else None
+        )
 
     def _plainer(self, choice: Choice, proposals: Sequence[Proposal]) -> Choice:
         """Return a choice with one proposal in the place of two that edit the same tag, where it mends as much.
@@ -88,6 +90,26 @@ class Search:
                     tried = self._if_as_good(choice, [*rest, other])
                     if tried is not choice:
                         return tried
+        return choice
+
+    def _consistent(self, choice: Choice, proposals: Sequence[Proposal]) -> Choice:
+        """Return a choice that does the same in two places, in place of more in one of them, where that mends as much.
+
+        It may have been passed over as it lets more conversations be printed, which others had yet to mend. How many
+        turns of these don't follow their prompt doesn't count.
+        """
+        titles = {each.title for each in choice.kept}
+        for other in (each for each in proposals if each.title in titles and each not in choice.kept):
+            for one in choice.kept:
+                kept = [*(each for each in choice.kept if each is not one), other]
+                if one.title != other.title and _size(other) < _size(one) and are_apart(kept):
+                    tried = self.tried(kept, harmed_first=True)
+                    if (
+                        not tried.verdict.reason
+                        and count_wrong(tried.case.itself)[:3] <= count_wrong(choice.case.itself)[:3]
+                    ):
+                        choice = tried
+                        break
         return choice
 
     def _in_one_tag(self, one: Proposal, other: Proposal) -> bool:

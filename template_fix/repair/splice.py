@@ -264,20 +264,22 @@ def _with_lines_broken(template: Template, edits: Sequence[Edit], index: int) ->
         own = (len(tag[0]) for tag in tags if tag.group(2, 3) == alone.group(2, 3))
         yield _in_lines(edit.text, alone[1] + 2 * step_of(source), front, behind, max(_WIDEST, *own))
     elif front + len(edit.text) + behind > _WIDEST:
-        yield _choice_in_lines(edit.text, alone[1] + step_of(source))
+        yield _choice_in_lines(edit.text, alone[1], step_of(source))
 
 
-def _choice_in_lines(text: str, indent: str) -> str:
-    """Return a choice with a line, indented by ``indent``, for each part that the switch chooses between."""
+def _choice_in_lines(text: str, indent: str, step: str) -> str:
+    """Return a choice with a line for each part that the switch chooses between, and for what its test is too long."""
     whole, broken = text[:1] == "(" and text[-1:] == ")", False
-    words, parts = list(_with_depths(text)), []
+    words, lines = list(_with_depths(text)), [""]
     for index, (word, depth) in enumerate(words):
         if word == " if " and depth == whole:
             test = "".join(each for each, _ in words[index + 1 :]).partition(" else ")[0]
             broken = SWITCH in test or CAPTURED in test
         breaks = broken and depth == whole and word in (" if ", " else ")
-        parts.append(f"\n{indent}{word[1:]}" if breaks else word)
-    return "".join(parts)
+        lines = [*lines, word[1:]] if breaks else [*lines[:-1], lines[-1] + word]
+    inner = indent + step
+    tests = (_in_lines(line, inner + 2 * step, len(inner), 0) if line.startswith("if ") else line for line in lines)
+    return f"\n{inner}".join(tests)
 
 
 def _with_fewer_parentheses(template: Template, edits: Sequence[Edit], index: int) -> Iterator[str]:

@@ -225,3 +225,42 @@ def test_what_a_choice_of_the_template_asks_is_not_asked_again(text: str) -> Non
 def test_it_is_asked_where_the_choice_asks_something_else() -> None:
     text = CHOSEN.replace("m.content is string else", "m.content is defined and m.content is string else")
     assert repaired(text).count("is string") == 2
+
+
+# Both branches cut what isn't last; a call without content is only printed where nothing is cut.
+TWICE = """\
+{%- for m in messages %}
+    {%- if m.role == 'assistant' and not m.tool_calls %}
+        {%- set said = m.content %}
+        {%- if not loop.last %}
+            {%- set said = m.content.split('<sure>')[-1].lstrip() %}
+            {%- if '</think>' in said %}{%- set said = said.split('</think>')[-1].lstrip() %}{%- endif %}
+        {%- endif %}
+        {{- 'A:' + said + ';\\n' }}
+    {%- elif m.role == 'assistant' %}
+        {%- set said = m.content %}
+        {%- if not loop.last %}
+            {%- set said = m.content.split('<sure>')[-1].lstrip() %}
+            {%- set said = said.split('</think>')[-1].lstrip() %}
+        {%- endif %}
+        {{- 'A:' }}{%- if said %}{{- said }}{%- endif %}
+        {%- for call in m.tool_calls %}{{- '[' ~ call.function.arguments | tojson ~ ']' }}{%- endfor %}
+        {{- ';\\n' }}
+    {%- else %}
+        {{- m.role + ': ' + m.content + ';\\n' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- 'A:' }}{%- endif %}
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(TWICE, id="attributes"),
+        pytest.param(TWICE.replace("m.content", "m['content']").replace("not loop.last", "not (loop.last)"), id="keys"),
+    ],
+)
+def test_branches_that_cut_alike_are_repaired_alike(text: str) -> None:
+    after = repaired(text)
+    assert after.count("or loop.last)") == 2 and "said if" not in after

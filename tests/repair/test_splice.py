@@ -33,6 +33,17 @@ def test_a_long_choice_has_a_line_for_each_part_where_its_tag_has_one() -> None:
     )
 
 
+def test_a_test_of_a_choice_has_several_lines_where_it_is_too_long_for_one() -> None:
+    source = "{%- for message in messages %}\n  {{- " + CUT + " }}\n{%- endfor %}"
+    asked = "'</think>' in (message.content or '') and (message.content is string or not message.content)"
+    assert edited(source, CUT, f"message.content if {SWITCH} and {asked} else {CUT}").split("\n")[1:-1] == [
+        "  {{- message.content",
+        f"    if {SWITCH} and '</think>' in (message.content or '')",
+        "        and (message.content is string or not message.content)",
+        f"    else {CUT} }}}}",
+    ]
+
+
 def test_a_choice_of_the_templates_own_and_one_in_quotes_stay_on_their_line() -> None:
     own = "message.content if message.content is string else ' if x else '"
     source = "{%- for message in messages %}\n{%- set text = " + own + " %}\n{{- text }}\n{%- endfor %}"
