@@ -22,8 +22,8 @@ _WIDEST = 120
 _STEP = "    "
 _WRAPPED_AT = re.compile(r"'(?:[^'\\]|\\.)*'|, |.", re.DOTALL)
 _WORDS = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"| (?:if|else|and|or) |.", re.DOTALL)
-# A line with one tag and nothing else: how it is indented, and what kind of tag it is.
-_LINE_OF_TAG = re.compile(r"([ \t]*)\{([%{])-?[ \t]*(\w*)(?:(?!\{[%{]).)*[%}]\}\s*")
+# A line that begins with a tag and has no other: how it is indented, and what kind of tag it is.
+_LINE_OF_TAG = re.compile(r"([ \t]*)\{([%{])-?[ \t]*(\w*)(?:(?!\{[%{]).)*")
 # Comments at the very beginning, where what follows them takes the white space behind them away.
 _COMMENTS = re.compile(r"(?:\s*\{#.*?#\})+(?=\s+\{[%{]-)", re.DOTALL)
 _GUARD = "|".join(re.escape(guard(default)) for default in (True, False))
@@ -39,14 +39,15 @@ def put_expression(at: Span, text: str) -> Edit:
 
 
 def in_front(source: str, tags: str) -> Edit:
-    """Return the edit that puts tags in front of a template, behind the comments that it begins with.
+    """Return the edit that puts tags, a line each, in front of a template, behind the comments that it begins with.
 
-    A line of their own is theirs only where a dash takes the line break away again.
+    Lines of their own are theirs only where a dash takes the last line break away again.
     """
-    comments = _COMMENTS.match(source)
+    comments, lines = _COMMENTS.match(source), _indented(tags, "\n", step_of(source))
     if comments and not parse(comments.group()).body:
-        return Edit(Span(comments.end(), comments.end()), "\n" + tags)
-    return Edit(Span(0, 0), tags + ("\n" if source.startswith(("{%-", "{{-", "{#-")) else ""))
+        return Edit(Span(comments.end(), comments.end()), lines)
+    alone = source.startswith(("{%-", "{{-", "{#-"))
+    return Edit(Span(0, 0), lines[1:] + "\n" if alone else _indented(tags, "", ""))
 
 
 def behind_tag(template: Template, at: int, kind: str = "block_end") -> tuple[int, str, str]:
@@ -261,8 +262,8 @@ def _with_lines_broken(template: Template, edits: Sequence[Edit], index: int) ->
     front, behind = at.start - after.rfind("\n", 0, at.start) - 1, len(after[at.end :].partition("\n")[0])
     if " else " not in edit.text:
         tags = filter(None, map(_LINE_OF_TAG.fullmatch, source.split("\n")))
-        own = (len(tag[0]) for tag in tags if tag.group(2, 3) == alone.group(2, 3))
-        yield _in_lines(edit.text, alone[1] + 2 * step_of(source), front, behind, max(_WIDEST, *own))
+        own = (len(tag[0]) for tag in tags if tag.group(2, 3) == alone.group(2, 3) and tag[0].endswith(("%}", "}}")))
+        yield _in_lines(edit.text, alone[1] + 2 * step_of(source), front, behind, max([_WIDEST, *own]))
     elif front + len(edit.text) + behind > _WIDEST:
         yield _choice_in_lines(edit.text, alone[1], step_of(source))
 

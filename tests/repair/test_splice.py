@@ -33,6 +33,11 @@ def test_a_long_choice_has_a_line_for_each_part_where_its_tag_has_one() -> None:
     )
 
 
+def test_a_choice_in_a_tag_that_ends_on_a_later_line_has_lines_too() -> None:
+    source = "{%- for message in messages %}\n    {{- " + CUT + ".lstrip('\n') }}\n{%- endfor %}"
+    assert f"\n        if {SWITCH}\n        else {CUT}" in edited(source, CUT, LONG + CUT)
+
+
 def test_a_test_of_a_choice_has_several_lines_where_it_is_too_long_for_one() -> None:
     source = "{%- for message in messages %}\n  {{- " + CUT + " }}\n{%- endfor %}"
     asked = "'</think>' in (message.content or '') and (message.content is string or not message.content)"
@@ -144,6 +149,12 @@ def test_what_comes_first_stands_behind_the_comments_at_the_beginning(source: st
     assert made.startswith(before + "{%- set first = true %}")
     tree = parse(made)
     assert isinstance(tree.body.pop(0), nodes.Assign) and alike(tree.body, parse(source).body)
+
+
+def test_tags_that_come_first_have_a_line_each_where_no_line_break_is_printed() -> None:
+    tags = "{%- if x %}\n    {%- set y = 1 %}\n{%- endif %}"
+    assert in_front("{%- if z %}\n  {{- z }}\n{%- endif %}", tags).text == tags.replace("    ", "  ") + "\n"
+    assert in_front("<s>\n{%- if z %}{%- endif %}", tags).text == "{%- if x %}{%- set y = 1 %}{%- endif %}"
 
 
 @pytest.mark.parametrize(

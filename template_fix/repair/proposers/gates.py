@@ -52,7 +52,7 @@ def _unless_set(basis: Basis, gate: Proposal, name: str) -> Proposal:
     """Return a gate that a caller's own value of a variable decides; what the template binds is noted first of all."""
     bound = name in names_stored(basis.template.tree)
     test = f"{name}_unset" if bound else f"{name} is not defined"
-    tag = f"{{%- if {basis.switch} %}}{{%- set {test} = {name} is not defined %}}{{%- endif %}}"
+    tag = f"{{%- if {basis.switch} %}}\n    {{%- set {test} = {name} is not defined %}}\n{{%- endif %}}"
     edits = [Edit(each.span, each.text.replace(basis.switch, f"({basis.switch} and {test})")) for each in gate.edits]
     return gate._replace(edits=(*([in_front(basis.template.source, tag)] if bound else []), *edits))
 

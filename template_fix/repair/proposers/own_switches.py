@@ -83,7 +83,7 @@ def _defaults(template: Template, name: str, value: bool, switch: str) -> Iterat
     text = str(value).lower() if own else switch if value else f"not {switch}"
     spans = [span for node in _default_values(template, name, not value) if (span := template.span(node))]
     test = ("" if own else f"{switch} and ") + f"{name} is not defined"
-    insert = f"{{%- if {test} %}}{{%- set {name} = {str(value).lower()} %}}{{%- endif %}}"
+    insert = f"{{%- if {test} %}}\n    {{%- set {name} = {str(value).lower()} %}}\n{{%- endif %}}"
     edits = tuple(Edit(span, text) for span in spans) or (in_front(template.source, insert),)
     yield Proposal(
         "TF202",
