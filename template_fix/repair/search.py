@@ -93,23 +93,13 @@ class Search:
         return choice
 
     def _consistent(self, choice: Choice, proposals: Sequence[Proposal]) -> Choice:
-        """Return a choice that does the same in two places, in place of more in one of them, where that mends as much.
-
-        It may have been passed over as it lets more conversations be printed, which others had yet to mend. How many
-        turns of these don't follow their prompt doesn't count.
-        """
+        """Return a choice that makes an edit in a second place in place of a larger one, where that mends as much."""
         titles = {each.title for each in choice.kept}
-        for other in (each for each in proposals if each.title in titles and each not in choice.kept):
-            for one in choice.kept:
-                kept = [*(each for each in choice.kept if each is not one), other]
-                if one.title != other.title and _size(other) < _size(one) and are_apart(kept):
-                    tried = self.tried(kept, harmed_first=True)
-                    if (
-                        not tried.verdict.reason
-                        and count_wrong(tried.case.itself)[:3] <= count_wrong(choice.case.itself)[:3]
-                    ):
-                        choice = tried
-                        break
+        for other, one in product((each for each in proposals if each.title in titles), choice.kept):
+            kept = [*(each for each in choice.kept if each is not one), other]
+            if one.title != other.title and _size(other) < _size(one) and are_apart(kept):
+                # What it lets be printed besides needn't follow its prompt.
+                choice = self._if_as_good(choice, kept, counted=3)
         return choice
 
     def _in_one_tag(self, one: Proposal, other: Proposal) -> bool:
@@ -231,13 +221,11 @@ class Search:
                     choice = smaller
         return choice if choice is before else self._needed(choice)
 
-    def _if_as_good(self, choice: Choice, kept: Sequence[Proposal]) -> Choice:
+    def _if_as_good(self, choice: Choice, kept: Sequence[Proposal], counted: int = 4) -> Choice:
         """Return the choice of these proposals if it may stand and mends as much as another, else the other."""
-        fewer = self.tried(kept) if kept else None
-        as_good = (
-            fewer and not fewer.verdict.reason and count_wrong(fewer.case.itself) <= count_wrong(choice.case.itself)
-        )
-        return fewer if fewer and as_good else choice
+        other = self.tried(kept) if kept else choice
+        least = count_wrong(choice.case.itself)[:counted]
+        return choice if other.verdict.reason or count_wrong(other.case.itself)[:counted] > least else other
 
     def tried(self, chosen: Sequence[Proposal], *, harmed_first: bool = False) -> Choice:
         """Return the judge's verdict on a set of proposals.
