@@ -20,7 +20,7 @@ from template_fix.conversations.probe import ProbeId
 from template_fix.jinja.engines import why_unportable
 from template_fix.jinja.folding import SWITCH, equal_when_off
 from template_fix.jinja.renderer import Variables
-from template_fix.repair.candidates import Candidates, are_apart
+from template_fix.repair.candidates import Candidates, are_apart, is_cut_from
 from template_fix.repair.proposers import Proposal
 from template_fix.text.edits import Edit
 
@@ -79,10 +79,14 @@ class Search:
         )
 
     def _plainer(self, choice: Choice, proposals: Sequence[Proposal]) -> Choice:
-        """Return a choice with one proposal in the place of two that edit the same tag, where it mends as much.
+        """Return a choice with one proposal in the place of two that edit the same tag, where it mends as much, or with
+        one that says less in the place of another.
 
-        It may have been passed over as it mends nothing alone.
+        It may have been passed over as it mends nothing alone, or less without what was chosen later.
         """
+        for one, other in product(choice.kept, proposals):
+            if other.title == one.title and is_cut_from(other, one):
+                choice = self._if_as_good(choice, [other if each is one else each for each in choice.kept])
         for pair in combinations(choice.kept, 2):
             rest = [each for each in choice.kept if each not in pair]
             for other in proposals if self._in_one_tag(*pair) else ():
@@ -197,8 +201,11 @@ class Search:
             )
             if wanting and are_apart([*kept, *more]):
                 choice = self.tried([*kept, *more], harmed_first=True)
-                if not choice.verdict.reason and count_wrong(choice.case.itself, lists) < least:
-                    best, least = choice, count_wrong(choice.case.itself, lists)
+                wrong = least if choice.verdict.reason else count_wrong(choice.case.itself, lists)
+                # Of two that mend as much, what mends more in lists goes.
+                tied = best is not None and wrong == least and not choice.verdict.reason
+                if wrong < least or (tied and best and count_wrong(choice.case.itself) < count_wrong(best.case.itself)):
+                    best, least = choice, wrong
         return best
 
     def _needed(self, choice: Choice) -> Choice:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from typing import NamedTuple
 
 from jinja2 import nodes
@@ -133,7 +134,9 @@ def _opened(basis: Basis, forced: Sequence[tuple[int, bool]]) -> Iterator[Propos
     template, tests = basis.template, basis.trace.tests
     name = message_name(template, tests[forced[0][0]].span)
     calls, content = (access(template, name, key) for key in ("tool_calls", "content"))
-    for guard in (calls, f"{calls} and not {content}") if name else ():
+    # Arguments that come as text may be no form that the calls are printed in.
+    mapped = f"{calls} and {calls}[0].function.arguments is not string"
+    for guard in (calls, f"{calls} and not {content}", mapped) if name else ():
         test = f"{basis.switch} and {guard}"
         edits = tuple(_going(template, tests[number], way, test) for number, way in forced)
         why = "Calls are printed in one form of their message, and vanish in another."
@@ -249,14 +252,35 @@ def _as_elsewhere(
     """
     name = message_name(basis.template, inside)
     forms = learn(basis, seen, part.message) if name else {}
-    for chosen in dict.fromkeys((tuple(forms), tuple(kind for kind in forms if kind == part.kind))):
-        shown = [(access(basis.template, name, forms[kind].key), forms[kind]) for kind in chosen]
+    listed = (lost for each in basis.examined if each.text and each.probe.text_lists for lost in each.lost)
+    lists = any(lost.kind == "answer" for lost in listed)
+    content = access(basis.template, name, "content")
+    made = _made_of_content(basis, name, lists) if forms else ""
+    kinds = dict.fromkeys((tuple(forms), tuple(kind for kind in forms if kind == part.kind)))
+    for chosen, text in product(kinds, filter(None, (made, "" if made and lists else content))):
+        shown = {text if kind == "answer" else access(basis.template, name, forms[kind].key): kind for kind in chosen}
         if shown:
-            listed = (lost for each in basis.examined if each.text and each.probe.text_lists for lost in each.lost)
-            texts = any(lost.kind == "answer" for lost in listed)
-            string = {read: f"{read} is string and " for read, form in shown if texts and form.key == "content"}
-            guarded = [(f"{basis.switch} and {string.get(read, '')}{read}", form.output(read)) for read, form in shown]
-            yield " and ".join(read for read, _ in shown), guarded
+            string = {content: f"{content} is string and {content}"} if lists else {}
+            tests = {read: string.get(read, content if content in read else read) for read in shown}
+            guarded = [(f"{basis.switch} and {tests[read]}", forms[kind].output(read)) for read, kind in shown.items()]
+            yield " and ".join(shown), guarded
+
+
+def _made_of_content(basis: Basis, name: str, lists: bool) -> str:
+    """Return the variable or call by which a turn without calls prints its content, "" where it prints that itself."""
+    found = (seen for seen in basis.examined if seen.text and not seen.lost and seen.probe.text_lists == lists)
+    probes = (seen.probe for seen in found if seen.probe.form == "plain" and seen.probe.parts[-1].kind == "answer")
+    if (plain := next(probes, None)) is None:
+        return ""
+    template, record = basis.template, basis.trace.record(plain, wanted=plain.parts[-1].text)
+    printed = (basis.trace.outputs[number] for number, _ in record.outputs)
+    for number in (each for site in printed for each in (site.number, *site.inside) if each in record.holders):
+        node, span = basis.trace.values[number].node, basis.trace.values[number].span
+        text = span.of(template.source)
+        called = isinstance(node, nodes.Call) and any(map(content_reader, walk(node)))
+        if (called or isinstance(node, nodes.Name)) and text != name == message_name(template, span):
+            return text
+    return ""
 
 
 def _printed_otherwise(trace: Trace, number: int, seen: Observation, part: Part) -> _Branch | None:

@@ -15,10 +15,19 @@ from jinja2 import nodes
 from template_fix.contract.examination import FIELD
 from template_fix.conversations.probe import Key
 from template_fix.conversations.tags import Tags
-from template_fix.jinja.queries import calls
+from template_fix.jinja.queries import calls, walk
 from template_fix.jinja.renderer import REASONING_FIELDS, Failure
 from template_fix.jinja.templates import Template
-from template_fix.repair.message_reads import Binding, access, bindings, message_name, reads, rebind, with_keys
+from template_fix.repair.message_reads import (
+    Binding,
+    access,
+    bindings,
+    content_reader,
+    message_name,
+    reads,
+    rebind,
+    with_keys,
+)
 from template_fix.repair.proposers import Basis, Proposal
 from template_fix.repair.proposers.fields import NAME, alias, own_fields
 from template_fix.repair.splice import behind_tag, literal
@@ -41,8 +50,16 @@ def proposals(basis: Basis) -> Iterator[Proposal]:
     looped = [each for each in bound if each.head in loops]
     allowed = tuple(_admitting_both(basis, fields[0]))
     # Where there are several loops, such as one for history and one for the rest, one of them may do it already.
-    for begun, chosen in product((True, False), (bound, *([each] for each in looped if len(looped) > 1))):
-        edits = tuple(_taken_apart(template, each, examined.tags, fields[0], switch, begun=begun) for each in chosen)
+    groups = (bound, *([each] for each in looped if len(looped) > 1))
+    lists = any(seen.breaks("printed", "well-formed") for seen in examined if seen.probe.text_lists)
+    for begun, listed, chosen in product((True, False), (False, True)[: 1 + lists], groups):
+        shown = [_shown(template, each) if listed else "" for each in chosen]
+        if listed and not all(shown):
+            continue
+        edits = tuple(
+            _taken_apart(template, each, examined.tags, fields[0], switch, text, begun=begun)
+            for each, text in zip(chosen, shown, strict=True)
+        )
         yield from _proposal(edits)
         yield from (each for admitted in allowed for each in _proposal((*edits, admitted)))
         if renaming:
@@ -104,13 +121,26 @@ def _proposal(edits: tuple[Edit, ...]) -> Iterator[Proposal]:
         )
 
 
-def _taken_apart(template: Template, binding: Binding, tags: Tags, field: str, switch: str, *, begun: bool) -> Edit:
+def _shown(template: Template, binding: Binding) -> str:
+    """Return the call that makes text of a message's content, of a list too, "" where there is none."""
+    for node in template.all_nodes:
+        named = isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name)
+        if named and any(content_reader(each) == binding.name for each in walk(node)):
+            return template.text(node)
+    return ""
+
+
+def _taken_apart(
+    template: Template, binding: Binding, tags: Tags, field: str, switch: str, shown: str, *, begun: bool
+) -> Edit:
     """Return the edit that splits the content at its reasoning tags where the message is bound.
 
-    ``begun`` asks for content that begins with the opening tag; otherwise that may have been in the prompt.
+    ``shown`` is what makes text of it, "" where only texts are split. ``begun`` asks for content that begins with the
+    opening tag; otherwise that may have been in the prompt.
     """
     content, opening, closing = binding.access("content"), literal(tags.open), literal(tags.close)
-    turn = f"{binding.access('role')} == 'assistant' and {content} is string"
+    turn = f"{binding.access('role')} == 'assistant' and {content}{'' if shown else ' is string'}"
+    content = shown or content
     start = f" and {content}.strip().startswith({opening})" if begun else ""
     test = f"{switch} and {turn}{start} and {closing} in {content}"
     reasoning = f"{content}.split({closing})[0].split({opening})[-1].strip()"
