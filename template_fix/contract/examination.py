@@ -105,6 +105,7 @@ class Examination:
         self._rendered = rendered
         self._texts: dict[tuple[str, Key, bool, bool], str | Failure] = {}
         self._seen: dict[ProbeId, Observation] = {}
+        self.prompts: dict[tuple[str, Key, bool], str | None] = {}
 
     def enlarged(self, probes: Iterable[Probe]) -> Examination:
         """Return the same examination over a larger battery; what was rendered isn't rendered again."""
@@ -316,8 +317,11 @@ def generation_header(examined: Examination, probe: Probe, turn: int) -> str:
 
 def generation_prompt(examined: Examination, probe: Probe, turn: int) -> str | None:
     """Return what ``add_generation_prompt`` adds behind the last text in front of a turn."""
-    plain, asked = (behind_texts(examined, probe, turn, prompt) for prompt in (False, True))
-    return None if plain is None or asked is None else asked[common_prefix(plain, asked) :]
+    key = (probe.shape[:turn], probe.key, probe.tools is None)
+    if key not in examined.prompts:
+        plain, asked = (behind_texts(examined, probe, turn, prompt) for prompt in (False, True))
+        examined.prompts[key] = None if plain is None or asked is None else asked[common_prefix(plain, asked) :]
+    return examined.prompts[key]
 
 
 def behind_texts(examined: Examination, probe: Probe, turn: int, prompt: bool) -> str | None:
