@@ -20,7 +20,7 @@ from template_fix.jinja.folding import CAPTURED, SWITCH, capture, equal_when_off
 from template_fix.jinja.renderer import Failure, Renderer, RenderError, Variables
 from template_fix.repair.proposers import Proposal
 from template_fix.repair.splice import in_front
-from template_fix.text.edits import Edit, Span, apply, common_prefix
+from template_fix.text.edits import Edit, Span, apply
 
 # What a template asks which proposals are made in it.
 _MADE = "template_fix_made"
@@ -256,14 +256,6 @@ class Candidates:
 def _any(named: Iterable[tuple[str, Edit]]) -> str:
     """Return the name that is true where any edit of one place is made."""
     return " ".join(name for name, _ in named)
-
-
-def is_cut_from(less: Proposal, more: Proposal) -> bool:
-    """Whether the one edit of a proposal is that of another but for a part that is left out."""
-    if len(less.edits) != 1 or len(more.edits) != 1 or less.edits[0].span != more.edits[0].span:
-        return False
-    one, other = less.edits[0].text, more.edits[0].text
-    return len(one) < len(other) and common_prefix(one, other) + common_prefix(one[::-1], other[::-1]) >= len(one)
 
 
 def are_apart(chosen: Iterable[Proposal]) -> bool:

@@ -20,7 +20,7 @@ from template_fix.conversations.probe import ProbeId
 from template_fix.jinja.engines import why_unportable
 from template_fix.jinja.folding import SWITCH, equal_when_off
 from template_fix.jinja.renderer import Variables
-from template_fix.repair.candidates import Candidates, are_apart, is_cut_from
+from template_fix.repair.candidates import Candidates, are_apart
 from template_fix.repair.proposers import Proposal
 from template_fix.text.edits import Edit
 
@@ -79,14 +79,10 @@ class Search:
         )
 
     def _plainer(self, choice: Choice, proposals: Sequence[Proposal]) -> Choice:
-        """Return a choice with one proposal in the place of two that edit the same tag, where it mends as much, or with
-        one that says less in the place of another.
+        """Return a choice with one proposal in the place of two that edit the same tag, where it mends as much.
 
-        It may have been passed over as it mends nothing alone, or less without what was chosen later.
+        It may have been passed over as it mends nothing alone.
         """
-        for one, other in product(choice.kept, proposals):
-            if other.title == one.title and is_cut_from(other, one):
-                choice = self._if_as_good(choice, [other if each is one else each for each in choice.kept])
         for pair in combinations(choice.kept, 2):
             rest = [each for each in choice.kept if each not in pair]
             for other in proposals if self._in_one_tag(*pair) else ():
@@ -189,22 +185,18 @@ class Search:
     def _grown(
         self, base: Choice | None, proposals: Sequence[Proposal], by: int, *, lists: bool = False
     ) -> Choice | None:
-        """Return the best set of ``by`` more proposals that mends more, or None; see `count_wrong` for ``lists``."""
-        kept, least = (
-            (base.kept, count_wrong(base.case.itself, lists)) if base else ((), count_wrong(self.before.itself, lists))
-        )
-        best: Choice | None = None
+        """Return the best set of ``by`` more proposals, of equals that which mends more in lists, or None."""
+        kept, case = (base.kept, base.case) if base else ((), self.before)
+        best, least = None, count_wrong(case.itself, lists)
         for more in combinations([each for each in proposals if each not in kept], by):
             # Of two that may stand by themselves and mend nothing more, there is nothing to hope for together.
-            wanting = by == 1 or any(
-                self.tried([*kept, each]).verdict.reason for each in more if are_apart([*kept, each])
-            )
+            made = [[*kept, each] for each in more if by > 1]
+            wanting = by == 1 or any(self.tried(each).verdict.reason for each in made if are_apart(each))
             if wanting and are_apart([*kept, *more]):
                 choice = self.tried([*kept, *more], harmed_first=True)
                 wrong = least if choice.verdict.reason else count_wrong(choice.case.itself, lists)
-                # Of two that mend as much, what mends more in lists goes.
-                tied = best is not None and wrong == least and not choice.verdict.reason
-                if wrong < least or (tied and best and count_wrong(choice.case.itself) < count_wrong(best.case.itself)):
+                tied = best if wrong == least and not choice.verdict.reason else None
+                if wrong < least or (tied and count_wrong(choice.case.itself) < count_wrong(tied.case.itself)):
                     best, least = choice, wrong
         return best
 
