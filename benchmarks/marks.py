@@ -30,7 +30,7 @@ from corpus import CORPUS, import_seconds, jobs_of
 
 from template_fix.bounds.limits import ChildError, LimitExceeded, run_bounded
 from template_fix.jinja.renderer import Failure, Renderer, RenderError
-from template_fix.markers.mark_template import find_wrong_masks, mark_template, markers_of, mask_of, merge_spans
+from template_fix.markers.mark_template import find_wrong_masks, mark_template, mask_of, merge_spans
 from template_fix.markers.places import Unmarkable
 from template_fix.markers.proof import same_but_for_markers
 from template_fix.markers.remove_markers import remove_markers
@@ -70,7 +70,7 @@ def tried(source: str, theirs: str) -> tuple[str, str, int, float, str]:
     ):
         return "prints no turn", "", 0, 0.0, ""
     judged = as_theirs(theirs) if theirs else ""
-    if markers_of(study):
+    if study.markers:
         wrong = next(find_wrong_masks(mask_of(study), study.examined.renderer), None)
         return "came marked", "" if wrong is None else put_right(study, wrong.probe.describe()), 0, 0.0, judged
     start = time.process_time()
@@ -113,7 +113,7 @@ def as_theirs(theirs: str) -> str:
     """Say how somebody else's marked version does by the masks of its own text."""
     try:
         study = Study(theirs, SETTING)
-        if study.unreadable is not None or not markers_of(study):
+        if study.unreadable is not None or not study.markers:
             return "unreadable" if study.unreadable is not None else "no markers"
         bare = Study(remove_markers(theirs), SETTING)
         wrong = list(find_wrong_masks(mask_of(bare), study.examined.renderer))
