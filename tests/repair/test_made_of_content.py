@@ -6,6 +6,7 @@ import pytest
 from shelf import repaired, study
 from test_wrong_edits import SWITCH, refusal
 
+from template_fix.jinja.renderer import Renderer
 from template_fix.repair.search import count_lacking, loses_calls
 
 TEXTS = (
@@ -213,6 +214,14 @@ def test_calls_that_must_be_mappings_are_printed_beside_a_text(text: str) -> Non
         for seen in mended
         if mended.owed(seen.probe) and any(part.kind in ("call", "answer") for part in seen.lost)
     ]
+
+
+@pytest.mark.parametrize("text", [TEXT_OR_CALLS, NO_TEXT_OR_TEXT], ids=["behind the text", "in front of the text"])
+def test_calls_without_function_beside_a_text_fail_no_more_than_before(text: str) -> None:
+    bare = [{"name": "look_up", "arguments": {"word": "tree"}}]
+    asked = [{"role": "user", "content": "Go."}, {"role": "assistant", "content": "I look.", "tool_calls": bare}]
+    before, after = (Renderer(each)(asked, None, False) for each in (text, repaired(text)))
+    assert isinstance(before, str) and before == after
 
 
 def test_calls_that_would_fail_where_their_arguments_are_a_text_are_refused() -> None:

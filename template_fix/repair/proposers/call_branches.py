@@ -134,8 +134,8 @@ def _opened(basis: Basis, forced: Sequence[tuple[int, bool]]) -> Iterator[Propos
     template, tests = basis.template, basis.trace.tests
     name = message_name(template, tests[forced[0][0]].span)
     calls, content = (access(template, name, key) for key in ("tool_calls", "content"))
-    # Arguments that come as text may be no form that the calls are printed in.
-    mapped = f"{calls} and {calls}[0].function.arguments is not string"
+    # Arguments that come as text may be no form that the calls are printed in, nor are calls without `function`.
+    mapped = f"{calls} and {calls}[0].function and {calls}[0].function.arguments is not string"
     for guard in (calls, f"{calls} and not {content}", mapped) if name else ():
         test = f"{basis.switch} and {guard}"
         edits = tuple(_going(template, tests[number], way, test) for number, way in forced)
