@@ -19,6 +19,8 @@ from template_fix.text.edits import common_prefix
 
 # What a channel for reasoning is called where a template opens none.
 _CHANNEL = "thought"
+# What a template calls a field of its own that has the text of reasoning; others name a channel, or an effort.
+_FIELD = re.compile(r"(?i)(\w+_)?(thoughts?|thinking|reasoning|rationale|reflections?)(_(content|text|trace))?")
 # Templates cut tags with these names out of contents as well, but they don't delimit reasoning.
 _OTHERS = re.compile(r"tool|call|func|image|video|audio|media|sys", re.IGNORECASE)
 # What has a mark in it and is more than one is no key of a message.
@@ -184,7 +186,7 @@ def find_in_output(renderer: Renderer, tree: nodes.Template) -> Tags | None:
     Where no usual field is printed, one of the template's own may be.
     """
     way, own = asking(renderer), sorted(optional(tree) - {"enable_thinking", "tools"})
-    named = {key for _, key in filter(None, map(key_read, walk(tree))) if REASONING.search(key)}
+    named = {key for _, key in filter(None, map(key_read, walk(tree))) if _FIELD.fullmatch(key)}
     given = filter(None, (REASONING_FIELDS, sorted(named.difference(REASONING_FIELDS))))
     settings: list[dict[str, Any]] = [{}, {"enable_thinking": True}]
     settings += [{name: value} for name, value in asked_for(tree)] + [{name: True} for name in own]

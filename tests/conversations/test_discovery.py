@@ -118,6 +118,13 @@ def test_delimiters_are_found_in_what_a_template_does(text: str, tags: Tags) -> 
             "{% set mark = '## A' %}{% set mark = '## B' %}" + chat("{{ m.content.split(mark)[-1] }}", "## Steps"),
             id="a cut at a variable that is set twice",
         ),
+        pytest.param(
+            chat("{% if m.channel %}<|in|>{{ m.channel }}<|say|>{% endif %}{{ m.content }}"), id="a field for a channel"
+        ),
+        pytest.param(
+            chat("{% if m.thinking_mode %}<|mode|>{{ m.thinking_mode }}<|/mode|>{% endif %}{{ m.content }}"),
+            id="a field for how to think",
+        ),
         pytest.param(chat("[a]{{ m.reasoning_content }}[b]{{ m.content }}"), id="two marks that are no pair"),
     ],
 )
