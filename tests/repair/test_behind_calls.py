@@ -37,8 +37,10 @@ BOTH = [pytest.param(BY_ATTRIBUTES, id="by attributes"), pytest.param(BY_KEYS, i
 @pytest.mark.parametrize("text", BOTH)
 def test_reasoning_is_handed_to_the_field_that_the_template_has_for_it(text: str) -> None:
     before, after = study(text), study(repaired(text))
-    found = {each.code: each.message for each in patched(text).before.findings}
-    assert "TF203" in found and "behind the tool calls that it led to" in found["TF207"]
+    found = {each.code: each for each in patched(text).before.findings}
+    assert "TF203" in found and "behind the tool calls that it led to" in found["TF207"].message
+    shown = found["TF207"].evidence[0].printed
+    assert shown.index("word1") < shown.index("Weighing idea 1")
     assert before.tags == after.tags
     owed = [seen for seen in after.examined if after.examined.owed(seen.probe)]
     assert owed and not any(seen.breaks("printed", "in order", "alike") for seen in owed)

@@ -48,7 +48,8 @@ def check(study: Study) -> Iterator[Found]:
             # What isn't in a block of its own is printed differently from what is: that is one fault.
             if held.property not in reported and not (held.property == "alike" and "well-formed" in broken):
                 reported.add(held.property)
-                evidence = study.evidence(seen, _turn(seen))
+                behind = held.property == "in order"
+                evidence = study.evidence(seen, seen.probe.parts[held.of].message if behind else _turn(seen))
                 if held.property == "well-formed":
                     evidence = replace(evidence, stray=_in_front(study, seen, evidence.printed))
                 yield Found(_MESSAGES[held.property], study.change(seen), (evidence,), sought=True)
