@@ -18,7 +18,7 @@ from template_fix.text.edits import Edit, Span
 from template_fix.trace.recorder import Site, Trace
 
 _OF_A_MESSAGE = ("role", "content", "tool_calls")
-_KNOWN = (*_OF_A_MESSAGE, *REASONING_FIELDS)
+KNOWN = (*_OF_A_MESSAGE, *REASONING_FIELDS)
 
 
 class Binding(NamedTuple):
@@ -171,7 +171,7 @@ def _is_named(node: nodes.Node, names: Collection[str]) -> bool:
 def own_keys(template: Template, name: str) -> list[str]:
     """Return the keys that a template reads of a message and that are its own: no other takes them."""
     read = (key_read(node) for node in template.all_nodes)
-    return list(dict.fromkeys(key for of, key in filter(None, read) if of == name and key not in _KNOWN))
+    return list(dict.fromkeys(key for of, key in filter(None, read) if of == name and key not in KNOWN))
 
 
 def rebind(template: Template, binding: Binding, test: str, assigned: str) -> Edit:

@@ -17,9 +17,9 @@ from jinja2 import nodes
 from template_fix.contract.examination import Observation, generation_header
 from template_fix.conversations.probe import CALLS, Part
 from template_fix.jinja.queries import key_read, walk
-from template_fix.jinja.renderer import REASONING_FIELDS
 from template_fix.jinja.templates import Template, Token, lex
 from template_fix.repair.message_reads import (
+    KNOWN,
     access,
     content_reader,
     enclosing_loops,
@@ -33,11 +33,10 @@ from template_fix.repair.turn_form import behind_header, learn
 from template_fix.text.edits import Edit, Span
 from template_fix.trace.recorder import Site, Trace
 
-# How conversations begin in which the first turn calls tools.
 # How many outputs of a turn may stand in front of its calls.
 _OUTPUTS = 4
 _FIELD = "reasoning_content"
-_KNOWN = ("role", "content", "tool_calls", *REASONING_FIELDS)
+# How conversations begin in which the first turn calls tools.
 _CALLING = ("uc", "uv", "uk", "uw")
 
 
@@ -86,7 +85,7 @@ def _in_own_field(basis: Basis) -> Iterator[Proposal]:
         for node in walk(site.node) if name else ():
             of, own = key_read(node) or ("", "")
             at = template.span(node)
-            if of == name and own not in _KNOWN and at:
+            if of == name and own not in KNOWN and at:
                 given, read = access(template, name, _FIELD), at.of(template.source)
                 edit = put_expression(at, f"{read} or {given} if {basis.switch} else {read}")
                 why = f"In front of tool calls, {read} alone is printed as reasoning."

@@ -38,10 +38,12 @@ from template_fix.text.edits import Edit, Span, common_prefix
 def proposals(basis: Basis) -> Iterator[Proposal]:
     """Yield the edit that hands reasoning inside of content to the template as a field."""
     template, examined, switch = basis.template, basis.examined, basis.switch
-    bound = bindings(template, reads(basis))
-    own = [name for each in bound for name in own_fields(basis, each)]
     inline = (seen for seen in examined if seen.probe.form == "inline")
     bad = any(seen.breaks("printed", "in order", "well-formed", "alike") for seen in inline)
+    if not bad and FIELD not in examined.unsupported:
+        return
+    bound = bindings(template, reads(basis))
+    own = [name for each in bound for name in own_fields(basis, each)]
     fields = own or basis.fields or [name for name in REASONING_FIELDS if name in template.source]
     if not (bad or own) or not fields:
         return
